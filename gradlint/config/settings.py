@@ -1,0 +1,36 @@
+"""Every setting with its default."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from gradlint.records.finding import Severity
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """The settings of one run for one file, after configuration files and options were combined.
+
+    `select`, `ignore` and their kin hold codes, prefixes, names or "ALL", already checked against
+    the known rules. Paths are absolute. `target_torch` is (major, minor).
+    """
+
+    root: str = "."
+    select: tuple[str, ...] = ()
+    extend_select: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    per_file_ignores: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    severity: tuple[tuple[str, Severity], ...] = ()
+    fail_on: Severity = Severity.WARNING
+    preview: bool = False
+    exclude: tuple[str, ...] = ()
+    extend_exclude: tuple[str, ...] = ()
+    force_exclude: bool = False
+    respect_gitignore: bool = True
+    target_torch: tuple[int, int] | None = None
+    baseline: str | None = None
+    output_format: str = "full"
+    fix: bool = False
+    unsafe_fixes: bool = False
+    jobs: int = 0
+    cache: bool = True
+    cache_dir: str | None = None

@@ -1,0 +1,1 @@
+"""From settings and paths to findings: the pipeline, its cache, suppressions and baselines."""

@@ -1,0 +1,107 @@
+"""What a rule reports: a finding with its severity, its claim and, where one exists, its fix."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from msgspec import Struct
+
+from gradlint.records.span import Span
+
+
+class Severity(str, Enum):
+    """How bad a finding is; the order of the members is the order of badness."""
+
+    NOTE = "note"
+    WARNING = "warning"
+    ERROR = "error"
+
+    @property
+    def rank(self) -> int:
+        return list(Severity).index(self)
+
+
+class Applicability(str, Enum):
+    """How far a fix may be trusted: applied by `--fix`, by `--unsafe-fixes`, or only shown."""
+
+    SAFE = "safe"
+    UNSAFE = "unsafe"
+    DISPLAY_ONLY = "display-only"
+
+
+class Metric(str, Enum):
+    """The quantity that a backward pass measures to confirm or refute a claim."""
+
+    NON_FINITE_GRADIENT = "non-finite-gradient"
+    NON_FINITE_VALUE = "non-finite-value"
+    GRADIENT_ARRIVES = "gradient-arrives"
+    REGISTERED_PARAMETERS = "registered-parameters"
+
+
+class Claim(Struct, frozen=True):
+    """A prediction that one real backward pass can refute.
+
+    `subject` names what is measured ("forward:x", "Net.layers", "loss"); `condition` names the
+    entry of the input battery under which it is measured ("zeros", "equal rows", …), empty when
+    any input will do; `bound` is the value from which on the claim counts as confirmed and
+    `predicted` the value foretold, both in the metric's own unit.
+    """
+
+    metric: Metric
+    subject: str
+    bound: float
+    predicted: float
+    condition: str = ""
+
+
+class Edit(Struct, frozen=True):
+    """Replace the text of `span` by `parts`: literal text, or spans whose present text is kept.
+
+    A rule may name spans; by the time a finding is reported every part is text.
+    """
+
+    span: Span
+    parts: tuple[str | Span, ...]
+    cell: int | None = None
+
+    @property
+    def content(self) -> str:
+        """The replacement text; only for edits whose spans were filled in."""
+        return "".join(part for part in self.parts if isinstance(part, str))
+
+
+class Fix(Struct, frozen=True):
+    """Edits that belong together, applied all or none."""
+
+    title: str
+    applicability: Applicability
+    edits: tuple[Edit, ...]
+
+
+class Related(Struct, frozen=True):
+    """Another place that explains the finding; `path` is empty for the finding's own file."""
+
+    span: Span
+    message: str
+    path: str = ""
+    cell: int | None = None
+
+
+class Finding(Struct, frozen=True):
+    """One risk at one place.
+
+    In a notebook, `cell` counts code and text cells from 1 and the spans count lines within the
+    cell; elsewhere `cell` is None.
+    """
+
+    rule: str
+    name: str
+    severity: Severity
+    message: str
+    span: Span
+    help: str = ""
+    path: str = ""
+    cell: int | None = None
+    related: tuple[Related, ...] = ()
+    claim: Claim | None = None
+    fix: Fix | None = None

@@ -1,0 +1,67 @@
+"""The base of every rule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+from gradlint.records.finding import Claim, Finding, Fix, Related, Severity
+from gradlint.records.span import Span
+
+DOCUMENTATION = "https://github.com/gradlint/gradlint/blob/main/docs/rules"
+
+
+class Rule:
+    """One problem: its documentation, its examples and its check, in one file.
+
+    `check` yields findings about one subject; the annotation of its argument says which kind of
+    subject the engine hands it. A rule holds constants only.
+
+    `triggers` are regular expressions over a file's text. A top-level definition in which none of
+    them matches cannot concern the rule and is not analysed for it.
+
+    `fixed` maps the name of a bad case to the text that the rule's fix must produce.
+    """
+
+    id: ClassVar[str]
+    name: ClassVar[str]
+    severity: ClassVar[Severity]
+    help: ClassVar[str] = ""
+    preview: ClassVar[bool] = False
+    triggers: ClassVar[tuple[str, ...]] = ()
+    bad: ClassVar[Mapping[str, str]] = {}
+    good: ClassVar[Mapping[str, str]] = {}
+    fixed: ClassVar[Mapping[str, str]] = {}
+
+    def check(self, subject: Any, /) -> Iterator[Finding]:
+        """Yield a finding for every place in `subject` that has this rule's problem."""
+        raise NotImplementedError
+
+    def finding(
+        self,
+        span: Span,
+        message: str,
+        claim: Claim | None = None,
+        *,
+        severity: Severity | None = None,
+        related: tuple[Related, ...] = (),
+        fix: Fix | None = None,
+        help: str | None = None,
+    ) -> Finding:
+        """A finding of this rule at `span`; the engine adds the path."""
+        return Finding(
+            rule=self.id,
+            name=self.name,
+            severity=severity or self.severity,
+            message=message,
+            span=span,
+            help=self.help if help is None else help,
+            related=related,
+            claim=claim,
+            fix=fix,
+        )
+
+    @classmethod
+    def url(cls) -> str:
+        """The address of the rule's page."""
+        return f"{DOCUMENTATION}/{cls.name}.md"
