@@ -27,7 +27,9 @@ class Cell:
 class Source:
     """Decoded text with line feeds only; a notebook's code cells are joined in order.
 
-    `newline` and `encoding` are what the file used, so that a fix can write it back unchanged.
+    `newline` and `encoding` are what the file used, so that a fix can write it back unchanged;
+    `original` holds its bytes, but only where these two do not say enough: for notebooks and for
+    files that mix line endings.
     """
 
     path: str
@@ -35,6 +37,7 @@ class Source:
     newline: str = "\n"
     encoding: str = "utf-8"
     cells: tuple[Cell, ...] = ()
+    original: bytes = b""
 
     def lines(self) -> list[str]:
         """The lines without their line feeds; only a line feed ends a line, as for Python."""
