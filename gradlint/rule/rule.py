@@ -17,8 +17,9 @@ class Rule:
     `check` yields findings about one subject; the annotation of its argument says which kind of
     subject the engine hands it. A rule holds constants only.
 
-    `triggers` are regular expressions over a file's text. A top-level definition in which none of
-    them matches cannot concern the rule and is not analysed for it.
+    `triggers` maps a text to the regular expression that must match where it occurs (it may look
+    behind; empty for none). A top-level definition in which no trigger matches cannot concern the
+    rule and is not analysed for it.
 
     `fixed` maps the name of a bad case to the text that the rule's fix must produce.
     """
@@ -28,7 +29,7 @@ class Rule:
     severity: ClassVar[Severity]
     help: ClassVar[str] = ""
     preview: ClassVar[bool] = False
-    triggers: ClassVar[tuple[str, ...]] = ()
+    triggers: ClassVar[Mapping[str, str]] = {}
     bad: ClassVar[Mapping[str, str]] = {}
     good: ClassVar[Mapping[str, str]] = {}
     fixed: ClassVar[Mapping[str, str]] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterator
 from functools import lru_cache
 
 _FRAMEWORK = re.compile(rb"torch|lightning|accelerate|fastai")
@@ -15,24 +15,31 @@ def mentions_framework(data: bytes) -> bool:
     return _FRAMEWORK.search(data) is not None
 
 
-@lru_cache(maxsize=32)
-def pattern(triggers: tuple[str, ...]) -> re.Pattern[str] | None:
-    """One expression for all triggers; None when there are none."""
-    return re.compile("|".join(f"(?:{trigger})" for trigger in triggers)) if triggers else None
+Triggers = tuple[tuple[str, str], ...]
+"""Pairs of a text that must occur and an expression that must match where it does."""
 
 
-def line_starts(text: str) -> list[int]:
-    """The offset at which every line begins."""
-    return [0, *[match.end() for match in re.finditer("\n", text)]]
+@lru_cache(maxsize=512)
+def _compiled(expression: str) -> re.Pattern[str]:
+    return re.compile(expression)
 
 
-def matching_lines(text: str, triggers: Iterable[str]) -> tuple[int, ...]:
+def _occurrences(text: str, literal: str, expression: str) -> Iterator[int]:
+    """The offsets of `literal` at which `expression` matches; it may look behind."""
+    offset = text.find(literal)
+    if offset < 0:
+        return
+    matches = _compiled(expression).match
+    while offset >= 0:
+        if not expression or matches(text, offset):
+            yield offset
+        offset = text.find(literal, offset + 1)
+
+
+def matching_lines(text: str, triggers: Triggers) -> tuple[int, ...]:
     """The lines, from 1, on which one of `triggers` matches."""
-    expression = pattern(tuple(triggers))
-    if expression is None:
-        return ()
-    offsets = [match.start() for match in expression.finditer(text)]
+    offsets = {offset for trigger in triggers for offset in _occurrences(text, *trigger)}
     if not offsets:
         return ()
-    starts = line_starts(text)
+    starts = [0, *[match.end() for match in re.finditer("\n", text)]]
     return tuple(sorted({bisect_right(starts, offset) for offset in offsets}))

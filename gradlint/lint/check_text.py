@@ -1,0 +1,21 @@
+"""Checking a text that lies in no file: an editor's buffer, a rule's example."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gradlint.lint.inspect import inspect, triggers_of
+from gradlint.records.finding import Finding
+from gradlint.rule.rule import Rule
+from gradlint.semantics.project import Project
+from gradlint.source.source import Source
+from gradlint.syntax.extract import extract, lower_definition
+
+
+def check_text(text: str, rules: Sequence[type[Rule]], path: str = "<text>.py") -> tuple[Finding, ...]:
+    """What `rules` find in `text`; raises SyntaxError where it is no Python."""
+    facts = extract(text, triggers_of(rules), outline=True)
+    if facts.error:
+        raise SyntaxError(facts.error)
+    project = Project(lambda _: facts, lambda _, name: lower_definition(text, name))
+    return inspect(project.scope(path), project, rules, Source(path, text)).findings

@@ -1,0 +1,98 @@
+"""One file: from its facts to the findings of every rule."""
+
+from __future__ import annotations
+
+import typing
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from gradlint.records.finding import Edit, Finding, Fix, Severity
+from gradlint.records.span import Span
+from gradlint.rule.rule import Rule
+from gradlint.semantics.analyse import Analysis, Subject
+from gradlint.semantics.project import Project
+from gradlint.semantics.scope import ModuleScope
+from gradlint.source.source import Source
+from gradlint.source.triage import Triggers
+
+INTERNAL_ERROR = "GRD000"
+
+
+class Inspection(Struct, frozen=True):
+    """What the rules said of one file, and what the analysis did not understand of it."""
+
+    findings: tuple[Finding, ...]
+    reasons: dict[str, int] = {}
+
+
+def triggers_of(rules: Iterable[type[Rule]]) -> Triggers:
+    """The triggers of all `rules`, each once."""
+    return tuple(dict.fromkeys(trigger for rule in rules for trigger in rule.triggers.items()))
+
+
+@lru_cache(maxsize=256)
+def subject_of(rule: type[Rule]) -> type:
+    """The kind of subject that a rule's `check` takes, from its annotation."""
+    hints = typing.get_type_hints(rule.check)
+    hints.pop("return", None)
+    (subject,) = hints.values()
+    assert isinstance(subject, type)
+    return subject
+
+
+def inspect(scope: ModuleScope, project: Project, rules: Sequence[type[Rule]], source: Source) -> Inspection:
+    """Run `rules` over every subject in the module; one finding per rule and place."""
+    analysis = Analysis(scope, project)
+    found: dict[tuple[str, Span], Finding] = {}
+    reasons: Counter[str] = Counter()
+    for subject in analysis.subjects():
+        for finding in _judge(subject, rules):
+            if isinstance(finding, str):
+                reasons[finding] += 1
+            else:
+                found.setdefault((finding.rule, finding.span), finding)
+    lines = source.lines()
+    findings = [_materialised(finding, lines) for finding in found.values()]
+    findings.sort(key=lambda finding: (finding.span, finding.rule))
+    reasons.update(analysis.facts.reasons)
+    return Inspection(tuple(findings), dict(reasons))
+
+
+def _judge(subject: Subject, rules: Sequence[type[Rule]]) -> Iterator[Finding | str]:
+    for rule in rules:
+        if subject_of(rule) is type(subject):
+            try:
+                yield from rule().check(subject)
+            except Exception as error:
+                yield failure(rule, error)
+
+
+def failure(rule: type[Rule], error: Exception) -> Finding:
+    """The diagnostic for a rule that broke: the other rules and files go on."""
+    message = f"{rule.id} {rule.name} failed on this file: {type(error).__name__}: {error}"
+    return Finding(INTERNAL_ERROR, "internal-error", Severity.ERROR, message, Span(1, 1, 1, 1))
+
+
+def _materialised(finding: Finding, lines: list[str]) -> Finding:
+    """The same finding with the present text filled into its fix."""
+    if finding.fix is None:
+        return finding
+    edits = tuple([Edit(edit.span, (_text(edit, lines),), edit.cell) for edit in finding.fix.edits])
+    return replace(finding, fix=Fix(finding.fix.title, finding.fix.applicability, edits))
+
+
+def _text(edit: Edit, lines: list[str]) -> str:
+    return "".join([part if isinstance(part, str) else text_of(part, lines) for part in edit.parts])
+
+
+def text_of(span: Span, lines: Sequence[str]) -> str:
+    """The text of `span`."""
+    if span.line == span.end_line:
+        return lines[span.line - 1][span.column - 1 : span.end_column - 1]
+    first = lines[span.line - 1][span.column - 1 :]
+    last = lines[span.end_line - 1][: span.end_column - 1]
+    return "\n".join([first, *lines[span.line : span.end_line - 1], last])

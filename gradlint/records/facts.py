@@ -1,0 +1,23 @@
+"""What is kept of one file: the seam between reading code and judging it."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from gradlint.records.ir import Statement
+from gradlint.records.span import Span
+
+
+class FileFacts(Struct, frozen=True):
+    """Everything that the analyses need of a file; serialisable, without syntax.
+
+    `body` holds the module's statements in order. `hits` are the lines on which a trigger of some
+    rule stands: only what contains one need be looked at. `error` tells why the file could not be
+    read as Python.
+    """
+
+    body: tuple[Statement, ...] = ()
+    hits: tuple[int, ...] = ()
+    parsed: bool = False
+    error: str = ""
+    error_span: Span = Span(1, 1, 1, 1)

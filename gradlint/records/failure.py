@@ -1,0 +1,14 @@
+"""A file that could not be analysed."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from gradlint.records.span import Span
+
+
+class ParseFailure(Struct, frozen=True):
+    """Why a file, or a cell of a notebook, cannot be read as Python, and where reading stopped."""
+
+    message: str
+    span: Span

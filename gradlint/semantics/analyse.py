@@ -1,0 +1,113 @@
+"""From one module to the subjects that rules judge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from gradlint.records import ir
+from gradlint.records.span import Span
+from gradlint.semantics.classes import is_module
+from gradlint.semantics.evaluate import Evaluator
+from gradlint.semantics.project import Project
+from gradlint.semantics.scope import ModuleScope
+from gradlint.semantics.trace import ModuleClass, Trace
+from gradlint.semantics.value import ClassObject, Closure, Instance, Value
+from gradlint.semantics.value_facts import ValueFacts
+
+_UNTRACKED_BASES = frozenset({"torch.autograd.Function", "torch.autograd.function.Function"})
+
+Subject = Trace | ModuleClass
+
+
+class Analysis:
+    """Runs the functions of one module that contain something of interest."""
+
+    def __init__(self, scope: ModuleScope, project: Project) -> None:
+        self._scope = scope
+        self._hits = scope.facts.hits
+        self.facts = ValueFacts()
+        self._evaluator = Evaluator(self.facts, project.resolve)
+
+    def subjects(self) -> Iterator[Subject]:
+        """Every subject in the module, from top to bottom."""
+        yield from self._script()
+        for statement in _definitions(self._scope.facts.body):
+            if not self._is_hit(statement.span):
+                continue
+            value = self._evaluator.module_name(self._scope, statement.name)
+            if isinstance(statement, ir.Class) and isinstance(value, ClassObject):
+                yield from self._class(value)
+            elif isinstance(statement, ir.Function):
+                yield from self._function(Closure(statement, self._scope))
+
+    def _is_hit(self, span: Span) -> bool:
+        return any(span.line <= line <= span.end_line for line in self._hits)
+
+    def _script(self) -> Iterator[Subject]:
+        body = self._scope.facts.body
+        code = tuple(s for s in body if not isinstance(s, (ir.Function, ir.Class, ir.Import, ir.Omitted)))
+        if any(self._is_hit(statement.span) for statement in code):
+            span = Span(1, 1, 1, 1)
+            yield from self._function(Closure(ir.Function(span, "<module>", (), code, (), False, span), self._scope))
+
+    def _function(
+        self, closure: Closure, prepare: Callable[[], Closure] | None = None
+    ) -> Iterator[Subject]:
+        self.facts.begin()
+        nested = len(self._evaluator.nested)
+        returned = self._evaluator.run(closure)
+        yield self._trace(closure, returned)
+        for inner in self._evaluator.nested[nested:]:
+            if id(inner.function) not in self._evaluator.called and self._is_hit(inner.function.span):
+                self.facts.begin()
+                yield self._trace(inner, self._evaluator.run(inner))
+
+    def _trace(self, closure: Closure, returned: Value) -> Trace:
+        owner = closure.owner
+        return Trace(
+            closure.function,
+            self._scope,
+            tuple(self.facts.applications),
+            tuple(self.facts.stores),
+            returned,
+            owner,
+            frozenset(self.facts.arrays),
+        )
+
+    def _class(self, cls: ClassObject) -> Iterator[Subject]:
+        if cls.derives_from(_UNTRACKED_BASES):
+            return
+        self.facts.begin()
+        instance = self._evaluator.instantiate(cls)
+        init = cls.member("__init__")
+        if isinstance(init, Closure):
+            trace = self._trace(init, instance)
+            yield trace
+            if is_module(cls):
+                yield ModuleClass(cls, instance, trace)
+        for member in list(cls.members.values()):
+            if not isinstance(member, Closure) or not isinstance(member.function, ir.Function):
+                continue
+            if member.function.name != "__init__" and self._is_hit(member.function.span):
+                yield from self._function(self._method(member, instance))
+
+    def _method(self, member: Closure, instance: Instance) -> Closure:
+        receiver: Value | None = Instance(instance.type, dict(instance.attributes))
+        assert isinstance(member.function, ir.Function)
+        for decorator in member.function.decorators:
+            if isinstance(decorator, ir.Name) and decorator.id == "staticmethod":
+                receiver = None
+        return Closure(member.function, member.scope, member.frame, receiver, member.owner)
+
+
+def _definitions(body: Iterable[ir.Statement]) -> Iterator[ir.Function | ir.Class]:
+    """The functions and classes of a module, those under a condition included."""
+    for statement in body:
+        if isinstance(statement, (ir.Function, ir.Class)):
+            yield statement
+        elif isinstance(statement, ir.Branch):
+            yield from _definitions((*statement.then, *statement.otherwise))
+        elif isinstance(statement, ir.Try):
+            yield from _definitions(statement.body)
+            for handler in statement.handlers:
+                yield from _definitions(handler.body)

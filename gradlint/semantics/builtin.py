@@ -1,0 +1,143 @@
+"""Python's builtin functions and the methods of its collections, as far as models use them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from gradlint.records import ir
+from gradlint.semantics.interpretation import Arguments, Site
+from gradlint.semantics.value import Items, Known, Method, Table, Value
+
+
+def call_builtin(name: str, arguments: Arguments, site: Site) -> Value | None:
+    """The result of a builtin where it can be told from what is known, else None."""
+    function = _BUILTINS.get(name)
+    if function is None or arguments.open or arguments.keywords:
+        return None
+    try:
+        return function([operand.value for operand in arguments.positional], site.node)
+    except (ValueError, TypeError, ArithmeticError, IndexError):
+        return None
+
+
+def _convert(make: Callable[..., object]) -> Callable[[Sequence[Value], ir.Expression], Value | None]:
+    def convert(values: Sequence[Value], node: ir.Expression) -> Value | None:
+        if not all(isinstance(value, Known) for value in values):
+            return None
+        return Known(make(*[value.value for value in values if isinstance(value, Known)]))
+
+    return convert
+
+
+def _items(value: Value) -> list[Value] | None:
+    if isinstance(value, Items) and not value.open:
+        return value.items
+    if isinstance(value, Known) and isinstance(value.value, range) and len(value.value) <= 64:
+        return [Known(item) for item in value.value]
+    return None
+
+
+def _collect(kind: str) -> Callable[[Sequence[Value], ir.Expression], Value | None]:
+    def collect(values: Sequence[Value], node: ir.Expression) -> Value | None:
+        if not values:
+            return Items(kind, [], node)
+        if isinstance(values[0], Items):
+            return Items(kind, list(values[0].items), node, values[0].open)
+        items = _items(values[0])
+        return None if items is None else Items(kind, list(items), node)
+
+    return collect
+
+
+def _length(values: Sequence[Value], node: ir.Expression) -> Value | None:
+    items = _items(values[0])
+    return None if items is None else Known(len(items))
+
+
+def _enumerate(values: Sequence[Value], node: ir.Expression) -> Value | None:
+    items = _items(values[0])
+    if items is None:
+        return None
+    return Items("list", [Items("tuple", [Known(i), item], node) for i, item in enumerate(items)], node)
+
+
+def _zip(values: Sequence[Value], node: ir.Expression) -> Value | None:
+    columns = [_items(value) for value in values]
+    known = [column for column in columns if column is not None]
+    if len(known) < len(columns):
+        return None
+    return Items("list", [Items("tuple", list(row), node) for row in zip(*known, strict=False)], node)
+
+
+def _reversed(values: Sequence[Value], node: ir.Expression) -> Value | None:
+    items = _items(values[0])
+    return None if items is None else Items("list", list(reversed(items)), node)
+
+
+def _dictionary(values: Sequence[Value], node: ir.Expression) -> Value | None:
+    if not values:
+        return Table({}, node)
+    return Table(dict(values[0].entries), node, values[0].open) if isinstance(values[0], Table) else None
+
+
+_BUILTINS: dict[str, Callable[[Sequence[Value], ir.Expression], Value | None]] = {
+    "float": _convert(float),
+    "int": _convert(int),
+    "bool": _convert(bool),
+    "str": _convert(str),
+    "abs": _convert(abs),
+    "max": _convert(max),
+    "min": _convert(min),
+    "round": _convert(round),
+    "range": _convert(range),
+    "len": _length,
+    "list": _collect("list"),
+    "tuple": _collect("tuple"),
+    "set": _collect("set"),
+    "enumerate": _enumerate,
+    "zip": _zip,
+    "reversed": _reversed,
+    "dict": _dictionary,
+}
+
+
+def collection_method(method: Method, arguments: Arguments) -> Value | None:
+    """The result of a method of a list or dictionary, whose contents it may change."""
+    receiver = method.receiver
+    values = arguments.values()
+    if isinstance(receiver, Items):
+        return _list_method(receiver, method.name, values)
+    if isinstance(receiver, Table):
+        return _table_method(receiver, method.name, values)
+    return None
+
+
+def _list_method(receiver: Items, name: str, values: list[Value]) -> Value | None:
+    if name in ("append", "add") and values:
+        receiver.items.append(values[0])
+        return Known(None)
+    if name == "extend" and values:
+        receiver.items.extend(values[0].items if isinstance(values[0], Items) else [])
+        return Known(None)
+    if name == "insert" and len(values) == 2:
+        receiver.items.insert(0, values[1])
+        return Known(None)
+    if name == "copy":
+        return Items(receiver.kind, list(receiver.items), receiver.node, receiver.open)
+    return None
+
+
+def _table_method(receiver: Table, name: str, values: list[Value]) -> Value | None:
+    if name == "items" and not receiver.open:
+        rows: list[Value] = [
+            Items("tuple", [Known(key), value], receiver.node) for key, value in receiver.entries.items()
+        ]
+        return Items("list", rows, receiver.node)
+    if name == "values" and not receiver.open:
+        return Items("list", list(receiver.entries.values()), receiver.node)
+    if name in ("get", "pop") and values and isinstance(values[0], Known):
+        return receiver.entries.get(values[0].value)
+    if name == "update" and values and isinstance(values[0], Table):
+        receiver.entries.update(values[0].entries)
+        return Known(None)
+    return None

@@ -1,0 +1,80 @@
+"""Constants: names from outside the project that stand for numbers, and arithmetic on what is known."""
+
+from __future__ import annotations
+
+import builtins
+import math
+import operator
+from collections.abc import Callable
+from typing import Any
+
+from gradlint.semantics.value import Known, Reference, Value
+
+_NUMBERS = {
+    f"{module}.{name}": value
+    for module in ("math", "torch", "numpy", "cmath")
+    for name, value in {"inf": math.inf, "nan": math.nan, "pi": math.pi, "e": math.e, "tau": math.tau}.items()
+} | {"numpy.NaN": math.nan, "numpy.NAN": math.nan, "numpy.Inf": math.inf}
+
+_STAR_MODULES = frozenset({"torch", "torch.nn", "torch.nn.functional", "torch.optim", "math"})
+
+
+def resolve(name: str) -> Value:
+    """The number that the qualified `name` stands for, or a reference to it."""
+    number = _NUMBERS.get(name)
+    return Reference(name) if number is None else Known(number)
+
+
+def exports(module: str, name: str) -> bool:
+    """Whether `from module import *` may bind `name`; only modules of the field are known."""
+    return module in _STAR_MODULES and not name.startswith("_") and not is_builtin(name)
+
+
+def is_builtin(name: str) -> bool:
+    """Whether `name` is one of Python's builtins."""
+    return hasattr(builtins, name)
+
+
+def _power(base: Any, exponent: Any) -> Any:
+    if abs(exponent) > 128:
+        raise OverflowError
+    return base**exponent
+
+
+_FOLD: dict[str, Callable[..., Any]] = {
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "truediv": operator.truediv,
+    "floordiv": operator.floordiv,
+    "mod": operator.mod,
+    "pow": _power,
+    "neg": operator.neg,
+    "pos": operator.pos,
+    "not": operator.not_,
+    "eq": operator.eq,
+    "ne": operator.ne,
+    "lt": operator.lt,
+    "le": operator.le,
+    "gt": operator.gt,
+    "ge": operator.ge,
+    "is": operator.is_,
+    "is_not": operator.is_not,
+    "and": lambda *values: next((value for value in values if not value), values[-1]),
+    "or": lambda *values: next((value for value in values if value), values[-1]),
+}
+_NUMERIC_ONLY = frozenset({"add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "neg", "pos"})
+
+
+def fold(name: str, values: list[Any]) -> Known | None:
+    """The result of an operator on constants, or None where it is not worth or not safe to know."""
+    function = _FOLD.get(name)
+    if function is None:
+        return None
+    if name in _NUMERIC_ONLY and not all(isinstance(value, (int, float)) for value in values):
+        return None
+    try:
+        result = function(*values)
+    except (ArithmeticError, ValueError, TypeError):
+        return None
+    return None if isinstance(result, complex) else Known(result)

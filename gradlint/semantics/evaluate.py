@@ -1,0 +1,837 @@
+"""The evaluator: runs lowered code over abstract values.
+
+There is one. It knows Python (variables, branches, loops, calls, objects, modules) and nothing of
+tensors; what primitives mean is the business of the interpretation that it is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from gradlint.records import ir
+from gradlint.semantics import constants
+from gradlint.semantics.builtin import call_builtin, collection_method
+from gradlint.semantics.interpretation import Arguments, Interpretation, Operand, Site
+from gradlint.semantics.scope import Frame, ModuleScope, assigned
+from gradlint.semantics.value import (
+    ClassObject,
+    Closure,
+    Constructed,
+    Instance,
+    Items,
+    Known,
+    Method,
+    ModuleObject,
+    Reference,
+    Table,
+    Value,
+)
+
+MAX_UNROLLED = 32
+MAX_STEPS = 200_000
+"""Bounds of the work: iterations of a loop that are run one by one, nodes per entry."""
+
+
+class Evaluator:
+    """Runs code of the project under an interpretation.
+
+    `resolve` finds the module of the project that a dotted name means, or None.
+    """
+
+    def __init__(
+        self, interpretation: Interpretation, resolve: Callable[[str, ModuleScope], ModuleScope | None]
+    ) -> None:
+        self.interpretation = interpretation
+        self._resolve = resolve
+        self._callers: list[Site] = []
+        self._running: list[object] = []
+        self._steps = 0
+        self._instances: list[Instance] = []
+        self.called: set[int] = set()
+        self.nested: list[Closure] = []
+
+    # entry points
+
+    def run(self, closure: Closure, arguments: Arguments | None = None) -> Value:
+        """Call `closure` from outside, with unknown arguments unless they are given."""
+        self._steps = 0
+        self._callers.clear()
+        self._running.clear()
+        self._instances = [closure.receiver] if isinstance(closure.receiver, Instance) else []
+        return self._invoke(closure, arguments)
+
+    def instantiate(self, cls: ClassObject) -> Instance:
+        """An object of `cls` after its constructor ran with unknown arguments."""
+        instance = Instance(cls, {})
+        init = cls.member("__init__")
+        if isinstance(init, Closure):
+            self.run(self._bind(init, instance))
+        return instance
+
+    # names
+
+    def module_name(self, scope: ModuleScope, name: str) -> Value | None:
+        """The value that `name` has once the module was imported, or None."""
+        if name in scope.values:
+            return scope.values[name]
+        scope.values[name] = None  # ends cycles
+        found = [
+            value
+            for statement in scope.binding(name)
+            if (value := self._bound_value(scope, name, statement)) is not None
+        ]
+        value = self._prefer(found) if found else self._starred(scope, name)
+        scope.values[name] = value
+        return value
+
+    def _prefer(self, found: list[Value]) -> Value:
+        """One of the alternatives that a module's branches bind: the first import, or their join."""
+        if all(isinstance(value, (Reference, ModuleObject)) for value in found):
+            return found[0]
+        return self._join(found)
+
+    def _bound_value(self, scope: ModuleScope, name: str, statement: ir.Statement | ir.Binding) -> Value | None:
+        if isinstance(statement, ir.Binding):
+            return self._imported(scope, statement)
+        frame = Frame(scope)
+        self._statement(statement, frame)
+        return frame.variables.get(name)
+
+    def _imported(self, scope: ModuleScope, binding: ir.Binding) -> Value | None:
+        base = binding.module
+        if binding.level:
+            package = scope.package.split(".")
+            kept = package[: len(package) - binding.level + 1]
+            base = ".".join([*kept, *([binding.module] if binding.module else [])])
+        module = self._resolve(base, scope)
+        if not binding.member:
+            return ModuleObject(module) if module is not None else Reference(binding.module)
+        if module is not None:
+            value = self.module_name(module, binding.member)
+            if value is not None:
+                return value
+        inner = self._resolve(f"{base}.{binding.member}", scope)
+        if inner is not None:
+            return ModuleObject(inner)
+        if module is not None or binding.level:
+            return self.interpretation.unknown(())
+        return constants.resolve(f"{base}.{binding.member}")
+
+    def _starred(self, scope: ModuleScope, name: str) -> Value | None:
+        for binding in scope.stars:
+            star = ir.Binding(binding.span, name, binding.module, name, binding.level)
+            module = self._imported(scope, ir.Binding(binding.span, "", binding.module, "", binding.level))
+            if isinstance(module, ModuleObject):
+                value = self.module_name(module.scope, name)
+                if value is not None:
+                    return value
+            elif not binding.level and constants.exports(binding.module, name):
+                return self._imported(scope, star)
+        return None
+
+    def _name(self, node: ir.Name, frame: Frame) -> Value:
+        value = frame.lookup(node.id)
+        if value is None:
+            value = self.module_name(frame.scope, node.id)
+        if value is not None:
+            return value
+        if constants.is_builtin(node.id):
+            return Reference(f"builtins.{node.id}")
+        return self.interpretation.unknown(())
+
+    # expressions
+
+    def evaluate(self, node: ir.Expression, frame: Frame) -> Value:
+        """The value of `node`."""
+        self._steps += 1
+        if self._steps > MAX_STEPS:
+            self.interpretation.not_understood("too much code behind one function")
+            return self.interpretation.unknown(())
+        return _EXPRESSIONS[type(node)](self, node, frame)
+
+    def operand(self, node: ir.Expression, frame: Frame) -> Operand:
+        """The value of `node` together with it."""
+        return Operand(self.evaluate(node, frame), node)
+
+    def site(self, node: ir.Expression, frame: Frame) -> Site:
+        """Where `node` is evaluated."""
+        return Site(node, frame.scope.path, tuple(self._callers))
+
+    def _literal(self, node: ir.Literal, frame: Frame) -> Value:
+        return Known(node.value)
+
+    def _attribute(self, node: ir.Attribute, frame: Frame) -> Value:
+        receiver = self.operand(node.value, frame)
+        return self.attribute(receiver, node.name, self.site(node, frame))
+
+    def attribute(self, receiver: Operand, name: str, site: Site) -> Value:
+        """`receiver.name`."""
+        value = receiver.value
+        if isinstance(value, Reference):
+            return constants.resolve(f"{value.name}.{name}")
+        if isinstance(value, ModuleObject):
+            return self._module_attribute(value, name)
+        if isinstance(value, Instance):
+            return self._instance_attribute(receiver, value, name, site)
+        if isinstance(value, ClassObject):
+            member = value.member(name)
+            return member if member is not None else self.interpretation.unknown(())
+        if isinstance(value, Super):
+            return self._super_attribute(value, name, site)
+        if isinstance(value, (Items, Table)) or (isinstance(value, Known) and isinstance(value.value, str)):
+            return Method(value, name, receiver.node)
+        if isinstance(value, (Closure, Known)):
+            return self.interpretation.unknown((value,))
+        return self.interpretation.attribute(receiver, name, site)
+
+    def _module_attribute(self, module: ModuleObject, name: str) -> Value:
+        value = self.module_name(module.scope, name)
+        if value is None:
+            inner = self._resolve(f"{module.scope.name}.{name}", module.scope)
+            value = ModuleObject(inner) if inner is not None else None
+        return value if value is not None else self.interpretation.unknown(())
+
+    def _instance_attribute(self, receiver: Operand, instance: Instance, name: str, site: Site) -> Value:
+        found = instance.attributes.get(name)
+        if found is not None:
+            return found
+        member = instance.type.member(name)
+        if isinstance(member, Closure):
+            return self._bound_member(member, instance, site)
+        if member is not None:
+            return member
+        return self.interpretation.attribute(receiver, name, site)
+
+    def _bound_member(self, member: Closure, instance: Value, site: Site) -> Value:
+        for decorator in getattr(member.function, "decorators", ()):
+            name = decorator.id if isinstance(decorator, ir.Name) else getattr(decorator, "name", "")
+            if name == "staticmethod":
+                return member
+            if name in ("property", "cached_property"):
+                return self._call_closure(self._bind(member, instance), Arguments(), site)
+        return self._bind(member, instance)
+
+    def _super_attribute(self, value: Super, name: str, site: Site) -> Value:
+        for base in value.owner.bases:
+            member = base.member(name) if isinstance(base, ClassObject) else None
+            if isinstance(member, Closure):
+                return self._bind(member, value.receiver)
+        return Method(value, name, site.node)
+
+    def _bind(self, closure: Closure, receiver: Value) -> Closure:
+        return Closure(closure.function, closure.scope, closure.frame, receiver, closure.owner)
+
+    def _index(self, node: ir.Index, frame: Frame) -> Value:
+        receiver = self.operand(node.value, frame)
+        index = self.evaluate(node.index, frame)
+        value = receiver.value
+        if isinstance(value, (Items, Table)) and isinstance(index, Known):
+            found = _item(value, index.value)
+            if found is not None:
+                return found
+        if isinstance(value, (Reference, ClassObject)):
+            return value  # a generic type with its parameters
+        return self.interpretation.index(receiver, index, self.site(node, frame))
+
+    def _slice(self, node: ir.Slice, frame: Frame) -> Value:
+        parts = [self.evaluate(part, frame) for part in (node.lower, node.upper, node.step) if part is not None]
+        return self.interpretation.unknown(parts)
+
+    def arguments(self, node: ir.Call, frame: Frame) -> Arguments:
+        """The evaluated arguments of a call."""
+        positional: list[Operand] = []
+        is_open = False
+        for argument in node.positional:
+            if not isinstance(argument, ir.Starred):
+                positional.append(self.operand(argument, frame))
+                continue
+            spread = self.evaluate(argument.value, frame)
+            if isinstance(spread, Items) and not spread.open:
+                positional.extend(Operand(item, argument.value) for item in spread.items)
+            else:
+                is_open = True
+                positional.append(Operand(self.interpretation.unknown((spread,)), argument.value))
+        keywords: dict[str, Operand] = {}
+        for keyword in node.keywords:
+            operand = self.operand(keyword.value, frame)
+            if keyword.name is not None:
+                keywords[keyword.name] = operand
+            elif isinstance(operand.value, Table) and not operand.value.open:
+                entries = operand.value.entries.items()
+                keywords.update({str(key): Operand(value, keyword.value) for key, value in entries})
+            else:
+                is_open = True
+        return Arguments(tuple(positional), keywords, is_open)
+
+    def _call(self, node: ir.Call, frame: Frame) -> Value:
+        function = node.function
+        if isinstance(function, ir.Attribute):
+            receiver = self.operand(function.value, frame)
+            target = self.attribute(receiver, function.name, self.site(function, frame))
+            arguments = self.arguments(node, frame)
+            site = self.site(node, frame)
+            if _is_domain(receiver.value) and not isinstance(target, (Closure, Reference)):
+                result = self.interpretation.method(receiver, function.name, arguments, site)
+                if _is_in_place(function.name):
+                    self._assign(function.value, Operand(result, node), frame)
+                return result
+            return self.call(target, arguments, site, frame)
+        if isinstance(function, ir.Name) and function.id == "super" and not node.positional:
+            return self._super(frame)
+        return self.call(self.evaluate(function, frame), self.arguments(node, frame), self.site(node, frame), frame)
+
+    def _super(self, frame: Frame) -> Value:
+        current: Frame | None = frame
+        while current is not None:
+            closure = current.closure
+            if closure is not None and closure.owner is not None and closure.receiver is not None:
+                return Super(closure.owner, closure.receiver)
+            current = current.parent
+        return self.interpretation.unknown(())
+
+    def call(self, target: Value, arguments: Arguments, site: Site, frame: Frame | None = None) -> Value:
+        """The result of calling `target`."""
+        if isinstance(target, Closure):
+            return self._call_closure(target, arguments, site)
+        if isinstance(target, ClassObject):
+            return self._construct(target, arguments, site)
+        if isinstance(target, Instance):
+            return self._call_instance(target, arguments, site)
+        if isinstance(target, Method):
+            found = collection_method(target, arguments)
+            return found if found is not None else self._unknown_of(target.receiver, arguments)
+        if isinstance(target, Reference):
+            return self._call_reference(target, arguments, site, frame)
+        if isinstance(target, (Known, ModuleObject, Items, Table, Super)):
+            return self._unknown_of(target, arguments)
+        return self.interpretation.method(Operand(target, site.node), "__call__", arguments, site)
+
+    def _unknown_of(self, receiver: Value, arguments: Arguments) -> Value:
+        return self.interpretation.unknown([receiver, *arguments.values()])
+
+    def _call_reference(
+        self, target: Reference, arguments: Arguments, site: Site, frame: Frame | None
+    ) -> Value:
+        if target.name.startswith("builtins."):
+            found = call_builtin(target.name[9:], arguments, site)
+            if found is not None:
+                return found
+        if target.name == "functools.partial" and arguments.positional:
+            return arguments.positional[0].value if len(arguments.values()) == 1 else self.interpretation.unknown(arguments.values())
+        return self.interpretation.call(target, arguments, site)
+
+    def _call_instance(self, target: Instance, arguments: Arguments, site: Site) -> Value:
+        for name in ("__call__", "forward"):
+            member = target.type.member(name)
+            if isinstance(member, Closure):
+                return self._call_closure(self._bind(member, target), arguments, site)
+        return self._unknown_of(target, arguments)
+
+    def _construct(self, cls: ClassObject, arguments: Arguments, site: Site) -> Value:
+        if not self.interpretation.follows(cls, len(self._running)):
+            return self._unknown_of(cls, arguments)
+        instance = Instance(cls, {})
+        self._instances.append(instance)
+        init = cls.member("__init__")
+        if isinstance(init, Closure):
+            self._call_closure(self._bind(init, instance), arguments, site)
+        else:
+            fields = [n for n, v in cls.members.items() if not isinstance(v, (Closure, ClassObject))]
+            instance.attributes.update({n: o.value for n, o in zip(fields, arguments.positional, strict=False)})
+            instance.attributes.update({n: o.value for n, o in arguments.keywords.items()})
+        return instance
+
+    def _call_closure(self, closure: Closure, arguments: Arguments, site: Site) -> Value:
+        if any(closure.function is running for running in self._running):
+            self.interpretation.not_understood("recursion")
+            return self._unknown_of(closure, arguments)
+        if not self.interpretation.follows(closure, len(self._running)):
+            return self._unknown_of(closure, arguments)
+        self._callers.append(Site(site.node, site.path))
+        try:
+            return self._invoke(closure, arguments)
+        finally:
+            self._callers.pop()
+
+    def _invoke(self, closure: Closure, arguments: Arguments | None) -> Value:
+        function = closure.function
+        frame = Frame(closure.scope, closure.frame, closure=closure)
+        self.called.add(id(function))
+        self._running.append(function)
+        self._bind_parameters(closure, arguments, frame)
+        try:
+            if isinstance(function, ir.Lambda):
+                return self.evaluate(function.body, frame)
+            contexts = [self.evaluate(decorator, Frame(closure.scope, closure.frame)) for decorator in function.decorators]
+            for context in contexts:
+                self.interpretation.enter(context)
+            self.execute(function.body, frame)
+            for context in reversed(contexts):
+                self.interpretation.leave(context)
+            if function.is_generator:
+                return self.interpretation.unknown(frame.returned)
+            return self._join(frame.returned) if frame.returned else Known(None)
+        finally:
+            self._running.pop()
+
+    def _bind_parameters(self, closure: Closure, arguments: Arguments | None, frame: Frame) -> None:
+        parameters = list(closure.function.parameters)
+        if closure.receiver is not None and parameters:
+            frame.variables[parameters.pop(0).name] = closure.receiver
+        if arguments is None:
+            for parameter in parameters:
+                frame.variables[parameter.name] = self.interpretation.parameter(parameter, closure)
+            return
+        positional = list(arguments.positional)
+        keywords = dict(arguments.keywords)
+        for parameter in parameters:
+            frame.variables[parameter.name] = self._argument(parameter, positional, keywords, arguments, closure)
+
+    def _argument(
+        self,
+        parameter: ir.Parameter,
+        positional: list[Operand],
+        keywords: dict[str, Operand],
+        arguments: Arguments,
+        closure: Closure,
+    ) -> Value:
+        if parameter.kind == "arguments":
+            items = [operand.value for operand in positional]
+            positional.clear()
+            return Items("tuple", items, ir.Display(parameter.span, "tuple", ()), arguments.open)
+        if parameter.kind == "keywords":
+            entries: dict[Any, Value] = {name: operand.value for name, operand in keywords.items()}
+            return Table(entries, ir.Dictionary(parameter.span, (), ()), True)
+        if parameter.kind == "plain" and positional:
+            return positional.pop(0).value
+        if parameter.name in keywords:
+            return keywords.pop(parameter.name).value
+        if parameter.default is not None and not arguments.open:
+            return self.evaluate(parameter.default, Frame(closure.scope, closure.frame))
+        return self.interpretation.unknown(())
+
+    def _operation(self, node: ir.Operation, frame: Frame) -> Value:
+        operands = tuple([self.operand(operand, frame) for operand in node.operands])
+        if all(isinstance(operand.value, Known) for operand in operands):
+            folded = constants.fold(node.operator, [operand.value.value for operand in operands])  # type: ignore[attr-defined]
+            if folded is not None:
+                return folded
+        if node.operator == "add" and all(isinstance(o.value, Items) for o in operands):
+            first, second = (operand.value for operand in operands)
+            assert isinstance(first, Items) and isinstance(second, Items)
+            return Items(first.kind, [*first.items, *second.items], node, first.open or second.open)
+        return self.interpretation.operator(node.operator, operands, self.site(node, frame))
+
+    def _conditional(self, node: ir.Conditional, frame: Frame) -> Value:
+        test = self.evaluate(node.test, frame)
+        if isinstance(test, Known):
+            return self.evaluate(node.then if test.value else node.otherwise, frame)
+        self.interpretation.tested(test)
+        return self._join([self.evaluate(node.then, frame), self.evaluate(node.otherwise, frame)])
+
+    def _display(self, node: ir.Display, frame: Frame) -> Value:
+        if node.kind == "string":
+            for item in node.items:
+                self.evaluate(item, frame)
+            return self.interpretation.unknown(())
+        items: list[Value] = []
+        is_open = False
+        for item in node.items:
+            value = self.evaluate(item.value if isinstance(item, ir.Starred) else item, frame)
+            if not isinstance(item, ir.Starred):
+                items.append(value)
+            elif isinstance(value, Items):
+                items.extend(value.items)
+                is_open = is_open or value.open
+            else:
+                is_open = True
+        return Items(node.kind, items, node, is_open)
+
+    def _dictionary(self, node: ir.Dictionary, frame: Frame) -> Value:
+        entries: dict[Any, Value] = {}
+        is_open = False
+        for key, value_node in zip(node.keys, node.values, strict=True):
+            value = self.evaluate(value_node, frame)
+            known_key = self.evaluate(key, frame) if key is not None else value
+            if key is not None and isinstance(known_key, Known):
+                entries[known_key.value] = value
+            elif isinstance(value, Table) and key is None:
+                entries.update(value.entries)
+                is_open = is_open or value.open
+            else:
+                is_open = True
+        return Table(entries, node, is_open)
+
+    def _comprehension(self, node: ir.Comprehension, frame: Frame) -> Value:
+        inner = Frame(frame.scope, frame, closure=frame.closure)
+        found: list[Value] = []
+        is_open = self._generate(node, 0, inner, found)
+        if node.kind == "dict":
+            return Table({}, node, True)
+        return Items("list" if node.kind == "generator" else node.kind, found, node, is_open)
+
+    def _generate(self, node: ir.Comprehension, depth: int, frame: Frame, found: list[Value]) -> bool:
+        """Evaluate the element for every binding of the generators; True if there may be others."""
+        if depth == len(node.generators):
+            if node.key is not None:
+                self.evaluate(node.key, frame)
+            found.append(self.evaluate(node.element, frame))
+            return False
+        generator = node.generators[depth]
+        items, is_open = self._iterate(generator.iterable, frame)
+        is_open = is_open or bool(generator.conditions)
+        for item in items:
+            self._assign(generator.target, Operand(item, generator.iterable), frame)
+            for condition in generator.conditions:
+                self.interpretation.tested(self.evaluate(condition, frame))
+            is_open = self._generate(node, depth + 1, frame, found) or is_open
+        return is_open
+
+    def _iterate(self, node: ir.Expression, frame: Frame) -> tuple[Sequence[Value], bool]:
+        """The items that iterating over `node` gives, and whether there may be more like the last."""
+        iterable = self.evaluate(node, frame)
+        if isinstance(iterable, Items) and not iterable.open and len(iterable.items) <= MAX_UNROLLED:
+            return list(iterable.items), False
+        if isinstance(iterable, Items) and iterable.items:
+            return [self._join(iterable.items)], True
+        if isinstance(iterable, Table) and not iterable.open and len(iterable.entries) <= MAX_UNROLLED:
+            return [Known(key) for key in iterable.entries], False
+        if isinstance(iterable, Known) and isinstance(iterable.value, (range, str)):
+            if len(iterable.value) <= MAX_UNROLLED:
+                return [Known(item) for item in iterable.value], False
+            return [self.interpretation.unknown(())], True
+        return [self.interpretation.element(iterable, self.site(node, frame))], True
+
+    def _lambda(self, node: ir.Lambda, frame: Frame) -> Value:
+        closure = Closure(node, frame.scope, frame)
+        self.nested.append(closure)
+        return closure
+
+    def _walrus(self, node: ir.Walrus, frame: Frame) -> Value:
+        value = self.evaluate(node.value, frame)
+        frame.variables[node.name] = value
+        return value
+
+    def _suspend(self, node: ir.Suspend, frame: Frame) -> Value:
+        value = self.evaluate(node.value, frame) if node.value is not None else Known(None)
+        if node.kind == "await":
+            return value
+        frame.returned.append(value)
+        return self.interpretation.unknown(())
+
+    def _opaque(self, node: ir.Unknown, frame: Frame) -> Value:
+        values = [self.evaluate(part, frame) for part in node.parts]
+        if node.kind != "ellipsis":
+            self.interpretation.not_understood(node.kind)
+        return self.interpretation.unknown(values)
+
+    def _spread(self, node: ir.Starred, frame: Frame) -> Value:
+        return self.interpretation.unknown((self.evaluate(node.value, frame),))
+
+    def _join(self, values: Sequence[Value]) -> Value:
+        first = values[0]
+        if all(value is first for value in values[1:]):
+            return first
+        if isinstance(first, Known) and all(
+            isinstance(v, Known) and type(v.value) is type(first.value) and v.value == first.value for v in values
+        ):
+            return first
+        if all(isinstance(value, Items) and len(value.items) == len(first.items) for value in values):  # type: ignore[attr-defined]
+            assert isinstance(first, Items)
+            columns = zip(*[value.items for value in values], strict=True)  # type: ignore[attr-defined]
+            return Items(first.kind, [self._join(column) for column in columns], first.node, first.open)
+        return self.interpretation.join(values)
+
+    # statements
+
+    def execute(self, body: Iterable[ir.Statement], frame: Frame) -> None:
+        """Run the statements of `body` until one leaves it."""
+        for statement in body:
+            if not frame.alive:
+                return
+            self._statement(statement, frame)
+
+    def _statement(self, statement: ir.Statement, frame: Frame) -> None:
+        _STATEMENTS[type(statement)](self, statement, frame)
+
+    def _assignment(self, node: ir.Assign, frame: Frame) -> None:
+        if node.value is None:
+            return
+        operand = self.operand(node.value, frame)
+        for target in node.targets:
+            self._assign(target, operand, frame)
+
+    def _assign(self, target: ir.Expression, operand: Operand, frame: Frame) -> None:
+        value = operand.value
+        if isinstance(target, ir.Name):
+            frame.variables[target.id] = value
+        elif isinstance(target, ir.Attribute):
+            receiver = self.evaluate(target.value, frame)
+            if isinstance(receiver, Instance):
+                receiver.attributes[target.name] = value
+            self.interpretation.stored(receiver, target.name, operand, self.site(target, frame))
+        elif isinstance(target, ir.Display):
+            self._unpack(target, operand, frame)
+        elif isinstance(target, ir.Index):
+            self._store_item(target, operand, frame)
+        elif isinstance(target, ir.Starred):
+            self._assign(target.value, Operand(self.interpretation.unknown((value,)), operand.node), frame)
+
+    def _unpack(self, target: ir.Display, operand: Operand, frame: Frame) -> None:
+        value = operand.value
+        plain = not any(isinstance(item, ir.Starred) for item in target.items)
+        if plain and isinstance(value, Items) and not value.open and len(value.items) == len(target.items):
+            for item, part in zip(target.items, value.items, strict=True):
+                self._assign(item, Operand(part, operand.node), frame)
+            return
+        for position, item in enumerate(target.items):
+            site = self.site(operand.node, frame)
+            part = self.interpretation.index(operand, Known(position), site)
+            self._assign(item, Operand(part, operand.node), frame)
+
+    def _store_item(self, target: ir.Index, operand: Operand, frame: Frame) -> None:
+        receiver = self.evaluate(target.value, frame)
+        index = self.evaluate(target.index, frame)
+        if isinstance(receiver, Table) and isinstance(index, Known):
+            receiver.entries[index.value] = operand.value
+        elif isinstance(target.value, (ir.Name, ir.Attribute)) and not isinstance(receiver, (Table, Items)):
+            changed = self.interpretation.unknown((receiver, operand.value))
+            self._assign(target.value, Operand(changed, target), frame)
+
+    def _augment(self, node: ir.Augment, frame: Frame) -> None:
+        operation = ir.Operation(node.span, node.operator, (node.target, node.value))
+        before = self.evaluate(node.target, frame)
+        if isinstance(before, Items) and before.kind == "list" and node.operator == "add":
+            added = self.evaluate(node.value, frame)
+            before.items.extend(added.items if isinstance(added, Items) else [])
+            return
+        self._assign(node.target, Operand(self._operation(operation, frame), operation), frame)
+
+    def _evaluation(self, node: ir.Evaluate, frame: Frame) -> None:
+        self.evaluate(node.value, frame)
+
+    def _return(self, node: ir.Return, frame: Frame) -> None:
+        frame.returned.append(self.evaluate(node.value, frame) if node.value is not None else Known(None))
+        frame.alive = False
+
+    def _raise(self, node: ir.Raise, frame: Frame) -> None:
+        if node.value is not None:
+            self.evaluate(node.value, frame)
+        frame.alive = False
+
+    def _jump(self, node: ir.Jump, frame: Frame) -> None:
+        frame.alive = False
+
+    def _assert(self, node: ir.Assert, frame: Frame) -> None:
+        self.interpretation.tested(self.evaluate(node.test, frame))
+
+    def _branch(self, node: ir.Branch, frame: Frame) -> None:
+        test = self.evaluate(node.test, frame)
+        if isinstance(test, Known):
+            self.execute(node.then if test.value else node.otherwise, frame)
+            return
+        self.interpretation.tested(test)
+        self._alternatives((node.then, node.otherwise), frame)
+
+    def _alternatives(self, bodies: Sequence[tuple[ir.Statement, ...]], frame: Frame) -> None:
+        """Run each body from here on its own; go on with the join of those that reach their end."""
+        before = frame.variables
+        heap = [(instance, dict(instance.attributes)) for instance in self._instances]
+        ends: list[dict[str, Value]] = []
+        heaps: list[list[dict[str, Value]]] = []
+        for body in bodies:
+            frame.variables = dict(before)
+            frame.alive = True
+            self._restore(heap)
+            self.execute(body, frame)
+            if frame.alive:
+                ends.append(frame.variables)
+                heaps.append([dict(instance.attributes) for instance, _ in heap])
+        frame.alive = bool(ends)
+        frame.variables = self._merge(ends) if ends else before
+        for position, (instance, attributes) in enumerate(heap):
+            after = self._merge([end[position] for end in heaps]) if heaps else attributes
+            instance.attributes.clear()
+            instance.attributes.update(after)
+
+    def _restore(self, heap: list[tuple[Instance, dict[str, Value]]]) -> None:
+        for instance, attributes in heap:
+            instance.attributes.clear()
+            instance.attributes.update(attributes)
+
+    def _merge(self, ends: list[dict[str, Value]]) -> dict[str, Value]:
+        first, *others = ends
+        if not others:
+            return first
+        merged = dict(first)
+        for other in others:
+            for name, value in other.items():
+                mine = merged.get(name)
+                if mine is not value:
+                    merged[name] = value if mine is None else self._join([mine, value])
+        return merged
+
+    def _loop(self, node: ir.Loop, frame: Frame) -> None:
+        if node.iterable is not None and node.target is not None:
+            items, is_open = self._iterate(node.iterable, frame)
+            if not is_open:
+                self._unroll(node, items, frame)
+                return
+            item: Value | None = items[0]
+        else:
+            item = None
+        self._repeat(node, item, frame)
+
+    def _unroll(self, node: ir.Loop, items: Sequence[Value], frame: Frame) -> None:
+        assert node.target is not None and node.iterable is not None
+        for item in items:
+            self._assign(node.target, Operand(item, node.iterable), frame)
+            before = len(frame.returned)
+            self.execute(node.body, frame)
+            if not frame.alive and len(frame.returned) > before:
+                frame.alive = True
+        frame.alive = True
+        self.execute(node.otherwise, frame)
+
+    def _repeat(self, node: ir.Loop, item: Value | None, frame: Frame) -> None:
+        """Run the body once for any number of iterations: what it changes is unknown at its start."""
+        before = dict(frame.variables)
+        for name in assigned(node.body):
+            if name in frame.variables:
+                frame.variables[name] = self._forgotten(frame.variables[name])
+        if node.test is not None:
+            self.interpretation.tested(self.evaluate(node.test, frame))
+        if item is not None and node.target is not None and node.iterable is not None:
+            self._assign(node.target, Operand(item, node.iterable), frame)
+        self.execute(node.body, frame)
+        frame.alive = True
+        frame.variables = self._merge([before, frame.variables])
+        self.execute(node.otherwise, frame)
+
+    def _forgotten(self, value: Value) -> Value:
+        if isinstance(value, Items):
+            return Items(value.kind, value.items, value.node, True)
+        return value if isinstance(value, (Table, Instance)) else self.interpretation.unknown((value,))
+
+    def _with(self, node: ir.With, frame: Frame) -> None:
+        contexts = []
+        for item in node.items:
+            operand = self.operand(item.context, frame)
+            contexts.append(operand.value)
+            self.interpretation.enter(operand.value)
+            if item.target is not None:
+                self._assign(item.target, Operand(self.interpretation.unknown((operand.value,)), item.context), frame)
+        self.execute(node.body, frame)
+        for context in reversed(contexts):
+            self.interpretation.leave(context)
+
+    def _try(self, node: ir.Try, frame: Frame) -> None:
+        handled = [(*handler.body,) for handler in node.handlers]
+        self._alternatives([(*node.body, *node.otherwise), *handled], frame)
+        alive, frame.alive = frame.alive, True
+        self.execute(node.final, frame)
+        frame.alive = frame.alive and alive
+
+    def _delete(self, node: ir.Delete, frame: Frame) -> None:
+        for target in node.targets:
+            if isinstance(target, ir.Name):
+                frame.variables.pop(target.id, None)
+
+    def _import(self, node: ir.Import, frame: Frame) -> None:
+        for binding in node.bindings:
+            value = self._imported(frame.scope, binding)
+            if value is not None:
+                frame.variables[binding.name] = value
+
+    def _function(self, node: ir.Function, frame: Frame) -> None:
+        parent = frame if frame.closure is not None else None
+        closure = Closure(node, frame.scope, parent)
+        if parent is not None:
+            self.nested.append(closure)
+        frame.variables[node.name] = closure
+
+    def _class(self, node: ir.Class, frame: Frame) -> None:
+        bases = tuple([self.evaluate(base, frame) for base in node.bases])
+        cls = ClassObject(node, frame.scope, bases, {})
+        body = Frame(frame.scope, frame if frame.closure is not None else None)
+        for statement in node.body:
+            if isinstance(statement, ir.Function):
+                cls.members[statement.name] = Closure(statement, frame.scope, body.parent, None, cls)
+            else:
+                self._statement(statement, body)
+        cls.members.update({n: v for n, v in body.variables.items() if n not in cls.members})
+        frame.variables[node.name] = cls
+
+    def _nothing(self, node: Any, frame: Frame) -> None:
+        return None
+
+
+class Super(Value, frozen=True, eq=False):
+    """What `super()` gives inside a method of `owner`."""
+
+    owner: ClassObject
+    receiver: Value
+
+
+def _is_domain(value: Value) -> bool:
+    """Whether `value` belongs to the interpretation."""
+    return not isinstance(
+        value,
+        (Known, Reference, ModuleObject, Closure, ClassObject, Instance, Items, Table, Method, Super),
+    )
+
+
+def _is_in_place(name: str) -> bool:
+    return name.endswith("_") and not name.endswith("__")
+
+
+def _item(value: Items | Table, key: Any) -> Value | None:
+    try:
+        if isinstance(value, Table):
+            return value.entries.get(key)
+        if isinstance(key, int) and not value.open:
+            return value.items[key]
+    except (IndexError, TypeError):
+        pass
+    return None
+
+
+_EXPRESSIONS: dict[type, Callable[[Evaluator, Any, Frame], Value]] = {
+    ir.Literal: Evaluator._literal,
+    ir.Name: Evaluator._name,
+    ir.Attribute: Evaluator._attribute,
+    ir.Index: Evaluator._index,
+    ir.Slice: Evaluator._slice,
+    ir.Call: Evaluator._call,
+    ir.Operation: Evaluator._operation,
+    ir.Conditional: Evaluator._conditional,
+    ir.Display: Evaluator._display,
+    ir.Dictionary: Evaluator._dictionary,
+    ir.Comprehension: Evaluator._comprehension,
+    ir.Lambda: Evaluator._lambda,
+    ir.Starred: Evaluator._spread,
+    ir.Walrus: Evaluator._walrus,
+    ir.Suspend: Evaluator._suspend,
+    ir.Unknown: Evaluator._opaque,
+}
+
+_STATEMENTS: dict[type, Callable[[Evaluator, Any, Frame], None]] = {
+    ir.Assign: Evaluator._assignment,
+    ir.Augment: Evaluator._augment,
+    ir.Evaluate: Evaluator._evaluation,
+    ir.Return: Evaluator._return,
+    ir.Branch: Evaluator._branch,
+    ir.Loop: Evaluator._loop,
+    ir.With: Evaluator._with,
+    ir.Try: Evaluator._try,
+    ir.Raise: Evaluator._raise,
+    ir.Assert: Evaluator._assert,
+    ir.Delete: Evaluator._delete,
+    ir.Declare: Evaluator._nothing,
+    ir.Jump: Evaluator._jump,
+    ir.Import: Evaluator._import,
+    ir.Function: Evaluator._function,
+    ir.Class: Evaluator._class,
+    ir.Omitted: Evaluator._nothing,
+}

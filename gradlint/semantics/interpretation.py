@@ -1,0 +1,110 @@
+"""What gives primitives a meaning: the evaluator runs the code, an interpretation says what it sees."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from gradlint.records import ir
+from gradlint.semantics.value import ClassObject, Closure, Known, Reference, Value
+
+
+class Operand(Struct, frozen=True, eq=False):
+    """A value that goes into a primitive, with the expression that it came from."""
+
+    value: Value
+    node: ir.Expression
+
+
+class Site(Struct, frozen=True, eq=False):
+    """Where a primitive is applied: the expression, its file, and the calls that led there."""
+
+    node: ir.Expression
+    path: str
+    callers: tuple[Site, ...] = ()
+
+
+class Arguments(Struct, frozen=True, eq=False):
+    """The operands of a call; `open` when `*` or `**` may add more."""
+
+    positional: tuple[Operand, ...] = ()
+    keywords: dict[str, Operand] = {}
+    open: bool = False
+
+    def values(self) -> list[Value]:
+        """Every value, the positional ones first."""
+        return [operand.value for operand in (*self.positional, *self.keywords.values())]
+
+    def get(self, position: int, name: str) -> Operand | None:
+        """The operand of the parameter called `name` at `position`, where it is given."""
+        if position < len(self.positional):
+            return self.positional[position]
+        return self.keywords.get(name)
+
+
+class Interpretation:
+    """A table from primitive to meaning, and how its values join.
+
+    Everything defaults to the unknown value; an interpretation overrides what it knows about.
+    """
+
+    def unknown(self, sources: Sequence[Value]) -> Value:
+        """The value of which nothing is known but that it was made of `sources`."""
+        raise NotImplementedError
+
+    def parameter(self, parameter: ir.Parameter, closure: Closure) -> Value:
+        """The value of a parameter when nothing is known of the call."""
+        return self.unknown(())
+
+    def call(self, reference: Reference, arguments: Arguments, site: Site) -> Value:
+        """The result of a function or class from outside the project."""
+        return self.unknown(arguments.values())
+
+    def method(self, receiver: Operand, name: str, arguments: Arguments, site: Site) -> Value:
+        """The result of a method of a value that is not an object of the project."""
+        return self.unknown([receiver.value, *arguments.values()])
+
+    def operator(self, name: str, operands: tuple[Operand, ...], site: Site) -> Value:
+        """The result of an operator of Python."""
+        return self.unknown([operand.value for operand in operands])
+
+    def attribute(self, receiver: Operand, name: str, site: Site) -> Value:
+        """An attribute that the evaluator cannot look up itself."""
+        return self.unknown((receiver.value,))
+
+    def index(self, receiver: Operand, index: Value, site: Site) -> Value:
+        """An item of something that is no collection with known items."""
+        return self.unknown((receiver.value,))
+
+    def element(self, iterable: Value, site: Site) -> Value:
+        """One item of an iteration over something that is not known item by item."""
+        return self.unknown((iterable,))
+
+    def join(self, values: Sequence[Value]) -> Value:
+        """The least that holds of all `values`, which differ."""
+        return self.unknown(values)
+
+    def tested(self, value: Value) -> None:
+        """A branch, an assertion or a loop depends on `value`."""
+
+    def stored(self, receiver: Value, name: str, value: Operand, site: Site) -> None:
+        """`receiver.name = value` was executed."""
+
+    def enter(self, context: Value) -> None:
+        """A `with` block or a decorated function begins."""
+
+    def leave(self, context: Value) -> None:
+        """The innermost open block of `context` ends."""
+
+    def follows(self, target: Closure | ClassObject, depth: int) -> bool:
+        """Whether a call of `target`, `depth` calls deep, is worth running."""
+        return depth < 6
+
+    def not_understood(self, reason: str) -> None:
+        """The evaluator met something that it cannot follow."""
+
+
+def known(operand: Operand | None) -> object:
+    """The constant that an operand holds, or None."""
+    return operand.value.value if operand is not None and isinstance(operand.value, Known) else None

@@ -1,0 +1,397 @@
+"""Operations that act on every element by itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from msgspec.structs import replace
+
+from gradlint.semantics.ops.table import transfer
+from gradlint.semantics.tensor import Application, Facts, Witness, producer, same
+
+_EXP_LIMIT = 709.0
+
+
+def _exp(x: float) -> float:
+    return math.exp(x) if x < _EXP_LIMIT else math.inf
+
+
+def _log(x: float) -> float:
+    return math.log(x) if 0 < x < math.inf else (x if x > 0 else -math.inf)
+
+
+def _times(x: float, y: float) -> float:
+    return 0.0 if x == 0 or y == 0 else x * y
+
+
+def _products(a: Facts, b: Facts) -> tuple[float, float]:
+    corners = [_times(x, y) for x in (a.lo, a.hi) for y in (b.lo, b.hi)]
+    return min(corners), max(corners)
+
+
+def _bounded(lo: float, hi: float, one: Witness | None = None) -> Callable[[Application], Facts]:
+    def bounded(a: Application) -> Facts:
+        return Facts(lo, hi, one=one)
+
+    return bounded
+
+
+@transfer("relu", "relu6")
+def relu(a: Application) -> Facts:
+    """max(0, x): zero wherever x is not positive."""
+    x = a.facts(0)
+    if x.lo > 0:
+        return x
+    return Facts(0.0, max(x.hi, 0.0), Witness("a ReLU output", "zeros"))
+
+
+@transfer("abs")
+def absolute(a: Application) -> Facts:
+    """|x|: zero where x is."""
+    x = a.facts(0)
+    if x.lo >= 0:
+        return x
+    hi = max(abs(x.lo), abs(x.hi))
+    return Facts(0.0, hi, x.zero or Witness("an absolute value", "zeros"), x.one)
+
+
+@transfer("square")
+def square(a: Application) -> Facts:
+    """x²: zero where x is."""
+    return _even_power(a.facts(0))
+
+
+def _even_power(x: Facts) -> Facts:
+    if x.lo > 0:
+        return Facts(_times(x.lo, x.lo), _times(x.hi, x.hi))
+    hi = max(_times(x.lo, x.lo), _times(x.hi, x.hi))
+    return Facts(0.0, hi, x.zero or Witness("a square", "zeros"), x.one)
+
+
+@transfer("pow")
+def power(a: Application) -> Facts | None:
+    """x**n for a constant n."""
+    x, exponent = a.facts(0), a.constant(1, "exponent")
+    if not isinstance(exponent, (int, float)):
+        base = a.facts(0)
+        return Facts(0.0) if base.lo > 0 else Facts()
+    if exponent > 0 and exponent % 2 == 0:
+        return _even_power(x)
+    if exponent > 0 and x.lo >= 0:
+        return Facts(0.0, math.inf if x.hi > 1 else 1.0, x.zero, x.one)
+    if exponent < 0 and x.lo >= 0:
+        return Facts(0.0)
+    return Facts(zero=x.zero if exponent > 0 else None)
+
+
+@transfer("sqrt")
+def sqrt(a: Application) -> Facts:
+    """√x: zero where x is; at least 1 where x is."""
+    x = a.facts(0)
+    lo = math.sqrt(x.lo) if 0 < x.lo < math.inf else 0.0
+    hi = math.sqrt(x.hi) if 0 <= x.hi < math.inf else math.inf
+    return Facts(lo, hi, x.zero, x.one)
+
+
+@transfer("rsqrt", "reciprocal")
+def reciprocal(a: Application) -> Facts:
+    """1/√x and 1/x keep the sign; a bounded positive x keeps them away from zero."""
+    x = a.facts(0)
+    return Facts(0.0) if x.lo >= 0 else Facts()
+
+
+@transfer("exp", "exp2")
+def exp(a: Application) -> Facts:
+    """eˣ > 0: it may underflow but its logarithm is taken for what it is."""
+    x = a.facts(0)
+    lo = _exp(x.lo) if x.lo > -math.inf else 0.0
+    return Facts(lo, _exp(x.hi))
+
+
+@transfer("softplus")
+def softplus(a: Application) -> Facts:
+    """log(1 + eˣ) > 0."""
+    return Facts(0.0)
+
+
+@transfer("sigmoid")
+def sigmoid(a: Application) -> Facts:
+    """1/(1 + e⁻ˣ): rounds to 0 and to 1 for large inputs."""
+    return Facts(
+        0.0, 1.0, Witness("a sigmoid output", "large inputs"), Witness("a sigmoid output", "large inputs")
+    )
+
+
+@transfer("hardsigmoid")
+def hardsigmoid(a: Application) -> Facts:
+    """Clipped line: exactly 0 and 1 beyond ±3."""
+    return sigmoid(a)
+
+
+@transfer("softmax", "gumbel_softmax", "softmin")
+def softmax(a: Application) -> Facts:
+    """Probabilities: the small ones underflow to 0, the largest rounds to 1."""
+    return Facts(
+        0.0, 1.0, Witness("a softmax output", "large inputs"), Witness("a softmax output", "large inputs")
+    )
+
+
+transfer("log_softmax", "logsigmoid")(_bounded(-math.inf, 0.0))
+transfer("tanh")(_bounded(-1.0, 1.0, Witness("a tanh output", "large inputs")))
+transfer("hardtanh")(_bounded(-1.0, 1.0, Witness("a clamped value", "large inputs")))
+transfer("cos")(_bounded(-1.0, 1.0, Witness("a cosine", "zeros")))
+transfer("sin", "softsign", "erf")(_bounded(-1.0, 1.0))
+transfer("acos")(_bounded(0.0, math.pi))
+transfer("asin", "atan")(_bounded(-math.pi / 2, math.pi / 2))
+transfer("atan2")(_bounded(-math.pi, math.pi))
+transfer("acosh")(_bounded(0.0, math.inf))
+transfer("atanh", "logit", "erfinv", "digamma", "lgamma")(_bounded(-math.inf, math.inf))
+
+
+@transfer("log", "log2", "log10")
+def log(a: Application) -> Facts:
+    """log x is monotone."""
+    x = a.facts(0)
+    scale = {"log2": math.log(2), "log10": math.log(10)}.get(a.primitive, 1.0)
+    return Facts(_log(x.lo) / scale, _log(x.hi) / scale)
+
+
+@transfer("log1p")
+def log1p(a: Application) -> Facts:
+    """log(1 + x) is monotone and zero where x is."""
+    x = a.facts(0)
+    lo = math.log1p(x.lo) if -1 < x.lo < math.inf else -math.inf
+    hi = math.log1p(x.hi) if -1 < x.hi < math.inf else math.inf
+    return Facts(lo, hi, x.zero)
+
+
+@transfer("expm1", "gelu", "silu", "elu", "selu", "mish", "leaky_relu", "hardswish", "sinh", "tan")
+def unbounded(a: Application) -> Facts:
+    """Functions through the origin of which only that is used."""
+    return Facts(zero=a.facts(0).zero)
+
+
+@transfer("cosh")
+def cosh(a: Application) -> Facts:
+    """cosh x ≥ 1."""
+    return Facts(1.0)
+
+
+@transfer("neg")
+def negate(a: Application) -> Facts:
+    """-x."""
+    x = a.facts(0)
+    return replace(x, lo=-x.hi, hi=-x.lo, boolean=False, count=False)
+
+
+@transfer("add")
+def add(a: Application) -> Facts:
+    """x + y: zero only where two terms that cannot be negative both are."""
+    if a.has(2, "alpha"):
+        return Facts()
+    x, y = a.facts(0), a.facts(1, "other")
+    lo, hi = x.lo + y.lo, x.hi + y.hi
+    if math.isnan(lo) or math.isnan(hi):
+        return Facts()
+    if y.lo == y.hi == 0:
+        return x
+    if x.lo == x.hi == 0:
+        return y
+    if x.lo >= 0 and y.lo >= 0 and lo == 0 and x.zero and y.zero:
+        return Facts(lo, hi, x.zero)
+    if x.lo == -1 and x.one and y.lo == y.hi == 1:
+        return Facts(lo, hi, x.one)
+    return Facts(lo, hi)
+
+
+@transfer("sub")
+def subtract(a: Application) -> Facts:
+    """x - y: zero where y reaches the bound x of a saturating function, and between extremes."""
+    if a.has(2, "alpha"):
+        return Facts()
+    x, y = a.facts(0), a.facts(1, "other")
+    lo, hi = x.lo - y.hi, x.hi - y.lo
+    if math.isnan(lo) or math.isnan(hi):
+        return Facts()
+    if _is_range(a):
+        return Facts(0.0, hi, Witness("a difference of extremes", "equal rows"))
+    if x.lo == x.hi == 1 and y.hi == 1 and y.one:
+        return Facts(lo, hi, y.one, Witness(y.zero.reason, y.zero.condition) if y.zero else None)
+    if x.lo == x.hi == 1 and y.lo == 0 and y.hi == 1 and y.zero:
+        return Facts(lo, hi, None, y.zero)
+    return Facts(lo, hi)
+
+
+def _is_range(a: Application) -> bool:
+    """max(x) - min(x)."""
+    top = producer(a.value(0), "max", "amax")
+    bottom = producer(a.value(1, "other"), "min", "amin")
+    return top is not None and bottom is not None and same(top.value(0), bottom.value(0))
+
+
+@transfer("mul")
+def multiply(a: Application) -> Facts:
+    """x·y: zero where a factor is."""
+    x, y = a.facts(0), a.facts(1, "other")
+    if same(a.value(0), a.value(1, "other")):
+        return _even_power(x)
+    lo, hi = _products(x, y)
+    both_bounded = x.hi <= 1 and y.hi <= 1 and x.lo >= 0 and y.lo >= 0
+    return Facts(
+        lo,
+        hi,
+        x.zero or y.zero,
+        (x.one if both_bounded and y.one else None),
+        boolean=x.boolean and y.boolean,
+    )
+
+
+@transfer("div")
+def divide(a: Application) -> Facts | None:
+    """x/y: zero where x is; a product over its factors' norms is a cosine."""
+    if a.has(2, "rounding_mode") and a.constant(2, "rounding_mode") is not None:
+        return Facts()
+    x, y = a.facts(0), a.facts(1, "other")
+    if _is_normalised(a):
+        return Facts(-1.0, 1.0, unit=True)
+    if _is_cosine(a):
+        return Facts(-1.0, 1.0, one=Witness("a cosine similarity", "equal rows"))
+    if y.lo > 0:
+        reciprocal = Facts(1 / y.hi if y.hi < math.inf else 0.0, 1 / y.lo)
+        lo, hi = _products(x, reciprocal)
+        return Facts(lo, hi, x.zero)
+    return Facts(0.0 if x.lo >= 0 and y.lo >= 0 else -math.inf, zero=x.zero)
+
+
+def _norm_of(value: object) -> Application | None:
+    return producer(value, "norm")  # type: ignore[arg-type]
+
+
+def _is_normalised(a: Application) -> bool:
+    """x / ‖x‖."""
+    norm = _norm_of(a.value(1, "other"))
+    return norm is not None and same(norm.value(0), a.value(0))
+
+
+def _is_cosine(a: Application) -> bool:
+    """⟨x, y⟩ / (‖x‖ ‖y‖)."""
+    denominator = producer(a.value(1, "other"), "mul")
+    numerator = producer(a.value(0), "sum", "matmul", "dot")
+    if denominator is None or numerator is None:
+        return False
+    norms = [_norm_of(denominator.value(0)), _norm_of(denominator.value(1, "other"))]
+    product = producer(numerator.value(0), "mul") if numerator.primitive == "sum" else numerator
+    if product is None or norms[0] is None or norms[1] is None:
+        return False
+    factors = [product.value(0), product.value(1, "other")]
+    sources = [norm.value(0) for norm in norms if norm is not None]
+    return (same(factors[0], sources[0]) and same(factors[1], sources[1])) or (
+        same(factors[0], sources[1]) and same(factors[1], sources[0])
+    )
+
+
+@transfer("normalize")
+def normalize(a: Application) -> Facts:
+    """Rows of norm 1 (0 for the zero row: the norm is clamped by eps)."""
+    return Facts(-1.0, 1.0, unit=True)
+
+
+@transfer("cosine_similarity")
+def cosine_similarity(a: Application) -> Facts:
+    """A cosine: exactly 1 for equal rows."""
+    return Facts(-1.0, 1.0, one=Witness("a cosine similarity", "equal rows"))
+
+
+@transfer("clamp", "clamp_min", "clamp_max")
+def clamp(a: Application) -> Facts:
+    """min(max(x, lo), hi): a bound that is not known clears what was known of that side."""
+    x = a.facts(0)
+    lower = a.facts(1, "min") if a.primitive != "clamp_max" and a.has(1, "min") else None
+    upper_position = 1 if a.primitive == "clamp_max" else 2
+    upper = a.facts(upper_position, "max") if a.primitive != "clamp_min" and a.has(upper_position, "max") else None
+    if a.primitive == "clamp" and a.constant(1, "min") is None and not _has_value(a, 1, "min"):
+        lower = None
+    lo = x.lo if lower is None else max(x.lo, lower.lo)
+    hi = x.hi if upper is None else min(x.hi, upper.hi)
+    zero = x.zero if lower is None or (lo <= 0 and lower.lo == lower.hi) else None
+    if lower is not None and lower.lo == lower.hi == 0 and x.lo < 0:
+        zero = zero or Witness("a value clamped at 0", "zeros")
+    one = x.one
+    if (lower is not None and lower.lo != -1) or (upper is not None and upper.hi != 1):
+        one = None
+    if lower is not None and upper is not None and lower.lo == lower.hi == -1 and upper.lo == upper.hi == 1:
+        one = one or Witness("a value clamped at ±1", "large inputs")
+    return Facts(lo, hi, zero, one)
+
+
+def _has_value(a: Application, position: int, name: str) -> bool:
+    value = a.value(position, name)
+    return value is not None and getattr(value, "value", value) is not None
+
+
+@transfer("maximum", "fmax")
+def maximum(a: Application) -> Facts:
+    """max(x, y): positive as soon as one side is."""
+    x, y = a.facts(0), a.facts(1, "other")
+    lo = max(x.lo, y.lo)
+    return Facts(lo, max(x.hi, y.hi), x.zero if y.zero and lo <= 0 else None)
+
+
+@transfer("minimum", "fmin")
+def minimum(a: Application) -> Facts:
+    """min(x, y)."""
+    x, y = a.facts(0), a.facts(1, "other")
+    return Facts(min(x.lo, y.lo), min(x.hi, y.hi))
+
+
+@transfer("hypot")
+def hypot(a: Application) -> Facts:
+    """√(x² + y²): zero where both are."""
+    return Facts(0.0, zero=Witness("a hypotenuse", "zeros"))
+
+
+@transfer("where")
+def where(a: Application) -> Facts | None:
+    """One of two values; which one is decided elsewhere, so nothing is claimed to be reached."""
+    if a.value(1, "input") is None:
+        return None
+    joined = a.facts(1, "input").joined(a.facts(2, "other"))
+    return joined.without_witnesses()
+
+
+@transfer("masked_fill")
+def masked_fill(a: Application) -> Facts:
+    """x with some elements replaced; nothing is claimed to be reached."""
+    return a.facts(0).joined(a.facts(2, "value")).without_witnesses()
+
+
+@transfer("nan_to_num")
+def nan_to_num(a: Application) -> Facts:
+    """x with what is not finite replaced."""
+    return a.facts(0).without_witnesses()
+
+
+@transfer("eq", "ne", "lt", "le", "gt", "ge", "isnan", "isinf", "isfinite", "as_bool", differentiable=False)
+def comparison(a: Application) -> Facts:
+    """A truth value."""
+    return Facts(0.0, 1.0, boolean=True, dtype="bool")
+
+
+@transfer("invert", "and_", "or_", "xor", "isclose", "logical_xor", differentiable=False)
+def logical(a: Application) -> Facts:
+    """A truth value of truth values."""
+    boolean = all(a.facts(i).boolean for i in range(len(a.operands)))
+    return Facts(0.0, 1.0, boolean=True, dtype="bool") if boolean else Facts()
+
+
+@transfer("sign", "sgn", "round", "floor", "ceil", "trunc", "floor_divide", "floordiv", differentiable=False)
+def stepwise(a: Application) -> Facts:
+    """Piecewise constant: the gradient is zero everywhere."""
+    return Facts()
+
+
+@transfer("xlogy")
+def xlogy(a: Application) -> Facts:
+    """x·log y, 0 where x is 0."""
+    return Facts()

@@ -1,0 +1,148 @@
+"""Operations that move elements about, and those that only look at them."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from gradlint.semantics.ops.table import transfer
+from gradlint.semantics.tensor import Application, Facts, Witness, facts_of
+from gradlint.semantics.value import Items
+
+
+@transfer(
+    "view",
+    "reshape",
+    "flatten",
+    "unflatten",
+    "unsqueeze",
+    "squeeze",
+    "permute",
+    "transpose",
+    "t",
+    "contiguous",
+    "clone",
+    "expand",
+    "expand_as",
+    "view_as",
+    "repeat",
+    "repeat_interleave",
+    "tile",
+    "to",
+    "float",
+    "double",
+    "half",
+    "bfloat16",
+    "cuda",
+    "cpu",
+    "requires_grad_",
+    "gather",
+    "index_select",
+    "take_along_dim",
+    "roll",
+    "flip",
+    "chunk",
+    "split",
+    "unbind",
+    "narrow",
+    "diagonal",
+    "diag",
+    "broadcast_to",
+    "sort",
+    "topk",
+    "rearrange",
+    "real",
+)
+def same_elements(a: Application) -> Facts:
+    """The same elements in another shape, order, type or place."""
+    facts = a.facts(0)
+    if facts.boolean and a.primitive in ("to", "float", "double", "half", "bfloat16"):
+        return replace(facts, dtype="")
+    return facts
+
+
+@transfer("detach", differentiable=False)
+def detach(a: Application) -> Facts:
+    """The same values without their history."""
+    return a.facts(0)
+
+
+@transfer("int", "long", "short", "byte", differentiable=False)
+def integer(a: Application) -> Facts:
+    """The same values rounded towards zero."""
+    return replace(a.facts(0), zero=None, one=None)
+
+
+@transfer("cat", "stack")
+def joined(a: Application) -> Facts:
+    """Elements of all parts."""
+    parts = a.value(0, "tensors")
+    if not isinstance(parts, Items) or not parts.items or parts.open:
+        return Facts()
+    facts = facts_of(parts.items[0])
+    for part in parts.items[1:]:
+        facts = facts.joined(facts_of(part))
+    return facts
+
+
+@transfer("triu", "tril", "pad")
+def zeroed(a: Application) -> Facts:
+    """Some elements are replaced by zero."""
+    x = a.facts(0)
+    return Facts(min(x.lo, 0.0), max(x.hi, 0.0), boolean=x.boolean)
+
+
+@transfer("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout")
+def dropout(a: Application) -> Facts:
+    """Some elements are zero, the others grow."""
+    x = a.facts(0)
+    lo = 0.0 if x.lo >= 0 else float("-inf")
+    return Facts(lo, zero=Witness("a dropped element", "any") if x.zero else None)
+
+
+@transfer(
+    "arange",
+    "linspace",
+    "logspace",
+    "eye",
+    "full",
+    "zeros",
+    "ones",
+    "empty",
+    "randn",
+    "randint",
+    "randperm",
+    "zeros_like",
+    "ones_like",
+    "full_like",
+    "empty_like",
+    "randn_like",
+    "new_zeros",
+    "new_ones",
+    "new_full",
+    "new_tensor",
+    "one_hot",
+    "bincount",
+    "nonzero",
+    "searchsorted",
+    "bucketize",
+    "unique",
+    "tensor",
+    "as_tensor",
+    "from_numpy",
+    "bernoulli",
+    "multinomial",
+    "triu_indices",
+    "tril_indices",
+    "hann_window",
+    "hamming_window",
+    differentiable=False,
+)
+def created(a: Application) -> Facts:
+    """New data: no gradient flows into it."""
+    return Facts()
+
+
+@transfer("rand", "rand_like", differentiable=False)
+def uniform(a: Application) -> Facts:
+    """Uniform on [0, 1): zero is drawn once in 2²⁴ float32 elements."""
+    return Facts(0.0, 1.0)

@@ -1,0 +1,126 @@
+"""The table from primitive to transfer function, and the names that lead into it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gradlint.semantics.tensor import Application, Facts
+
+Transfer = Callable[[Application], Facts | None]
+
+TRANSFER: dict[str, Transfer] = {}
+"""Canonical name to transfer function; a function returns None when the call is not that primitive."""
+
+NON_DIFFERENTIABLE: set[str] = set()
+"""Primitives whose results carry no gradient."""
+
+
+def transfer(*names: str, differentiable: bool = True) -> Callable[[Transfer], Transfer]:
+    """Enter a transfer function under its canonical names; a name may have one entry only."""
+
+    def enter(function: Transfer) -> Transfer:
+        for name in names:
+            if name in TRANSFER:
+                raise ValueError(f"two transfer functions for {name}")
+            TRANSFER[name] = function
+            if not differentiable:
+                NON_DIFFERENTIABLE.add(name)
+        return function
+
+    return enter
+
+
+_ALIASES = {
+    "absolute": "abs",
+    "arccos": "acos",
+    "arccosh": "acosh",
+    "arcsin": "asin",
+    "arctanh": "atanh",
+    "arctan2": "atan2",
+    "clip": "clamp",
+    "clamp_max": "clamp_max",
+    "clamp_min": "clamp_min",
+    "divide": "div",
+    "true_divide": "div",
+    "truediv": "div",
+    "expit": "sigmoid",
+    "float_power": "pow",
+    "greater": "gt",
+    "greater_equal": "ge",
+    "less": "lt",
+    "less_equal": "le",
+    "not_equal": "ne",
+    "multiply": "mul",
+    "negative": "neg",
+    "subtract": "sub",
+    "inverse": "linalg.inv",
+    "psi": "digamma",
+    "swish": "silu",
+    "bmm": "matmul",
+    "mm": "matmul",
+    "linalg.matmul": "matmul",
+    "norm": "norm",
+    "linalg.norm": "norm",
+    "linalg.vector_norm": "norm",
+    "linalg.matrix_norm": "norm",
+    "symeig": "linalg.eigh",
+    "svd": "linalg.svd",
+    "logical_not": "invert",
+    "bitwise_not": "invert",
+    "bitwise_and": "and_",
+    "logical_and": "and_",
+    "bitwise_or": "or_",
+    "logical_or": "or_",
+    "permute_dims": "permute",
+    "swapaxes": "transpose",
+    "swapdims": "transpose",
+    "concat": "cat",
+    "concatenate": "cat",
+    "hstack": "cat",
+    "vstack": "cat",
+    "moveaxis": "permute",
+    "movedim": "permute",
+    "special_logit": "logit",
+    "bool": "as_bool",
+    "type_as": "to",
+    "dist": "norm",
+}
+
+_PREFIXES = ("torch.nn.functional.", "torch.special.", "torch.Tensor.", "torch._C._nn.")
+
+_MODULES = {
+    "torch.nn.ReLU": "relu",
+    "torch.nn.ReLU6": "relu6",
+    "torch.nn.Sigmoid": "sigmoid",
+    "torch.nn.Hardsigmoid": "hardsigmoid",
+    "torch.nn.Tanh": "tanh",
+    "torch.nn.Hardtanh": "hardtanh",
+    "torch.nn.Softplus": "softplus",
+    "torch.nn.Softmax": "softmax",
+    "torch.nn.Softmin": "softmax",
+    "torch.nn.LogSoftmax": "log_softmax",
+    "torch.nn.LogSigmoid": "logsigmoid",
+    "torch.nn.CosineSimilarity": "cosine_similarity",
+    "torch.nn.PairwiseDistance": "pairwise_distance",
+    "torch.nn.Identity": "clone",
+    "torch.nn.Flatten": "flatten",
+    "torch.nn.Unflatten": "unflatten",
+}
+
+
+def canonical(name: str) -> str:
+    """The primitive that a qualified name (`torch.special.expit`) or a method's name stands for."""
+    for prefix in _PREFIXES:
+        if name.startswith(prefix):
+            name = name[len(prefix) :]
+            break
+    else:
+        name = name.removeprefix("torch.")
+    if name.endswith("_") and not name.endswith("__") and name not in ("and_", "or_"):
+        name = name[:-1]
+    return _ALIASES.get(name, name)
+
+
+def module_primitive(name: str) -> str | None:
+    """The primitive that calling an object of a torch.nn class applies, where there is one."""
+    return _MODULES.get(name)

@@ -1,0 +1,142 @@
+"""What is known of a tensor: an interval, and why its special points can be reached."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from gradlint.semantics.interpretation import Operand, Site
+from gradlint.semantics.value import Known, Value
+
+
+class Witness(NamedTuple):
+    """Why a value can be reached: a phrase, and the entry of the input battery that reaches it."""
+
+    reason: str
+    condition: str
+
+
+class Facts(Struct, frozen=True):
+    """What holds of every element of a tensor.
+
+    All elements lie in [`lo`, `hi`]. `zero` witnesses that exactly 0 is reached on plausible input,
+    `one` that exactly 1 (or -1) is; without a witness nothing is claimed either way. `unit` means
+    rows of norm 1, `boolean` a truth value, `count` a number of things. `dtype` is known when given.
+    """
+
+    lo: float = -math.inf
+    hi: float = math.inf
+    zero: Witness | None = None
+    one: Witness | None = None
+    unit: bool = False
+    boolean: bool = False
+    count: bool = False
+    dtype: str = ""
+
+    @property
+    def positive(self) -> bool:
+        """Whether zero is excluded from below."""
+        return self.lo > 0
+
+    def without_witnesses(self) -> Facts:
+        """The same interval, with nothing claimed of what is reached."""
+        return replace(self, zero=None, one=None) if self.zero or self.one else self
+
+    def joined(self, other: Facts) -> Facts:
+        """What holds of a value that is this or the other; a point that either reaches is reached."""
+        return Facts(
+            min(self.lo, other.lo),
+            max(self.hi, other.hi),
+            self.zero or other.zero,
+            self.one or other.one,
+            self.unit and other.unit,
+            self.boolean and other.boolean,
+            self.count and other.count,
+            self.dtype if self.dtype == other.dtype else "",
+        )
+
+
+TOP = Facts()
+
+
+class Application(Struct, frozen=True, eq=False):
+    """One primitive applied to operands at one place.
+
+    `primitive` is its canonical name (`log`, `linalg.norm`); a method's receiver is the first
+    operand. `form` is `function`, `method`, `operator` or `module`. `tracked` tells whether
+    autograd records it, as far as the code says.
+    """
+
+    primitive: str
+    form: str
+    operands: tuple[Operand, ...]
+    keywords: dict[str, Operand]
+    site: Site
+    tracked: bool = True
+
+    def value(self, position: int, name: str = "") -> Value | None:
+        """The operand at `position`, or of the keyword `name`."""
+        if position < len(self.operands):
+            return self.operands[position].value
+        operand = self.keywords.get(name) if name else None
+        return None if operand is None else operand.value
+
+    def facts(self, position: int, name: str = "") -> Facts:
+        """What is known of an operand; TOP when it is absent."""
+        return facts_of(self.value(position, name))
+
+    def constant(self, position: int, name: str = "") -> object:
+        """The constant that an operand is, or None."""
+        value = self.value(position, name)
+        return value.value if isinstance(value, Known) else None
+
+    def has(self, position: int, name: str) -> bool:
+        """Whether the parameter is given."""
+        return self.value(position, name) is not None
+
+
+class Tensor(Value, frozen=True, eq=False):
+    """A tensor, or anything else that may be one.
+
+    Equal `number`s mean equal values. `roots` are the inputs and parameters that it depends on;
+    `grad` tells whether it carries a gradient (None: not known). `producer` is the application
+    that made it.
+    """
+
+    number: int
+    facts: Facts = TOP
+    roots: frozenset[str] = frozenset()
+    grad: bool | None = None
+    producer: Application | None = None
+
+
+def facts_of(value: Value | None) -> Facts:
+    """What is known of any value."""
+    if isinstance(value, Tensor):
+        return value.facts
+    if isinstance(value, Known) and isinstance(value.value, (int, float)):
+        number = float(value.value)
+        return Facts(number, number, Witness("the constant 0", "any") if number == 0 else None)
+    return TOP
+
+
+def producer(value: Value | None, *primitives: str) -> Application | None:
+    """The application that made `value`, if it is of one of `primitives` (or of any)."""
+    if isinstance(value, Tensor) and value.producer is not None:
+        if not primitives or value.producer.primitive in primitives:
+            return value.producer
+    return None
+
+
+def same(first: Value | None, second: Value | None) -> bool:
+    """Whether two values are known to be equal."""
+    if isinstance(first, Tensor) and isinstance(second, Tensor):
+        return first.number == second.number
+    if isinstance(first, Known) and isinstance(second, Known):
+        return bool(first.value == second.value)
+    return first is second and first is not None
+
+

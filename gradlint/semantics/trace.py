@@ -1,0 +1,113 @@
+"""What one function did when it was run on abstract values: the subject of most rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from gradlint.records import ir
+from gradlint.records.span import Span
+from gradlint.semantics.scope import ModuleScope
+from gradlint.semantics.tensor import Application, Tensor
+from gradlint.semantics.value import ClassObject, Closure, Instance, Value
+from gradlint.semantics.value_facts import StoredAttribute
+
+
+class Trace(Struct, frozen=True, eq=False):
+    """The primitives that a function applied and the attributes it stored, in order.
+
+    `owner` is the class whose method it is. `arrays` are inputs that the function treats as NumPy
+    arrays. `names` resolves a name as the module sees it.
+    """
+
+    function: ir.Function | ir.Lambda
+    scope: ModuleScope
+    applications: tuple[Application, ...]
+    stores: tuple[StoredAttribute, ...]
+    returned: Value
+    owner: ClassObject | None = None
+    arrays: frozenset[str] = frozenset()
+
+    @property
+    def name(self) -> str:
+        """The function's name as reports show it."""
+        own = self.function.name if isinstance(self.function, ir.Function) else "lambda"
+        return f"{self.owner.definition.name}.{own}" if self.owner is not None else own
+
+    def applied(self, *primitives: str) -> Iterator[Application]:
+        """The applications of `primitives`, in order."""
+        for application in self.applications:
+            if application.primitive in primitives:
+                yield application
+
+    def differentiated(self, *primitives: str) -> Iterator[Application]:
+        """Those of `applied` through which a gradient may flow back to an input or a parameter."""
+        for application in self.applied(*primitives):
+            if application.tracked and any(self.carries_gradient(o.value) for o in application.operands):
+                yield application
+
+    def carries_gradient(self, value: Value) -> bool:
+        """Whether `value` may depend on something that is trained or differentiated."""
+        if not isinstance(value, Tensor) or value.grad is False:
+            return False
+        return value.grad is True or bool(value.roots - self.arrays)
+
+    def users(self, value: Value) -> Iterator[Application]:
+        """The applications that take `value` as an operand."""
+        if isinstance(value, Tensor):
+            for application in self.applications:
+                if any(
+                    isinstance(operand.value, Tensor) and operand.value.number == value.number
+                    for operand in application.operands
+                ):
+                    yield application
+
+    def spell(self, name: str) -> str | None:
+        """How the module can write the qualified `name` (`F.softplus`), or None."""
+        return spell(self.scope, name)
+
+
+def spell(scope: ModuleScope, name: str) -> str | None:
+    """The shortest way in which `scope` can write the qualified `name` with its imports, or None."""
+    found = []
+    for bound, statements in scope.bindings.items():
+        for statement in statements:
+            if not isinstance(statement, ir.Binding) or statement.level:
+                continue
+            target = ".".join(part for part in (statement.module, statement.member) if part)
+            if target == name:
+                found.append(bound)
+            elif name.startswith(target + "."):
+                found.append(bound + name[len(target) :])
+    return min(found, key=len) if found else None
+
+
+class ModuleClass(Struct, frozen=True, eq=False):
+    """A class that derives from torch.nn.Module, with an object of it after its constructor ran."""
+
+    type: ClassObject
+    instance: Instance
+    construction: Trace
+
+    def reads(self, attribute: str) -> Iterator[Span]:
+        """Where methods other than the constructor read `self.attribute`."""
+        for member in self.type.members.values():
+            if not isinstance(member, Closure) or not isinstance(member.function, ir.Function):
+                continue
+            function = member.function
+            if function.name != "__init__" and function.parameters:
+                yield from _reads(function.body, function.parameters[0].name, attribute)
+
+
+def _reads(node: object, receiver: str, attribute: str) -> Iterator[Span]:
+    if isinstance(node, tuple):
+        for item in node:
+            yield from _reads(item, receiver, attribute)
+    elif isinstance(node, ir.Node):
+        if isinstance(node, ir.Attribute) and node.name == attribute:
+            if isinstance(node.value, ir.Name) and node.value.id == receiver:
+                yield node.span
+        for field in node.__struct_fields__:
+            if field != "span":
+                yield from _reads(getattr(node, field), receiver, attribute)

@@ -1,0 +1,116 @@
+"""What an expression can evaluate to, whatever the interpretation.
+
+An interpretation adds values of its own (for tensors, say); everything here is what the evaluator
+itself understands: constants, functions, classes, objects and collections.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from gradlint.records import ir
+
+if TYPE_CHECKING:
+    from gradlint.semantics.scope import Frame, ModuleScope
+
+
+class Value(Struct, frozen=True, eq=False):
+    """The base of every value."""
+
+
+class Known(Value, frozen=True, eq=False):
+    """A constant of Python."""
+
+    value: Any
+
+
+class Reference(Value, frozen=True, eq=False):
+    """Something outside the project, by its qualified name (`torch.nn.functional.relu`)."""
+
+    name: str
+
+
+class ModuleObject(Value, frozen=True, eq=False):
+    """A module of the project."""
+
+    scope: ModuleScope
+
+
+class Closure(Value, frozen=True, eq=False):
+    """A function of the project with the frame that it closes over; `receiver` once it is bound."""
+
+    function: ir.Function | ir.Lambda
+    scope: ModuleScope
+    frame: Frame | None = None
+    receiver: Value | None = None
+    owner: ClassObject | None = None
+
+
+class ClassObject(Value, frozen=True, eq=False):
+    """A class of the project; `bases` are evaluated, in order."""
+
+    definition: ir.Class
+    scope: ModuleScope
+    bases: tuple[Value, ...] = ()
+    members: dict[str, Value] = {}
+
+    def lineage(self) -> list[Value]:
+        """The class and its bases, nearest first; bases outside the project as references."""
+        found: list[Value] = [self]
+        for base in self.bases:
+            found.extend(base.lineage() if isinstance(base, ClassObject) else [base])
+        return found
+
+    def member(self, name: str) -> Value | None:
+        """What the class or a base of the project defines under `name`."""
+        for ancestor in self.lineage():
+            if isinstance(ancestor, ClassObject) and name in ancestor.members:
+                return ancestor.members[name]
+        return None
+
+    def derives_from(self, names: frozenset[str]) -> bool:
+        """Whether one of the bases outside the project, however far, is among `names`."""
+        return any(isinstance(base, Reference) and base.name in names for base in self.lineage())
+
+
+class Instance(Value, frozen=True, eq=False):
+    """An object of a class of the project; its attributes change as the code runs."""
+
+    type: ClassObject
+    attributes: dict[str, Value]
+
+
+class Constructed(Value, frozen=True, eq=False):
+    """An object of a class outside the project, with the arguments that made it."""
+
+    name: str
+    positional: tuple[Value, ...]
+    keywords: dict[str, Value]
+    node: ir.Expression
+
+
+class Items(Value, frozen=True, eq=False):
+    """A list, tuple or set; `open` when there may be items that are not listed."""
+
+    kind: str
+    items: list[Value]
+    node: ir.Expression
+    open: bool = False
+
+
+class Table(Value, frozen=True, eq=False):
+    """A dictionary with constant keys; `open` when there may be entries that are not listed."""
+
+    entries: dict[Any, Value]
+    node: ir.Expression
+    open: bool = False
+
+
+class Method(Value, frozen=True, eq=False):
+    """A method that was looked up on a value of the evaluator or the interpretation."""
+
+    receiver: Value
+    name: str
+    node: ir.Expression

@@ -1,0 +1,385 @@
+"""Value facts: the interpretation that follows sign, zero and boundedness through tensor code."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from gradlint.records import ir
+from gradlint.semantics.interpretation import Arguments, Interpretation, Operand, Site
+from gradlint.semantics.classes import is_module
+from gradlint.semantics.ops import NON_DIFFERENTIABLE, TRANSFER, canonical, module_primitive
+from gradlint.semantics.tensor import TOP, Application, Facts, Tensor, facts_of
+from gradlint.semantics.value import (
+    ClassObject,
+    Closure,
+    Constructed,
+    Instance,
+    Items,
+    Known,
+    Reference,
+    Table,
+    Value,
+)
+
+_NO_GRAD = frozenset({"torch.no_grad", "torch.inference_mode", "torch.autograd.no_grad"})
+_GRAD = frozenset({"torch.enable_grad"})
+_SWITCH = "torch.set_grad_enabled"
+_ARRAY_METHODS = frozenset({"astype", "asnumpy", "copy_to_host"})
+_ARRAY_MODULES = ("numpy.", "scipy.", "pandas.", "cv2.", "PIL.")
+_METADATA = frozenset({"shape", "ndim", "dtype", "device", "requires_grad", "is_cuda", "layout", "names"})
+_SAME_ELEMENTS = frozenset({"T", "mT", "H", "mH", "values", "real"})
+_SCALARS = frozenset({"int", "float", "bool", "str", "bytes", "complex"})
+_ARRAYS = frozenset({"ndarray", "ArrayLike", "NDArray", "Image", "DataFrame", "Series"})
+_FACTORIES = frozenset({"torch.nn.Parameter", "torch.nn.parameter.Parameter"})
+
+
+class StoredAttribute(Value, frozen=True, eq=False):
+    """`receiver.name = operand` was executed at `site`."""
+
+    receiver: Value
+    name: str
+    operand: Operand
+    site: Site
+
+
+class ValueFacts(Interpretation):
+    """Collects every primitive that is applied, with what is known of its operands."""
+
+    def __init__(self) -> None:
+        self.applications: list[Application] = []
+        self.stores: list[StoredAttribute] = []
+        self.reasons: Counter[str] = Counter()
+        self.arrays: set[str] = set()
+        self._numbers: dict[tuple[Any, ...], int] = {}
+        self._count = 0
+        self._guarded: set[int] = set()
+        self._tracking: list[bool] = []
+
+    def begin(self) -> None:
+        """Forget what held of one function before another is run."""
+        self.applications = []
+        self.stores = []
+        self.arrays = set()
+        self._numbers = {}
+        self._guarded = set()
+        self._tracking = []
+
+    # values
+
+    def _number(self, key: tuple[Any, ...] | None) -> int:
+        if key is not None and key in self._numbers:
+            return self._numbers[key]
+        self._count += 1
+        if key is not None:
+            self._numbers[key] = self._count
+        return self._count
+
+    def _key(self, value: Value) -> object:
+        if isinstance(value, Tensor):
+            return value.number
+        if isinstance(value, Known) and isinstance(value.value, (int, float, str, bool, type(None))):
+            return (type(value.value).__name__, value.value)
+        if isinstance(value, Items):
+            return tuple([self._key(item) for item in value.items])
+        return id(value)
+
+    def unknown(self, sources: Sequence[Value]) -> Tensor:
+        """A value made of `sources`, of which only its origins are known."""
+        return Tensor(self._number(None), TOP, _roots(sources), _gradient(sources))
+
+    def parameter(self, parameter: ir.Parameter, closure: Closure) -> Value:
+        """A parameter, as its annotation or its default tells."""
+        if parameter.kind == "arguments":
+            inner = Tensor(self._number(None), TOP, frozenset({parameter.name}))
+            return Items("tuple", [inner], ir.Display(parameter.span, "tuple", ()), True)
+        names = _annotated(parameter.annotation)
+        default = parameter.default
+        numeric = isinstance(default, ir.Literal) and isinstance(default.value, (int, float, str))
+        if (names and names <= _SCALARS | {"None", "Optional", "Union"}) or (not names and numeric):
+            return Tensor(self._number(None), grad=False)
+        if names & _ARRAYS and "Tensor" not in names:
+            return Tensor(self._number(None), grad=False)
+        if names & {"BoolTensor"}:
+            facts = Facts(0.0, 1.0, boolean=True, dtype="bool")
+            return Tensor(self._number(None), facts, frozenset({parameter.name}), False)
+        return Tensor(self._number(None), TOP, frozenset({parameter.name}))
+
+    def join(self, values: Sequence[Value]) -> Value:
+        """What holds of all of them."""
+        merged: Facts | None = None
+        for value in values:
+            if isinstance(value, (Closure, ClassObject, Instance, Reference, Constructed, Items, Table)):
+                return self.unknown(values)
+            merged = facts_of(value) if merged is None else merged.joined(facts_of(value))
+        assert merged is not None
+        producers = {id(v.producer): v.producer for v in values if isinstance(v, Tensor)}
+        producer = next(iter(producers.values())) if len(producers) == len(values) == 1 else None
+        return Tensor(self._number(None), merged, _roots(values), _gradient(values), producer)
+
+    # primitives
+
+    def _apply(
+        self,
+        primitive: str,
+        form: str,
+        operands: tuple[Operand, ...],
+        keywords: dict[str, Operand],
+        site: Site,
+    ) -> Value:
+        transfer = TRANSFER.get(primitive)
+        values = [operand.value for operand in (*operands, *keywords.values())]
+        if transfer is None:
+            result = self.unknown(values)
+            application = Application(primitive, form, operands, keywords, site, self._tracked())
+            self.applications.append(application)
+            return Tensor(result.number, TOP, result.roots, result.grad, application)
+        application = Application(primitive, form, operands, keywords, site, self._tracked())
+        facts = transfer(application)
+        if facts is None:
+            return self.unknown(values)
+        key = (primitive, *[self._key(o.value) for o in operands], *[(k, self._key(o.value)) for k, o in keywords.items()])
+        number = self._number(key)
+        if (facts.zero or facts.one) and self._is_guarded(number, values):
+            facts = facts.without_witnesses()
+        self.applications.append(application)
+        grad = False if primitive in NON_DIFFERENTIABLE or not application.tracked else _gradient(values)
+        return Tensor(number, facts, _roots(values), grad, application)
+
+    def _is_guarded(self, number: int, values: Sequence[Value]) -> bool:
+        if number in self._guarded:
+            return True
+        return any(isinstance(value, Tensor) and value.number in self._guarded for value in values)
+
+    def call(self, reference: Reference, arguments: Arguments, site: Site) -> Value:
+        """A function or class from outside the project."""
+        name = reference.name
+        if name.startswith(_ARRAY_MODULES):
+            self.arrays |= _roots(arguments.values())
+            return Tensor(self._number(None), TOP, _roots(arguments.values()), False)
+        if name in _FACTORIES:
+            return Tensor(self._number(None), TOP, frozenset(), True)
+        if name.startswith(("torch.nn.functional.", "torch.special.", "torch.linalg.")) or (
+            name.startswith("torch.") and name.count(".") == 1 and not name[6:7].isupper()
+        ):
+            if name in _NO_GRAD | _GRAD | {_SWITCH}:
+                return Constructed(name, tuple(o.value for o in arguments.positional), {}, site.node)
+            return self._apply(canonical(name), "function", arguments.positional, arguments.keywords, site)
+        if name.startswith("torch.Tensor.") and arguments.positional:
+            return self._apply(canonical(name), "function", arguments.positional, arguments.keywords, site)
+        if name.startswith("torch.") and name.rpartition(".")[2][:1].isupper():
+            keywords = {key: operand.value for key, operand in arguments.keywords.items()}
+            positional = tuple(operand.value for operand in arguments.positional)
+            self.applications.append(
+                Application(name, "constructor", arguments.positional, arguments.keywords, site, self._tracked())
+            )
+            return Constructed(name, positional, keywords, site.node)
+        if name.startswith("einops.") and arguments.positional:
+            return self._apply(name.rpartition(".")[2], "function", arguments.positional, arguments.keywords, site)
+        if name.startswith(("math.", "builtins.")):
+            return self._python(name, arguments, site)
+        return self._apply(name, "function", arguments.positional, arguments.keywords, site)
+
+    def _python(self, name: str, arguments: Arguments, site: Site) -> Value:
+        """A function of Python itself: its result is no tensor, but for those that choose or add."""
+        values = arguments.values()
+        if name == "builtins.sum" and values and isinstance(values[0], Items):
+            return self.unknown(values)
+        if name in ("builtins.abs", "builtins.pow"):
+            return self._apply(name[9:], "function", arguments.positional, {}, site)
+        if name in ("builtins.float", "builtins.int", "builtins.len", "builtins.isinstance", "builtins.hasattr"):
+            return Tensor(self._number(None), grad=False)
+        if name.startswith("math."):
+            return Tensor(self._number(None), grad=False)
+        return self.unknown(values)
+
+    def method(self, receiver: Operand, name: str, arguments: Arguments, site: Site) -> Value:
+        """A method of a tensor, or of something that may be one."""
+        value = receiver.value
+        if isinstance(value, Constructed):
+            if name in ("__call__", "forward"):
+                return self._call_module(value, arguments, site)
+            return self.unknown([value, *arguments.values()])
+        if name in _ARRAY_METHODS:
+            self.arrays |= _roots((value,))
+        if name == "__call__":
+            return self._called(value, arguments)
+        operands = (receiver, *arguments.positional)
+        return self._apply(canonical(name), "method", operands, arguments.keywords, site)
+
+    def _called(self, value: Value, arguments: Arguments) -> Value:
+        """Something unknown was called: a module, most likely, so a gradient may flow."""
+        values = arguments.values()
+        return Tensor(self._number(None), TOP, _roots([value, *values]), _gradient(values) or None)
+
+    def _call_module(self, module: Constructed, arguments: Arguments, site: Site) -> Value:
+        primitive = module_primitive(module.name)
+        if primitive is not None:
+            keywords = {name: Operand(value, module.node) for name, value in module.keywords.items()}
+            if module.positional and primitive in ("softmax", "log_softmax"):
+                keywords["dim"] = Operand(module.positional[0], module.node)
+            return self._apply(primitive, "module", arguments.positional, keywords, site)
+        if module.name == "torch.nn.Sequential" and len(arguments.positional) == 1:
+            return self._call_sequence(module, arguments, site)
+        values = arguments.values()
+        return Tensor(self._number(None), TOP, _roots(values), True)
+
+    def _call_sequence(self, module: Constructed, arguments: Arguments, site: Site) -> Value:
+        value = arguments.positional[0]
+        for part in module.positional:
+            if isinstance(part, Constructed):
+                result = self._call_module(part, Arguments((value,)), site)
+            else:
+                result = Tensor(self._number(None), TOP, _roots([value.value]), True)
+            value = Operand(result, site.node)
+        return value.value
+
+    def operator(self, name: str, operands: tuple[Operand, ...], site: Site) -> Value:
+        """An operator of Python."""
+        if name in ("is", "is_not", "in", "not_in"):
+            return Tensor(self._number(None), grad=False)
+        if name in ("and", "or", "not"):
+            values = [operand.value for operand in operands]
+            made = self.unknown(values)
+            application = Application(name, "operator", operands, {}, site, False)
+            return Tensor(made.number, TOP, made.roots, made.grad, application)
+        return self._apply(canonical(name), "operator", operands, {}, site)
+
+    def attribute(self, receiver: Operand, name: str, site: Site) -> Value:
+        """An attribute of a tensor, or of an object whose class says nothing about it."""
+        value = receiver.value
+        if isinstance(value, Instance):
+            found = Tensor(self._number(None), TOP, frozenset({f"self.{name}"}))
+            value.attributes[name] = found
+            return found
+        if isinstance(value, Constructed):
+            return Tensor(self._number(None), TOP, frozenset({name}), True)
+        if name in _METADATA:
+            return Tensor(self._number(("attribute", name, self._key(value))), grad=False)
+        if name in ("data", "grad"):
+            return self._apply("detach", "attribute", (receiver,), {}, site)
+        if name in _SAME_ELEMENTS and isinstance(value, Tensor):
+            return Tensor(value.number if name == "values" else self._number(None), value.facts, value.roots, value.grad, value.producer)
+        number = self._number(("attribute", name, self._key(value)))
+        return Tensor(number, TOP, _roots((value,)), value.grad if isinstance(value, Tensor) else None)
+
+    def index(self, receiver: Operand, index: Value, site: Site) -> Value:
+        """An item or a slice: the same elements, but for a mask, which may have chosen them well."""
+        value = receiver.value
+        if not isinstance(value, Tensor):
+            return self.unknown((value, index))
+        number = self._number(("index", value.number, self._key(index)))
+        if facts_of(index).boolean or _is_mask(index):
+            return Tensor(number, value.facts.without_witnesses(), value.roots, value.grad)
+        if value.producer is not None and value.producer.primitive not in _PASSED_THROUGH:
+            return Tensor(number, value.facts, value.roots, value.grad, _item_of(value, index))
+        return Tensor(number, value.facts, value.roots, value.grad, value.producer)
+
+    def element(self, iterable: Value, site: Site) -> Value:
+        """One item of something unknown."""
+        if isinstance(iterable, Tensor):
+            return Tensor(self._number(None), iterable.facts, iterable.roots, iterable.grad, iterable.producer)
+        return self.unknown((iterable,))
+
+    # control
+
+    def tested(self, value: Value) -> None:
+        """What a test looks at is taken as guarded from here on."""
+        pending, depth = [value], 0
+        while pending and depth < 32:
+            current = pending.pop()
+            depth += 1
+            if isinstance(current, Tensor):
+                self._guarded.add(current.number)
+                if current.producer is not None:
+                    pending.extend(operand.value for operand in current.producer.operands)
+
+    def stored(self, receiver: Value, name: str, value: Operand, site: Site) -> None:
+        """Remember assignments to attributes."""
+        self.stores.append(StoredAttribute(receiver, name, value, site))
+
+    def _tracked(self) -> bool:
+        return self._tracking[-1] if self._tracking else True
+
+    def enter(self, context: Value) -> None:
+        """`with torch.no_grad():` and its kin."""
+        self._tracking.append(self._tracked() if (mode := _mode(context)) is None else mode)
+
+    def leave(self, context: Value) -> None:
+        """The block ends."""
+        self._tracking.pop()
+
+    def follows(self, target: Closure | ClassObject, depth: int) -> bool:
+        """Helper functions are followed; what a module of the project computes is not."""
+        return depth < 4 and not (isinstance(target, ClassObject) and is_module(target))
+
+    def not_understood(self, reason: str) -> None:
+        """Counted, for `--show-coverage`."""
+        self.reasons[reason] += 1
+
+
+_PASSED_THROUGH = frozenset({"std_mean", "var_mean"})
+
+
+def _item_of(value: Tensor, index: Value) -> Application | None:
+    """Indexing a result that is one tensor keeps its producer; of a tuple it names the item."""
+    return value.producer
+
+
+def _is_mask(index: Value) -> bool:
+    return isinstance(index, Tensor) and index.producer is not None and index.facts.boolean
+
+
+def _mode(context: Value) -> bool | None:
+    """Whether a context turns gradients on or off; None when it does neither."""
+    name = context.name if isinstance(context, (Constructed, Reference)) else ""
+    if name in _NO_GRAD:
+        return False
+    if name in _GRAD:
+        return True
+    if name == _SWITCH and isinstance(context, Constructed) and context.positional:
+        switch = context.positional[0]
+        return bool(switch.value) if isinstance(switch, Known) else None
+    return None
+
+
+def _roots(values: Sequence[Value]) -> frozenset[str]:
+    found: frozenset[str] = frozenset()
+    for value in values:
+        if isinstance(value, Tensor):
+            found = found | value.roots if found else value.roots
+        elif isinstance(value, Items):
+            found |= _roots(value.items)
+    return found
+
+
+def _gradient(values: Sequence[Value]) -> bool | None:
+    """Whether something made of `values` carries a gradient."""
+    states = [value.grad for value in values if isinstance(value, Tensor)]
+    others = any(not isinstance(value, (Tensor, Known)) for value in values)
+    if any(state is True for state in states):
+        return True
+    if values and not others and all(state is False for state in states):
+        return False
+    return None
+
+
+def _annotated(annotation: ir.Expression | None) -> frozenset[str]:
+    """The last components of the names in an annotation."""
+    if annotation is None:
+        return frozenset()
+    if isinstance(annotation, ir.Name):
+        return frozenset({annotation.id})
+    if isinstance(annotation, ir.Attribute):
+        return frozenset({annotation.name})
+    if isinstance(annotation, ir.Literal):
+        text = str(annotation.value)
+        return frozenset(part.rpartition(".")[2] for part in text.replace("[", " ").replace("]", " ").replace("|", " ").replace(",", " ").split())
+    if isinstance(annotation, ir.Index):
+        return _annotated(annotation.value) | _annotated(annotation.index)
+    if isinstance(annotation, ir.Operation):
+        return frozenset().union(*[_annotated(operand) for operand in annotation.operands])
+    if isinstance(annotation, ir.Display):
+        return frozenset().union(*[_annotated(item) for item in annotation.items])
+    return frozenset()

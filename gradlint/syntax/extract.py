@@ -1,0 +1,162 @@
+"""From one file's text to its facts."""
+
+from __future__ import annotations
+
+import ast
+import gc
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+
+from gradlint.records import ir
+from gradlint.records.facts import FileFacts
+from gradlint.records.span import Span
+from gradlint.source.triage import Triggers, matching_lines
+from gradlint.syntax.lower import Lowering
+from gradlint.syntax.parse import parse
+
+_LONGEST_ASSIGNMENT = 40
+_COMMON = frozenset({"forward", "__init__", "__call__", "main"})
+
+
+def extract(text: str, triggers: Triggers, outline: bool = False) -> FileFacts:
+    """The facts of a file with this text.
+
+    Only the top-level definitions in which a trigger matches are lowered. Without any, nothing but
+    the syntax is checked, unless an outline is asked for: all names, no definition lowered.
+    """
+    try:
+        with _no_collection():
+            hits = matching_lines(text, triggers)
+            tree = parse(text)
+            if not hits and not outline:
+                return FileFacts(parsed=True)
+            return FileFacts(*_relevant(tree, text, hits), parsed=True)
+    except SyntaxError as error:
+        line, column = error.lineno or 1, max(error.offset or 1, 1)
+        return FileFacts(error=str(error.msg or error), error_span=Span(line, column, line, column + 1))
+    except RecursionError:
+        return FileFacts(error="the code is nested too deeply to be read")
+
+
+def lower_definition(text: str, name: str) -> tuple[ir.Statement, ...]:
+    """The lowered top-level statements of a module that bind `name`."""
+    try:
+        with _no_collection():
+            statements = _statements_by_name(text).get(name, ())
+            return Lowering(text).body(statements)
+    except (SyntaxError, RecursionError):
+        return ()
+
+
+@lru_cache(maxsize=64)
+def _statements_by_name(text: str) -> dict[str, list[ast.stmt]]:
+    found: dict[str, list[ast.stmt]] = {}
+    for node in parse(text).body:
+        for name in _binds(node):
+            found.setdefault(name, []).append(node)
+    return found
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """No garbage collection while many objects are made of which none is garbage."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _relevant(tree: ast.Module, text: str, hits: tuple[int, ...]) -> tuple[tuple[ir.Statement, ...], tuple[int, ...]]:
+    """The lowered statements of the module, and all lines worth looking at."""
+    names = set(_names_behind(tree, hits))
+    if names:
+        uses = tuple([(name, rf"(?<!\w){re.escape(name)}\b") for name in sorted(names)])
+        hits = tuple(sorted({*hits, *matching_lines(text, uses)}))
+    lowering = Lowering(text)
+    statements: list[ir.Statement] = []
+    for node in tree.body:
+        if _is_wanted(node, hits):
+            statements.extend(lowering.body([node]))
+        else:
+            statements.append(ir.Omitted(lowering.span(node), tuple(_binds(node))))
+    return tuple(statements), hits
+
+
+def _is_wanted(node: ast.stmt, hits: Iterable[int]) -> bool:
+    if isinstance(node, (ast.Import, ast.ImportFrom)):
+        return True
+    start = min([node.lineno, *[d.lineno for d in getattr(node, "decorator_list", ())]])
+    end = node.end_lineno or start
+    if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) and end - start < _LONGEST_ASSIGNMENT:
+        return True
+    return any(start <= hit <= end for hit in hits)
+
+
+def _binds(node: ast.stmt) -> Iterator[str]:
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        yield node.name
+    else:
+        yield from _bound_within(node)
+
+
+def _bound_within(node: ast.stmt) -> Iterator[str]:
+    """The names that a statement other than a definition binds."""
+    if isinstance(node, (ast.Assign, ast.AnnAssign, ast.AugAssign)):
+        for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+            yield from (name.id for name in ast.walk(target) if isinstance(name, ast.Name))
+    elif isinstance(node, (ast.Import, ast.ImportFrom)):
+        yield from (alias.asname or alias.name.partition(".")[0] for alias in node.names)
+    else:
+        for inner in ast.iter_child_nodes(node):
+            if isinstance(inner, ast.stmt):
+                yield from _binds(inner)
+            elif isinstance(inner, ast.ExceptHandler):
+                for statement in inner.body:
+                    yield from _binds(statement)
+
+
+def _names_behind(tree: ast.Module, hits: tuple[int, ...]) -> Iterator[str]:
+    """Names whose use elsewhere concerns a rule as well: aliases, stored functions, helpers."""
+    lines = set(hits)
+    for node in tree.body:
+        yield from _names_of(node, lines)
+
+
+def _names_of(node: ast.stmt, lines: set[int]) -> Iterator[str]:
+    if isinstance(node, (ast.Import, ast.ImportFrom)):
+        for alias in node.names:
+            if alias.asname and alias.lineno in lines:
+                yield alias.asname
+    elif isinstance(node, ast.Assign) and node.lineno in lines:
+        yield from _stored(node)
+    elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        within = [line for line in range(node.lineno, (node.end_lineno or node.lineno) + 1) if line in lines]
+        if not within:
+            return
+        if not isinstance(node, ast.ClassDef):
+            if node.name not in _COMMON:
+                yield node.name
+            for statement in node.body:
+                if isinstance(statement, ast.Assign) and statement.lineno in lines:
+                    yield from _stored(statement)
+            return
+        for member in node.body:
+            yield from _names_of(member, lines)
+    elif isinstance(node, (ast.If, ast.Try)):
+        for inner in node.body:
+            yield from _names_of(inner, lines)
+
+
+def _stored(node: ast.Assign) -> Iterator[str]:
+    """`L = torch.log` and `self.act = torch.log` name a function anew."""
+    if isinstance(node.value, (ast.Attribute, ast.Name)):
+        for target in node.targets:
+            if isinstance(target, ast.Name):
+                yield target.id
+            elif isinstance(target, ast.Attribute):
+                yield target.attr
