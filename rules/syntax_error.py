@@ -49,7 +49,7 @@ class SyntaxError(Rule):
         "comments only": "# import torch\n",
         "one line after another": "import torch\n\nx = torch.ones(3); y = x.sum()\n",
         "broken code in a string": 'import torch\n\nTEMPLATE = """\nfor batch in loader\n"""\n',
-        "unusual but valid": "import torch\n\nx = (\n    torch.ones(3)\n    # a comment in between\n    .sum()\n)\n",
+        "unusual but valid": "import torch\n\nx = (\n    torch.ones(3)\n    # summed\n    .sum()\n)\n",
         "no line feed at the end": "import torch\nx = torch.ones(3)",
         "positional-only arguments": "import torch\n\ndef scale(x, /, *, by=1.0):\n    return x * by\n",
     }

@@ -36,15 +36,15 @@ class UnknownRuleInSuppression(Rule):
     severity = Severity.WARNING
     help = "write the code or the name of a rule that `gradlint rules` lists"
     bad = {
-        "no such code": "import torch\n\nx = torch.ones(3)  # gradlint: ignore[GRD999]\n",
-        "mistyped name": "import torch\n\nx = torch.ones(3)  # gradlint: ignore[nan-comparision]\n",
-        "letter for a digit": "import torch\n\nx = torch.ones(3)  # gradlint: ignore[GRD6O9]\n",
-        "noqa": "import torch\n\nx = torch.ones(3)  # noqa: E501, GRD999\n",
+        "no such code": "import torch  # gradlint: ignore[GRD999]\n",
+        "mistyped name": "import torch  # gradlint: ignore[nan-comparision]\n",
+        "letter for a digit": "import torch  # gradlint: ignore[GRD6O9]\n",
+        "noqa": "import torch  # noqa: F401, GRD999\n",
         "own line": "import torch\n\n# gradlint: ignore[no-such-rule] a reason\nx = torch.ones(3)\n",
         "whole file": "# gradlint: file-ignore[GRD998]\nimport torch\n",
-        "directive that does not exist": "import torch\n\nx = torch.ones(3)  # gradlint: noqa\n",
-        "directive and code": "import torch\n\nx = torch.ones(3)  # gradlint: disable=GRD601\n",
-        "code without a directive": "import torch\n\nx = torch.ones(3)  # gradlint: GRD601\n",
+        "directive that does not exist": "import torch  # gradlint: noqa\n",
+        "directive of another tool": "import torch  # gradlint: disable=GRD601\n",
+        "code without a directive": "import torch  # gradlint: GRD601\n",
     }
     good = {
         "code": "import torch\n\nx = torch.ones(3)\ny = x == torch.nan  # gradlint: ignore[GRD609]\n",
@@ -54,11 +54,11 @@ class UnknownRuleInSuppression(Rule):
         ),
         "prefix": "import torch\n\nx = torch.ones(3)\ny = x == torch.nan  # gradlint: ignore[GRD6]\n",
         "reason that looks like a code": (
-            "import torch\n\nx = torch.ones(3)\ny = x == torch.nan  # gradlint: ignore[GRD609] GRD999 is no rule\n"
+            "import torch\n\nx = torch.ones(3)\ny = x == torch.nan  # gradlint: ignore[GRD609] not GRD999\n"
         ),
         "another tool's code": "import torch  # noqa: F401, ABC123\n",
         "text that looks like a comment": 'import torch\n\nHELP = "# gradlint: ignore[GRD999]"\n',
-        "about gradlint, not to it": "import torch\n\n# gradlint: the ignore list is in pyproject.toml\nx = torch.ones(3)\n",
+        "about gradlint, not to it": "import torch\n\n# gradlint: ignored files are in pyproject.toml\n",
     }
 
     def check(self, use: SuppressionUse) -> Iterator[Finding]:

@@ -38,50 +38,49 @@ class UnusedSuppression(Rule):
     severity = Severity.NOTE
     help = "remove the suppression"
     bad = {
-        "trailing": "import torch\n\n\ndef loss(x):\n    return x.square().mean()  # gradlint: ignore[GRD601]\n",
+        "trailing": "import torch  # gradlint: ignore[GRD601]\n",
         "own line": (
             "import torch\n\n\ndef loss(x):\n    # gradlint: ignore[GRD601] guarded by the caller\n"
-            "    return x.square().mean()\n"
+            "    return torch.ones_like(x)\n"
         ),
-        "by name": "import torch\n\nx = torch.ones(3)  # gradlint: ignore[nan-comparison]\n",
-        "noqa": "import torch\n\nx = torch.ones(3)  # noqa: GRD604\n",
-        "noqa beside another tool's code": "import torch\n\nx = torch.ones(3)  # noqa: E501, GRD604 a long line\n",
-        "whole file": "# gradlint: file-ignore[GRD703]\nimport torch\n\nx = torch.ones(3)\n",
-        "prefix": "import torch\n\nx = torch.ones(3)  # gradlint: ignore[GRD6]\n",
-        "between other comments": (
-            "import torch\n\nx = torch.ones(3)  # type: ignore  # gradlint: ignore[GRD601]  # keep\n"
-        ),
-        "no rule named": "import torch\n\nx = torch.ones(3)  # gradlint: ignore[]\n",
+        "by name": "import torch  # gradlint: ignore[nan-comparison]\n",
+        "noqa": "import torch  # noqa: GRD604\n",
+        "noqa beside another tool's code": "import torch  # noqa: F401, GRD604 imported for others\n",
+        "whole file": "# gradlint: file-ignore[GRD703]\nimport torch\n",
+        "prefix": "import torch  # gradlint: ignore[GRD6]\n",
+        "between other comments": "import torch  # type: ignore  # gradlint: ignore[GRD601]  # keep\n",
+        "brackets without a rule": "import torch  # gradlint: ignore[]\n",
         "only one of two in use": (
             "import torch\n\nx = torch.ones(3)\n"
             "y = x == torch.nan  # gradlint: ignore[GRD609, GRD601] on purpose\n"
         ),
     }
     good = {
-        "in use": "import torch\n\nx = torch.ones(3)\ny = x == torch.nan  # gradlint: ignore[GRD609] on purpose\n",
-        "in use from the line above": (
-            "import torch\n\nx = torch.ones(3)\n# gradlint: ignore[nan-comparison] on purpose\n\n# see the test\n"
-            "y = x == torch.nan\n"
+        "in use": "import torch\n\nx = torch.ones(3)\ny = x == torch.nan  # gradlint: ignore[GRD609]\n",
+        "in use from above": (
+            "import torch\n\nx = torch.ones(3)\n# gradlint: ignore[nan-comparison] on purpose\n\n"
+            "# another comment\ny = x == torch.nan\n"
         ),
         "in use at the end of a long call": (
-            "import torch\n\nx = torch.ones(3)\ny = torch.where(\n    x == torch.nan,\n    x,\n    0 * x,\n)  # noqa: GRD609\n"
+            "import torch\n\nx = torch.ones(3)\n"
+            "y = torch.where(\n    x == torch.nan,\n    x,\n    0 * x,\n)  # noqa: GRD609\n"
         ),
-        "plain noqa": "import torch  # noqa\n\nx = torch.ones(3)  # noqa\n",
+        "plain noqa": "import torch  # noqa\n",
         "another tool's code": "import torch  # noqa: F401\n",
-        "text that looks like a comment": 'import torch\n\nHELP = "append # gradlint: ignore[GRD601] to the line"\n',
-        "about gradlint, not to it": "import torch\n\n# gradlint: a linter for gradients\nx = torch.ones(3)\n",
-        "unknown code": "import torch\n\nx = torch.ones(3)  # noqa: XYZ123\n",
+        "text that looks like a comment": 'import torch\n\nHELP = "# gradlint: ignore[GRD601]"\n',
+        "about gradlint, not to it": "import torch\n\n# gradlint: a linter for gradients\n",
+        "unknown code": "import torch  # noqa: XYZ123\n",
     }
     fixed = {
-        "trailing": "import torch\n\n\ndef loss(x):\n    return x.square().mean()\n",
-        "own line": "import torch\n\n\ndef loss(x):\n    return x.square().mean()\n",
-        "by name": "import torch\n\nx = torch.ones(3)\n",
-        "noqa": "import torch\n\nx = torch.ones(3)\n",
-        "noqa beside another tool's code": "import torch\n\nx = torch.ones(3)  # noqa: E501 a long line\n",
-        "whole file": "import torch\n\nx = torch.ones(3)\n",
-        "prefix": "import torch\n\nx = torch.ones(3)\n",
-        "between other comments": "import torch\n\nx = torch.ones(3)  # type: ignore  # keep\n",
-        "no rule named": "import torch\n\nx = torch.ones(3)\n",
+        "trailing": "import torch\n",
+        "own line": "import torch\n\n\ndef loss(x):\n    return torch.ones_like(x)\n",
+        "by name": "import torch\n",
+        "noqa": "import torch\n",
+        "noqa beside another tool's code": "import torch  # noqa: F401 imported for others\n",
+        "whole file": "import torch\n",
+        "prefix": "import torch\n",
+        "between other comments": "import torch  # type: ignore  # keep\n",
+        "brackets without a rule": "import torch\n",
         "only one of two in use": (
             "import torch\n\nx = torch.ones(3)\ny = x == torch.nan  # gradlint: ignore[GRD609] on purpose\n"
         ),
@@ -100,7 +99,7 @@ class UnusedSuppression(Rule):
                 else tuple(_gaps(suppression, unused))
             )
             named = ", ".join(code.text for code in unused)
-            span = Span(*unused[0].span.start[:2], *unused[-1].span.end[:2])
+            span = _between(unused[0].span, unused[-1].span.end)
             yield self.finding(span, f"suppression of {named} silences nothing", fix=_fix(spans))
 
 
@@ -115,10 +114,10 @@ def _gaps(suppression: Suppression, unused: tuple[Code, ...]) -> Iterator[Span]:
         if code in unused:
             rest = [later.span for later in codes[index + 1 :] if later not in unused]
             if rest:
-                yield _between(code.span.start, codes[index + 1].span.start)
+                yield _between(code.span, codes[index + 1].span)
             else:
                 yield _between(codes[index - 1].span.end, code.span.end)
 
 
-def _between(start: Span, end: Span) -> Span:
-    return Span(start.line, start.column, end.line, end.column)
+def _between(first: Span, last: Span) -> Span:
+    return Span(first.line, first.column, last.line, last.column)
