@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gradlint.lint.inspect import inspect, triggers_of
+from gradlint.lint.inspect import Inspector, triggers_of
 from gradlint.records.finding import Finding
 from gradlint.rule.rule import Rule
 from gradlint.semantics.project import Project
@@ -18,4 +18,4 @@ def check_text(text: str, rules: Sequence[type[Rule]], path: str = "<text>.py") 
     if facts.error:
         raise SyntaxError(facts.error)
     project = Project(lambda _: facts, lambda _, name: lower_definition(text, name))
-    return inspect(project.scope(path), project, rules, Source(path, text)).findings
+    return Inspector(project, rules).inspect(project.scope(path), Source(path, text)).findings

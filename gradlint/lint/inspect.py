@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import typing
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
@@ -44,36 +43,37 @@ def subject_of(rule: type[Rule]) -> type:
     return subject
 
 
-def inspect(scope: ModuleScope, project: Project, rules: Sequence[type[Rule]], source: Source) -> Inspection:
-    """Run `rules` over every subject in the module; one finding per rule and place."""
-    analysis = Analysis(scope, project)
-    found: dict[tuple[str, Span], Finding] = {}
-    reasons: Counter[str] = Counter()
-    for subject in analysis.subjects():
-        for finding in _judge(subject, rules):
-            if isinstance(finding, str):
-                reasons[finding] += 1
-            else:
+class Inspector:
+    """Runs rules over modules of one project."""
+
+    def __init__(self, project: Project, rules: Sequence[type[Rule]]) -> None:
+        self._analysis = Analysis(project)
+        self._rules: dict[type, list[Rule]] = {}
+        for rule in rules:
+            self._rules.setdefault(subject_of(rule), []).append(rule())
+
+    def inspect(self, scope: ModuleScope, source: Source) -> Inspection:
+        """What the rules say of every subject in the module; one finding per rule and place."""
+        found: dict[tuple[str, Span], Finding] = {}
+        for subject in self._analysis.subjects(scope):
+            for finding in self._judge(subject):
                 found.setdefault((finding.rule, finding.span), finding)
-    lines = source.lines()
-    findings = [_materialised(finding, lines) for finding in found.values()]
-    findings.sort(key=lambda finding: (finding.span, finding.rule))
-    reasons.update(analysis.facts.reasons)
-    return Inspection(tuple(findings), dict(reasons))
+        lines = source.lines()
+        findings = [_materialised(finding, lines) for finding in found.values()]
+        findings.sort(key=lambda finding: (finding.span, finding.rule))
+        return Inspection(tuple(findings), self._analysis.take_reasons())
 
-
-def _judge(subject: Subject, rules: Sequence[type[Rule]]) -> Iterator[Finding | str]:
-    for rule in rules:
-        if subject_of(rule) is type(subject):
+    def _judge(self, subject: Subject) -> Iterator[Finding]:
+        for rule in self._rules.get(type(subject), ()):
             try:
-                yield from rule().check(subject)
+                yield from rule.check(subject)
             except Exception as error:
-                yield failure(rule, error)
+                message = f"{rule.id} {rule.name} failed on this file: {type(error).__name__}: {error}"
+                yield internal_error(message)
 
 
-def failure(rule: type[Rule], error: Exception) -> Finding:
-    """The diagnostic for a rule that broke: the other rules and files go on."""
-    message = f"{rule.id} {rule.name} failed on this file: {type(error).__name__}: {error}"
+def internal_error(message: str) -> Finding:
+    """The diagnostic for a failure of gradlint itself: the other rules and files go on."""
     return Finding(INTERNAL_ERROR, "internal-error", Severity.ERROR, message, Span(1, 1, 1, 1))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 from gradlint.records import ir
 from gradlint.records.span import Span
@@ -20,16 +20,26 @@ Subject = Trace | ModuleClass
 
 
 class Analysis:
-    """Runs the functions of one module that contain something of interest."""
+    """Runs the functions of a project's modules that contain something of interest."""
 
-    def __init__(self, scope: ModuleScope, project: Project) -> None:
-        self._scope = scope
-        self._hits = scope.facts.hits
+    def __init__(self, project: Project) -> None:
         self.facts = ValueFacts()
         self._evaluator = Evaluator(self.facts, project.resolve)
+        self._scope: ModuleScope
+        self._hits: tuple[int, ...] = ()
 
-    def subjects(self) -> Iterator[Subject]:
+    def take_reasons(self) -> dict[str, int]:
+        """What was not understood since the last call: reason to count."""
+        reasons = dict(self.facts.reasons)
+        self.facts.reasons.clear()
+        return reasons
+
+    def subjects(self, scope: ModuleScope) -> Iterator[Subject]:
         """Every subject in the module, from top to bottom."""
+        self._scope = scope
+        self._hits = scope.facts.hits
+        self._evaluator.nested.clear()
+        self._evaluator.called.clear()
         yield from self._script()
         for statement in _definitions(self._scope.facts.body):
             if not self._is_hit(statement.span):
@@ -50,9 +60,7 @@ class Analysis:
             span = Span(1, 1, 1, 1)
             yield from self._function(Closure(ir.Function(span, "<module>", (), code, (), False, span), self._scope))
 
-    def _function(
-        self, closure: Closure, prepare: Callable[[], Closure] | None = None
-    ) -> Iterator[Subject]:
+    def _function(self, closure: Closure) -> Iterator[Subject]:
         self.facts.begin()
         nested = len(self._evaluator.nested)
         returned = self._evaluator.run(closure)

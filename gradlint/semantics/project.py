@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 from gradlint.records import ir
@@ -31,8 +31,9 @@ class Project:
         self._load = load
         self._lower = lower
         self._scopes: dict[str, ModuleScope] = {}
-        self._found: dict[tuple[str, str], str | None] = {}
-        self.consulted: dict[str, str | None] = {}
+        self._found: dict[tuple[str, str], tuple[str | None, tuple[str, ...]]] = {}
+        self._edges: dict[str, set[str]] = {}
+        self._missed: dict[str, set[str]] = {}
 
     def scope(self, path: str) -> ModuleScope:
         """The module in the file at `path`."""
@@ -43,37 +44,56 @@ class Project:
             self._scopes[path] = known
         return known
 
+    def forget(self, path: str) -> None:
+        """Read the file at `path` anew when it is next asked for."""
+        self._scopes.pop(path, None)
+
     def resolve(self, name: str, importer: ModuleScope) -> ModuleScope | None:
         """The module of the project that `name` means in `importer`, or None."""
         if not name or name.partition(".")[0] in _FOREIGN:
             return None
-        path = self._locate(name, importer)
+        root = import_root(importer.path)
+        if (root, name) not in self._found:
+            self._found[root, name] = _search(name, root, importer)
+        path, missed = self._found[root, name]
+        self._missed.setdefault(importer.path, set()).update(missed)
         if path is None or path == importer.path:
             return None
-        self.consulted[path] = None
+        self._edges.setdefault(importer.path, set()).add(path)
         return self.scope(path)
 
-    def _locate(self, name: str, importer: ModuleScope) -> str | None:
-        root = import_root(importer.path)
-        key = (root, name)
-        if key not in self._found:
-            self._found[key] = _search(name, root, importer)
-        return self._found[key]
+    def reached(self, path: str) -> set[str]:
+        """The other files that what is known of the file at `path` may rest on."""
+        found: set[str] = set()
+        pending = [path]
+        while pending:
+            new = self._edges.get(pending.pop(), set()) - found
+            found |= new
+            pending.extend(new)
+        return found - {path}
+
+    def absent(self, path: str) -> set[str]:
+        """The files that would have mattered for the file at `path`, had they existed."""
+        return set().union(*[self._missed.get(each, set()) for each in (path, *self.reached(path))])
 
 
-def _search(name: str, root: str, importer: ModuleScope) -> str | None:
+def _search(name: str, root: str, importer: ModuleScope) -> tuple[str | None, tuple[str, ...]]:
+    """The file of the module called `name`, and the files that would have come first."""
     top = name.partition(".")[0]
     own = importer.name.partition(".")[0]
     if os.path.basename(root) in ("site-packages", "dist-packages") and top != own:
-        return None
+        return None, ()
     relative = name.replace(".", os.sep)
+    missed: list[str] = []
     for base in (root, os.path.join(root, "src")):
-        for candidate in (os.path.join(base, relative + ".py"), os.path.join(base, relative, "__init__.py")):
+        for candidate in (os.path.join(base, relative, "__init__.py"), os.path.join(base, relative + ".py")):
             if os.path.isfile(candidate):
-                return candidate
-    return None
+                return candidate, tuple(missed)
+            missed.append(candidate)
+    return None, tuple(missed)
 
 
+@lru_cache(maxsize=4096)
 def import_root(path: str) -> str:
     """The folder from which the module at `path` is imported: above its outermost package."""
     folder = os.path.dirname(os.path.abspath(path))

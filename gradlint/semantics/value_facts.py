@@ -53,6 +53,7 @@ class ValueFacts(Interpretation):
         self.reasons: Counter[str] = Counter()
         self.arrays: set[str] = set()
         self._numbers: dict[tuple[Any, ...], int] = {}
+        self._kept: list[Value] = []
         self._count = 0
         self._guarded: set[int] = set()
         self._tracking: list[bool] = []
@@ -63,6 +64,7 @@ class ValueFacts(Interpretation):
         self.stores = []
         self.arrays = set()
         self._numbers = {}
+        self._kept = []
         self._guarded = set()
         self._tracking = []
 
@@ -83,6 +85,7 @@ class ValueFacts(Interpretation):
             return (type(value.value).__name__, value.value)
         if isinstance(value, Items):
             return tuple([self._key(item) for item in value.items])
+        self._kept.append(value)
         return id(value)
 
     def unknown(self, sources: Sequence[Value]) -> Tensor:

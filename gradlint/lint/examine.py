@@ -1,0 +1,208 @@
+"""Examining files: from their text to what every rule says of them, before anything is selected.
+
+This is the work that is spread over processes or machines, and whose outcome is cached. It knows
+nothing of settings, so that a change of settings examines nothing anew.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from hashlib import blake2b
+
+import msgspec
+from msgspec import Struct
+
+from gradlint.lint.cache import Cache
+from gradlint.lint.inspect import Inspector, internal_error, triggers_of
+from gradlint.lint.suppress import parse as parse_suppressions
+from gradlint.records.facts import FileFacts
+from gradlint.records.finding import Finding, Severity
+from gradlint.records.ir import Statement
+from gradlint.records.span import Span
+from gradlint.records.suppression import Suppression
+from gradlint.rule.registry import load
+from gradlint.rule.rule import Rule
+from gradlint.semantics.project import Project
+from gradlint.source.read import decode
+from gradlint.source.source import Cell, Source, SourceError
+from gradlint.source.triage import mentions_framework
+from gradlint.syntax.extract import extract, lower_definition
+
+SYNTAX_ERROR = "GRD001"
+
+
+class Outcome(Struct, frozen=True):
+    """What an examination of one file found: the findings of all rules, and its suppressions.
+
+    Spans count in the joined text; `cells` are (number, first line, line count) of a notebook.
+    `consulted` are the other files that were read, with the digests of their contents, `absent`
+    those that were looked for in vain.
+    """
+
+    findings: tuple[Finding, ...] = ()
+    suppressions: tuple[Suppression, ...] = ()
+    cells: tuple[tuple[int, int, int], ...] = ()
+    reasons: dict[str, int] = {}
+    parsed: bool = False
+    consulted: tuple[tuple[str, str], ...] = ()
+    absent: tuple[str, ...] = ()
+
+
+class Task(Struct, frozen=True):
+    """One file to examine. `path` is absolute; `is_named` if the user named it rather than its folder."""
+
+    path: str
+    is_named: bool = False
+
+
+def digest(data: bytes) -> str:
+    """A short digest of a file's contents."""
+    return blake2b(data, digest_size=16).hexdigest()
+
+
+def outcome_key(path: str, content: str, fingerprint: str) -> str:
+    """The key under which the outcome for a file with this content is kept."""
+    return digest(f"outcome\0{fingerprint}\0{path}\0{content}".encode())
+
+
+class Examiner:
+    """Examines files one after the other; what one needs of another is read once."""
+
+    def __init__(self, rules: Sequence[type[Rule]], cache: Cache | None = None, fingerprint: str = "") -> None:
+        self._triggers = triggers_of(rules)
+        self._cache = cache
+        self._fingerprint = fingerprint
+        self._texts: dict[str, Source] = {}
+        self._digests: dict[str, str] = {}
+        self._new: dict[str, bytes] = {}
+        self._project = Project(self._facts, self._lower)
+        self._inspector = Inspector(self._project, rules)
+
+    def examine(self, path: str, data: bytes, is_named: bool) -> Outcome:
+        """The outcome for the file at `path` with these contents; never raises."""
+        content = self._digests[path] = digest(data)
+        if not is_named and not mentions_framework(data):
+            return Outcome()
+        try:
+            source = decode(path, data)
+        except SourceError as error:
+            outcome = Outcome((_unreadable(str(error), error.line, error.column),))
+        else:
+            outcome = self.examine_source(source)
+        if self._cache is not None:
+            key = outcome_key(path, content, self._fingerprint)
+            self._new[key] = msgspec.msgpack.encode(outcome)
+        return outcome
+
+    def examine_source(self, source: Source) -> Outcome:
+        """The outcome for a decoded text."""
+        try:
+            return self._examined(source)
+        except (Exception, RecursionError) as error:
+            return Outcome((internal_error(f"the analysis failed: {type(error).__name__}: {error}"),))
+
+    def _examined(self, source: Source) -> Outcome:
+        self._texts[source.path] = source
+        self._project.forget(source.path)
+        scope = self._project.scope(source.path)
+        facts = scope.facts
+        cells = tuple([(cell.number, cell.first_line, cell.line_count) for cell in source.cells])
+        suppressions = parse_suppressions(source.text)
+        if facts.error:
+            span = facts.error_span
+            return Outcome((_unreadable(facts.error, span.line, span.column),), suppressions, cells)
+        if not facts.hits:
+            return Outcome((), suppressions, cells, parsed=True)
+        inspection = self._inspector.inspect(scope, source)
+        consulted = [(path, self._digests[path]) for path in self._project.reached(source.path)]
+        absent = tuple(self._project.absent(source.path))
+        reasons = inspection.reasons
+        return Outcome(inspection.findings, suppressions, cells, reasons, True, tuple(consulted), absent)
+
+    def _source(self, path: str) -> Source:
+        known = self._texts.get(path)
+        if known is None:
+            with open(path, "rb") as file:
+                data = file.read()
+            self._digests[path] = digest(data)
+            known = self._texts[path] = decode(path, data)
+        return known
+
+    def _facts(self, path: str) -> FileFacts:
+        try:
+            return extract(self._source(path).text, self._triggers, outline=True)
+        except (OSError, SourceError):
+            self._digests.setdefault(path, "")
+            return FileFacts()
+
+    def _lower(self, path: str, name: str) -> tuple[Statement, ...]:
+        return lower_definition(self._source(path).text, name)
+
+    def flush(self) -> None:
+        """Hand what was found to the cache."""
+        if self._cache is not None and self._new:
+            self._cache.put_many(self._new)
+            self._new = {}
+
+
+def _unreadable(message: str, line: int, column: int) -> Finding:
+    """The finding of GRD001 for a text that cannot be read; its rule is applied when selecting."""
+    span = Span(max(line, 1), max(column, 1), max(line, 1), max(column, 1) + 1)
+    return Finding(SYNTAX_ERROR, "syntax-error", Severity.ERROR, message, span)
+
+
+def examine_files(
+    tasks: Sequence[Task], cache_dir: str | None, fingerprint: str, step: Callable[[], None] | None = None
+) -> list[Outcome]:
+    """Examine files with all installed rules: the function that other processes run.
+
+    With a `cache_dir` the outcomes are kept there.
+    """
+    cache = Cache(cache_dir) if cache_dir is not None else None
+    examiner = Examiner(load(), cache, fingerprint)
+    outcomes = []
+    for task in tasks:
+        outcomes.append(_examine_file(examiner, task))
+        if step is not None:
+            step()
+    examiner.flush()
+    if cache is not None:
+        cache.close()
+    return outcomes
+
+
+def _examine_file(examiner: Examiner, task: Task) -> Outcome:
+    try:
+        with open(task.path, "rb") as file:
+            data = file.read()
+    except OSError as error:
+        return Outcome((_unreadable(f"the file cannot be read: {error.strerror}", 1, 1),))
+    return examiner.examine(task.path, data, task.is_named)
+
+
+def is_current(outcome: Outcome, digest_of: Callable[[str], str]) -> bool:
+    """Whether all that an outcome rests on is as it was; `digest_of` gives "" for no file."""
+    return all(digest_of(path) == content for path, content in outcome.consulted) and not any(
+        map(os.path.isfile, outcome.absent)
+    )
+
+
+def chunks(tasks: Sequence[Task], sizes: Sequence[int], count: int) -> Iterable[list[Task]]:
+    """Cut `tasks` into about `count` runs of neighbours with about the same number of bytes."""
+    share = max(sum(sizes) / max(count, 1), 1.0)
+    chunk: list[Task] = []
+    filled = 0.0
+    for task, size in zip(tasks, sizes, strict=True):
+        chunk.append(task)
+        filled += size
+        if filled >= share:
+            yield chunk
+            chunk, filled = [], 0.0
+    if chunk:
+        yield chunk
+
+
+def cells_of(outcome: Outcome) -> tuple[Cell, ...]:
+    """The cells of a notebook's outcome."""
+    return tuple([Cell(*cell) for cell in outcome.cells])
