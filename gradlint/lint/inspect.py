@@ -9,12 +9,14 @@ from functools import lru_cache
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gradlint.records.finding import Edit, Finding, Fix, Severity
+from gradlint.records.finding import Edit, Finding, Fix, Related, Severity
 from gradlint.records.span import Span
 from gradlint.rule.rule import Rule
 from gradlint.semantics.analyse import Analysis, Subject
+from gradlint.semantics.interpretation import Site
 from gradlint.semantics.project import Project
 from gradlint.semantics.scope import ModuleScope
+from gradlint.semantics.trace import Trace
 from gradlint.source.source import Source
 from gradlint.source.triage import Triggers
 
@@ -57,6 +59,8 @@ class Inspector:
         found: dict[tuple[str, Span], Finding] = {}
         for subject in self._analysis.subjects(scope):
             for finding in self._judge(subject):
+                if isinstance(subject, Trace) and subject.via is not None:
+                    finding = _through_call(finding, subject.via, subject.scope.path, scope.path)
                 found.setdefault((finding.rule, finding.span), finding)
         lines = source.lines()
         findings = [_materialised(finding, lines) for finding in found.values()]
@@ -75,6 +79,18 @@ class Inspector:
 def internal_error(message: str) -> Finding:
     """The diagnostic for a failure of gradlint itself: the other rules and files go on."""
     return Finding(INTERNAL_ERROR, "internal-error", Severity.ERROR, message, Span(1, 1, 1, 1))
+
+
+def _through_call(finding: Finding, via: Site, path: str, own: str) -> Finding:
+    """A finding in a called function: where it stands in this file the call is named beside it,
+    where it stands in another file it is reported at the call.
+    """
+    call = via.node.span
+    if path == own:
+        reason = Related(call, "with what this call passes")
+        return replace(finding, related=(*finding.related, reason))
+    place = Related(finding.span, finding.message, path)
+    return replace(finding, span=call, related=(place,), fix=None)
 
 
 def _materialised(finding: Finding, lines: list[str]) -> Finding:

@@ -10,6 +10,7 @@ from gradlint.semantics.classes import is_module
 from gradlint.semantics.evaluate import Evaluator
 from gradlint.semantics.project import Project
 from gradlint.semantics.scope import ModuleScope
+from gradlint.semantics.tensor import Application
 from gradlint.semantics.trace import ModuleClass, Trace
 from gradlint.semantics.value import ClassObject, Closure, Instance, Value
 from gradlint.semantics.value_facts import ValueFacts
@@ -23,6 +24,7 @@ class Analysis:
     """Runs the functions of a project's modules that contain something of interest."""
 
     def __init__(self, project: Project) -> None:
+        self._project = project
         self.facts = ValueFacts()
         self._evaluator = Evaluator(self.facts, project.resolve)
         self._scope: ModuleScope
@@ -60,27 +62,39 @@ class Analysis:
             span = Span(1, 1, 1, 1)
             yield from self._function(Closure(ir.Function(span, "<module>", (), code, (), False, span), self._scope))
 
-    def _function(self, closure: Closure) -> Iterator[Subject]:
-        self.facts.begin()
+    def _function(self, closure: Closure) -> Iterator[Trace]:
         nested = len(self._evaluator.nested)
-        returned = self._evaluator.run(closure)
-        yield self._trace(closure, returned)
+        yield from self._run(closure)
         for inner in self._evaluator.nested[nested:]:
             if id(inner.function) not in self._evaluator.called and self._is_hit(inner.function.span):
-                self.facts.begin()
-                yield self._trace(inner, self._evaluator.run(inner))
+                yield from self._run(inner)
 
-    def _trace(self, closure: Closure, returned: Value) -> Trace:
-        owner = closure.owner
-        return Trace(
-            closure.function,
-            self._scope,
-            tuple(self.facts.applications),
-            tuple(self.facts.stores),
-            returned,
-            owner,
-            frozenset(self.facts.arrays),
-        )
+    def _run(self, closure: Closure) -> Iterator[Trace]:
+        self.facts.begin()
+        yield from self._traces(closure, self._evaluator.run(closure))
+
+    def _traces(self, closure: Closure, returned: Value) -> Iterator[Trace]:
+        """What the function did itself, and what was done for it, by the call that led there."""
+        everything = tuple(self.facts.applications)
+        stores = tuple(self.facts.stores)
+        groups: dict[tuple[int, str], list[Application]] = {}
+        for application in everything:
+            callers = application.site.callers
+            via = id(callers[0].node) if callers else 0
+            groups.setdefault((via, application.site.path), []).append(application)
+        groups.setdefault((0, self._scope.path), [])
+        for (via, path), applications in groups.items():
+            yield Trace(
+                closure.function,
+                self._project.scope(path),
+                tuple(applications),
+                () if via else stores,
+                returned,
+                closure.owner,
+                frozenset(self.facts.arrays),
+                applications[0].site.callers[0] if via else None,
+                everything,
+            )
 
     def _class(self, cls: ClassObject) -> Iterator[Subject]:
         if cls.derives_from(_UNTRACKED_BASES):
@@ -89,10 +103,10 @@ class Analysis:
         instance = self._evaluator.instantiate(cls)
         init = cls.member("__init__")
         if isinstance(init, Closure):
-            trace = self._trace(init, instance)
-            yield trace
+            traces = list(self._traces(init, instance))
+            yield from traces
             if is_module(cls):
-                yield ModuleClass(cls, instance, trace)
+                yield ModuleClass(cls, instance, next(trace for trace in traces if trace.via is None))
         for member in list(cls.members.values()):
             if not isinstance(member, Closure) or not isinstance(member.function, ir.Function):
                 continue

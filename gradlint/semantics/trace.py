@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from gradlint.records import ir
 from gradlint.records.span import Span
+from gradlint.semantics.interpretation import Site
 from gradlint.semantics.scope import ModuleScope
 from gradlint.semantics.tensor import Application, Tensor
 from gradlint.semantics.value import ClassObject, Closure, Instance, Value
@@ -18,7 +19,8 @@ class Trace(Struct, frozen=True, eq=False):
     """The primitives that a function applied and the attributes it stored, in order.
 
     `owner` is the class whose method it is. `arrays` are inputs that the function treats as NumPy
-    arrays. `names` resolves a name as the module sees it.
+    arrays. What the functions that it called did is a trace of its own each, with `via`, the
+    outermost call that led there; `everything` holds the applications of all of them.
     """
 
     function: ir.Function | ir.Lambda
@@ -28,6 +30,8 @@ class Trace(Struct, frozen=True, eq=False):
     returned: Value
     owner: ClassObject | None = None
     arrays: frozenset[str] = frozenset()
+    via: Site | None = None
+    everything: tuple[Application, ...] = ()
 
     @property
     def name(self) -> str:
@@ -56,7 +60,7 @@ class Trace(Struct, frozen=True, eq=False):
     def users(self, value: Value) -> Iterator[Application]:
         """The applications that take `value` as an operand."""
         if isinstance(value, Tensor):
-            for application in self.applications:
+            for application in self.everything:
                 if any(
                     isinstance(operand.value, Tensor) and operand.value.number == value.number
                     for operand in application.operands
