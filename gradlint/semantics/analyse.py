@@ -10,12 +10,15 @@ from gradlint.semantics.classes import is_module
 from gradlint.semantics.evaluate import Evaluator
 from gradlint.semantics.project import Project
 from gradlint.semantics.scope import ModuleScope
-from gradlint.semantics.tensor import Application
+from gradlint.semantics.tensor import TOP, Application, Tensor
 from gradlint.semantics.trace import ModuleClass, Trace
 from gradlint.semantics.value import ClassObject, Closure, Instance, Value
 from gradlint.semantics.value_facts import ValueFacts
 
 _UNTRACKED_BASES = frozenset({"torch.autograd.Function", "torch.autograd.function.Function"})
+
+_FAR = 24
+"""How many values behind an operand are looked at."""
 
 Subject = Trace | ModuleClass
 
@@ -80,6 +83,8 @@ class Analysis:
         groups: dict[tuple[int, str], list[Application]] = {}
         for application in everything:
             callers = application.site.callers
+            if callers and not _depends_on_caller(application):
+                continue
             via = id(callers[0].node) if callers else 0
             groups.setdefault((via, application.site.path), []).append(application)
         groups.setdefault((0, self._scope.path), [])
@@ -120,6 +125,23 @@ class Analysis:
             if isinstance(decorator, ir.Name) and decorator.id == "staticmethod":
                 receiver = None
         return Closure(member.function, member.scope, member.frame, receiver, member.owner)
+
+
+def _depends_on_caller(application: Application) -> bool:
+    """Whether what is known of the operands was found out by a caller; else the callee tells it itself."""
+    depth = len(application.site.callers)
+    pending, seen = [operand.value for operand in application.operands], 0
+    while pending and seen < _FAR:
+        value = pending.pop()
+        seen += 1
+        if not isinstance(value, Tensor) or value.producer is None:
+            continue
+        if len(value.producer.site.callers) < depth:
+            if value.facts != TOP:
+                return True
+        else:
+            pending.extend(operand.value for operand in value.producer.operands)
+    return False
 
 
 def _definitions(body: Iterable[ir.Statement]) -> Iterator[ir.Function | ir.Class]:
