@@ -15,7 +15,23 @@ from gradlint.config.settings import Settings
 from gradlint.source.discover import Discovery, discover
 
 NAMES = ("a", "b", "ab", "b ", "a[b", "#a", "!b")
-PIECES = ("a", "b", "x.py", "*", "**", "?", "a*", "*.py", "[ab]", "a[!a]x.py", "[a", "b\\ ", "b ", "\\#a", "\\!b")
+PIECES = (
+    "a",
+    "b",
+    "x.py",
+    "*",
+    "**",
+    "?",
+    "a*",
+    "*.py",
+    "[ab]",
+    "a[!a]x.py",
+    "[a",
+    "b\\ ",
+    "b ",
+    "\\#a",
+    "\\!b",
+)
 
 
 def tree(root: Path, *files: str) -> None:
@@ -28,7 +44,8 @@ def tree(root: Path, *files: str) -> None:
 def found(root: Path, *paths: str, **options: object) -> list[str]:
     """What discovery finds below `root`, relative to it."""
     discovery = discover(
-        [str(root / path) for path in paths or ["."]], Settings(root=str(root), **options)  # type: ignore[arg-type]
+        [str(root / path) for path in paths or ["."]],
+        Settings(root=str(root), **options),  # type: ignore[arg-type]
     )
     return [os.path.relpath(file, root) for file in discovery.files]
 
@@ -68,19 +85,28 @@ def test_git_lists_the_same_files(
 
 
 def git(root: Path, *arguments: str) -> str:
-    clean = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "XDG_CONFIG_HOME": str(root / ".none")}
+    clean = {
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "XDG_CONFIG_HOME": str(root / ".none"),
+    }
     return subprocess.run(
         ["git", *arguments], cwd=root, env=os.environ | clean, check=True, capture_output=True, text=True
     ).stdout
 
 
 def test_default_and_own_exclusions(tmp_path: Path) -> None:
-    tree(tmp_path, "net.py", "net.pyi", "run.ipynb", "notes.txt", "build/x.py", "venv/lib/y.py", "gen/a_pb2.py")
+    tree(
+        tmp_path, "net.py", "net.pyi", "run.ipynb", "notes.txt", "build/x.py", "venv/lib/y.py", "gen/a_pb2.py"
+    )
     tree(tmp_path, "gen/deep/b.py", "src/gen/c.py", "src/{x}/d.py")
     everything = ["gen/a_pb2.py", "gen/deep/b.py", "net.py", "run.ipynb", "src/gen/c.py", "src/{x}/d.py"]
     assert found(tmp_path) == everything
     assert found(tmp_path, extend_exclude=("gen",)) == ["net.py", "run.ipynb", "src/{x}/d.py"]
-    assert found(tmp_path, extend_exclude=("gen/*.py", "{run,nit}.*", "s?c/**/d.py")) == ["net.py", "src/gen/c.py"]
+    assert found(tmp_path, extend_exclude=("gen/*.py", "{run,nit}.*", "s?c/**/d.py")) == [
+        "net.py",
+        "src/gen/c.py",
+    ]
     assert found(tmp_path, extend_exclude=("*_pb2.py", str(tmp_path / "src"))) == everything[1:4]
     assert "build/x.py" in found(tmp_path, exclude=("gen",))
 

@@ -175,7 +175,7 @@ def _list(folder: _Folder, settings_of: Callable[[str], Exclusions], found: _Fou
     below: list[_Folder] = []
     for entry in entries:
         is_folder = entry.is_dir(follow_symlinks=False)
-        if not is_folder and not entry.name.endswith(SUFFIXES) or _is_left_out(folder, entry, is_folder):
+        if not (is_folder or entry.name.endswith(SUFFIXES)) or _is_left_out(folder, entry, is_folder):
             continue
         shown = folder.prefix + entry.name
         if is_folder:

@@ -95,7 +95,7 @@ def _expression(line: _Line) -> str | None:
 def read_ignore_file(path: str, folder: str) -> IgnoreFile | None:
     """The ignore file at `path`, in force below `folder`; None where there is none to read."""
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as stream:  # noqa: PTH123
+        with open(path, encoding="utf-8", errors="surrogateescape") as stream:
             return IgnoreFile(folder, stream.read().removeprefix("\ufeff"))
     except OSError:
         return None
@@ -149,7 +149,7 @@ def repository_excludes(root: str) -> IgnoreFile | None:
 
 def _first_line(path: str) -> str:
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as stream:  # noqa: PTH123
+        with open(path, encoding="utf-8", errors="surrogateescape") as stream:
             return stream.readline().strip()
     except OSError:
         return ""

@@ -42,7 +42,7 @@ def translate(pattern: str, *, crossing: bool = True, braces: bool = True) -> st
             if at == len(pattern):
                 raise ValueError("the pattern ends in a backslash")
             part, at = re.escape(pattern[at]), at + 1
-        elif braces and character in "{}" or depth and character == ",":
+        elif (braces and character in "{}") or (depth and character == ","):
             depth += {"{": 1, "}": -1, ",": 0}[character]
             part = {"{": "(?:", "}": ")", ",": "|"}[character]
         else:

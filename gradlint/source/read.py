@@ -5,18 +5,18 @@ from __future__ import annotations
 import codecs
 import re
 
+from gradlint.source.lines import dominant_newline, restore, with_line_feeds
 from gradlint.source.source import Source, SourceError
 
 COOKIE = re.compile(rb"[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
 COMMENT_OR_BLANK = re.compile(rb"[ \t\f]*(?:#.*)?\Z", re.DOTALL)
-LINE_END = re.compile(r"\r\n|\r|\n")
 NOTEBOOK = ".ipynb"
 
 
 def read(path: str) -> Source:
     """The text of the file at `path`. Raises `SourceError`, also where it cannot be opened."""
     try:
-        with open(path, "rb") as stream:  # noqa: PTH123
+        with open(path, "rb") as stream:
             data = stream.read()
     except OSError as error:
         raise SourceError(f"cannot be read: {error.strerror or error}") from None
@@ -42,7 +42,7 @@ def decode(path: str, data: bytes) -> Source:
         raise SourceError(reason, _line_of(data, error.start)) from None
     except (LookupError, ValueError):
         raise SourceError(f"unusable encoding: {encoding}") from None
-    return _with_line_feeds(path, data, text, encoding)
+    return _as_source(path, data, text, encoding)
 
 
 def encode(source: Source, text: str) -> bytes:
@@ -57,7 +57,7 @@ def encode(source: Source, text: str) -> bytes:
 
         return encode_notebook(source, text)
     if source.original:
-        text = _with_old_endings(source, text)
+        text = restore(source.original.decode(source.encoding), source.lines(), text)
     elif source.newline != "\n":
         text = text.replace("\n", source.newline)
     try:
@@ -81,9 +81,11 @@ def _encoding(data: bytes) -> str:
     name, line = cookie
     try:
         codec = codecs.lookup(name).name
-        compatible = b"#".decode(name) == "#" == "#".encode(name).decode("ascii")
-    except (LookupError, ValueError):
+        compatible = b"#".decode(name) == "#"
+    except LookupError:
         raise SourceError(f"unknown encoding: {name}", line) from None
+    except ValueError:
+        compatible = False
     if marked and codec != "utf-8":
         raise SourceError(f"encoding {name} contradicts the UTF-8 byte order mark", line)
     if not compatible:
@@ -93,7 +95,7 @@ def _encoding(data: bytes) -> str:
 
 def _cookie(data: bytes) -> tuple[str, int] | None:
     """The declared encoding and its line; a second line counts only below a comment or a blank."""
-    first, second = (re.split(rb"\r\n|\r|\n", data[:1000], maxsplit=2) + [b""])[:2]
+    first, second = [*re.split(rb"\r\n|\r|\n", data[:1000], maxsplit=2), b""][:2]
     if found := COOKIE.match(first):
         return found[1].decode("ascii", "replace"), 1
     if COMMENT_OR_BLANK.match(first) and (found := COOKIE.match(second)):
@@ -101,31 +103,8 @@ def _cookie(data: bytes) -> tuple[str, int] | None:
     return None
 
 
-def _with_line_feeds(path: str, data: bytes, text: str, encoding: str) -> Source:
+def _as_source(path: str, data: bytes, text: str, encoding: str) -> Source:
     if "\r" not in text:
         return Source(path, text, encoding=encoding)
-    pairs, returns, feeds = text.count("\r\n"), text.count("\r"), text.count("\n")
-    counts = {"\r\n": pairs, "\n": feeds - pairs, "\r": returns - pairs}
-    newline = max(counts, key=lambda ending: counts[ending])
-    mixed = counts[newline] != sum(counts.values())
-    plain = text.replace("\r\n", "\n").replace("\r", "\n")
-    return Source(path, plain, newline, encoding, original=data if mixed else b"")
-
-
-def _with_old_endings(source: Source, text: str) -> str:
-    """The text with each line ending as in the file of mixed endings that it came from."""
-    endings: list[str] = LINE_END.findall(source.original.decode(source.encoding))
-    lines = text.split("\n")
-    kept = origins(source.lines(), lines)
-    found = (endings[old] if old is not None and old < len(endings) else source.newline for old in kept)
-    return "".join(line + ending for line, ending in zip(lines[:-1], found, strict=False)) + lines[-1]
-
-
-def origins(old: list[str], new: list[str]) -> list[int | None]:
-    """For every new line the index of the old line that it is, None for one that is not among them."""
-    from difflib import SequenceMatcher
-
-    found: list[int | None] = [None] * len(new)
-    for block in SequenceMatcher(None, old, new, autojunk=False).get_matching_blocks():
-        found[block.b : block.b + block.size] = range(block.a, block.a + block.size)
-    return found
+    newline, mixed = dominant_newline(text)
+    return Source(path, with_line_feeds(text), newline, encoding, original=data if mixed else b"")

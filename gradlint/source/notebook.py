@@ -1,0 +1,157 @@
+"""Jupyter notebooks: their code cells as one text, and an edit of that text back into the cells."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from gradlint.source.jsontext import elements, members, skip_blanks
+from gradlint.source.lines import restore, with_line_feeds
+from gradlint.source.magics import without_code, without_magics
+from gradlint.source.source import Cell, Source, SourceError
+
+SEPARATOR = "\n\f\n"
+"""Stands between cells: a line that is blank to Python and occurs in no cell."""
+
+MARK = "\ufeff"
+
+
+@dataclass(frozen=True, slots=True)
+class _CodeCell:
+    """A code cell: its number among all cells, from 1, its code in the file and as Python."""
+
+    number: int
+    code: str
+    python: str
+
+
+def decode_notebook(path: str, data: bytes) -> Source:
+    """The Python code of a notebook of format 3 or 4; no cells where the kernel speaks another language.
+
+    Raises `SourceError` where the file is not a notebook.
+    """
+    cells = _code_cells(_load(data))
+    records: list[Cell] = []
+    line = 1
+    for cell in cells:
+        count = cell.python.count("\n") + 1
+        records.append(Cell(cell.number, line, count))
+        line += count + 1
+    text = SEPARATOR.join(cell.python for cell in cells)
+    if "\0" in text:
+        raise SourceError("source code cannot contain null bytes")
+    return Source(path, text, cells=tuple(records), original=data)
+
+
+def encode_notebook(source: Source, text: str) -> bytes:
+    """The notebook with `text` in its code cells and everything else as it was, byte for byte.
+
+    Raises `SourceError` where the text has not the cells of the source.
+    """
+    original = source.original.decode("utf-8")
+    cells = _code_cells(_load(source.original))
+    codes = text.split(SEPARATOR) if cells or text else []
+    if len(codes) != len(cells):
+        raise SourceError("the edit does not keep the notebook's cells apart")
+    changed = {
+        cell.number: restore(cell.code, cell.python.split("\n"), code)
+        for cell, code in zip(cells, codes, strict=True)
+        if code != cell.python
+    }
+    return _with_codes(original, changed).encode("utf-8")
+
+
+def _load(data: bytes) -> dict[str, Any]:
+    try:
+        notebook = json.loads(data.decode("utf-8").removeprefix(MARK))
+    except UnicodeDecodeError as error:
+        raise SourceError("a notebook must be UTF-8", data.count(b"\n", 0, error.start) + 1) from None
+    except json.JSONDecodeError as error:
+        raise SourceError(f"not a notebook: {error.msg}", error.lineno, error.colno) from None
+    except RecursionError:
+        raise SourceError("not a notebook: nested too deeply") from None
+    if not isinstance(notebook, dict) or not {"cells", "worksheets"} & notebook.keys():
+        raise SourceError("not a notebook: no cells")
+    return notebook
+
+
+def _code_cells(notebook: dict[str, Any]) -> list[_CodeCell]:
+    """The code cells in order; raises `SourceError` where the structure is not a notebook's."""
+    try:
+        if not _speaks_python(notebook.get("metadata", {})):
+            return []
+        cells = [
+            _code_cell(number, cell)
+            for number, cell in enumerate(_cells(notebook), 1)
+            if cell["cell_type"] == "code"
+        ]
+        "".join(cell.python for cell in cells).encode("utf-8")
+    except (AttributeError, KeyError, TypeError, UnicodeEncodeError) as error:
+        raise SourceError(f"not a notebook: {type(error).__name__}: {error}") from None
+    return cells
+
+
+def _cells(notebook: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield from notebook.get("cells", ())
+    for sheet in notebook.get("worksheets", ()):
+        yield from sheet["cells"]
+
+
+def _code_cell(number: int, cell: dict[str, Any]) -> _CodeCell:
+    code = "".join(cell.get("source", cell.get("input", "")))
+    convert = without_magics if _is_python(cell) else without_code
+    return _CodeCell(number, code, convert(with_line_feeds(code)))
+
+
+def _speaks_python(metadata: dict[str, Any]) -> bool:
+    """Whether the kernel's language is Python, or not told."""
+    languages = (
+        metadata.get("language_info", {}).get("name"),
+        metadata.get("kernelspec", {}).get("language"),
+    )
+    return str(next(filter(None, languages), "python")).lower() in ("python", "ipython")
+
+
+def _is_python(cell: dict[str, Any]) -> bool:
+    """Whether the cell itself names no other language."""
+    editor = cell.get("metadata", {}).get("vscode", {}).get("languageId", "python")
+    return {editor, cell.get("language", "python")} == {"python"}
+
+
+def _with_codes(text: str, codes: dict[int, str]) -> str:
+    """The notebook's text with the code of the numbered cells replaced."""
+    parts: list[str] = []
+    at = 0
+    for number, (start, end) in enumerate(_code_spans(text), 1):
+        if number in codes and start < end:
+            parts += [text[at:start], _rendered(text[start:end], codes[number])]
+            at = end
+    return "".join([*parts, text[at:]])
+
+
+def _code_spans(text: str) -> Iterator[tuple[int, int]]:
+    """Where each cell's code stands in the notebook's text; empty for a cell without."""
+    root = dict(members(text, skip_blanks(text, len(MARK) if text.startswith(MARK) else 0)))
+    sheets = [root] if "cells" in root else []
+    if "worksheets" in root:
+        sheets += [dict(members(text, start)) for start, _ in elements(text, root["worksheets"][0])]
+    for sheet in sheets:
+        for start, _ in elements(text, sheet["cells"][0]):
+            cell = dict(members(text, start))
+            yield cell.get("source", cell.get("input", (0, 0)))
+
+
+def _rendered(raw: str, code: str) -> str:
+    """`code` as JSON, in the form of the value `raw`: one string, or a list of lines laid out alike."""
+    escaped = raw.isascii() and "\\u" in raw
+    if not raw.startswith("["):
+        return json.dumps(code, ensure_ascii=escaped)
+    items = [json.dumps(line, ensure_ascii=escaped) for line in code.splitlines(keepends=True)]
+    places = list(elements(raw, 0))
+    if not places:
+        return f"[{', '.join(items)}]"
+    lead = raw[1 : places[0][0]]
+    between = raw[places[0][1] : places[1][0]] if len(places) > 1 else f",{lead or ' '}"
+    return f"[{lead}{between.join(items)}{raw[places[-1][1] :]}"
