@@ -40,9 +40,9 @@ class Trace(Struct, frozen=True, eq=False):
         return f"{self.owner.definition.name}.{own}" if self.owner is not None else own
 
     def applied(self, *primitives: str) -> Iterator[Application]:
-        """The applications of `primitives`, in order."""
+        """The applications of `primitives` in this file, in order."""
         for application in self.applications:
-            if application.primitive in primitives:
+            if application.primitive in primitives and application.site.path == self.scope.path:
                 yield application
 
     def differentiated(self, *primitives: str) -> Iterator[Application]:
