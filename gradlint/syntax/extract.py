@@ -17,6 +17,7 @@ from gradlint.syntax.lower import Lowering
 from gradlint.syntax.parse import parse
 
 _LONGEST_ASSIGNMENT = 40
+_ROUNDS = 3
 _COMMON = frozenset({"forward", "__init__", "__call__", "main"})
 
 
@@ -73,9 +74,13 @@ def _no_collection() -> Iterator[None]:
 
 def _relevant(tree: ast.Module, text: str, hits: tuple[int, ...]) -> tuple[tuple[ir.Statement, ...], tuple[int, ...]]:
     """The lowered statements of the module, and all lines worth looking at."""
-    names = set(_names_behind(tree, hits))
-    if names:
-        uses = tuple([(name, rf"(?<!\w){re.escape(name)}\b") for name in sorted(names)])
+    names: set[str] = set()
+    for _ in range(_ROUNDS):
+        new = set(_names_behind(tree, hits)) - names
+        if not new:
+            break
+        names |= new
+        uses = tuple([(name, rf"(?<!\w){re.escape(name)}\b") for name in sorted(new)])
         hits = tuple(sorted({*hits, *matching_lines(text, uses)}))
     lowering = Lowering(text)
     statements: list[ir.Statement] = []
