@@ -1,0 +1,268 @@
+"""The pipeline: from files to what is reported of them.
+
+Examining a file does not depend on any setting, so its outcome is cached by content; selecting,
+silencing and weighing what was found is cheap and is done on every run.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, as_completed
+from functools import partial
+from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
+
+import gradlint
+from gradlint.lint import suppress
+from gradlint.lint.cache import Cache
+from gradlint.lint.examine import (
+    Examiner,
+    Outcome,
+    Task,
+    cells_of,
+    chunks,
+    digest,
+    examine_files,
+    is_current,
+    outcome_key,
+)
+from gradlint.lint.inspect import INTERNAL_ERROR, subject_of
+from gradlint.lint.result import FileReport
+from gradlint.records.finding import Edit, Finding, Fix, Related, Severity
+from gradlint.records.span import Span
+from gradlint.records.suppression import SuppressionUse
+from gradlint.rule.rule import Rule
+from gradlint.source.source import Source
+from gradlint.source.triage import mentions_framework
+
+WORTH_A_PROCESS = 2_000_000
+"""Bytes of source that one further process must get to be worth its start."""
+
+FILES_PER_CHUNK = 96
+
+Selection = Mapping[str, Severity]
+"""The rules that are on for a file, each with the severity that its findings get."""
+
+
+class Linter:
+    """Runs all installed rules over files and reports what a selection of them found."""
+
+    def __init__(
+        self,
+        rules: Sequence[type[Rule]],
+        select: Callable[[str], Selection],
+        *,
+        cache_dir: str | None = None,
+        jobs: int = 0,
+        executor: Executor | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        self._rules = rules
+        self._select = select
+        self._cache_dir = cache_dir
+        self._jobs = jobs or os.cpu_count() or 1
+        self._executor = executor
+        self._progress = progress
+        self._fingerprint = fingerprint(rules)
+        self._digests: dict[str, str] = {}
+        self.coverage: Counter[str] = Counter()
+        self.parsed = 0
+
+    def check_files(self, paths: Sequence[str], named: frozenset[str] = frozenset()) -> Iterator[FileReport]:
+        """One report per file, in the order of `paths`; `named` are those that the user named."""
+        tasks = {path: Task(os.path.abspath(path), path in named) for path in paths}
+        outcomes = self._outcomes(tasks.values())
+        for path, task in tasks.items():
+            outcome = outcomes[task.path]
+            self.parsed += outcome.parsed
+            self.coverage.update(outcome.reasons)
+            yield self.report(path, outcome)
+
+    def check_source(self, source: Source) -> Outcome:
+        """The outcome for a text that is not on disk, or not in this state."""
+        return Examiner(self._rules).examine_source(source)
+
+    def report(self, path: str, outcome: Outcome) -> FileReport:
+        """What is reported of a file, in the coordinates of its cells."""
+        kept, silenced = self.judge(path, outcome)
+        source = Source(path, "", cells=cells_of(outcome))
+        shown = display_path(path)
+        return FileReport(
+            shown,
+            tuple([placed(finding, source, shown) for finding in kept]),
+            tuple([placed(finding, source, shown) for finding in silenced]),
+        )
+
+    def judge(self, path: str, outcome: Outcome) -> tuple[list[Finding], list[Finding]]:
+        """The findings that stay and those that a comment silenced, in the joined text."""
+        if not outcome.findings and not outcome.suppressions:
+            return [], []
+        selection = self._select(path)
+        chosen = [f for f in outcome.findings if f.rule in selection or f.rule == INTERNAL_ERROR]
+        applied = suppress.apply(chosen, outcome.suppressions)
+        kept = [*applied.kept, *self._on_suppressions(outcome, applied, selection)]
+        weighed = [replace(f, severity=selection.get(f.rule, f.severity) or f.severity) for f in kept]
+        weighed.sort(key=lambda finding: (finding.span, finding.rule))
+        return weighed, list(applied.silenced)
+
+    def _on_suppressions(
+        self, outcome: Outcome, applied: suppress.Applied, selection: Selection
+    ) -> Iterator[Finding]:
+        """The findings of the rules about suppressions."""
+        if not outcome.suppressions:
+            return
+        meta = [rule for rule in self._rules if rule.id in selection and subject_of(rule) is SuppressionUse]
+        for use in suppress.uses(outcome.suppressions, applied.used, selection, self._rules):
+            for rule in meta:
+                yield from rule().check(use)
+
+    # outcomes
+
+    def _outcomes(self, tasks: Iterable[Task]) -> dict[str, Outcome]:
+        """The outcome for every task, from the cache or anew, by absolute path."""
+        found: dict[str, Outcome] = {}
+        waiting: list[Task] = []
+        sizes: list[int] = []
+        contents = {task: self._read(task.path) for task in tasks}
+        cached = self._cached([(t.path, digest(c)) for t, c in contents.items() if c is not None])
+        for task, content in contents.items():
+            if content is not None and not task.is_named and not mentions_framework(content):
+                found[task.path] = Outcome()
+            elif task.path in cached:
+                found[task.path] = cached[task.path]
+            else:
+                waiting.append(task)
+                sizes.append(len(content or b""))
+        found.update(self._examine(waiting, sizes))
+        return found
+
+    def _read(self, path: str) -> bytes | None:
+        try:
+            with open(path, "rb") as file:
+                return file.read()
+        except OSError:
+            return None
+
+    def _cached(self, files: Sequence[tuple[str, str]]) -> dict[str, Outcome]:
+        if self._cache_dir is None:
+            return {}
+        self._digests.update(files)
+        keys = {path: outcome_key(path, content, self._fingerprint) for path, content in files}
+        cache = Cache(self._cache_dir)
+        stored = cache.get_many(list(keys.values()))
+        cache.close()
+        decoder = msgspec.msgpack.Decoder(Outcome)
+        found: dict[str, Outcome] = {}
+        for path, key in keys.items():
+            if key in stored:
+                try:
+                    outcome = decoder.decode(stored[key])
+                except msgspec.DecodeError:
+                    continue
+                if is_current(outcome, self._digest_of):
+                    found[path] = outcome
+        return found
+
+    def _digest_of(self, path: str) -> str:
+        if path not in self._digests:
+            content = self._read(path)
+            self._digests[path] = "" if content is None else digest(content)
+        return self._digests[path]
+
+    def _examine(self, tasks: Sequence[Task], sizes: Sequence[int]) -> dict[str, Outcome]:
+        """Examine here, or in other processes where there is enough to do."""
+        if not tasks:
+            return {}
+        if self._executor is not None:
+            return self._examine_with(self._executor, tasks, sizes, self._jobs)
+        workers = min(self._jobs, sum(sizes) // WORTH_A_PROCESS)
+        if workers <= 1:
+            step = self._step(len(tasks))
+            outcomes = examine_files(tasks, self._cache_dir, self._fingerprint, step)
+            return {task.path: outcome for task, outcome in zip(tasks, outcomes, strict=True)}
+        with process_pool(workers) as pool:
+            return self._examine_with(pool, tasks, sizes, workers)
+
+    def _step(self, total: int) -> Callable[[], None] | None:
+        if self._progress is None:
+            return None
+        done = iter(range(1, total + 1))
+        return lambda: self._progress(next(done), total) if self._progress else None
+
+    def _examine_with(
+        self, executor: Executor, tasks: Sequence[Task], sizes: Sequence[int], workers: int
+    ) -> dict[str, Outcome]:
+        count = max(workers * 2, len(tasks) // FILES_PER_CHUNK)
+        run = partial(executor.submit, examine_files)
+        pending = {run(chunk, self._cache_dir, self._fingerprint): chunk for chunk in chunks(tasks, sizes, count)}
+        found: dict[str, Outcome] = {}
+        for future in as_completed(pending):
+            chunk = pending[future]
+            found.update({task.path: o for task, o in zip(chunk, future.result(), strict=True)})
+            if self._progress is not None:
+                self._progress(len(found), len(tasks))
+        return found
+
+
+def process_pool(workers: int) -> Executor:
+    """A pool of processes; forked where that is safe, which starts them at once."""
+    import multiprocessing
+    import threading
+    from concurrent.futures import ProcessPoolExecutor
+
+    may_fork = sys.platform == "linux" and threading.active_count() == 1
+    context = multiprocessing.get_context("fork" if may_fork else "spawn")
+    return ProcessPoolExecutor(workers, mp_context=context)
+
+
+def fingerprint(rules: Sequence[type[Rule]]) -> str:
+    """Changes whenever the analysis or a rule may have changed."""
+    package = Path(gradlint.__file__).parent
+    files = {str(path) for path in package.rglob("*.py")}
+    files |= {module.__file__ for rule in rules if (module := sys.modules[rule.__module__]).__file__}
+    states = [(path, os.stat(path)) for path in sorted(files)]
+    text = "\0".join([f"{path}:{state.st_size}:{state.st_mtime_ns}" for path, state in states])
+    return digest(f"{gradlint.__version__}\0{sys.version_info[:2]}\0{text}".encode())
+
+
+def display_path(path: str) -> str:
+    """The path as reports show it: relative to the working directory where it lies below, with slashes."""
+    if os.path.isabs(path):
+        relative = os.path.relpath(path)
+        path = path if relative.startswith("..") else relative
+    return Path(os.path.normpath(path)).as_posix()
+
+
+def placed(finding: Finding, source: Source, shown: str) -> Finding:
+    """The finding as it is reported: with its path and, in a notebook, in the coordinates of its cell."""
+    if not source.cells:
+        return replace(finding, path=shown, related=_related_paths(finding))
+    cell, _ = source.locate(finding.span.line)
+    shift = partial(_within_cell, source)
+    fix = finding.fix
+    if fix is not None:
+        edits = [
+            Edit(shift(edit.span), edit.parts, source.locate(edit.span.line)[0]) for edit in fix.edits
+        ]
+        fix = Fix(fix.title, fix.applicability, tuple(edits))
+    related = [
+        r if r.path else replace(r, span=shift(r.span), cell=source.locate(r.span.line)[0])
+        for r in _related_paths(finding)
+    ]
+    return replace(
+        finding, path=shown, cell=cell, span=shift(finding.span), related=tuple(related), fix=fix
+    )
+
+
+def _related_paths(finding: Finding) -> tuple[Related, ...]:
+    return tuple([replace(r, path=display_path(r.path)) if r.path else r for r in finding.related])
+
+
+def _within_cell(source: Source, span: Span) -> Span:
+    first = source.locate(span.line)[1]
+    return Span(first, span.column, first + span.end_line - span.line, span.end_column)
