@@ -6,8 +6,10 @@ nothing of settings, so that a change of settings examines nothing anew.
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from hashlib import blake2b
 
 import msgspec
@@ -103,8 +105,10 @@ class Examiner:
             return Outcome((internal_error(f"the analysis failed: {type(error).__name__}: {error}"),))
 
     def _examined(self, source: Source) -> Outcome:
+        known = self._texts.get(source.path)
+        if known is not None and known.text != source.text:
+            self._project.forget(source.path)
         self._texts[source.path] = source
-        self._project.forget(source.path)
         scope = self._project.scope(source.path)
         facts = scope.facts
         cells = tuple([(cell.number, cell.first_line, cell.line_count) for cell in source.cells])
@@ -162,14 +166,26 @@ def examine_files(
     cache = Cache(cache_dir) if cache_dir is not None else None
     examiner = Examiner(load(), cache, fingerprint)
     outcomes = []
-    for task in tasks:
-        outcomes.append(_examine_file(examiner, task))
-        if step is not None:
-            step()
+    with _little_collection():
+        for task in tasks:
+            outcomes.append(_examine_file(examiner, task))
+            if step is not None:
+                step()
     examiner.flush()
     if cache is not None:
         cache.close()
     return outcomes
+
+
+@contextmanager
+def _little_collection() -> Iterator[None]:
+    """Collect garbage seldom: trees and facts are many objects of which next to none is garbage."""
+    thresholds = gc.get_threshold()
+    gc.set_threshold(200_000, 20, 1000)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
 
 
 def _examine_file(examiner: Examiner, task: Task) -> Outcome:

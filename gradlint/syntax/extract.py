@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import ast
-import gc
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from functools import lru_cache
 
 from gradlint.records import ir
@@ -28,12 +26,11 @@ def extract(text: str, triggers: Triggers, outline: bool = False) -> FileFacts:
     the syntax is checked, unless an outline is asked for: all names, no definition lowered.
     """
     try:
-        with _no_collection():
-            hits = matching_lines(text, triggers)
-            tree = parse(text)
-            if not hits and not outline:
-                return FileFacts(parsed=True)
-            return FileFacts(*_relevant(tree, text, hits), parsed=True)
+        hits = matching_lines(text, triggers)
+        tree = _tree(text)
+        if not hits and not outline:
+            return FileFacts(parsed=True)
+        return FileFacts(*_relevant(tree, text, hits), parsed=True)
     except SyntaxError as error:
         line, column = error.lineno or 1, max(error.offset or 1, 1)
         return FileFacts(error=str(error.msg or error), error_span=Span(line, column, line, column + 1))
@@ -44,32 +41,23 @@ def extract(text: str, triggers: Triggers, outline: bool = False) -> FileFacts:
 def lower_definition(text: str, name: str) -> tuple[ir.Statement, ...]:
     """The lowered top-level statements of a module that bind `name`."""
     try:
-        with _no_collection():
-            statements = _statements_by_name(text).get(name, ())
-            return Lowering(text).body(statements)
+        return Lowering(text).body(_statements_by_name(text).get(name, ()))
     except (SyntaxError, RecursionError):
         return ()
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=128)
+def _tree(text: str) -> ast.Module:
+    return parse(text)
+
+
+@lru_cache(maxsize=128)
 def _statements_by_name(text: str) -> dict[str, list[ast.stmt]]:
     found: dict[str, list[ast.stmt]] = {}
-    for node in parse(text).body:
+    for node in _tree(text).body:
         for name in _binds(node):
             found.setdefault(name, []).append(node)
     return found
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """No garbage collection while many objects are made of which none is garbage."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _relevant(tree: ast.Module, text: str, hits: tuple[int, ...]) -> tuple[tuple[ir.Statement, ...], tuple[int, ...]]:
