@@ -1,0 +1,5 @@
+"""`python -m gradlint`."""
+
+from gradlint.cli.main import main
+
+main()
