@@ -1,0 +1,18 @@
+"""One line per finding."""
+
+from __future__ import annotations
+
+from gradlint.lint.result import LintResult
+from gradlint.report.header import header
+from gradlint.report.options import RenderOptions
+from gradlint.report.summary import summary
+
+
+def render(result: LintResult, options: RenderOptions) -> str:
+    """`path:line:column: severity: CODE message [rule-name]`, and a summary."""
+    lines = [
+        header(report.path, finding, options) + "\n"
+        for report in result.reports
+        for finding in report.findings
+    ]
+    return "".join(lines) + summary(result, options)
