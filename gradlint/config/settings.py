@@ -44,7 +44,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     """
 
     root: str = "."
-    select: tuple[str, ...] = ()
+    select: tuple[str, ...] = ("ALL",)
     extend_select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     per_file_ignores: tuple[tuple[str, tuple[str, ...]], ...] = ()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from gradlint.source.gitignore import IgnoreFile, inherited, is_ignored, read_ignore_file, repository_excludes
-from gradlint.source.globs import compile_patterns, escape, is_literal
+from gradlint.source.globs import PathPatterns
 
 SUFFIXES = (".py", ".ipynb", ".pyw")
 CONFIGURATION_FILES = frozenset({"gradlint.toml", ".gradlint.toml", "pyproject.toml"})
@@ -52,47 +52,13 @@ class Discovery:
     explicit: frozenset[str] = frozenset()
 
 
-class ExclusionMatcher:
-    """The exclude patterns of one configuration, ready to match.
-
-    A pattern without a slash matches a name at any level, one with a slash the path below the root.
-    """
-
-    __slots__ = ("_name_globs", "_names", "_paths")
-
-    def __init__(self, settings: Exclusions) -> None:
-        patterns = [pattern.rstrip("/") for pattern in settings.exclude + settings.extend_exclude]
-        plain = [pattern for pattern in patterns if "/" not in pattern]
-        self._names = frozenset(pattern for pattern in plain if is_literal(pattern))
-        self._name_globs = compile_patterns([pattern for pattern in plain if not is_literal(pattern)])
-        root = os.path.realpath(settings.root)
-        paths = [os.path.join(escape(root), pattern) for pattern in patterns if "/" in pattern]
-        self._paths = compile_patterns(paths)
-
-    def excludes(self, name: str, absolute: str) -> bool:
-        """Whether the file or folder of this name and path is left out."""
-        return (
-            name in self._names
-            or bool(self._name_globs and self._name_globs.fullmatch(name))
-            or bool(self._paths and self._paths.fullmatch(absolute))
-        )
-
-    def excludes_any_part(self, absolute: str) -> bool:
-        """Whether the path or a folder above it is left out."""
-        while (above := os.path.dirname(absolute)) != absolute:
-            if self.excludes(os.path.basename(absolute), absolute):
-                return True
-            absolute = above
-        return False
-
-
 @dataclass(frozen=True, slots=True)
 class _Folder:
     """A folder to be listed: what precedes its names when shown, its real path, and what holds in it."""
 
     prefix: str
     absolute: str
-    exclusion: ExclusionMatcher
+    exclusion: PathPatterns
     respect_gitignore: bool
     ignores: tuple[IgnoreFile, ...]
 
@@ -136,11 +102,15 @@ def discover(
     )
 
 
+def _exclusion(settings: Exclusions) -> PathPatterns:
+    return PathPatterns(settings.exclude + settings.extend_exclude, settings.root)
+
+
 def _add_named_file(path: str, settings_of: Callable[[str], Exclusions], found: _Found) -> None:
     folder = os.path.realpath(os.path.dirname(path))
     settings = settings_of(folder)
     location = os.path.join(folder, os.path.basename(path))
-    excluded = settings.force_exclude and ExclusionMatcher(settings).excludes_any_part(location)
+    excluded = settings.force_exclude and _exclusion(settings).match_any_part(location)
     if not excluded and not path.endswith(".pyi"):
         found.explicit.setdefault(os.path.realpath(path), path)
 
@@ -148,8 +118,8 @@ def _add_named_file(path: str, settings_of: Callable[[str], Exclusions], found: 
 def _add_folder(path: str, settings_of: Callable[[str], Exclusions], found: _Found) -> None:
     absolute = os.path.realpath(path)
     settings = settings_of(absolute)
-    exclusion = ExclusionMatcher(settings)
-    if settings.force_exclude and exclusion.excludes_any_part(absolute):
+    exclusion = _exclusion(settings)
+    if settings.force_exclude and exclusion.match_any_part(absolute):
         return
     ignores = inherited(absolute) if settings.respect_gitignore else ()
     pending = [_Folder(_prefix(path), absolute, exclusion, settings.respect_gitignore, ignores)]
@@ -188,7 +158,7 @@ def _list(folder: _Folder, settings_of: Callable[[str], Exclusions], found: _Fou
 
 
 def _is_left_out(folder: _Folder, entry: os.DirEntry[str], is_folder: bool) -> bool:
-    return folder.exclusion.excludes(entry.name, entry.path) or (
+    return folder.exclusion.match(entry.name, entry.path) or (
         bool(folder.ignores) and is_ignored(folder.ignores, entry.path, is_folder)
     )
 
@@ -198,7 +168,7 @@ def _with_local_rules(folder: _Folder, names: set[str], settings_of: Callable[[s
     exclusion, respect, ignores = folder.exclusion, folder.respect_gitignore, folder.ignores
     if not CONFIGURATION_FILES.isdisjoint(names):
         settings = settings_of(folder.absolute)
-        exclusion, respect = ExclusionMatcher(settings), settings.respect_gitignore
+        exclusion, respect = _exclusion(settings), settings.respect_gitignore
     if respect and ".git" in names:
         ignores = tuple(filter(None, (repository_excludes(folder.absolute),)))
     if respect and ".gitignore" in names:

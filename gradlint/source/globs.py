@@ -5,7 +5,9 @@ In `exclude` and `per-file-ignores`, `*` and `?` cross folder boundaries; in `.g
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Iterable
 
 SPECIAL = frozenset("*?[]{}!\\")
 
@@ -80,7 +82,47 @@ def _bracket(pattern: str, at: int) -> tuple[str, int]:
     return f"(?!/)[{'^' if negated else ''}{inner}]", end + 1
 
 
-def compile_patterns(patterns: list[str]) -> re.Pattern[str] | None:
+class PathPatterns:
+    """Patterns of files and folders, ready to match.
+
+    One without a slash matches a name at any level, one with a slash the path below `root`.
+    Raises `ValueError` where a pattern is malformed.
+    """
+
+    __slots__ = ("_name_globs", "_names", "_paths")
+
+    def __init__(self, patterns: Iterable[str], root: str) -> None:
+        patterns = [pattern.rstrip("/") for pattern in patterns]
+        plain = [pattern for pattern in patterns if "/" not in pattern]
+        self._names = frozenset(pattern for pattern in plain if is_literal(pattern))
+        self._name_globs = _compile([pattern for pattern in plain if not is_literal(pattern)])
+        self._paths = _compile([anchored(pattern, root) for pattern in patterns if "/" in pattern])
+
+    def match(self, name: str, real: str) -> bool:
+        """Whether the file or folder of this name and real path is meant itself."""
+        return (
+            name in self._names
+            or bool(self._name_globs and self._name_globs.fullmatch(name))
+            or bool(self._paths and self._paths.fullmatch(real))
+        )
+
+    def match_any_part(self, real: str) -> bool:
+        """Whether the path or a folder above it is meant."""
+        while (above := os.path.dirname(real)) != real:
+            if self.match(os.path.basename(real), real):
+                return True
+            real = above
+        return False
+
+
+def anchored(pattern: str, root: str) -> str:
+    """The pattern with what it takes to mean the same wherever it is read."""
+    if "/" not in pattern.rstrip("/") or os.path.isabs(pattern):
+        return pattern
+    return os.path.join(escape(os.path.realpath(root)), pattern.removeprefix("./"))
+
+
+def _compile(patterns: list[str]) -> re.Pattern[str] | None:
     """One expression that matches, as a whole, what any of the patterns matches."""
     if not patterns:
         return None

@@ -1,0 +1,198 @@
+"""The keys of a configuration: what each may hold, and what it means."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gradlint.config.error import did_you_mean
+from gradlint.records.finding import Severity
+from gradlint.source.globs import anchored, translate
+
+EXTEND = "extend"
+OFF = "off"
+LEVELS = tuple(level.value for level in Severity)
+OUTPUT_FORMATS = (
+    "concise",
+    "full",
+    "grouped",
+    "json",
+    "json-lines",
+    "github",
+    "gitlab",
+    "sarif",
+    "junit",
+    "rdjson",
+)
+
+Schema = Mapping[str, Any]
+"""A JSON schema."""
+
+SELECTORS: Schema = {"type": "array", "items": {"$ref": "#/definitions/selector"}}
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a key may hold.
+
+    `convert` turns the value from a file in `folder` into the setting's; it raises `TypeError` for
+    a value of another type, and `ValueError`, with the reason, for one that makes no sense.
+    """
+
+    expected: str
+    schema: Schema
+    convert: Callable[[Any, str], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One key of a configuration file."""
+
+    key: str
+    kind: Kind
+    description: str
+
+    @property
+    def field(self) -> str:
+        """The name of the attribute of `Settings`."""
+        return self.key.replace("-", "_")
+
+
+def _instance_of(expected: type) -> Callable[[Any, str], Any]:
+    def convert(value: Any, folder: str) -> Any:
+        if type(value) is not expected:
+            raise TypeError
+        return value
+
+    return convert
+
+
+def _texts(value: Any, folder: str) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
+        raise TypeError
+    return tuple(value)
+
+
+def _count(value: Any, folder: str) -> int:
+    if type(value) is not int or value < 0:
+        raise TypeError
+    return value
+
+
+def _path(value: Any, folder: str) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return os.path.normpath(os.path.join(folder, os.path.expanduser(value)))
+
+
+def _patterns(value: Any, folder: str) -> tuple[str, ...]:
+    return tuple(_pattern(pattern, folder) for pattern in _texts(value, folder))
+
+
+def _pattern(pattern: str, folder: str) -> str:
+    try:
+        translate(pattern)
+    except ValueError as error:
+        raise ValueError(f"`{pattern}` is not a pattern: {error}") from None
+    return anchored(pattern, folder)
+
+
+def _one_of(choices: tuple[str, ...], value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    if value not in choices:
+        hint = did_you_mean(value, choices) or f"; it may be {_listed(choices)}"
+        raise ValueError(f"unknown value `{value}`{hint}")
+    return value
+
+
+def _listed(words: tuple[str, ...]) -> str:
+    quoted = [f"`{word}`" for word in words]
+    return f"{', '.join(quoted[:-1])} or {quoted[-1]}"
+
+
+def _level(value: Any, folder: str) -> Severity:
+    return Severity(_one_of(LEVELS, value))
+
+
+def _format(value: Any, folder: str) -> str:
+    return _one_of(OUTPUT_FORMATS, value)
+
+
+def _levels(value: Any, folder: str) -> tuple[tuple[str, str], ...]:
+    if not isinstance(value, dict):
+        raise TypeError
+    return tuple((selector, _one_of((*LEVELS, OFF), level)) for selector, level in value.items())
+
+
+def _ignores(value: Any, folder: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    if not isinstance(value, dict):
+        raise TypeError
+    return tuple((_negatable(key, folder), _texts(item, folder)) for key, item in value.items())
+
+
+def _negatable(pattern: str, folder: str) -> str:
+    """A pattern before which `!` means every file that does not match."""
+    body = pattern.removeprefix("!")
+    return pattern[: len(pattern) - len(body)] + _pattern(body, folder)
+
+
+def _version(value: Any, folder: str) -> tuple[int, int]:
+    if not isinstance(value, str):
+        raise TypeError
+    found = re.fullmatch(r"(\d+)\.(\d+)(\.\d+)*", value)
+    if not found:
+        raise ValueError(f"`{value}` is not a version such as `2.4`")
+    return int(found[1]), int(found[2])
+
+
+STRINGS: Schema = {"type": "array", "items": {"type": "string"}}
+
+FLAG = Kind("true or false", {"type": "boolean"}, _instance_of(bool))
+COUNT = Kind("a number from 0 on", {"type": "integer", "minimum": 0}, _count)
+PATH = Kind("a string", {"type": "string"}, _path)
+PATTERNS = Kind("a list of strings", STRINGS, _patterns)
+RULES = Kind("a list of strings", SELECTORS, _texts)
+LEVEL = Kind("a string", {"enum": list(LEVELS)}, _level)
+FORMAT = Kind("a string", {"enum": list(OUTPUT_FORMATS)}, _format)
+VERSION = Kind("a string", {"type": "string", "pattern": r"^\d+\.\d+(\.\d+)*$"}, _version)
+IGNORES = Kind(
+    "a table from patterns to lists of strings",
+    {"type": "object", "additionalProperties": SELECTORS},
+    _ignores,
+)
+SEVERITIES = Kind(
+    "a table from rules to severities",
+    {
+        "type": "object",
+        "propertyNames": {"$ref": "#/definitions/selector"},
+        "additionalProperties": {"enum": [*LEVELS, OFF]},
+    },
+    _levels,
+)
+
+OPTIONS = (
+    Option("select", RULES, "Rules to use, by code, prefix or name; ALL stands for every rule."),
+    Option("extend-select", RULES, "Rules to use in addition."),
+    Option("ignore", RULES, "Rules not to use."),
+    Option("per-file-ignores", IGNORES, "Rules not to use in the files that match a pattern."),
+    Option("severity", SEVERITIES, "How bad the findings of a rule are; off disables it."),
+    Option("fail-on", LEVEL, "The least severity that makes a run fail."),
+    Option("preview", FLAG, "Use the rules that are still being tried out."),
+    Option("exclude", PATTERNS, "Files and folders not to check, in place of the default list."),
+    Option("extend-exclude", PATTERNS, "More files and folders not to check."),
+    Option("force-exclude", FLAG, "Exclude also files that are named on the command line."),
+    Option("respect-gitignore", FLAG, "Do not check what git ignores."),
+    Option("target-torch", VERSION, "The oldest PyTorch that the code runs on, such as 2.4."),
+    Option("baseline", PATH, "A file of known findings that are not reported again."),
+    Option("output-format", FORMAT, "The form of the report."),
+    Option("fix", FLAG, "Apply the safe fixes."),
+    Option("unsafe-fixes", FLAG, "Apply also fixes that may change what the code does."),
+    Option("jobs", COUNT, "How many processes to use; 0 for as many as there are processors."),
+    Option("cache", FLAG, "Remember what was found in files that do not change."),
+    Option("cache-dir", PATH, "The folder for what is remembered."),
+)
+BY_KEY: Mapping[str, Option] = {option.key: option for option in OPTIONS}
