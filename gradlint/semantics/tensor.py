@@ -67,7 +67,7 @@ class Application(Struct, frozen=True, eq=False):
 
     `primitive` is its canonical name (`log`, `linalg.norm`); a method's receiver is the first
     operand. `form` is `function`, `method`, `operator` or `module`. `tracked` tells whether
-    autograd records it, as far as the code says.
+    autograd records it, as far as the code says. `number` is that of the result.
     """
 
     primitive: str
@@ -76,12 +76,17 @@ class Application(Struct, frozen=True, eq=False):
     keywords: dict[str, Operand]
     site: Site
     tracked: bool = True
+    number: int = 0
 
-    def value(self, position: int, name: str = "") -> Value | None:
+    def operand(self, position: int, name: str = "") -> Operand | None:
         """The operand at `position`, or of the keyword `name`."""
         if position < len(self.operands):
-            return self.operands[position].value
-        operand = self.keywords.get(name) if name else None
+            return self.operands[position]
+        return self.keywords.get(name) if name else None
+
+    def value(self, position: int, name: str = "") -> Value | None:
+        """The value of the operand at `position`, or of the keyword `name`."""
+        operand = self.operand(position, name)
         return None if operand is None else operand.value
 
     def facts(self, position: int, name: str = "") -> Facts:
@@ -129,6 +134,12 @@ def producer(value: Value | None, *primitives: str) -> Application | None:
         if not primitives or value.producer.primitive in primitives:
             return value.producer
     return None
+
+
+def made(value: Value | None, *primitives: str) -> Application | None:
+    """Like `producer`, for a value that is the whole result, not an item or a slice of it."""
+    found = producer(value, *primitives)
+    return found if found is not None and isinstance(value, Tensor) and found.number == value.number else None
 
 
 def same(first: Value | None, second: Value | None) -> bool:

@@ -135,15 +135,16 @@ class ValueFacts(Interpretation):
         values = [operand.value for operand in (*operands, *keywords.values())]
         if transfer is None:
             result = self.unknown(values)
-            application = Application(primitive, form, operands, keywords, site, self._tracked())
+            number = result.number
+            application = Application(primitive, form, operands, keywords, site, self._tracked(), number)
             self.applications.append(application)
-            return Tensor(result.number, TOP, result.roots, result.grad, application)
-        application = Application(primitive, form, operands, keywords, site, self._tracked())
+            return Tensor(number, TOP, result.roots, result.grad, application)
+        key = (primitive, *[self._key(o.value) for o in operands], *[(k, self._key(o.value)) for k, o in keywords.items()])
+        number = self._number(key)
+        application = Application(primitive, form, operands, keywords, site, self._tracked(), number)
         facts = transfer(application)
         if facts is None:
             return self.unknown(values)
-        key = (primitive, *[self._key(o.value) for o in operands], *[(k, self._key(o.value)) for k, o in keywords.items()])
-        number = self._number(key)
         if (facts.zero or facts.one) and self._is_guarded(number, values):
             facts = facts.without_witnesses()
         self.applications.append(application)
