@@ -77,7 +77,9 @@ def _reversed(values: Sequence[Value], node: ir.Expression) -> Value | None:
 def _dictionary(values: Sequence[Value], node: ir.Expression) -> Value | None:
     if not values:
         return Table({}, node)
-    return Table(dict(values[0].entries), node, values[0].open) if isinstance(values[0], Table) else None
+    if not isinstance(values[0], Table):
+        return None
+    return Table(dict(values[0].entries), node, values[0].open, list(values[0].others))
 
 
 _BUILTINS: dict[str, Callable[[Sequence[Value], ir.Expression], Value | None]] = {
@@ -139,5 +141,6 @@ def _table_method(receiver: Table, name: str, values: list[Value]) -> Value | No
         return receiver.entries.get(values[0].value)
     if name == "update" and values and isinstance(values[0], Table):
         receiver.entries.update(values[0].entries)
+        receiver.others.extend(values[0].others)
         return Known(None)
     return None

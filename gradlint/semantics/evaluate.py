@@ -17,7 +17,6 @@ from gradlint.semantics.scope import Frame, ModuleScope, assigned
 from gradlint.semantics.value import (
     ClassObject,
     Closure,
-    Constructed,
     Instance,
     Items,
     Known,
@@ -91,7 +90,9 @@ class Evaluator:
             return found[0]
         return self._join(found)
 
-    def _bound_value(self, scope: ModuleScope, name: str, statement: ir.Statement | ir.Binding) -> Value | None:
+    def _bound_value(
+        self, scope: ModuleScope, name: str, statement: ir.Statement | ir.Binding
+    ) -> Value | None:
         if isinstance(statement, ir.Binding):
             return self._imported(scope, statement)
         frame = Frame(scope)
@@ -235,7 +236,9 @@ class Evaluator:
         return self.interpretation.index(receiver, index, self.site(node, frame))
 
     def _slice(self, node: ir.Slice, frame: Frame) -> Value:
-        parts = [self.evaluate(part, frame) for part in (node.lower, node.upper, node.step) if part is not None]
+        parts = [
+            self.evaluate(part, frame) for part in (node.lower, node.upper, node.step) if part is not None
+        ]
         return self.interpretation.unknown(parts)
 
     def arguments(self, node: ir.Call, frame: Frame) -> Arguments:
@@ -279,7 +282,9 @@ class Evaluator:
             return self.call(target, arguments, site, frame)
         if isinstance(function, ir.Name) and function.id == "super" and not node.positional:
             return self._super(frame)
-        return self.call(self.evaluate(function, frame), self.arguments(node, frame), self.site(node, frame), frame)
+        return self.call(
+            self.evaluate(function, frame), self.arguments(node, frame), self.site(node, frame), frame
+        )
 
     def _super(self, frame: Frame) -> Value:
         current: Frame | None = frame
@@ -318,7 +323,11 @@ class Evaluator:
             if found is not None:
                 return found
         if target.name == "functools.partial" and arguments.positional:
-            return arguments.positional[0].value if len(arguments.values()) == 1 else self.interpretation.unknown(arguments.values())
+            return (
+                arguments.positional[0].value
+                if len(arguments.values()) == 1
+                else self.interpretation.unknown(arguments.values())
+            )
         return self.interpretation.call(target, arguments, site)
 
     def _call_instance(self, target: Instance, arguments: Arguments, site: Site) -> Value:
@@ -338,7 +347,9 @@ class Evaluator:
             self._call_closure(self._bind(init, instance), arguments, site)
         else:
             fields = [n for n, v in cls.members.items() if not isinstance(v, (Closure, ClassObject))]
-            instance.attributes.update({n: o.value for n, o in zip(fields, arguments.positional, strict=False)})
+            instance.attributes.update(
+                {n: o.value for n, o in zip(fields, arguments.positional, strict=False)}
+            )
             instance.attributes.update({n: o.value for n, o in arguments.keywords.items()})
         return instance
 
@@ -363,7 +374,10 @@ class Evaluator:
         try:
             if isinstance(function, ir.Lambda):
                 return self.evaluate(function.body, frame)
-            contexts = [self.evaluate(decorator, Frame(closure.scope, closure.frame)) for decorator in function.decorators]
+            contexts = [
+                self.evaluate(decorator, Frame(closure.scope, closure.frame))
+                for decorator in function.decorators
+            ]
             for context in contexts:
                 self.interpretation.enter(context)
             self.execute(function.body, frame)
@@ -386,7 +400,9 @@ class Evaluator:
         positional = list(arguments.positional)
         keywords = dict(arguments.keywords)
         for parameter in parameters:
-            frame.variables[parameter.name] = self._argument(parameter, positional, keywords, arguments, closure)
+            frame.variables[parameter.name] = self._argument(
+                parameter, positional, keywords, arguments, closure
+            )
 
     def _argument(
         self,
@@ -450,6 +466,7 @@ class Evaluator:
 
     def _dictionary(self, node: ir.Dictionary, frame: Frame) -> Value:
         entries: dict[Any, Value] = {}
+        others: list[Value] = []
         is_open = False
         for key, value_node in zip(node.keys, node.values, strict=True):
             value = self.evaluate(value_node, frame)
@@ -458,17 +475,19 @@ class Evaluator:
                 entries[known_key.value] = value
             elif isinstance(value, Table) and key is None:
                 entries.update(value.entries)
+                others.extend(value.others)
                 is_open = is_open or value.open
             else:
+                others.extend([value] if key is not None else [])
                 is_open = True
-        return Table(entries, node, is_open)
+        return Table(entries, node, is_open, others)
 
     def _comprehension(self, node: ir.Comprehension, frame: Frame) -> Value:
         inner = Frame(frame.scope, frame, closure=frame.closure)
         found: list[Value] = []
         is_open = self._generate(node, 0, inner, found)
         if node.kind == "dict":
-            return Table({}, node, True)
+            return Table({}, node, True, found)
         return Items("list" if node.kind == "generator" else node.kind, found, node, is_open)
 
     def _generate(self, node: ir.Comprehension, depth: int, frame: Frame, found: list[Value]) -> bool:
@@ -534,7 +553,8 @@ class Evaluator:
         if all(value is first for value in values[1:]):
             return first
         if isinstance(first, Known) and all(
-            isinstance(v, Known) and type(v.value) is type(first.value) and v.value == first.value for v in values
+            isinstance(v, Known) and type(v.value) is type(first.value) and v.value == first.value
+            for v in values
         ):
             return first
         if all(isinstance(value, Items) and len(value.items) == len(first.items) for value in values):  # type: ignore[attr-defined]
@@ -593,16 +613,20 @@ class Evaluator:
     def _store_item(self, target: ir.Index, operand: Operand, frame: Frame) -> None:
         receiver = self.evaluate(target.value, frame)
         index = self.evaluate(target.index, frame)
-        if isinstance(receiver, Table) and isinstance(index, Known):
-            receiver.entries[index.value] = operand.value
+        if isinstance(receiver, Table):
+            if isinstance(index, Known):
+                receiver.entries[index.value] = operand.value
+            else:
+                receiver.others.append(operand.value)
         elif isinstance(target.value, (ir.Name, ir.Attribute)) and not isinstance(receiver, (Table, Items)):
-            changed = self.interpretation.unknown((receiver, operand.value))
+            parts = Operand(receiver, target.value), Operand(index, target.index)
+            changed = self.interpretation.replaced(*parts, operand, self.site(target, frame))
             self._assign(target.value, Operand(changed, target), frame)
 
     def _augment(self, node: ir.Augment, frame: Frame) -> None:
         operation = ir.Operation(node.span, node.operator, (node.target, node.value))
         before = self.evaluate(node.target, frame)
-        if isinstance(before, Items) and before.kind == "list" and node.operator == "add":
+        if isinstance(before, Items) and before.kind == "list" and node.operator == "iadd":
             added = self.evaluate(node.value, frame)
             before.items.extend(added.items if isinstance(added, Items) else [])
             return
@@ -721,7 +745,9 @@ class Evaluator:
             contexts.append(operand.value)
             self.interpretation.enter(operand.value)
             if item.target is not None:
-                self._assign(item.target, Operand(self.interpretation.unknown((operand.value,)), item.context), frame)
+                self._assign(
+                    item.target, Operand(self.interpretation.unknown((operand.value,)), item.context), frame
+                )
         self.execute(node.body, frame)
         for context in reversed(contexts):
             self.interpretation.leave(context)

@@ -83,12 +83,16 @@ class Instance(Value, frozen=True, eq=False):
 
 
 class Constructed(Value, frozen=True, eq=False):
-    """An object of a class outside the project, with the arguments that made it."""
+    """An object that is known by the call that made it: its constructor was not run.
+
+    `type` is its class where that belongs to the project.
+    """
 
     name: str
     positional: tuple[Value, ...]
     keywords: dict[str, Value]
     node: ir.Expression
+    type: ClassObject | None = None
 
 
 class Items(Value, frozen=True, eq=False):
@@ -101,11 +105,19 @@ class Items(Value, frozen=True, eq=False):
 
 
 class Table(Value, frozen=True, eq=False):
-    """A dictionary with constant keys; `open` when there may be entries that are not listed."""
+    """A dictionary; `open` when there may be entries whose keys are not listed.
+
+    `others` are values that stand under keys which are not known.
+    """
 
     entries: dict[Any, Value]
     node: ir.Expression
     open: bool = False
+    others: list[Value] = []
+
+    def values(self) -> list[Value]:
+        """Every value that is known to be in it."""
+        return [*self.entries.values(), *self.others]
 
 
 class Method(Value, frozen=True, eq=False):
