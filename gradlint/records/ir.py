@@ -6,7 +6,7 @@ these nodes. What lowering does not cover is an `Unknown` with its span, never s
 
 from __future__ import annotations
 
-from typing import TypeAlias, Union
+from typing import TypeAlias
 
 from msgspec import Struct
 
@@ -69,6 +69,24 @@ class Call(Node, frozen=True, array_like=True, tag=True, gc=False):
     function: Expression
     positional: tuple[Expression, ...]
     keywords: tuple[Keyword, ...]
+
+
+IN_PLACE = {
+    "iadd": "add",
+    "isub": "sub",
+    "imul": "mul",
+    "itruediv": "truediv",
+    "ifloordiv": "floordiv",
+    "imod": "mod",
+    "ipow": "pow",
+    "imatmul": "matmul",
+    "ilshift": "lshift",
+    "irshift": "rshift",
+    "ior": "or_",
+    "iand": "and_",
+    "ixor": "xor",
+}
+"""The operators of augmented assignments, and what they compute."""
 
 
 class Operation(Node, frozen=True, array_like=True, tag=True, gc=False):
@@ -160,24 +178,24 @@ class Unknown(Node, frozen=True, array_like=True, tag=True, gc=False):
     parts: tuple[Expression, ...] = ()
 
 
-Expression: TypeAlias = Union[
-    Literal,
-    Name,
-    Attribute,
-    Index,
-    Slice,
-    Call,
-    Operation,
-    Conditional,
-    Display,
-    Dictionary,
-    Comprehension,
-    Lambda,
-    Starred,
-    Walrus,
-    Suspend,
-    Unknown,
-]
+Expression: TypeAlias = (
+    Literal
+    | Name
+    | Attribute
+    | Index
+    | Slice
+    | Call
+    | Operation
+    | Conditional
+    | Display
+    | Dictionary
+    | Comprehension
+    | Lambda
+    | Starred
+    | Walrus
+    | Suspend
+    | Unknown
+)
 
 
 # statements
@@ -192,7 +210,7 @@ class Assign(Node, frozen=True, array_like=True, tag=True, gc=False):
 
 
 class Augment(Node, frozen=True, array_like=True, tag=True, gc=False):
-    """`target op= value`."""
+    """`target op= value`; the operator is named as in `IN_PLACE`."""
 
     target: Expression
     operator: str
@@ -338,22 +356,22 @@ class Omitted(Node, frozen=True, array_like=True, tag=True, gc=False):
     names: tuple[str, ...]
 
 
-Statement: TypeAlias = Union[
-    Assign,
-    Augment,
-    Evaluate,
-    Return,
-    Branch,
-    Loop,
-    With,
-    Try,
-    Raise,
-    Assert,
-    Delete,
-    Declare,
-    Jump,
-    Import,
-    Function,
-    Class,
-    Omitted,
-]
+Statement: TypeAlias = (
+    Assign
+    | Augment
+    | Evaluate
+    | Return
+    | Branch
+    | Loop
+    | With
+    | Try
+    | Raise
+    | Assert
+    | Delete
+    | Declare
+    | Jump
+    | Import
+    | Function
+    | Class
+    | Omitted
+)

@@ -8,6 +8,7 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
+from gradlint.records import ir
 from gradlint.semantics.value import Known, Reference, Value
 
 _NUMBERS = {
@@ -63,7 +64,10 @@ _FOLD: dict[str, Callable[..., Any]] = {
     "and": lambda *values: next((value for value in values if not value), values[-1]),
     "or": lambda *values: next((value for value in values if value), values[-1]),
 }
-_NUMERIC_ONLY = frozenset({"add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "neg", "pos"})
+_FOLD |= {name: _FOLD[plain] for name, plain in ir.IN_PLACE.items() if plain in _FOLD}
+_NUMERIC_ONLY = frozenset(
+    {"add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "neg", "pos", *ir.IN_PLACE}
+)
 
 
 def fold(name: str, values: list[Any]) -> Known | None:

@@ -77,6 +77,10 @@ class Interpretation:
         """An item of something that is no collection with known items."""
         return self.unknown((receiver.value,))
 
+    def replaced(self, receiver: Operand, index: Operand, value: Operand, site: Site) -> Value:
+        """What `receiver` is after `receiver[index] = value`."""
+        return self.unknown((receiver.value, value.value))
+
     def element(self, iterable: Value, site: Site) -> Value:
         """One item of an iteration over something that is not known item by item."""
         return self.unknown((iterable,))

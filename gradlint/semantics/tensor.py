@@ -66,7 +66,8 @@ class Application(Struct, frozen=True, eq=False):
     """One primitive applied to operands at one place.
 
     `primitive` is its canonical name (`log`, `linalg.norm`); a method's receiver is the first
-    operand. `form` is `function`, `method`, `operator` or `module`. `tracked` tells whether
+    operand. `form` is `function`, `method`, `operator`, `in-place` (an augmented
+    assignment, or one to an item) or `module`. `tracked` tells whether
     autograd records it, as far as the code says. `number` is that of the result.
     """
 
@@ -130,10 +131,8 @@ def facts_of(value: Value | None) -> Facts:
 
 def producer(value: Value | None, *primitives: str) -> Application | None:
     """The application that made `value`, if it is of one of `primitives` (or of any)."""
-    if isinstance(value, Tensor) and value.producer is not None:
-        if not primitives or value.producer.primitive in primitives:
-            return value.producer
-    return None
+    made = value.producer if isinstance(value, Tensor) else None
+    return made if made is not None and (not primitives or made.primitive in primitives) else None
 
 
 def made(value: Value | None, *primitives: str) -> Application | None:
@@ -149,5 +148,3 @@ def same(first: Value | None, second: Value | None) -> bool:
     if isinstance(first, Known) and isinstance(second, Known):
         return bool(first.value == second.value)
     return first is second and first is not None
-
-

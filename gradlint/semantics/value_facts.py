@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from gradlint.records import ir
-from gradlint.semantics.interpretation import Arguments, Interpretation, Operand, Site
 from gradlint.semantics.classes import is_module
+from gradlint.semantics.interpretation import Arguments, Interpretation, Operand, Site
 from gradlint.semantics.ops import NON_DIFFERENTIABLE, TRANSFER, canonical, module_primitive
 from gradlint.semantics.tensor import TOP, Application, Facts, Tensor, facts_of
 from gradlint.semantics.value import (
@@ -139,7 +139,11 @@ class ValueFacts(Interpretation):
             application = Application(primitive, form, operands, keywords, site, self._tracked(), number)
             self.applications.append(application)
             return Tensor(number, TOP, result.roots, result.grad, application)
-        key = (primitive, *[self._key(o.value) for o in operands], *[(k, self._key(o.value)) for k, o in keywords.items()])
+        key = (
+            primitive,
+            *[self._key(o.value) for o in operands],
+            *[(k, self._key(o.value)) for k, o in keywords.items()],
+        )
         number = self._number(key)
         application = Application(primitive, form, operands, keywords, site, self._tracked(), number)
         facts = transfer(application)
@@ -176,11 +180,15 @@ class ValueFacts(Interpretation):
             keywords = {key: operand.value for key, operand in arguments.keywords.items()}
             positional = tuple(operand.value for operand in arguments.positional)
             self.applications.append(
-                Application(name, "constructor", arguments.positional, arguments.keywords, site, self._tracked())
+                Application(
+                    name, "constructor", arguments.positional, arguments.keywords, site, self._tracked()
+                )
             )
             return Constructed(name, positional, keywords, site.node)
         if name.startswith("einops.") and arguments.positional:
-            return self._apply(name.rpartition(".")[2], "function", arguments.positional, arguments.keywords, site)
+            return self._apply(
+                name.rpartition(".")[2], "function", arguments.positional, arguments.keywords, site
+            )
         if name.startswith(("math.", "builtins.")):
             return self._python(name, arguments, site)
         return self._apply(name, "function", arguments.positional, arguments.keywords, site)
@@ -192,7 +200,13 @@ class ValueFacts(Interpretation):
             return self.unknown(values)
         if name in ("builtins.abs", "builtins.pow"):
             return self._apply(name[9:], "function", arguments.positional, {}, site)
-        if name in ("builtins.float", "builtins.int", "builtins.len", "builtins.isinstance", "builtins.hasattr"):
+        if name in (
+            "builtins.float",
+            "builtins.int",
+            "builtins.len",
+            "builtins.isinstance",
+            "builtins.hasattr",
+        ):
             return Tensor(self._number(None), grad=False)
         if name.startswith("math."):
             return Tensor(self._number(None), grad=False)
@@ -248,7 +262,8 @@ class ValueFacts(Interpretation):
             made = self.unknown(values)
             application = Application(name, "operator", operands, {}, site, False)
             return Tensor(made.number, TOP, made.roots, made.grad, application)
-        return self._apply(canonical(name), "operator", operands, {}, site)
+        form = "in-place" if name in ir.IN_PLACE else "operator"
+        return self._apply(canonical(ir.IN_PLACE.get(name, name)), form, operands, {}, site)
 
     def attribute(self, receiver: Operand, name: str, site: Site) -> Value:
         """An attribute of a tensor, or of an object whose class says nothing about it."""
@@ -264,7 +279,13 @@ class ValueFacts(Interpretation):
         if name in ("data", "grad"):
             return self._apply("detach", "attribute", (receiver,), {}, site)
         if name in _SAME_ELEMENTS and isinstance(value, Tensor):
-            return Tensor(value.number if name == "values" else self._number(None), value.facts, value.roots, value.grad, value.producer)
+            return Tensor(
+                value.number if name == "values" else self._number(None),
+                value.facts,
+                value.roots,
+                value.grad,
+                value.producer,
+            )
         number = self._number(("attribute", name, self._key(value)))
         return Tensor(number, TOP, _roots((value,)), value.grad if isinstance(value, Tensor) else None)
 
@@ -280,10 +301,16 @@ class ValueFacts(Interpretation):
             return Tensor(number, value.facts, value.roots, value.grad, _item_of(value, index))
         return Tensor(number, value.facts, value.roots, value.grad, value.producer)
 
+    def replaced(self, receiver: Operand, index: Operand, value: Operand, site: Site) -> Value:
+        """`x[index] = value`."""
+        return self._apply("index_put", "in-place", (receiver, index, value), {}, site)
+
     def element(self, iterable: Value, site: Site) -> Value:
         """One item of something unknown."""
         if isinstance(iterable, Tensor):
-            return Tensor(self._number(None), iterable.facts, iterable.roots, iterable.grad, iterable.producer)
+            return Tensor(
+                self._number(None), iterable.facts, iterable.roots, iterable.grad, iterable.producer
+            )
         return self.unknown((iterable,))
 
     # control
@@ -379,7 +406,10 @@ def _annotated(annotation: ir.Expression | None) -> frozenset[str]:
         return frozenset({annotation.name})
     if isinstance(annotation, ir.Literal):
         text = str(annotation.value)
-        return frozenset(part.rpartition(".")[2] for part in text.replace("[", " ").replace("]", " ").replace("|", " ").replace(",", " ").split())
+        return frozenset(
+            part.rpartition(".")[2]
+            for part in text.replace("[", " ").replace("]", " ").replace("|", " ").replace(",", " ").split()
+        )
     if isinstance(annotation, ir.Index):
         return _annotated(annotation.value) | _annotated(annotation.index)
     if isinstance(annotation, ir.Operation):

@@ -26,6 +26,7 @@ _BINARY = {
     ast.BitAnd: "and_",
     ast.BitXor: "xor",
 }
+_IN_PLACE = {plain: name for name, plain in ir.IN_PLACE.items()}
 _UNARY = {ast.USub: "neg", ast.UAdd: "pos", ast.Invert: "invert", ast.Not: "not"}
 _COMPARE = {
     ast.Eq: "eq",
@@ -247,7 +248,7 @@ class Lowering:
         return ir.Augment(
             self.span(node),
             self.expression(node.target),
-            _BINARY[type(node.op)],
+            _IN_PLACE[_BINARY[type(node.op)]],
             self.expression(node.value),
         )
 
@@ -368,7 +369,9 @@ class Lowering:
         chain: tuple[ir.Statement, ...] = ()
         for case in reversed(node.cases):
             span = self.span(case.pattern)
-            test = ir.Unknown(span, "pattern", (subject, *((self.expression(case.guard),) if case.guard else ())))
+            test = ir.Unknown(
+                span, "pattern", (subject, *((self.expression(case.guard),) if case.guard else ()))
+            )
             captured = tuple(
                 [
                     ir.Assign(span, (ir.Name(span, name),), ir.Unknown(span, "capture", (subject,)))
@@ -384,7 +387,9 @@ class Lowering:
 def _captures(pattern: ast.pattern) -> list[str]:
     names = []
     for node in ast.walk(pattern):
-        name = getattr(node, "rest", None) if isinstance(node, ast.MatchMapping) else getattr(node, "name", None)
+        name = (
+            getattr(node, "rest", None) if isinstance(node, ast.MatchMapping) else getattr(node, "name", None)
+        )
         if name:
             names.append(name)
     return names

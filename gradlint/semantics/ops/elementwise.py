@@ -309,7 +309,11 @@ def clamp(a: Application) -> Facts:
     x = a.facts(0)
     lower = a.facts(1, "min") if a.primitive != "clamp_max" and a.has(1, "min") else None
     upper_position = 1 if a.primitive == "clamp_max" else 2
-    upper = a.facts(upper_position, "max") if a.primitive != "clamp_min" and a.has(upper_position, "max") else None
+    upper = (
+        a.facts(upper_position, "max")
+        if a.primitive != "clamp_min" and a.has(upper_position, "max")
+        else None
+    )
     if a.primitive == "clamp" and a.constant(1, "min") is None and not _has_value(a, 1, "min"):
         lower = None
     lo = x.lo if lower is None else max(x.lo, lower.lo)
@@ -364,6 +368,12 @@ def where(a: Application) -> Facts | None:
 def masked_fill(a: Application) -> Facts:
     """x with some elements replaced; nothing is claimed to be reached."""
     return a.facts(0).joined(a.facts(2, "value")).without_witnesses()
+
+
+@transfer("index_put")
+def index_put(a: Application) -> Facts:
+    """x with some elements replaced (operands: x, index, value); nothing is claimed to be reached."""
+    return a.facts(0).joined(a.facts(2)).without_witnesses()
 
 
 @transfer("nan_to_num")
