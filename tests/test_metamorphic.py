@@ -120,7 +120,10 @@ def wrappings(draw: st.DrawFn, expression: str) -> str:
             f"{header}\n\ndef {function}({x}):\n    with {torch_name}.enable_grad():\n"
             f"        return {value}{comment}\n"
         )
-    return f"{header}\n\ndef {function}({x}):\n    def inner():\n        return {value}{comment}\n    return inner()\n"
+    return (
+        f"{header}\n\ndef {function}({x}):\n    def inner():\n        return {value}{comment}\n"
+        "    return inner()\n"
+    )
 
 
 def found(code: str) -> Counter[str]:

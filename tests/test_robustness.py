@@ -84,10 +84,10 @@ def test_mutilated_examples_are_survived(text: str, seed: int) -> None:
         "import torch\n" + "".join(f"{' ' * i}if x:\n" for i in range(90)) + " " * 90 + "torch.log(x)\n",
         "import torch\nself.a.b.c = torch.log(self)\n",
         "import torch\nx: int\ndel x\nglobal x\nnonlocal y\ntorch.log(x)\n",
-        "import torch\nmatch torch.log(x):\n    case {'a': [1, *rest], **more} if rest: pass\n    case _: pass\n",
+        "import torch\nmatch torch.log(x):\n    case {'a': [1, *r], **m} if r: pass\n    case _: pass\n",
         "import torch\n(a, *b), c[0], d.e = f = torch.log(x)\n",
         "import torch\nlambda: (yield torch.log(x))\n",
-        "import torch\nasync def f(x):\n    async with x as y: return [torch.log(z) async for z in await y]\n",
+        "import torch\nasync def f(x):\n    async with x as y: return [z.log() async for z in await y]\n",
     ],
 )
 def test_hostile_texts_are_survived(text: str) -> None:

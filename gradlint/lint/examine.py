@@ -71,7 +71,9 @@ def outcome_key(path: str, content: str, fingerprint: str) -> str:
 class Examiner:
     """Examines files one after the other; what one needs of another is read once."""
 
-    def __init__(self, rules: Sequence[type[Rule]], cache: Cache | None = None, fingerprint: str = "") -> None:
+    def __init__(
+        self, rules: Sequence[type[Rule]], cache: Cache | None = None, fingerprint: str = ""
+    ) -> None:
         self._triggers = triggers_of(rules)
         self._cache = cache
         self._fingerprint = fingerprint

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -35,7 +34,6 @@ def triggers_of(rules: Iterable[type[Rule]]) -> Triggers:
     return tuple(dict.fromkeys(trigger for rule in rules for trigger in rule.triggers.items()))
 
 
-@lru_cache(maxsize=256)
 def subject_of(rule: type[Rule]) -> type:
     """The kind of subject that a rule's `check` takes, from its annotation."""
     hints = typing.get_type_hints(rule.check)
@@ -69,11 +67,14 @@ class Inspector:
 
     def _judge(self, subject: Subject) -> Iterator[Finding]:
         for rule in self._rules.get(type(subject), ()):
-            try:
-                yield from rule.check(subject)
-            except Exception as error:
-                message = f"{rule.id} {rule.name} failed on this file: {type(error).__name__}: {error}"
-                yield internal_error(message)
+            yield from _guarded(rule, subject)
+
+
+def _guarded(rule: Rule, subject: Subject) -> Iterator[Finding]:
+    try:
+        yield from rule.check(subject)
+    except Exception as error:
+        yield internal_error(f"{rule.id} {rule.name} failed on this file: {type(error).__name__}: {error}")
 
 
 def internal_error(message: str) -> Finding:

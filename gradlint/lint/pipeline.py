@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, as_completed
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor, Executor, as_completed
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import msgspec
 from msgspec.structs import replace
 
 import gradlint
+from gradlint.config.select import Selection
 from gradlint.lint import suppress
 from gradlint.lint.cache import Cache
 from gradlint.lint.examine import (
@@ -31,9 +32,9 @@ from gradlint.lint.examine import (
     is_current,
     outcome_key,
 )
-from gradlint.lint.inspect import INTERNAL_ERROR, subject_of
+from gradlint.lint.inspect import INTERNAL_ERROR, internal_error, subject_of
 from gradlint.lint.result import FileReport
-from gradlint.records.finding import Edit, Finding, Fix, Related, Severity
+from gradlint.records.finding import Edit, Finding, Fix, Related
 from gradlint.records.span import Span
 from gradlint.records.suppression import SuppressionUse
 from gradlint.rule.rule import Rule
@@ -44,9 +45,6 @@ WORTH_A_PROCESS = 2_000_000
 """Bytes of source that one further process must get to be worth its start."""
 
 FILES_PER_CHUNK = 96
-
-Selection = Mapping[str, Severity]
-"""The rules that are on for a file, each with the severity that its findings get."""
 
 
 class Linter:
@@ -69,6 +67,7 @@ class Linter:
         self._executor = executor
         self._progress = progress
         self._fingerprint = fingerprint(rules)
+        self._on_suppression = [rule for rule in rules if subject_of(rule) is SuppressionUse]
         self._digests: dict[str, str] = {}
         self.coverage: Counter[str] = Counter()
         self.parsed = 0
@@ -116,7 +115,7 @@ class Linter:
         """The findings of the rules about suppressions."""
         if not outcome.suppressions:
             return
-        meta = [rule for rule in self._rules if rule.id in selection and subject_of(rule) is SuppressionUse]
+        meta = [rule for rule in self._on_suppression if rule.id in selection]
         for use in suppress.uses(outcome.suppressions, applied.used, selection, self._rules):
             for rule in meta:
                 yield from rule().check(use)
@@ -198,15 +197,31 @@ class Linter:
         self, executor: Executor, tasks: Sequence[Task], sizes: Sequence[int], workers: int
     ) -> dict[str, Outcome]:
         count = max(workers * 2, len(tasks) // FILES_PER_CHUNK)
-        run = partial(executor.submit, examine_files)
-        pending = {run(chunk, self._cache_dir, self._fingerprint): chunk for chunk in chunks(tasks, sizes, count)}
+        pending = {
+            executor.submit(examine_files, chunk, self._cache_dir, self._fingerprint): chunk
+            for chunk in chunks(tasks, sizes, count)
+        }
         found: dict[str, Outcome] = {}
         for future in as_completed(pending):
             chunk = pending[future]
-            found.update({task.path: o for task, o in zip(chunk, future.result(), strict=True)})
+            try:
+                outcomes = future.result()
+            except BrokenExecutor:
+                outcomes = [_examine_alone(task, self._fingerprint) for task in chunk]
+            found.update({task.path: outcome for task, outcome in zip(chunk, outcomes, strict=True)})
             if self._progress is not None:
                 self._progress(len(found), len(tasks))
         return found
+
+
+def _examine_alone(task: Task, fingerprint: str) -> Outcome:
+    """Examine one file in a process of its own, after a process that had it among others died."""
+    with process_pool(1) as pool:
+        try:
+            (outcome,) = pool.submit(examine_files, [task], None, fingerprint).result()
+        except BrokenExecutor:
+            return Outcome((internal_error("the process that analysed this file died"),))
+        return outcome
 
 
 def process_pool(workers: int) -> Executor:
@@ -246,17 +261,13 @@ def placed(finding: Finding, source: Source, shown: str) -> Finding:
     shift = partial(_within_cell, source)
     fix = finding.fix
     if fix is not None:
-        edits = [
-            Edit(shift(edit.span), edit.parts, source.locate(edit.span.line)[0]) for edit in fix.edits
-        ]
+        edits = [Edit(shift(edit.span), edit.parts, source.locate(edit.span.line)[0]) for edit in fix.edits]
         fix = Fix(fix.title, fix.applicability, tuple(edits))
     related = [
         r if r.path else replace(r, span=shift(r.span), cell=source.locate(r.span.line)[0])
         for r in _related_paths(finding)
     ]
-    return replace(
-        finding, path=shown, cell=cell, span=shift(finding.span), related=tuple(related), fix=fix
-    )
+    return replace(finding, path=shown, cell=cell, span=shift(finding.span), related=tuple(related), fix=fix)
 
 
 def _related_paths(finding: Finding) -> tuple[Related, ...]:

@@ -18,6 +18,7 @@ class Severity(str, Enum):
 
     @property
     def rank(self) -> int:
+        """0 for the mildest."""
         return list(Severity).index(self)
 
 

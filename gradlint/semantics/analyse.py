@@ -63,7 +63,9 @@ class Analysis:
         code = tuple(s for s in body if not isinstance(s, (ir.Function, ir.Class, ir.Import, ir.Omitted)))
         if any(self._is_hit(statement.span) for statement in code):
             span = Span(1, 1, 1, 1)
-            yield from self._function(Closure(ir.Function(span, "<module>", (), code, (), False, span), self._scope))
+            yield from self._function(
+                Closure(ir.Function(span, "<module>", (), code, (), False, span), self._scope)
+            )
 
     def _function(self, closure: Closure) -> Iterator[Trace]:
         nested = len(self._evaluator.nested)

@@ -28,5 +28,3 @@ def is_module(cls: ClassObject) -> bool:
 
 def _is_nn_class(name: str) -> bool:
     return name.startswith("torch.nn.") and name.rpartition(".")[2][:1].isupper()
-
-

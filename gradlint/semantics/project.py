@@ -12,8 +12,33 @@ from gradlint.records.facts import FileFacts
 from gradlint.semantics.scope import ModuleScope
 
 _FOREIGN = frozenset(
-    "torch numpy scipy math typing collections functools itertools os sys re json random copy abc "
-    "dataclasses enum warnings contextlib einops pandas sklearn matplotlib PIL cv2 tqdm wandb".split()
+    {
+        *(
+            "torch",
+            "numpy",
+            "scipy",
+            "pandas",
+            "sklearn",
+            "matplotlib",
+            "PIL",
+            "cv2",
+            "einops",
+            "tqdm",
+            "wandb",
+        ),
+        *(
+            "abc",
+            "collections",
+            "contextlib",
+            "copy",
+            "dataclasses",
+            "enum",
+            "functools",
+            "itertools",
+            "json",
+        ),
+        *("math", "os", "random", "re", "sys", "typing", "warnings"),
+    }
 )
 
 

@@ -59,7 +59,7 @@ class ModuleScope:
         found = self.bindings.get(name, ())
         if any(isinstance(statement, ir.Omitted) for statement in found):
             lowered = dict(_bound(self.lower(name), self.stars.append)).get(name, ())
-            found = tuple([*[s for s in found if not isinstance(s, ir.Omitted)], *lowered])
+            found = (*(s for s in found if not isinstance(s, ir.Omitted)), *lowered)
             self.bindings[name] = found
         return found
 

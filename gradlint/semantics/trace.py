@@ -109,9 +109,9 @@ def _reads(node: object, receiver: str, attribute: str) -> Iterator[Span]:
         for item in node:
             yield from _reads(item, receiver, attribute)
     elif isinstance(node, ir.Node):
-        if isinstance(node, ir.Attribute) and node.name == attribute:
-            if isinstance(node.value, ir.Name) and node.value.id == receiver:
-                yield node.span
+        is_named = isinstance(node, ir.Attribute) and node.name == attribute
+        if is_named and isinstance(node.value, ir.Name) and node.value.id == receiver:  # type: ignore[attr-defined]
+            yield node.span
         for field in node.__struct_fields__:
             if field != "span":
                 yield from _reads(getattr(node, field), receiver, attribute)

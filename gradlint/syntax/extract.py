@@ -60,7 +60,9 @@ def _statements_by_name(text: str) -> dict[str, list[ast.stmt]]:
     return found
 
 
-def _relevant(tree: ast.Module, text: str, hits: tuple[int, ...]) -> tuple[tuple[ir.Statement, ...], tuple[int, ...]]:
+def _relevant(
+    tree: ast.Module, text: str, hits: tuple[int, ...]
+) -> tuple[tuple[ir.Statement, ...], tuple[int, ...]]:
     """The lowered statements of the module, and all lines worth looking at."""
     names: set[str] = set()
     for _ in range(_ROUNDS):
@@ -85,7 +87,10 @@ def _is_wanted(node: ast.stmt, hits: Iterable[int]) -> bool:
         return True
     start = min([node.lineno, *[d.lineno for d in getattr(node, "decorator_list", ())]])
     end = node.end_lineno or start
-    if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) and end - start < _LONGEST_ASSIGNMENT:
+    if (
+        not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
+        and end - start < _LONGEST_ASSIGNMENT
+    ):
         return True
     return any(start <= hit <= end for hit in hits)
 

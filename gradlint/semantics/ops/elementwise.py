@@ -115,18 +115,12 @@ def softplus(a: Application) -> Facts:
     return Facts(0.0)
 
 
-@transfer("sigmoid")
+@transfer("sigmoid", "hardsigmoid")
 def sigmoid(a: Application) -> Facts:
     """1/(1 + e⁻ˣ): rounds to 0 and to 1 for large inputs."""
     return Facts(
         0.0, 1.0, Witness("a sigmoid output", "large inputs"), Witness("a sigmoid output", "large inputs")
     )
-
-
-@transfer("hardsigmoid")
-def hardsigmoid(a: Application) -> Facts:
-    """Clipped line: exactly 0 and 1 beyond ±3."""
-    return sigmoid(a)
 
 
 @transfer("softmax", "gumbel_softmax", "softmin")

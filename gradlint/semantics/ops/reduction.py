@@ -35,7 +35,9 @@ def _named(zero: Witness | None) -> Witness | None:
     return zero and Witness(_NAMED.get(zero.reason, zero.reason), zero.condition)
 
 
-@transfer("mean", "nanmean", "cumsum", "avg_pool1d", "avg_pool2d", "adaptive_avg_pool2d", "adaptive_avg_pool1d")
+@transfer(
+    "mean", "nanmean", "cumsum", "avg_pool1d", "avg_pool2d", "adaptive_avg_pool2d", "adaptive_avg_pool1d"
+)
 def average(a: Application) -> Facts | None:
     """Means and running sums keep the sign."""
     if a.form == "method" and not _is_axis_like(a, 1):
@@ -93,7 +95,9 @@ def count_nonzero(a: Application) -> Facts:
     return Facts(0.0, zero=Witness("a count", "all masked"), count=True)
 
 
-@transfer("any", "all", "argmax", "argmin", "numel", "size", "dim", "item", "tolist", "numpy", differentiable=False)
+@transfer(
+    "any", "all", "argmax", "argmin", "numel", "size", "dim", "item", "tolist", "numpy", differentiable=False
+)
 def untracked(a: Application) -> Facts:
     """Results that carry no gradient and of which nothing else is known."""
     return Facts()
