@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -72,7 +73,10 @@ class _Writer:
         if finding.rule in self.indices:
             entry["ruleIndex"] = self.indices[finding.rule]
         if finding.related:
-            entry["relatedLocations"] = [self._related(path, related) for related in finding.related]
+            entry["relatedLocations"] = [
+                {"id": number} | self._related(path, related)
+                for number, related in enumerate(finding.related, start=1)
+            ]
         if _is_chain(finding):
             entry["codeFlows"] = [self._flow(path, finding)]
         fixes = self._fixes(path, finding)
@@ -113,10 +117,18 @@ class _Writer:
     def _artifact(self, path: str) -> dict[str, str]:
         """A relative address under the repository's root; a file elsewhere has only an absolute one."""
         name = self.options.from_root(path)
-        address = quote(name.encode("utf-8", "surrogateescape"))
+        address = _quote(name)
         if name.startswith("/") or name[1:3] == ":/":
             return {"uri": f"file:///{address.removeprefix('/')}"}
         return {"uri": address, "uriBaseId": ROOT}
+
+
+def _quote(name: str) -> str:
+    """Percent-encode the bytes of a file's name; what no file can be called becomes question marks."""
+    try:
+        return quote(os.fsencode(name))
+    except UnicodeEncodeError:
+        return quote(name, errors="replace")
 
 
 def _is_chain(finding: Finding) -> bool:
