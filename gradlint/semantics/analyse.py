@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from gradlint.records import ir
 from gradlint.records.span import Span
-from gradlint.semantics.classes import is_module
+from gradlint.semantics.classes import is_differentiated, is_module
 from gradlint.semantics.evaluate import Evaluator
 from gradlint.semantics.project import Project
 from gradlint.semantics.scope import ModuleScope
@@ -14,8 +14,6 @@ from gradlint.semantics.tensor import TOP, Application, Tensor
 from gradlint.semantics.trace import ModuleClass, Trace
 from gradlint.semantics.value import ClassObject, Closure, Instance, Value
 from gradlint.semantics.value_facts import ValueFacts
-
-_UNTRACKED_BASES = frozenset({"torch.autograd.Function", "torch.autograd.function.Function"})
 
 _FAR = 24
 """How many values behind an operand are looked at."""
@@ -75,13 +73,14 @@ class Analysis:
                 yield from self._run(inner)
 
     def _run(self, closure: Closure) -> Iterator[Trace]:
-        self.facts.begin()
+        self.facts.begin(closure.owner is None or is_differentiated(closure.owner))
         yield from self._traces(closure, self._evaluator.run(closure))
 
     def _traces(self, closure: Closure, returned: Value) -> Iterator[Trace]:
         """What the function did itself, and what was done for it, by the call that led there."""
         everything = tuple(self.facts.applications)
         stores = tuple(self.facts.stores)
+        differentiated = self.facts.flow.differentiated(returned)
         groups: dict[tuple[int, str], list[Application]] = {}
         for application in everything:
             callers = application.site.callers
@@ -101,12 +100,11 @@ class Analysis:
                 frozenset(self.facts.arrays),
                 applications[0].site.callers[0] if via else None,
                 everything,
+                differentiated,
             )
 
     def _class(self, cls: ClassObject) -> Iterator[Subject]:
-        if cls.derives_from(_UNTRACKED_BASES):
-            return
-        self.facts.begin()
+        self.facts.begin(is_differentiated(cls))
         instance = self._evaluator.instantiate(cls)
         init = cls.member("__init__")
         if isinstance(init, Closure):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gradlint.semantics.value import ClassObject, Reference
+from gradlint.semantics.value import ClassObject, Reference, Value
 
 MODULE_BASES = frozenset(
     {
@@ -28,3 +28,37 @@ def is_module(cls: ClassObject) -> bool:
 
 def _is_nn_class(name: str) -> bool:
     return name.startswith("torch.nn.") and name.rpartition(".")[2][:1].isupper()
+
+
+_NOT_DIFFERENTIATED = frozenset(
+    {
+        ("torch", "Function"),
+        ("torch", "Dataset"),
+        ("torch", "IterableDataset"),
+        ("torch", "Sampler"),
+        ("torch", "Optimizer"),
+        ("torch", "LRScheduler"),
+        ("torchvision", "Transform"),
+        ("transformers", "FeatureExtractionMixin"),
+        ("transformers", "SequenceFeatureExtractor"),
+        ("transformers", "ImageProcessingMixin"),
+        ("transformers", "BaseImageProcessor"),
+        ("transformers", "ProcessorMixin"),
+        ("torch_geometric", "BaseTransform"),
+        ("torchmetrics", "Metric"),
+        ("PIL", "ImageDraw"),
+    }
+)
+"""Classes that prepare data, update parameters, measure, or bring a backward pass of their own."""
+
+
+def is_differentiated(cls: ClassObject) -> bool:
+    """Whether autograd may record what the methods of `cls` do."""
+    return not any(_package_and_name(base) in _NOT_DIFFERENTIATED for base in cls.lineage())
+
+
+def _package_and_name(base: Value) -> tuple[str, str]:
+    if isinstance(base, ClassObject):
+        return base.scope.name.partition(".")[0], base.definition.name
+    name = base.name if isinstance(base, Reference) else ""
+    return name.partition(".")[0], name.rpartition(".")[2]

@@ -20,7 +20,8 @@ class Trace(Struct, frozen=True, eq=False):
 
     `owner` is the class whose method it is. `arrays` are inputs that the function treats as NumPy
     arrays. What the functions that it called did is a trace of its own each, with `via`, the
-    outermost call that led there; `everything` holds the applications of all of them.
+    outermost call that led there; `everything` holds the applications of all of them. `reached` are
+    the numbers of the values to which a gradient may come back.
     """
 
     function: ir.Function | ir.Lambda
@@ -32,6 +33,7 @@ class Trace(Struct, frozen=True, eq=False):
     arrays: frozenset[str] = frozenset()
     via: Site | None = None
     everything: tuple[Application, ...] = ()
+    reached: frozenset[int] = frozenset()
 
     @property
     def name(self) -> str:
@@ -48,7 +50,9 @@ class Trace(Struct, frozen=True, eq=False):
     def differentiated(self, *primitives: str) -> Iterator[Application]:
         """Those of `applied` through which a gradient may flow back to an input or a parameter."""
         for application in self.applied(*primitives):
-            if application.tracked and any(self.carries_gradient(o.value) for o in application.operands):
+            if not application.tracked or application.number not in self.reached:
+                continue
+            if any(self.carries_gradient(o.value) for o in application.operands):
                 yield application
 
     def carries_gradient(self, value: Value) -> bool:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeGuard
+
+from msgspec.structs import replace
 
 from gradlint.records import ir
 from gradlint.semantics.classes import is_module
+from gradlint.semantics.flow import Flow
 from gradlint.semantics.interpretation import Arguments, Interpretation, Operand, Site
+from gradlint.semantics.objects import LEAVES, PARAMETER, SAME_OBJECT, creation, leaf_gradient, registered
 from gradlint.semantics.ops import NON_DIFFERENTIABLE, TRANSFER, canonical, module_primitive
 from gradlint.semantics.tensor import TOP, Application, Facts, Tensor, facts_of
 from gradlint.semantics.value import (
@@ -29,19 +33,25 @@ _SWITCH = "torch.set_grad_enabled"
 _ARRAY_METHODS = frozenset({"astype", "asnumpy", "copy_to_host"})
 _ARRAY_MODULES = ("numpy.", "scipy.", "pandas.", "cv2.", "PIL.")
 _METADATA = frozenset({"shape", "ndim", "dtype", "device", "requires_grad", "is_cuda", "layout", "names"})
-_SAME_ELEMENTS = frozenset({"T", "mT", "H", "mH", "values", "real"})
+_SAME_ELEMENTS = frozenset({"T", "mT", "H", "mH", "real"})
 _SCALARS = frozenset({"int", "float", "bool", "str", "bytes", "complex"})
+_READERS = frozenset(
+    {"float", "int", "bool", "str", "repr", "len", "isinstance", "hasattr", "type", "print", "range"}
+)
 _ARRAYS = frozenset({"ndarray", "ArrayLike", "NDArray", "Image", "DataFrame", "Series"})
-_FACTORIES = frozenset({"torch.nn.Parameter", "torch.nn.parameter.Parameter"})
 
 
 class StoredAttribute(Value, frozen=True, eq=False):
-    """`receiver.name = operand` was executed at `site`."""
+    """`receiver.name = operand` was executed at `site`, after `order` applications.
+
+    The name is empty where it is not known.
+    """
 
     receiver: Value
     name: str
     operand: Operand
     site: Site
+    order: int = 0
 
 
 class ValueFacts(Interpretation):
@@ -52,21 +62,23 @@ class ValueFacts(Interpretation):
         self.stores: list[StoredAttribute] = []
         self.reasons: Counter[str] = Counter()
         self.arrays: set[str] = set()
+        self.flow = Flow()
         self._numbers: dict[tuple[Any, ...], int] = {}
         self._kept: list[Value] = []
         self._count = 0
         self._guarded: set[int] = set()
         self._tracking: list[bool] = []
 
-    def begin(self) -> None:
+    def begin(self, tracked: bool = True) -> None:
         """Forget what held of one function before another is run."""
         self.applications = []
         self.stores = []
         self.arrays = set()
+        self.flow = Flow()
         self._numbers = {}
         self._kept = []
         self._guarded = set()
-        self._tracking = []
+        self._tracking = [tracked]
 
     # values
 
@@ -89,8 +101,17 @@ class ValueFacts(Interpretation):
         return id(value)
 
     def unknown(self, sources: Sequence[Value]) -> Tensor:
-        """A value made of `sources`, of which only its origins are known."""
-        return Tensor(self._number(None), TOP, _roots(sources), _gradient(sources))
+        """A value made of `sources` somewhere else, of which only its origins are known."""
+        self.flow.leaves(sources)
+        return self._derived(sources)
+
+    def _derived(
+        self, sources: Sequence[Value], facts: Facts = TOP, producer: Application | None = None
+    ) -> Tensor:
+        """A new value that is made of `sources` and nothing else."""
+        number = self._number(None)
+        self.flow.into(number, sources)
+        return Tensor(number, facts, _roots(sources), _gradient(sources), producer)
 
     def parameter(self, parameter: ir.Parameter, closure: Closure) -> Value:
         """A parameter, as its annotation or its default tells."""
@@ -114,12 +135,15 @@ class ValueFacts(Interpretation):
         merged: Facts | None = None
         for value in values:
             if isinstance(value, (Closure, ClassObject, Instance, Reference, Constructed, Items, Table)):
-                return self.unknown(values)
+                return self._derived(values)
             merged = facts_of(value) if merged is None else merged.joined(facts_of(value))
         assert merged is not None
         producers = {id(v.producer): v.producer for v in values if isinstance(v, Tensor)}
-        producer = next(iter(producers.values())) if len(producers) == len(values) == 1 else None
-        return Tensor(self._number(None), merged, _roots(values), _gradient(values), producer)
+        made = next((producer for producer in producers.values() if producer is not None), None)
+        if len(producers) > 1 and made is not None:
+            operands = tuple([Operand(value, made.site.node) for value in values])
+            made = Application("either", "join", operands, {}, made.site, made.tracked)
+        return self._derived(values, merged, made)
 
     # primitives
 
@@ -138,7 +162,7 @@ class ValueFacts(Interpretation):
             number = result.number
             application = Application(primitive, form, operands, keywords, site, self._tracked(), number)
             self.applications.append(application)
-            return Tensor(number, TOP, result.roots, result.grad, application)
+            return Tensor(number, TOP, result.roots, result.grad if application.tracked else False, application)
         key = (
             primitive,
             *[self._key(o.value) for o in operands],
@@ -152,8 +176,21 @@ class ValueFacts(Interpretation):
         if (facts.zero or facts.one) and self._is_guarded(number, values):
             facts = facts.without_witnesses()
         self.applications.append(application)
-        grad = False if primitive in NON_DIFFERENTIABLE or not application.tracked else _gradient(values)
+        grad = self._grad_of(application, values)
+        if grad is not False:
+            self.flow.into(number, values)
         return Tensor(number, facts, _roots(values), grad, application)
+
+    def _grad_of(self, application: Application, values: Sequence[Value]) -> bool | None:
+        """Whether the result of an application carries a gradient."""
+        primitive = application.primitive
+        switch = application.operand(1, "requires_grad") if primitive == "requires_grad_" else None
+        switch = switch or application.keywords.get("requires_grad")
+        if switch is not None or primitive in LEAVES:
+            return leaf_gradient(primitive, switch)
+        if primitive in NON_DIFFERENTIABLE or not application.tracked:
+            return False
+        return _gradient(values)
 
     def _is_guarded(self, number: int, values: Sequence[Value]) -> bool:
         if number in self._guarded:
@@ -166,8 +203,8 @@ class ValueFacts(Interpretation):
         if name.startswith(_ARRAY_MODULES):
             self.arrays |= _roots(arguments.values())
             return Tensor(self._number(None), TOP, _roots(arguments.values()), False)
-        if name in _FACTORIES:
-            return Tensor(self._number(None), TOP, frozenset(), True)
+        if (primitive := creation(name)) is not None:
+            return self._apply(primitive, "constructor", arguments.positional, arguments.keywords, site)
         if name.startswith(("torch.nn.functional.", "torch.special.", "torch.linalg.")) or (
             name.startswith("torch.") and name.count(".") == 1 and not name[6:7].isupper()
         ):
@@ -177,14 +214,7 @@ class ValueFacts(Interpretation):
         if name.startswith("torch.Tensor.") and arguments.positional:
             return self._apply(canonical(name), "function", arguments.positional, arguments.keywords, site)
         if name.startswith("torch.") and name.rpartition(".")[2][:1].isupper():
-            keywords = {key: operand.value for key, operand in arguments.keywords.items()}
-            positional = tuple(operand.value for operand in arguments.positional)
-            self.applications.append(
-                Application(
-                    name, "constructor", arguments.positional, arguments.keywords, site, self._tracked()
-                )
-            )
-            return Constructed(name, positional, keywords, site.node)
+            return self._construct(name, arguments, site)
         if name.startswith("einops.") and arguments.positional:
             return self._apply(
                 name.rpartition(".")[2], "function", arguments.positional, arguments.keywords, site
@@ -200,25 +230,19 @@ class ValueFacts(Interpretation):
             return self.unknown(values)
         if name in ("builtins.abs", "builtins.pow"):
             return self._apply(name[9:], "function", arguments.positional, {}, site)
-        if name in (
-            "builtins.float",
-            "builtins.int",
-            "builtins.len",
-            "builtins.isinstance",
-            "builtins.hasattr",
-        ):
-            return Tensor(self._number(None), grad=False)
-        if name.startswith("math."):
+        if name in ("builtins.float", "builtins.int") and len(values) == 1 and isinstance(values[0], Tensor):
+            return self._apply("item", "function", arguments.positional, {}, site)
+        if name.startswith("math.") or name[9:] in _READERS:
             return Tensor(self._number(None), grad=False)
         return self.unknown(values)
 
     def method(self, receiver: Operand, name: str, arguments: Arguments, site: Site) -> Value:
         """A method of a tensor, or of something that may be one."""
         value = receiver.value
-        if isinstance(value, Constructed):
-            if name in ("__call__", "forward"):
-                return self._call_module(value, arguments, site)
-            return self.unknown([value, *arguments.values()])
+        if isinstance(value, Constructed) and name in ("__call__", "forward"):
+            return self._call_module(value, arguments, site)
+        if isinstance(value, (Constructed, Instance)):
+            return self._object_method(receiver, name, arguments, site)
         if name in _ARRAY_METHODS:
             self.arrays |= _roots((value,))
         if name == "__call__":
@@ -226,10 +250,43 @@ class ValueFacts(Interpretation):
         operands = (receiver, *arguments.positional)
         return self._apply(canonical(name), "method", operands, arguments.keywords, site)
 
+    def _object_method(self, receiver: Operand, name: str, arguments: Arguments, site: Site) -> Value:
+        """A method of a module or another object; its primitive begins with a dot."""
+        value = receiver.value
+        made = self._apply(f".{name}", "method", (receiver, *arguments.positional), arguments.keywords, site)
+        if isinstance(value, Constructed):
+            return value if name in SAME_OBJECT else made
+        found = registered(name, arguments)
+        if found is None:
+            return self._called(self.attribute(receiver, name, site), arguments)
+        attribute, stored = found
+        if isinstance(value, Instance) and attribute and not isinstance(stored.value, Known):
+            value.attributes[attribute] = stored.value
+        self.stored(value, attribute, stored, site)
+        return Known(None)
+
+    def construct(self, cls: ClassObject, arguments: Arguments, site: Site) -> Value:
+        """A module of the project."""
+        if not is_module(cls):
+            return self.unknown(arguments.values())
+        return self._construct(f"{cls.scope.name}.{cls.definition.name}", arguments, site, cls)
+
+    def _construct(
+        self, name: str, arguments: Arguments, site: Site, cls: ClassObject | None = None
+    ) -> Constructed:
+        positional, keywords = arguments.positional, arguments.keywords
+        self.applications.append(
+            Application(name, "constructor", positional, keywords, site, self._tracked())
+        )
+        self.flow.leaves(arguments.values())
+        values = {key: operand.value for key, operand in keywords.items()}
+        return Constructed(name, tuple([o.value for o in positional]), values, site.node, cls)
+
     def _called(self, value: Value, arguments: Arguments) -> Value:
         """Something unknown was called: a module, most likely, so a gradient may flow."""
-        values = arguments.values()
-        return Tensor(self._number(None), TOP, _roots([value, *values]), _gradient(values) or None)
+        made = self.unknown([value, *arguments.values()])
+        grad = (_gradient(arguments.values()) or None) if self._tracked() else False
+        return Tensor(made.number, TOP, made.roots, grad)
 
     def _call_module(self, module: Constructed, arguments: Arguments, site: Site) -> Value:
         primitive = module_primitive(module.name)
@@ -240,8 +297,11 @@ class ValueFacts(Interpretation):
             return self._apply(primitive, "module", arguments.positional, keywords, site)
         if module.name == "torch.nn.Sequential" and len(arguments.positional) == 1:
             return self._call_sequence(module, arguments, site)
-        values = arguments.values()
-        return Tensor(self._number(None), TOP, _roots(values), True)
+        return self._module_output(arguments.values())
+
+    def _module_output(self, sources: Sequence[Value]) -> Tensor:
+        made = self._derived(sources)
+        return Tensor(made.number, TOP, made.roots, self._tracked())
 
     def _call_sequence(self, module: Constructed, arguments: Arguments, site: Site) -> Value:
         value = arguments.positional[0]
@@ -249,7 +309,7 @@ class ValueFacts(Interpretation):
             if isinstance(part, Constructed):
                 result = self._call_module(part, Arguments((value,)), site)
             else:
-                result = Tensor(self._number(None), TOP, _roots([value.value]), True)
+                result = self._module_output([value.value])
             value = Operand(result, site.node)
         return value.value
 
@@ -259,7 +319,7 @@ class ValueFacts(Interpretation):
             return Tensor(self._number(None), grad=False)
         if name in ("and", "or", "not"):
             values = [operand.value for operand in operands]
-            made = self.unknown(values)
+            made = self._derived(values)
             application = Application(name, "operator", operands, {}, site, False)
             return Tensor(made.number, TOP, made.roots, made.grad, application)
         form = "in-place" if name in ir.IN_PLACE else "operator"
@@ -273,20 +333,18 @@ class ValueFacts(Interpretation):
             value.attributes[name] = found
             return found
         if isinstance(value, Constructed):
-            return Tensor(self._number(None), TOP, frozenset({name}), True)
+            number = self._number(("attribute", name, self._key(value)))
+            return Tensor(number, TOP, frozenset({name}), True if value.type is None else None)
         if name in _METADATA:
             return Tensor(self._number(("attribute", name, self._key(value))), grad=False)
         if name in ("data", "grad"):
             return self._apply("detach", "attribute", (receiver,), {}, site)
+        if name == "values" and isinstance(value, Tensor):
+            return value
         if name in _SAME_ELEMENTS and isinstance(value, Tensor):
-            return Tensor(
-                value.number if name == "values" else self._number(None),
-                value.facts,
-                value.roots,
-                value.grad,
-                value.producer,
-            )
+            return self._derived((value,), value.facts, value.producer)
         number = self._number(("attribute", name, self._key(value)))
+        self.flow.into(number, (value,))
         return Tensor(number, TOP, _roots((value,)), value.grad if isinstance(value, Tensor) else None)
 
     def index(self, receiver: Operand, index: Value, site: Site) -> Value:
@@ -295,6 +353,7 @@ class ValueFacts(Interpretation):
         if not isinstance(value, Tensor):
             return self.unknown((value, index))
         number = self._number(("index", value.number, self._key(index)))
+        self.flow.into(number, (value,))
         if facts_of(index).boolean or _is_mask(index):
             return Tensor(number, value.facts.without_witnesses(), value.roots, value.grad)
         if value.producer is not None and value.producer.primitive not in _PASSED_THROUGH:
@@ -308,9 +367,7 @@ class ValueFacts(Interpretation):
     def element(self, iterable: Value, site: Site) -> Value:
         """One item of something unknown."""
         if isinstance(iterable, Tensor):
-            return Tensor(
-                self._number(None), iterable.facts, iterable.roots, iterable.grad, iterable.producer
-            )
+            return self._derived((iterable,), iterable.facts, iterable.producer)
         return self.unknown((iterable,))
 
     # control
@@ -326,9 +383,15 @@ class ValueFacts(Interpretation):
                 if current.producer is not None:
                     pending.extend(operand.value for operand in current.producer.operands)
 
-    def stored(self, receiver: Value, name: str, value: Operand, site: Site) -> None:
-        """Remember assignments to attributes."""
-        self.stores.append(StoredAttribute(receiver, name, value, site))
+    def stored(self, receiver: Value, name: str, value: Operand, site: Site) -> Value | None:
+        """Remember assignments to attributes; a parameter is called after its attribute."""
+        self.stores.append(StoredAttribute(receiver, name, value, site, len(self.applications)))
+        self.flow.leaves((value.value,))
+        if isinstance(receiver, Instance) and _is_parameter(value.value):
+            receiver.attributes[name] = replace(value.value, roots=frozenset({f"self.{name}"}))
+        if name == "requires_grad" and isinstance(receiver, Tensor):
+            return self._apply("requires_grad_", "store", (Operand(receiver, site.node), value), {}, site)
+        return None
 
     def _tracked(self) -> bool:
         return self._tracking[-1] if self._tracking else True
@@ -375,11 +438,20 @@ def _mode(context: Value) -> bool | None:
     return None
 
 
+def _is_parameter(value: Value) -> TypeGuard[Tensor]:
+    """Whether `value` is a new parameter that has no name yet."""
+    if not isinstance(value, Tensor) or value.producer is None or value.roots:
+        return False
+    return value.grad is True and value.producer.primitive == PARAMETER
+
+
 def _roots(values: Sequence[Value]) -> frozenset[str]:
+    """The inputs and parameters to which a gradient comes from something made of `values`."""
     found: frozenset[str] = frozenset()
     for value in values:
         if isinstance(value, Tensor):
-            found = found | value.roots if found else value.roots
+            if value.grad is not False:
+                found = found | value.roots if found else value.roots
         elif isinstance(value, Items):
             found |= _roots(value.items)
     return found

@@ -1,0 +1,54 @@
+"""Which values a gradient can come back to: those that something differentiable is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from gradlint.semantics.tensor import Tensor
+from gradlint.semantics.value import Constructed, Items, Table, Value
+
+
+class Flow:
+    """The differentiable steps from value to value, in order, and the values that leave our sight."""
+
+    def __init__(self) -> None:
+        self._steps: list[tuple[int, frozenset[int]]] = []
+        self._left: set[int] = set()
+
+    def into(self, number: int, sources: Iterable[Value]) -> None:
+        """The value `number` is made of `sources`, and a gradient passes."""
+        self._steps.append((number, frozenset(_numbers(sources))))
+
+    def leaves(self, values: Iterable[Value]) -> None:
+        """`values` go where they are not followed: there they may be differentiated."""
+        self._left.update(_numbers(values))
+
+    def differentiated(self, returned: Value) -> frozenset[int]:
+        """The numbers of all values to which a gradient may come back."""
+        found = self._left | set(_numbers((returned,)))
+        for number, sources in reversed(self._steps):
+            if number in found:
+                found |= sources
+        return frozenset(found)
+
+
+def _numbers(values: Iterable[Value]) -> Iterator[int]:
+    """The numbers of the tensors among `values` and within them."""
+    pending, seen = list(values), set[int]()
+    while pending:
+        value = pending.pop()
+        if isinstance(value, Tensor):
+            yield value.number
+        elif id(value) not in seen:
+            seen.add(id(value))
+            pending.extend(_contents(value))
+
+
+def _contents(value: Value) -> Iterable[Value]:
+    if isinstance(value, Items):
+        return value.items
+    if isinstance(value, Table):
+        return value.values()
+    if isinstance(value, Constructed):
+        return (*value.positional, *value.keywords.values())
+    return ()
