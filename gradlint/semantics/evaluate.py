@@ -46,6 +46,7 @@ class Evaluator:
         self._callers: list[Site] = []
         self._running: list[object] = []
         self._steps = 0
+        self._conditions: tuple[int, ...] = ()
         self._instances: list[Instance] = []
         self.called: set[int] = set()
         self.nested: list[Closure] = []
@@ -55,6 +56,7 @@ class Evaluator:
     def run(self, closure: Closure, arguments: Arguments | None = None) -> Value:
         """Call `closure` from outside, with unknown arguments unless they are given."""
         self._steps = 0
+        self._conditions = ()
         self._callers.clear()
         self._running.clear()
         self._instances = [closure.receiver] if isinstance(closure.receiver, Instance) else []
@@ -157,7 +159,7 @@ class Evaluator:
 
     def site(self, node: ir.Expression, frame: Frame) -> Site:
         """Where `node` is evaluated."""
-        return Site(node, frame.scope.path, tuple(self._callers))
+        return Site(node, frame.scope.path, tuple(self._callers), self._conditions)
 
     def _literal(self, node: ir.Literal, frame: Frame) -> Value:
         return Known(node.value)
@@ -271,6 +273,9 @@ class Evaluator:
         function = node.function
         if isinstance(function, ir.Attribute):
             receiver = self.operand(function.value, frame)
+            if _is_foreign_member(receiver.value, function.name):
+                arguments = self.arguments(node, frame)
+                return self.interpretation.method(receiver, function.name, arguments, self.site(node, frame))
             target = self.attribute(receiver, function.name, self.site(function, frame))
             arguments = self.arguments(node, frame)
             site = self.site(node, frame)
@@ -322,6 +327,11 @@ class Evaluator:
             found = call_builtin(target.name[9:], arguments, site)
             if found is not None:
                 return found
+        if target.name == "builtins.setattr" and len(arguments.positional) == 3:
+            receiver, name, value = arguments.positional
+            attribute = name.value.value if isinstance(name.value, Known) else ""
+            self._store(receiver.value, str(attribute), value, site)
+            return Known(None)
         if target.name == "functools.partial" and arguments.positional:
             return (
                 arguments.positional[0].value
@@ -339,7 +349,7 @@ class Evaluator:
 
     def _construct(self, cls: ClassObject, arguments: Arguments, site: Site) -> Value:
         if not self.interpretation.follows(cls, len(self._running)):
-            return self._unknown_of(cls, arguments)
+            return self.interpretation.construct(cls, arguments, site)
         instance = Instance(cls, {})
         self._instances.append(instance)
         init = cls.member("__init__")
@@ -367,6 +377,7 @@ class Evaluator:
 
     def _invoke(self, closure: Closure, arguments: Arguments | None) -> Value:
         function = closure.function
+        conditions = self._conditions
         frame = Frame(closure.scope, closure.frame, closure=closure)
         self.called.add(id(function))
         self._running.append(function)
@@ -388,6 +399,7 @@ class Evaluator:
             return self._join(frame.returned) if frame.returned else Known(None)
         finally:
             self._running.pop()
+            self._conditions = conditions
 
     def _bind_parameters(self, closure: Closure, arguments: Arguments | None, frame: Frame) -> None:
         parameters = list(closure.function.parameters)
@@ -444,7 +456,13 @@ class Evaluator:
         if isinstance(test, Known):
             return self.evaluate(node.then if test.value else node.otherwise, frame)
         self.interpretation.tested(test)
-        return self._join([self.evaluate(node.then, frame), self.evaluate(node.otherwise, frame)])
+        before = self._conditions
+        values = []
+        for position, arm in enumerate((node.then, node.otherwise)):
+            self._conditions = (*before, _arm(node, position))
+            values.append(self.evaluate(arm, frame))
+        self._conditions = before
+        return self._join(values)
 
     def _display(self, node: ir.Display, frame: Frame) -> Value:
         if node.kind == "string":
@@ -588,15 +606,20 @@ class Evaluator:
             frame.variables[target.id] = value
         elif isinstance(target, ir.Attribute):
             receiver = self.evaluate(target.value, frame)
-            if isinstance(receiver, Instance):
-                receiver.attributes[target.name] = value
-            self.interpretation.stored(receiver, target.name, operand, self.site(target, frame))
+            changed = self._store(receiver, target.name, operand, self.site(target, frame))
+            if changed is not None and isinstance(target.value, (ir.Name, ir.Attribute)):
+                self._assign(target.value, Operand(changed, target), frame)
         elif isinstance(target, ir.Display):
             self._unpack(target, operand, frame)
         elif isinstance(target, ir.Index):
             self._store_item(target, operand, frame)
         elif isinstance(target, ir.Starred):
             self._assign(target.value, Operand(self.interpretation.unknown((value,)), operand.node), frame)
+
+    def _store(self, receiver: Value, name: str, operand: Operand, site: Site) -> Value | None:
+        if isinstance(receiver, Instance) and name:
+            receiver.attributes[name] = operand.value
+        return self.interpretation.stored(receiver, name, operand, site)
 
     def _unpack(self, target: ir.Display, operand: Operand, frame: Frame) -> None:
         value = operand.value
@@ -656,22 +679,27 @@ class Evaluator:
             self.execute(node.then if test.value else node.otherwise, frame)
             return
         self.interpretation.tested(test)
-        self._alternatives((node.then, node.otherwise), frame)
+        self._alternatives(node, (node.then, node.otherwise), frame)
 
-    def _alternatives(self, bodies: Sequence[tuple[ir.Statement, ...]], frame: Frame) -> None:
+    def _alternatives(
+        self, node: ir.Statement, bodies: Sequence[tuple[ir.Statement, ...]], frame: Frame
+    ) -> None:
         """Run each body from here on its own; go on with the join of those that reach their end."""
         before = frame.variables
+        conditions = self._conditions
         heap = [(instance, dict(instance.attributes)) for instance in self._instances]
         ends: list[dict[str, Value]] = []
         heaps: list[list[dict[str, Value]]] = []
-        for body in bodies:
+        for position, body in enumerate(bodies):
             frame.variables = dict(before)
             frame.alive = True
+            self._conditions = (*conditions, _arm(node, position))
             self._restore(heap)
             self.execute(body, frame)
             if frame.alive:
                 ends.append(frame.variables)
                 heaps.append([dict(instance.attributes) for instance, _ in heap])
+        self._conditions = conditions if len(ends) == len(bodies) else (*conditions, _arm(node, len(bodies)))
         frame.alive = bool(ends)
         frame.variables = self._merge(ends) if ends else before
         for position, (instance, attributes) in enumerate(heap):
@@ -697,6 +725,11 @@ class Evaluator:
         return merged
 
     def _loop(self, node: ir.Loop, frame: Frame) -> None:
+        conditions = self._conditions
+        self._iterations(node, frame)
+        self._conditions = conditions
+
+    def _iterations(self, node: ir.Loop, frame: Frame) -> None:
         if node.iterable is not None and node.target is not None:
             items, is_open = self._iterate(node.iterable, frame)
             if not is_open:
@@ -754,7 +787,9 @@ class Evaluator:
 
     def _try(self, node: ir.Try, frame: Frame) -> None:
         handled = [(*handler.body,) for handler in node.handlers]
-        self._alternatives([(*node.body, *node.otherwise), *handled], frame)
+        conditions = self._conditions
+        self._alternatives(node, [(*node.body, *node.otherwise), *handled], frame)
+        self._conditions = conditions
         alive, frame.alive = frame.alive, True
         self.execute(node.final, frame)
         frame.alive = frame.alive and alive
@@ -806,6 +841,16 @@ def _is_domain(value: Value) -> bool:
         value,
         (Known, Reference, ModuleObject, Closure, ClassObject, Instance, Items, Table, Method, Super),
     )
+
+
+def _is_foreign_member(value: Value, name: str) -> bool:
+    """Whether `name` of an object of the project comes from a base outside it, if from anywhere."""
+    return isinstance(value, Instance) and name not in value.attributes and value.type.member(name) is None
+
+
+def _arm(node: ir.Node, position: int) -> int:
+    """A number for one way through a branch; the one past its last arm stands for what follows it."""
+    return 8 * id(node) + min(position, 7)
 
 
 def _is_in_place(name: str) -> bool:

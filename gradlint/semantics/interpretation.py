@@ -18,11 +18,19 @@ class Operand(Struct, frozen=True, eq=False):
 
 
 class Site(Struct, frozen=True, eq=False):
-    """Where a primitive is applied: the expression, its file, and the calls that led there."""
+    """Where a primitive is applied: the expression, its file, and the calls that led there.
+
+    `conditions` are the branches, outermost first, that were taken on a test that is not known.
+    """
 
     node: ir.Expression
     path: str
     callers: tuple[Site, ...] = ()
+    conditions: tuple[int, ...] = ()
+
+    def always_before(self, other: Site) -> bool:
+        """Whether, of two places that are reached in this order, the later is reached only past this."""
+        return other.conditions[: len(self.conditions)] == self.conditions
 
 
 class Arguments(Struct, frozen=True, eq=False):
@@ -92,8 +100,16 @@ class Interpretation:
     def tested(self, value: Value) -> None:
         """A branch, an assertion or a loop depends on `value`."""
 
-    def stored(self, receiver: Value, name: str, value: Operand, site: Site) -> None:
-        """`receiver.name = value` was executed."""
+    def stored(self, receiver: Value, name: str, value: Operand, site: Site) -> Value | None:
+        """`receiver.name = value` was executed; what became of `receiver` where that is another value.
+
+        The name is empty where it is not known.
+        """
+        return None
+
+    def construct(self, cls: ClassObject, arguments: Arguments, site: Site) -> Value:
+        """An object of a class of the project whose constructor is not worth running."""
+        return self.unknown(arguments.values())
 
     def enter(self, context: Value) -> None:
         """A `with` block or a decorated function begins."""

@@ -162,13 +162,14 @@ class ValueFacts(Interpretation):
             number = result.number
             application = Application(primitive, form, operands, keywords, site, self._tracked(), number)
             self.applications.append(application)
-            return Tensor(number, TOP, result.roots, result.grad if application.tracked else False, application)
+            grad = result.grad if application.tracked else False
+            return Tensor(number, TOP, result.roots, grad, application)
         key = (
             primitive,
             *[self._key(o.value) for o in operands],
             *[(k, self._key(o.value)) for k, o in keywords.items()],
         )
-        number = self._number(key)
+        number = self._number(None if primitive in LEAVES else key)
         application = Application(primitive, form, operands, keywords, site, self._tracked(), number)
         facts = transfer(application)
         if facts is None:
@@ -179,7 +180,8 @@ class ValueFacts(Interpretation):
         grad = self._grad_of(application, values)
         if grad is not False:
             self.flow.into(number, values)
-        return Tensor(number, facts, _roots(values), grad, application)
+        roots = frozenset[str]() if primitive == PARAMETER else _roots(values)
+        return Tensor(number, facts, roots, grad, application)
 
     def _grad_of(self, application: Application, values: Sequence[Value]) -> bool | None:
         """Whether the result of an application carries a gradient."""

@@ -60,7 +60,7 @@ def same_elements(a: Application) -> Facts:
     return facts
 
 
-@transfer("detach", differentiable=False)
+@transfer("detach", "Variable", differentiable=False)
 def detach(a: Application) -> Facts:
     """The same values without their history."""
     return a.facts(0)
@@ -135,6 +135,7 @@ def dropout(a: Application) -> Facts:
     "tril_indices",
     "hann_window",
     "hamming_window",
+    "torch.nn.Parameter",
     differentiable=False,
 )
 def created(a: Application) -> Facts:

@@ -86,6 +86,8 @@ _ALIASES = {
     "dist": "norm",
 }
 
+_TRAILING = frozenset({"and_", "or_", "requires_grad_"})
+
 _PREFIXES = ("torch.nn.functional.", "torch.special.", "torch.Tensor.", "torch._C._nn.")
 
 _MODULES = {
@@ -116,7 +118,7 @@ def canonical(name: str) -> str:
             break
     else:
         name = name.removeprefix("torch.")
-    if name.endswith("_") and not name.endswith("__") and name not in ("and_", "or_"):
+    if name.endswith("_") and not name.endswith("__") and name not in _TRAILING:
         name = name[:-1]
     return _ALIASES.get(name, name)
 
