@@ -115,7 +115,7 @@ class Net(nn.Module):
         )
 
     def forward(self, x):
-\t\tlänge = "長さ"; norm = torch.sqrt((x ** 2).sum())  # \x1b[31m
+\t\tla\u0308nge = "長さ"; norm = torch.sqrt((x ** 2).sum())  # \x1b[31m
         safe = torch.sqrt((x ** 2).sum())  # gradlint: ignore[GRD601] never zero here
 
         with torch.cuda.amp.autocast(
