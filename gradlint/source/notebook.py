@@ -63,6 +63,14 @@ def encode_notebook(source: Source, text: str) -> bytes:
     return _with_codes(original, changed).encode("utf-8")
 
 
+def cell_codes(data: bytes) -> dict[int, str]:
+    """The code of each code cell as the notebook holds it, magics included, by the cell's number.
+
+    Raises `SourceError` where the file is not a notebook.
+    """
+    return {cell.number: with_line_feeds(cell.code) for cell in _code_cells(_load(data))}
+
+
 def _load(data: bytes) -> dict[str, Any]:
     try:
         notebook = json.loads(data.decode("utf-8").removeprefix(MARK))
