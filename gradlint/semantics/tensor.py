@@ -61,6 +61,53 @@ class Facts(Struct, frozen=True):
 
 TOP = Facts()
 
+REARRANGING = frozenset(
+    {
+        "bfloat16",
+        "broadcast_to",
+        "chunk",
+        "clone",
+        "contiguous",
+        "cpu",
+        "cuda",
+        "diag",
+        "diagonal",
+        "double",
+        "expand",
+        "expand_as",
+        "flatten",
+        "flip",
+        "float",
+        "gather",
+        "half",
+        "index_select",
+        "narrow",
+        "permute",
+        "real",
+        "rearrange",
+        "repeat",
+        "repeat_interleave",
+        "requires_grad_",
+        "reshape",
+        "roll",
+        "sort",
+        "split",
+        "squeeze",
+        "t",
+        "take_along_dim",
+        "tile",
+        "to",
+        "topk",
+        "transpose",
+        "unbind",
+        "unflatten",
+        "unsqueeze",
+        "view",
+        "view_as",
+    }
+)
+"""Primitives whose results consist of elements of their first operand."""
+
 
 class Application(Struct, frozen=True, eq=False):
     """One primitive applied to operands at one place.
@@ -139,6 +186,13 @@ def made(value: Value | None, *primitives: str) -> Application | None:
     """Like `producer`, for a value that is the whole result, not an item or a slice of it."""
     found = producer(value, *primitives)
     return found if found is not None and isinstance(value, Tensor) and found.number == value.number else None
+
+
+def origin(value: Value | None) -> Value | None:
+    """The value whose elements `value` consists of, in whatever order, shape or history."""
+    while (moved := producer(value, "detach", *REARRANGING)) is not None:
+        value = moved.value(0)
+    return value
 
 
 def same(first: Value | None, second: Value | None) -> bool:

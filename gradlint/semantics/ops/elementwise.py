@@ -8,9 +8,11 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from gradlint.semantics.ops.table import transfer
-from gradlint.semantics.tensor import Application, Facts, Witness, producer, same
+from gradlint.semantics.tensor import Application, Facts, Witness, origin, producer, same
 
 _EXP_LIMIT = 709.0
+_UNDERFLOW = 88.0
+_ROUNDS_TO_ONE = 16.0
 
 
 def _exp(x: float) -> float:
@@ -115,20 +117,41 @@ def softplus(a: Application) -> Facts:
     return Facts(0.0)
 
 
-@transfer("sigmoid", "hardsigmoid")
+def _logistic(x: float) -> float:
+    return 1 / (1 + _exp(-x)) if x < 0 else 1 - 1 / (1 + _exp(x))
+
+
+@transfer("sigmoid")
 def sigmoid(a: Application) -> Facts:
-    """1/(1 + e⁻ˣ): rounds to 0 and to 1 for large inputs."""
-    return Facts(
-        0.0, 1.0, Witness("a sigmoid output", "large inputs"), Witness("a sigmoid output", "large inputs")
-    )
+    """1/(1 + e⁻ˣ): in float32 it rounds to 0 below -88 and to 1 above 17."""
+    x = a.facts(0)
+    large = Witness("a sigmoid output", "large inputs")
+    lo, hi = _logistic(x.lo), _logistic(x.hi)
+    return Facts(lo, hi, large if x.lo < -_UNDERFLOW else None, large if x.hi > _ROUNDS_TO_ONE else None)
 
 
-@transfer("softmax", "gumbel_softmax", "softmin")
+@transfer("hardsigmoid")
+def hardsigmoid(a: Application) -> Facts:
+    """Clipped line: exactly 0 and 1 beyond ±3."""
+    large = Witness("a sigmoid output", "large inputs")
+    return Facts(0.0, 1.0, large, large)
+
+
+@transfer("softmax", "softmin")
 def softmax(a: Application) -> Facts:
-    """Probabilities: the small ones underflow to 0, the largest rounds to 1."""
-    return Facts(
-        0.0, 1.0, Witness("a softmax output", "large inputs"), Witness("a softmax output", "large inputs")
-    )
+    """Probabilities: those of logits 88 below the largest underflow to 0, the largest rounds to 1."""
+    x = a.facts(0)
+    if x.hi - x.lo <= _ROUNDS_TO_ONE:
+        return Facts(0.0, 1.0)
+    large = Witness("a softmax output", "large inputs")
+    return Facts(0.0, 1.0, None if x.hi - x.lo <= _UNDERFLOW else large, large)
+
+
+@transfer("gumbel_softmax")
+def gumbel_softmax(a: Application) -> Facts:
+    """Probabilities of logits with noise, or a one-hot choice."""
+    large = Witness("a softmax output", "large inputs")
+    return Facts(0.0, 1.0, large, large)
 
 
 transfer("log_softmax", "logsigmoid")(_bounded(-math.inf, 0.0))
@@ -210,6 +233,8 @@ def subtract(a: Application) -> Facts:
         return Facts()
     if _is_range(a):
         return Facts(0.0, hi, Witness("a difference of extremes", "equal rows"))
+    if _is_below_maximum(a):
+        return Facts(lo, 0.0)
     if x.lo == x.hi == 1 and y.hi == 1 and y.one:
         return Facts(lo, hi, y.one, Witness(y.zero.reason, y.zero.condition) if y.zero else None)
     if x.lo == x.hi == 1 and y.lo == 0 and y.hi == 1 and y.zero:
@@ -222,6 +247,12 @@ def _is_range(a: Application) -> bool:
     top = producer(a.value(0), "max", "amax")
     bottom = producer(a.value(1, "other"), "min", "amin")
     return top is not None and bottom is not None and same(top.value(0), bottom.value(0))
+
+
+def _is_below_maximum(a: Application) -> bool:
+    """x - max(x), or x - log Σeˣ."""
+    top = producer(origin(a.value(1, "other")), "max", "amax", "logsumexp")
+    return top is not None and same(origin(top.value(0)), origin(a.value(0)))
 
 
 @transfer("mul")

@@ -25,8 +25,7 @@ def total(a: Application) -> Facts | None:
     if x.boolean:
         return Facts(0.0, zero=Witness("a count", "all masked"), count=True)
     if x.lo >= 0:
-        softmax = x.hi == 1 and x.zero is not None and x.zero.reason == "a softmax output"
-        zero = None if softmax else _named(x.zero)
+        zero = None if _is_softmax(x) else _named(x.zero)
         return Facts(x.lo, math.inf, zero)
     return Facts(hi=0.0 if x.hi <= 0 else math.inf)
 
@@ -56,7 +55,13 @@ def extreme(a: Application) -> Facts | None:
     if len(a.operands) > 1 and isinstance(a.value(1), Tensor) and a.primitive in ("max", "min"):
         y = a.facts(1)
         return Facts(min(x.lo, y.lo), max(x.hi, y.hi))
-    return Facts(x.lo, x.hi, x.zero, x.one)
+    zero = None if a.primitive in ("max", "amax") and _is_softmax(x) else x.zero
+    return Facts(x.lo, x.hi, zero, x.one)
+
+
+def _is_softmax(x: Facts) -> bool:
+    """Whether the elements are probabilities of a softmax: they sum to 1, and one is not small."""
+    return x.hi == 1 and x.zero is not None and x.zero.reason == "a softmax output"
 
 
 @transfer("norm")

@@ -5,53 +5,11 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from gradlint.semantics.ops.table import transfer
-from gradlint.semantics.tensor import Application, Facts, Witness, facts_of
+from gradlint.semantics.tensor import REARRANGING, Application, Facts, Witness, facts_of
 from gradlint.semantics.value import Items
 
 
-@transfer(
-    "view",
-    "reshape",
-    "flatten",
-    "unflatten",
-    "unsqueeze",
-    "squeeze",
-    "permute",
-    "transpose",
-    "t",
-    "contiguous",
-    "clone",
-    "expand",
-    "expand_as",
-    "view_as",
-    "repeat",
-    "repeat_interleave",
-    "tile",
-    "to",
-    "float",
-    "double",
-    "half",
-    "bfloat16",
-    "cuda",
-    "cpu",
-    "requires_grad_",
-    "gather",
-    "index_select",
-    "take_along_dim",
-    "roll",
-    "flip",
-    "chunk",
-    "split",
-    "unbind",
-    "narrow",
-    "diagonal",
-    "diag",
-    "broadcast_to",
-    "sort",
-    "topk",
-    "rearrange",
-    "real",
-)
+@transfer(*sorted(REARRANGING))
 def same_elements(a: Application) -> Facts:
     """The same elements in another shape, order, type or place."""
     facts = a.facts(0)

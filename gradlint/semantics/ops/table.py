@@ -99,7 +99,7 @@ _MODULES = {
     "torch.nn.Hardtanh": "hardtanh",
     "torch.nn.Softplus": "softplus",
     "torch.nn.Softmax": "softmax",
-    "torch.nn.Softmin": "softmax",
+    "torch.nn.Softmin": "softmin",
     "torch.nn.LogSoftmax": "log_softmax",
     "torch.nn.LogSigmoid": "logsigmoid",
     "torch.nn.CosineSimilarity": "cosine_similarity",

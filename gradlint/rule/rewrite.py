@@ -1,0 +1,38 @@
+"""Pieces of replacement text that keep what stands in the source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gradlint.records import ir
+from gradlint.records.span import Span
+
+Parts = tuple[str | Span, ...]
+
+_ATOMS = (ir.Name, ir.Attribute, ir.Call, ir.Index)
+
+
+def enclosed(node: ir.Expression) -> Parts:
+    """The text of `node`, in parentheses unless it needs none anywhere."""
+    if isinstance(node, _ATOMS) or (isinstance(node, ir.Literal) and not isinstance(node.value, str)):
+        return (node.span,)
+    return ("(", node.span, ")")
+
+
+def negative(node: ir.Expression) -> Parts:
+    """The text of -node; of x where `node` is -x, and of x * y where it is -x * y."""
+    first = node
+    while isinstance(first, ir.Operation) and first.operator in ("mul", "truediv"):
+        first = first.operands[0]
+    if isinstance(first, ir.Operation) and first.operator == "neg" and first.span.start == node.span.start:
+        rest = first.operands[0].span
+        return (Span(rest.line, rest.column, node.span.end_line, node.span.end_column),)
+    return ("-", *enclosed(node))
+
+
+def call(name: str, arguments: Iterable[Parts]) -> Parts:
+    """The text of `name(arguments)`."""
+    parts: list[str | Span] = [f"{name}("]
+    for position, argument in enumerate(arguments):
+        parts.extend([", ", *argument] if position else argument)
+    return (*parts, ")")

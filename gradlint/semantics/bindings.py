@@ -1,0 +1,80 @@
+"""What a function's own text says of its variables: which it binds, and which mean one thing throughout."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from gradlint.records import ir
+from gradlint.semantics.scope import target_names
+
+
+def changes(function: ir.Function | ir.Lambda) -> Counter[str]:
+    """How often each variable of `function` is bound or changed in place, parameters included."""
+    found = Counter(parameter.name for parameter in function.parameters)
+    for node in walk(function.body):
+        found.update(_changed(node))
+    return found
+
+
+def walk(node: object) -> Iterator[ir.Node]:
+    """Every node in `node`, which may be one or a tuple of them."""
+    if isinstance(node, tuple):
+        for item in node:
+            yield from walk(item)
+    elif isinstance(node, ir.Node):
+        yield node
+        for field in node.__struct_fields__:
+            if field != "span":
+                yield from walk(getattr(node, field))
+
+
+def is_repeatable(node: ir.Expression, once: Counter[str]) -> bool:
+    """Whether evaluating `node` again gives the same: variables bound once, literals and operators."""
+    if isinstance(node, ir.Name):
+        return once[node.id] == 1
+    if isinstance(node, ir.Operation):
+        return all(is_repeatable(operand, once) for operand in node.operands)
+    return isinstance(node, ir.Literal)
+
+
+def _changed(node: ir.Node) -> Iterator[str]:
+    if isinstance(node, ir.Assign):
+        for target in node.targets:
+            yield from _targets(target)
+    elif isinstance(node, ir.Augment):
+        yield from _targets(node.target)
+    elif isinstance(node, ir.Loop) and node.target is not None:
+        yield from target_names(node.target)
+    elif isinstance(node, ir.Item) and node.target is not None:
+        yield from target_names(node.target)
+    elif isinstance(node, ir.Walrus):
+        yield node.name
+    elif isinstance(node, ir.Import):
+        yield from (binding.name for binding in node.bindings)
+    elif isinstance(node, (ir.Function, ir.Class)):
+        yield node.name
+    elif isinstance(node, ir.Delete):
+        for target in node.targets:
+            yield from target_names(target)
+    elif isinstance(node, ir.Call):
+        yield from _changed_in_place(node)
+
+
+def _targets(target: ir.Expression) -> Iterator[str]:
+    yield from target_names(target)
+    while isinstance(target, (ir.Index, ir.Attribute)):
+        target = target.value
+        if isinstance(target, ir.Name):
+            yield target.id
+
+
+def _changed_in_place(call: ir.Call) -> Iterator[str]:
+    """The variable in `x.add_(1)`."""
+    function = call.function
+    if (
+        isinstance(function, ir.Attribute)
+        and function.name.endswith("_")
+        and isinstance(function.value, ir.Name)
+    ):
+        yield function.value.id
