@@ -106,12 +106,17 @@ def _exclusion(settings: Exclusions) -> PathPatterns:
     return PathPatterns(settings.exclude + settings.extend_exclude, settings.root)
 
 
+def is_excluded(path: str, settings: Exclusions) -> bool:
+    """Whether a file that the user named is left out, which only happens under `force_exclude`."""
+    if not settings.force_exclude:
+        return False
+    real = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
+    return _exclusion(settings).match_any_part(real)
+
+
 def _add_named_file(path: str, settings_of: Callable[[str], Exclusions], found: _Found) -> None:
-    folder = os.path.realpath(os.path.dirname(path))
-    settings = settings_of(folder)
-    location = os.path.join(folder, os.path.basename(path))
-    excluded = settings.force_exclude and _exclusion(settings).match_any_part(location)
-    if not excluded and not path.endswith(".pyi"):
+    settings = settings_of(os.path.dirname(path) or ".")
+    if not is_excluded(path, settings) and not path.endswith(".pyi"):
         found.explicit.setdefault(os.path.realpath(path), path)
 
 

@@ -1,0 +1,33 @@
+"""What ends a command early."""
+
+from __future__ import annotations
+
+import os
+
+from gradlint.config.error import did_you_mean
+
+
+class UsageError(Exception):
+    """The command was called in a way that makes no sense; the message says which."""
+
+
+def require_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
+    """Raise `UsageError` unless the option's value is one of the choices."""
+    if value not in choices:
+        hint = did_you_mean(value, choices) or f"; it may be {', '.join(choices)}"
+        raise UsageError(f"`{option}`: unknown value `{value}`{hint}")
+
+
+def missing(paths: tuple[str, ...]) -> UsageError:
+    """The error that paths do not exist, with what the first may have meant."""
+    listed = ", ".join(f"`{path}`" for path in paths)
+    return UsageError(f"no such file or folder: {listed}{_nearest_path(paths[0])}")
+
+
+def _nearest_path(path: str) -> str:
+    folder, name = os.path.split(os.path.normpath(path))
+    try:
+        neighbours = os.listdir(folder or ".")
+    except OSError:
+        return ""
+    return did_you_mean(path, (os.path.join(folder, other) for other in neighbours)) if name else ""
