@@ -25,11 +25,13 @@ from gradlint.records.span import Span
 from gradlint.records.suppression import Suppression
 from gradlint.rule.registry import load
 from gradlint.rule.rule import Rule
+from gradlint.semantics.imports import imported_helpers
 from gradlint.semantics.project import Project
+from gradlint.semantics.scope import ModuleScope
 from gradlint.source.read import decode
 from gradlint.source.source import Cell, Source, SourceError
-from gradlint.source.triage import mentions_framework
-from gradlint.syntax.extract import extract, lower_definition
+from gradlint.source.triage import matching_lines, mentions_framework
+from gradlint.syntax.extract import extract, lower_definition, uses_of
 
 SYNTAX_ERROR = "GRD001"
 
@@ -112,7 +114,7 @@ class Examiner:
             self._project.forget(source.path)
         self._texts[source.path] = source
         scope = self._project.scope(source.path)
-        facts = scope.facts
+        facts = self._with_imported_helpers(scope)
         cells = tuple([(cell.number, cell.first_line, cell.line_count) for cell in source.cells])
         suppressions = parse_suppressions(source.text)
         if facts.error:
@@ -125,6 +127,14 @@ class Examiner:
         absent = tuple(self._project.absent(source.path))
         reasons = inspection.reasons
         return Outcome(inspection.findings, suppressions, cells, reasons, True, tuple(consulted), absent)
+
+    def _with_imported_helpers(self, scope: ModuleScope) -> FileFacts:
+        """The module's facts with the callers of helpers in other files lowered as well."""
+        uses = uses_of(imported_helpers(scope, self._project))
+        text = self._texts[scope.path].text
+        if uses and not set(matching_lines(text, uses)).issubset(scope.facts.hits):
+            scope.replace_facts(extract(text, (*self._triggers, *uses), outline=True))
+        return scope.facts
 
     def _source(self, path: str) -> Source:
         known = self._texts.get(path)

@@ -13,7 +13,7 @@ from gradlint.records import ir
 from gradlint.semantics import constants
 from gradlint.semantics.builtin import call_builtin, collection_method
 from gradlint.semantics.interpretation import Arguments, Interpretation, Operand, Site
-from gradlint.semantics.scope import Frame, ModuleScope, assigned
+from gradlint.semantics.scope import Frame, ModuleScope, absolute_module, assigned
 from gradlint.semantics.value import (
     ClassObject,
     Closure,
@@ -87,10 +87,14 @@ class Evaluator:
         return value
 
     def _prefer(self, found: list[Value]) -> Value:
-        """One of the alternatives that a module's branches bind: the first import, or their join."""
-        if all(isinstance(value, (Reference, ModuleObject)) for value in found):
-            return found[0]
-        return self._join(found)
+        """One of the alternatives that a module's branches bind: the first import, or their join.
+
+        `None` stands for what could not be imported.
+        """
+        real = [value for value in found if not (isinstance(value, Known) and value.value is None)] or found
+        if all(isinstance(value, (Reference, ModuleObject)) for value in real):
+            return real[0]
+        return self._join(real)
 
     def _bound_value(
         self, scope: ModuleScope, name: str, statement: ir.Statement | ir.Binding
@@ -102,11 +106,7 @@ class Evaluator:
         return frame.variables.get(name)
 
     def _imported(self, scope: ModuleScope, binding: ir.Binding) -> Value | None:
-        base = binding.module
-        if binding.level:
-            package = scope.package.split(".")
-            kept = package[: len(package) - binding.level + 1]
-            base = ".".join([*kept, *([binding.module] if binding.module else [])])
+        base = absolute_module(binding, scope)
         module = self._resolve(base, scope)
         if not binding.member:
             return ModuleObject(module) if module is not None else Reference(binding.module)
@@ -332,6 +332,10 @@ class Evaluator:
             attribute = name.value.value if isinstance(name.value, Known) else ""
             self._store(receiver.value, str(attribute), value, site)
             return Known(None)
+        if target.name == "builtins.getattr" and len(arguments.positional) > 1:
+            name = arguments.positional[1].value
+            if isinstance(name, Known) and isinstance(name.value, str):
+                return self.attribute(arguments.positional[0], name.value, site)
         if target.name == "functools.partial" and arguments.positional:
             return (
                 arguments.positional[0].value

@@ -54,6 +54,12 @@ class ModuleScope:
                 self._bindings[name] = statement
         return self._bindings
 
+    def replace_facts(self, facts: FileFacts) -> None:
+        """Take facts in which more of the same module is lowered."""
+        self.facts = facts
+        self._bindings = None
+        self.stars.clear()
+
     def binding(self, name: str) -> tuple[ir.Statement | ir.Binding, ...]:
         """The statements that may have bound `name` last, lowered now if they were left out."""
         found = self.bindings.get(name, ())
@@ -67,6 +73,15 @@ class ModuleScope:
     def package(self) -> str:
         """The dotted name of the package that relative imports start from."""
         return self.name if self.is_package else self.name.rpartition(".")[0]
+
+
+def absolute_module(binding: ir.Binding, scope: ModuleScope) -> str:
+    """The dotted name of the module that a binding of `scope` imports from."""
+    if not binding.level:
+        return binding.module
+    package = scope.package.split(".")
+    kept = package[: len(package) - binding.level + 1]
+    return ".".join([*kept, *([binding.module] if binding.module else [])])
 
 
 Bound = tuple[str, tuple[ir.Statement | ir.Binding, ...]]

@@ -15,6 +15,7 @@ from gradlint.syntax.lower import Lowering
 from gradlint.syntax.parse import parse
 
 _LONGEST_ASSIGNMENT = 40
+_LONGEST_HELPER = 40
 _ROUNDS = 3
 _COMMON = frozenset({"forward", "__init__", "__call__", "main"})
 
@@ -30,7 +31,9 @@ def extract(text: str, triggers: Triggers, outline: bool = False) -> FileFacts:
         tree = _tree(text)
         if not hits and not outline:
             return FileFacts(parsed=True)
-        return FileFacts(*_relevant(tree, text, hits), parsed=True)
+        names, hits = _propagated(tree, text, hits)
+        helpers = names.intersection(name for node in tree.body for name in _binds(node))
+        return FileFacts(_relevant(tree, text, hits), hits, tuple(sorted(helpers)), parsed=True)
     except SyntaxError as error:
         line, column = error.lineno or 1, max(error.offset or 1, 1)
         return FileFacts(error=str(error.msg or error), error_span=Span(line, column, line, column + 1))
@@ -60,18 +63,25 @@ def _statements_by_name(text: str) -> dict[str, list[ast.stmt]]:
     return found
 
 
-def _relevant(
-    tree: ast.Module, text: str, hits: tuple[int, ...]
-) -> tuple[tuple[ir.Statement, ...], tuple[int, ...]]:
-    """The lowered statements of the module, and all lines worth looking at."""
+def _propagated(tree: ast.Module, text: str, hits: tuple[int, ...]) -> tuple[set[str], tuple[int, ...]]:
+    """The names behind which something of interest stands, and all lines worth looking at."""
     names: set[str] = set()
     for _ in range(_ROUNDS):
         new = set(_names_behind(tree, hits)) - names
         if not new:
             break
         names |= new
-        uses = tuple([(name, rf"(?<!\w){re.escape(name)}\b") for name in sorted(new)])
-        hits = tuple(sorted({*hits, *matching_lines(text, uses)}))
+        hits = tuple(sorted({*hits, *matching_lines(text, uses_of(new))}))
+    return names, hits
+
+
+def uses_of(names: Iterable[str]) -> Triggers:
+    """Triggers that match where one of `names` stands."""
+    return tuple([(name, rf"(?<!\w){re.escape(name)}\b") for name in sorted(names)])
+
+
+def _relevant(tree: ast.Module, text: str, hits: tuple[int, ...]) -> tuple[ir.Statement, ...]:
+    """The module's statements; of definitions only those on a line of `hits`."""
     lowering = Lowering(text)
     statements: list[ir.Statement] = []
     for node in tree.body:
@@ -79,7 +89,7 @@ def _relevant(
             statements.extend(lowering.body([node]))
         else:
             statements.append(ir.Omitted(lowering.span(node), tuple(_binds(node))))
-    return tuple(statements), hits
+    return tuple(statements)
 
 
 def _is_wanted(node: ast.stmt, hits: Iterable[int]) -> bool:
@@ -122,30 +132,26 @@ def _names_behind(tree: ast.Module, hits: tuple[int, ...]) -> Iterator[str]:
     """Names whose use elsewhere concerns a rule as well: aliases, stored functions, helpers."""
     lines = set(hits)
     for node in tree.body:
-        yield from _names_of(node, lines)
+        if isinstance(node, ast.Assign) and any(n in lines for n in range(node.lineno, node.end_lineno + 1)):  # type: ignore[operator]
+            for target in node.targets:
+                yield from (name.id for name in ast.walk(target) if isinstance(name, ast.Name))
+        else:
+            yield from _names_of(node, lines)
 
 
 def _names_of(node: ast.stmt, lines: set[int]) -> Iterator[str]:
     if isinstance(node, (ast.Import, ast.ImportFrom)):
-        for alias in node.names:
-            if alias.asname and alias.lineno in lines:
-                yield alias.asname
+        yield from (alias.asname for alias in node.names if alias.asname and alias.lineno in lines)
     elif isinstance(node, ast.Assign) and node.lineno in lines:
         yield from _stored(node)
-    elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-        within = [line for line in range(node.lineno, (node.end_lineno or node.lineno) + 1) if line in lines]
-        if not within:
-            return
-        if not isinstance(node, ast.ClassDef):
-            if node.name not in _COMMON:
+    elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        if any(line in lines for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)):
+            if node.name not in _COMMON and (node.end_lineno or node.lineno) - node.lineno < _LONGEST_HELPER:
                 yield node.name
             for statement in node.body:
                 if isinstance(statement, ast.Assign) and statement.lineno in lines:
                     yield from _stored(statement)
-            return
-        for member in node.body:
-            yield from _names_of(member, lines)
-    elif isinstance(node, (ast.If, ast.Try)):
+    elif isinstance(node, (ast.If, ast.Try, ast.ClassDef)):
         for inner in node.body:
             yield from _names_of(inner, lines)
 
