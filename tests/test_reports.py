@@ -24,6 +24,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gradlint.cli.arguments import CHECK
 from gradlint.lint.result import FileReport, LintResult
 from gradlint.records.finding import (
     Applicability,
@@ -617,6 +618,14 @@ def test_neovim_reads_fields_that_exist() -> None:
             for key in access.split("."):
                 value = value[key]
             assert value
+
+
+def test_documented_commands_use_options_that_exist() -> None:
+    hooks = (ROOT / ".pre-commit-hooks.yaml").read_text("utf-8")
+    known = {name for argument in CHECK for name in (*argument.names, argument.off)}
+    used = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", EDITORS + hooks))
+    assert "--stdin-filename" in used
+    assert used <= known
 
 
 def test_hooks_are_what_pre_commit_reads() -> None:
