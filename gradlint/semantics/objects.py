@@ -53,9 +53,7 @@ def registered(name: str, arguments: Arguments) -> tuple[str, Operand] | None:
 
 def is_layer(value: Value) -> bool:
     """Whether `value` is a module of torch.nn or of the project."""
-    return isinstance(value, Constructed) and (
-        value.type is not None or value.name.startswith("torch.nn.")
-    )
+    return isinstance(value, Constructed) and (value.type is not None or value.name.startswith("torch.nn."))
 
 
 def leaf_gradient(primitive: str, switch: Operand | None) -> bool | None:
@@ -69,4 +67,3 @@ def leaf_gradient(primitive: str, switch: Operand | None) -> bool | None:
 def is_optimizer(name: str) -> bool:
     """Whether a class outside the project is one of torch's optimizers."""
     return name.startswith("torch.optim.") and name.count(".") <= 3 and name.rpartition(".")[2][:1].isupper()
-

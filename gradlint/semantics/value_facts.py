@@ -14,7 +14,8 @@ from gradlint.semantics.flow import Flow
 from gradlint.semantics.interpretation import Arguments, Interpretation, Operand, Site
 from gradlint.semantics.objects import LEAVES, PARAMETER, SAME_OBJECT, creation, leaf_gradient, registered
 from gradlint.semantics.ops import NON_DIFFERENTIABLE, TRANSFER, canonical, module_primitive
-from gradlint.semantics.tensor import TOP, Application, Facts, Tensor, facts_of
+from gradlint.semantics.ops.decomposition import output_of
+from gradlint.semantics.tensor import TOP, Application, Facts, Tensor, facts_of, made
 from gradlint.semantics.value import (
     ClassObject,
     Closure,
@@ -341,6 +342,8 @@ class ValueFacts(Interpretation):
             return Tensor(self._number(("attribute", name, self._key(value))), grad=False)
         if name in ("data", "grad"):
             return self._apply("detach", "attribute", (receiver,), {}, site)
+        if (output := self._output(receiver, name, site)) is not None:
+            return output
         if name == "values" and isinstance(value, Tensor):
             return value
         if name in _SAME_ELEMENTS and isinstance(value, Tensor):
@@ -354,6 +357,8 @@ class ValueFacts(Interpretation):
         value = receiver.value
         if not isinstance(value, Tensor):
             return self.unknown((value, index))
+        if isinstance(index, Known) and (output := self._output(receiver, index.value, site)) is not None:
+            return output
         number = self._number(("index", value.number, self._key(index)))
         self.flow.into(number, (value,))
         if facts_of(index).boolean or _is_mask(index):
@@ -361,6 +366,12 @@ class ValueFacts(Interpretation):
         if value.producer is not None and value.producer.primitive not in _PASSED_THROUGH:
             return Tensor(number, value.facts, value.roots, value.grad, _item_of(value, index))
         return Tensor(number, value.facts, value.roots, value.grad, value.producer)
+
+    def _output(self, receiver: Operand, key: object, site: Site) -> Value | None:
+        """One output of an operation that has several, by position or name."""
+        found = made(receiver.value)
+        output = output_of(found.primitive, key) if found is not None else None
+        return None if output is None else self._apply(output, "item", (receiver,), {}, site)
 
     def replaced(self, receiver: Operand, index: Operand, value: Operand, site: Site) -> Value:
         """`x[index] = value`."""
