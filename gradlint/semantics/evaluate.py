@@ -328,9 +328,9 @@ class Evaluator:
             if found is not None:
                 return found
         if target.name == "builtins.setattr" and len(arguments.positional) == 3:
-            receiver, name, value = arguments.positional
-            attribute = name.value.value if isinstance(name.value, Known) else ""
-            self._store(receiver.value, str(attribute), value, site)
+            receiver, attribute, stored = arguments.positional
+            constant = attribute.value.value if isinstance(attribute.value, Known) else ""
+            self._store(receiver.value, str(constant), stored, site)
             return Known(None)
         if target.name == "builtins.getattr" and len(arguments.positional) > 1:
             name = arguments.positional[1].value
