@@ -175,12 +175,13 @@ def test_a_fix_that_does_harm_is_taken_back_and_the_others_stay() -> None:
         rule("(?:same)", "same", "GRD604"),
         rule("grow", "grow grow", "GRD605"),
         rule("evil", "evil", "GRD606"),
+        rule("stay", "stay!", "GRD607"),
         rule("old", "new"),
         unparsable,
     )
-    text = "old bad old worse same grow old\n"
+    text = "old bad old worse same grow stay old\n"
     fixed = fix_file(Source("a.py", text), lint)
-    assert fixed.source.text == "new bad new worse same grow new\n"
+    assert fixed.source.text == "new bad new worse same grow stay new\n"
     assert fixed.applied == {"GRD601": 3}
     assert fixed.converged
     assert {item.finding.rule: item.reason for item in fixed.rejected} == {
@@ -188,6 +189,7 @@ def test_a_fix_that_does_harm_is_taken_back_and_the_others_stay() -> None:
         "GRD603": "it causes GRD606 a-name",
         "GRD604": "it changes nothing",
         "GRD605": "it does not remove the finding",
+        "GRD607": "it does not remove the finding",
     }
 
 
