@@ -37,7 +37,7 @@ def rules_found(folder: Path, files: dict[str, str], checked: str = "main.py") -
         ("import torch", f"getattr(torch, 'sqrt')({SUM})"),
         ("try:\n    from torch import sqrt\nexcept ImportError:\n    sqrt = None", f"sqrt({SUM})"),
         (
-            "import sys\nif sys.version_info > (3,):\n    from torch import sqrt\nelse:\n    from torch import rsqrt as sqrt",
+            "if __debug__:\n    from torch import sqrt\nelse:\n    from torch import rsqrt as sqrt",
             f"sqrt({SUM})",
         ),
         ("import torch\nOPS = {'root': torch.sqrt}", f"OPS['root']({SUM})"),
@@ -86,7 +86,16 @@ def test_attributes_of_an_object_are_followed(tmp_path: Path) -> None:
     assert rules_found(tmp_path, {"main.py": code}) == [("GRD601", 12)]
 
 
-HELPERS = "import torch\n\n\ndef root(v):\n    return torch.sqrt(v)\n\n\ndef squares(x):\n    return (x ** 2).sum()\n"
+HELPERS = """import torch
+
+
+def root(v):
+    return torch.sqrt(v)
+
+
+def squares(x):
+    return (x ** 2).sum()
+"""
 
 
 @pytest.mark.parametrize(
@@ -118,7 +127,7 @@ def test_a_hazard_in_another_file_is_reported_at_the_call(tmp_path: Path) -> Non
     files = {
         "pkg/__init__.py": "",
         "pkg/helpers.py": HELPERS,
-        "pkg/main.py": "import torch\nfrom .helpers import root\n\n\ndef f(x):\n    return root((x ** 2).sum()).log1p()\n",
+        "pkg/main.py": f"import torch\nfrom .helpers import root\n\n\ndef f(x):\n    return root({SUM})\n",
     }
     assert rules_found(tmp_path, files, "pkg/main.py") == [("GRD601", 6)]
     (finding,) = gradlint.check([str(tmp_path / "pkg/main.py")], isolated=True)

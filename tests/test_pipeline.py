@@ -1,0 +1,175 @@
+"""The pipeline: caching, parallel work, selection and failures change nothing in what is found."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+import gradlint
+from gradlint.lint import examine, pipeline
+from gradlint.lint.inspect import INTERNAL_ERROR
+from gradlint.records.finding import Finding, Severity
+from gradlint.rule.registry import load
+from gradlint.rule.rule import Rule
+from gradlint.semantics.trace import Trace
+
+BAD = "import torch\n\n\ndef f(x):\n    return torch.sqrt((x ** 2).sum())\n"
+GOOD = "import torch\n\n\ndef f(x):\n    return x.norm()\n"
+
+
+def tree(folder: Path) -> Path:
+    for number in range(30):
+        package = folder / f"p{number % 3}"
+        package.mkdir(parents=True, exist_ok=True)
+        (package / f"m{number}.py").write_text(BAD if number % 2 else GOOD, encoding="utf-8")
+    (folder / "p0" / "broken.py").write_text("import torch\ndef f(:\n", encoding="utf-8")
+    (folder / "p0" / "other.py").write_text("def f(:\n", encoding="utf-8")
+    return folder
+
+
+def key(findings: list[Finding]) -> list[tuple[str, str, int]]:
+    return [(finding.path, finding.rule, finding.span.line) for finding in findings]
+
+
+def check(folder: Path, cache: Path | None = None, **options: object) -> list[tuple[str, str, int]]:
+    cache_dir = None if cache is None else str(cache)
+    return key(gradlint.check([str(folder)], isolated=True, cache_dir=cache_dir, **options))  # type: ignore[arg-type]
+
+
+def test_every_file_is_reported_and_a_broken_one_does_not_stop_the_rest(tmp_path: Path) -> None:
+    found = check(tree(tmp_path))
+    assert sorted({rule for _, rule, _ in found}) == ["GRD001", "GRD601"]
+    assert len(found) == 16
+
+
+def test_a_file_without_a_framework_is_read_only_when_it_is_named(tmp_path: Path) -> None:
+    other = tree(tmp_path) / "p0" / "other.py"
+    assert [f.rule for f in gradlint.check([str(other)], isolated=True)] == ["GRD001"]
+
+
+def test_parallel_work_finds_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = check(tree(tmp_path))
+    monkeypatch.setattr(pipeline, "WORTH_A_PROCESS", 100)
+    assert check(tmp_path, jobs=2) == alone
+    with ThreadPoolExecutor(2) as executor:
+        assert check(tmp_path, executor=executor) == alone
+    with ProcessPoolExecutor(1) as executor:
+        assert check(tmp_path, executor=executor) == alone
+
+
+def test_a_warm_run_finds_the_same_and_examines_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, cache = tree(tmp_path / "code"), tmp_path / "cache"
+    cold = check(folder, cache)
+    calls: list[str] = []
+    original = examine._examine_file
+
+    def counted(examiner: examine.Examiner, task: examine.Task) -> examine.Outcome:
+        calls.append(Path(task.path).name)
+        return original(examiner, task)
+
+    monkeypatch.setattr(examine, "_examine_file", counted)
+    assert check(folder, cache) == cold
+    assert calls == []
+    assert check(folder, cache, select=["GRD001"]) == [row for row in cold if row[1] == "GRD001"]
+    assert calls == [], "a change of selection examines nothing anew"
+    (folder / "p1" / "m1.py").write_text(GOOD, encoding="utf-8")
+    assert len(check(folder, cache)) == len(cold) - 1
+    assert calls == ["m1.py"]
+
+
+def test_what_another_file_says_is_not_cached_beyond_its_change(tmp_path: Path) -> None:
+    folder, cache = tmp_path / "code", tmp_path / "cache"
+    folder.mkdir()
+    (folder / "main.py").write_text(
+        "import torch\nfrom helper import inner\n\n\ndef f(x):\n    return torch.sqrt(inner(x))\n"
+    )
+    assert check(folder, cache) == []
+    (folder / "helper.py").write_text("def inner(x):\n    return (x ** 2).sum()\n")
+    assert len(check(folder, cache)) == 1
+    (folder / "helper.py").write_text("def inner(x):\n    return (x ** 2).sum() + 1e-6\n")
+    assert check(folder, cache) == []
+    (folder / "helper.py").write_text("from deeper import inner\n")
+    (folder / "deeper.py").write_text("def inner(x):\n    return x.pow(2).sum()\n")
+    assert len(check(folder, cache)) == 1
+    (folder / "deeper.py").unlink()
+    assert check(folder, cache) == []
+
+
+@pytest.mark.parametrize("damage", [b"", b"not a database", None])
+def test_a_damaged_cache_heals(tmp_path: Path, damage: bytes | None) -> None:
+    folder, cache = tree(tmp_path / "code"), tmp_path / "cache"
+    cold = check(folder, cache)
+    for file in [path for path in cache.rglob("*") if path.is_file()]:
+        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2] if damage is None else damage)
+    assert check(folder, cache) == cold
+    assert check(folder, cache) == cold
+
+
+class Fails(Rule):
+    id = "XXX001"
+    name = "fails"
+    severity = Severity.WARNING
+    triggers = {"sqrt": ""}
+
+    def check(self, trace: Trace) -> Iterator[Finding]:
+        raise RuntimeError("on purpose")
+        yield
+
+
+def test_a_rule_that_fails_is_reported_and_the_others_go_on(tmp_path: Path) -> None:
+    (tmp_path / "bad.py").write_text(BAD)
+    rules = (*load(), Fails)
+    outcome = examine.Examiner(rules).examine(str(tmp_path / "bad.py"), BAD.encode(), True)
+    assert {finding.rule for finding in outcome.findings} == {"GRD601", INTERNAL_ERROR}
+    (message,) = [finding.message for finding in outcome.findings if finding.rule == INTERNAL_ERROR]
+    assert "XXX001" in message
+    assert "on purpose" in message
+
+
+def _die(tasks: list[examine.Task], *rest: object) -> list[examine.Outcome]:
+    if any(task.path.endswith("m1.py") for task in tasks):
+        os._exit(1)
+    return _examine_files(tasks, *rest)  # type: ignore[arg-type]
+
+
+_examine_files = examine.examine_files
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork, so that the patch reaches the workers")
+def test_the_death_of_a_worker_costs_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = check(tree(tmp_path))
+    monkeypatch.setattr(pipeline, "WORTH_A_PROCESS", 100)
+    monkeypatch.setattr(pipeline, "examine_files", _die)
+    found = check(tmp_path, jobs=2)
+    broken = [row for row in found if row[1] == INTERNAL_ERROR]
+    assert [Path(path).name for path, _, _ in broken] == ["m1.py"]
+    assert [row for row in found if row not in broken] == [row for row in alone if "m1.py" not in row[0]]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xff\xfe import torch",
+        b"# -*- coding: nonsense -*-\nimport torch\n",
+        b"import torch\n\x00x = 1\n",
+        b"import torch\nx = '\xe9'\n",
+    ],
+)
+def test_undecodable_files_are_reported(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "odd.py").write_bytes(content)
+    assert [rule for _, rule, _ in check(tmp_path)] == ["GRD001"]
+
+
+def test_columns_count_characters(tmp_path: Path) -> None:
+    (tmp_path / "wide.py").write_text(
+        "import torch\n\n\ndef f(x):\n    é = '日本'; y = (x ** 2).sum().sqrt(); return y\n", encoding="utf-8"
+    )
+    (finding,) = gradlint.check([str(tmp_path)], isolated=True)
+    line = (tmp_path / "wide.py").read_text(encoding="utf-8").splitlines()[4]
+    assert line[finding.span.column - 1 : finding.span.end_column - 1] == "(x ** 2).sum().sqrt()"
