@@ -86,7 +86,8 @@ def _round(state: _State, wanted: Sequence[Finding], lint: Lint) -> tuple[_State
 def _attempt(state: _State, wanted: Sequence[Finding], lint: Lint) -> tuple[_State, Sequence[Finding], str]:
     fixes = {finding.fix: None for finding in wanted if finding.fix is not None}
     text, applied = apply_edits(state.source.text, tuple(fixes))
-    done = [finding for finding in wanted if finding.fix in applied]
+    made = set(applied)
+    done = [finding for finding in wanted if finding.fix in made]
     if not done:
         return state, wanted, "its edits contradict each other"
     edited = with_text(state.source, text)
