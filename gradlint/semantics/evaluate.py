@@ -238,10 +238,12 @@ class Evaluator:
         return self.interpretation.index(receiver, index, self.site(node, frame))
 
     def _slice(self, node: ir.Slice, frame: Frame) -> Value:
-        parts = [
-            self.evaluate(part, frame) for part in (node.lower, node.upper, node.step) if part is not None
+        bounds = [
+            self.evaluate(part, frame) if part is not None else Known(None)
+            for part in (node.lower, node.upper, node.step)
         ]
-        return self.interpretation.unknown(parts)
+        known = [bound.value for bound in bounds if isinstance(bound, Known)]
+        return Known(("slice", *known)) if len(known) == len(bounds) else self.interpretation.unknown(bounds)
 
     def arguments(self, node: ir.Call, frame: Frame) -> Arguments:
         """The evaluated arguments of a call."""

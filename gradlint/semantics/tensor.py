@@ -19,12 +19,17 @@ class Witness(NamedTuple):
     condition: str
 
 
+CONDITIONS = ("zeros", "equal rows", "randn", "large inputs", "one-hot logits", "all masked")
+"""The entries of the input battery, the plainest first."""
+
+
 class Facts(Struct, frozen=True):
     """What holds of every element of a tensor.
 
     All elements lie in [`lo`, `hi`]. `zero` witnesses that exactly 0 is reached on plausible input,
     `one` that exactly 1 (or -1) is; without a witness nothing is claimed either way. `unit` means
     rows of norm 1, `boolean` a truth value, `count` a number of things. `dtype` is known when given.
+    `vanishes` are the entries of the input battery under which whole rows are exactly 0.
     """
 
     lo: float = -math.inf
@@ -35,15 +40,34 @@ class Facts(Struct, frozen=True):
     boolean: bool = False
     count: bool = False
     dtype: str = ""
+    vanishes: frozenset[str] = frozenset()
+
+    @property
+    def is_input(self) -> bool:
+        """Whether this is all that is known of an input or a part of one."""
+        return self == INPUT
 
     @property
     def positive(self) -> bool:
         """Whether zero is excluded from below."""
         return self.lo > 0
 
+    @property
+    def claims(self) -> bool:
+        """Whether anything is claimed to be reached."""
+        return bool(self.zero or self.one or self.vanishes)
+
     def without_witnesses(self) -> Facts:
         """The same interval, with nothing claimed of what is reached."""
-        return replace(self, zero=None, one=None) if self.zero or self.one else self
+        if self.claims:
+            return replace(self, zero=None, one=None, vanishes=frozenset())
+        return self
+
+    def vanishing(self, reason: str) -> Witness | None:
+        """A witness that 0 is reached, where whole rows are; `reason` unless it is known better."""
+        if self.zero is not None and self.zero.condition in self.vanishes:
+            return self.zero
+        return next((Witness(reason, entry) for entry in CONDITIONS if entry in self.vanishes), None)
 
     def joined(self, other: Facts) -> Facts:
         """What holds of a value that is this or the other; a point that either reaches is reached."""
@@ -56,10 +80,14 @@ class Facts(Struct, frozen=True):
             self.boolean and other.boolean,
             self.count and other.count,
             self.dtype if self.dtype == other.dtype else "",
+            self.vanishes & other.vanishes,
         )
 
 
 TOP = Facts()
+INPUT = Facts(vanishes=frozenset({"zeros"}))
+MASK = Facts(0.0, 1.0, boolean=True, dtype="bool", vanishes=frozenset({"all masked"}))
+EVERYWHERE = frozenset(CONDITIONS)
 
 REARRANGING = frozenset(
     {
@@ -107,6 +135,10 @@ REARRANGING = frozenset(
     }
 )
 """Primitives whose results consist of elements of their first operand."""
+
+
+CALL = "__call__"
+"""The primitive that stands for calling something of which nothing is known."""
 
 
 class Application(Struct, frozen=True, eq=False):
@@ -172,7 +204,9 @@ def facts_of(value: Value | None) -> Facts:
         return value.facts
     if isinstance(value, Known) and isinstance(value.value, (int, float)):
         number = float(value.value)
-        return Facts(number, number, Witness("the constant 0", "any") if number == 0 else None)
+        if number == 0:
+            return Facts(0.0, 0.0, Witness("the constant 0", "any"), vanishes=EVERYWHERE)
+        return Facts(number, number)
     return TOP
 
 

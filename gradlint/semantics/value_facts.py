@@ -15,7 +15,7 @@ from gradlint.semantics.interpretation import Arguments, Interpretation, Operand
 from gradlint.semantics.objects import LEAVES, PARAMETER, SAME_OBJECT, creation, leaf_gradient, registered
 from gradlint.semantics.ops import NON_DIFFERENTIABLE, TRANSFER, canonical, module_primitive
 from gradlint.semantics.ops.decomposition import output_of
-from gradlint.semantics.tensor import TOP, Application, Facts, Tensor, facts_of, made
+from gradlint.semantics.tensor import CALL, INPUT, MASK, TOP, Application, Facts, Tensor, facts_of, made
 from gradlint.semantics.value import (
     ClassObject,
     Closure,
@@ -34,11 +34,13 @@ _SWITCH = "torch.set_grad_enabled"
 _ARRAY_METHODS = frozenset({"astype", "asnumpy", "copy_to_host"})
 _ARRAY_MODULES = ("numpy.", "scipy.", "pandas.", "cv2.", "PIL.")
 _METADATA = frozenset({"shape", "ndim", "dtype", "device", "requires_grad", "is_cuda", "layout", "names"})
+_SHAPES = frozenset({"dim", "ndimension", "size", "numel", "nelement", "is_floating_point", "get_device"})
 _SAME_ELEMENTS = frozenset({"T", "mT", "H", "mH", "real"})
 _SCALARS = frozenset({"int", "float", "bool", "str", "bytes", "complex"})
 _READERS = frozenset(
     {"float", "int", "bool", "str", "repr", "len", "isinstance", "hasattr", "type", "print", "range"}
 )
+_INTEGERS = frozenset({"LongTensor", "IntTensor", "ShortTensor", "ByteTensor"})
 _ARRAYS = frozenset({"ndarray", "ArrayLike", "NDArray", "Image", "DataFrame", "Series"})
 
 
@@ -94,7 +96,7 @@ class ValueFacts(Interpretation):
     def _key(self, value: Value) -> object:
         if isinstance(value, Tensor):
             return value.number
-        if isinstance(value, Known) and isinstance(value.value, (int, float, str, bool, type(None))):
+        if isinstance(value, Known) and isinstance(value.value, (int, float, str, bool, tuple, type(None))):
             return (type(value.value).__name__, value.value)
         if isinstance(value, Items):
             return tuple([self._key(item) for item in value.items])
@@ -117,7 +119,7 @@ class ValueFacts(Interpretation):
     def parameter(self, parameter: ir.Parameter, closure: Closure) -> Value:
         """A parameter, as its annotation or its default tells."""
         if parameter.kind == "arguments":
-            inner = Tensor(self._number(None), TOP, frozenset({parameter.name}))
+            inner = Tensor(self._number(None), INPUT, frozenset({parameter.name}))
             return Items("tuple", [inner], ir.Display(parameter.span, "tuple", ()), True)
         names = _annotated(parameter.annotation)
         default = parameter.default
@@ -127,9 +129,10 @@ class ValueFacts(Interpretation):
         if names & _ARRAYS and "Tensor" not in names:
             return Tensor(self._number(None), grad=False)
         if names & {"BoolTensor"}:
-            facts = Facts(0.0, 1.0, boolean=True, dtype="bool")
-            return Tensor(self._number(None), facts, frozenset({parameter.name}), False)
-        return Tensor(self._number(None), TOP, frozenset({parameter.name}))
+            return Tensor(self._number(None), MASK, frozenset({parameter.name}), False)
+        if names & _INTEGERS:
+            return Tensor(self._number(None), TOP, frozenset({parameter.name}), False)
+        return Tensor(self._number(None), INPUT, frozenset({parameter.name}))
 
     def join(self, values: Sequence[Value]) -> Value:
         """What holds of all of them."""
@@ -157,6 +160,8 @@ class ValueFacts(Interpretation):
         site: Site,
     ) -> Value:
         transfer = TRANSFER.get(primitive)
+        if self._guarded:
+            operands = tuple([self._under_guard(operand) for operand in operands])
         values = [operand.value for operand in (*operands, *keywords.values())]
         if transfer is None:
             result = self.unknown(values)
@@ -194,6 +199,13 @@ class ValueFacts(Interpretation):
         if primitive in NON_DIFFERENTIABLE or not application.tracked:
             return False
         return _gradient(values)
+
+    def _under_guard(self, operand: Operand) -> Operand:
+        """The operand as it is behind a test of its value: nothing is claimed to be reached."""
+        value = operand.value
+        if isinstance(value, Tensor) and value.number in self._guarded and value.facts.claims:
+            return Operand(replace(value, facts=value.facts.without_witnesses()), operand.node)
+        return operand
 
     def _is_guarded(self, number: int, values: Sequence[Value]) -> bool:
         if number in self._guarded:
@@ -249,7 +261,7 @@ class ValueFacts(Interpretation):
         if name in _ARRAY_METHODS:
             self.arrays |= _roots((value,))
         if name == "__call__":
-            return self._called(value, arguments)
+            return self._called(value, arguments, site)
         operands = (receiver, *arguments.positional)
         return self._apply(canonical(name), "method", operands, arguments.keywords, site)
 
@@ -261,7 +273,7 @@ class ValueFacts(Interpretation):
             return value if name in SAME_OBJECT else made
         found = registered(name, arguments)
         if found is None:
-            return self._called(self.attribute(receiver, name, site), arguments)
+            return self._called(self.attribute(receiver, name, site), arguments, site)
         attribute, stored = found
         if isinstance(value, Instance) and attribute and not isinstance(stored.value, Known):
             value.attributes[attribute] = stored.value
@@ -285,11 +297,11 @@ class ValueFacts(Interpretation):
         values = {key: operand.value for key, operand in keywords.items()}
         return Constructed(name, tuple([o.value for o in positional]), values, site.node, cls)
 
-    def _called(self, value: Value, arguments: Arguments) -> Value:
+    def _called(self, value: Value, arguments: Arguments, site: Site) -> Value:
         """Something unknown was called: a module, most likely, so a gradient may flow."""
         made = self.unknown([value, *arguments.values()])
         grad = (_gradient(arguments.values()) or None) if self._tracked() else False
-        return Tensor(made.number, TOP, made.roots, grad)
+        return Tensor(made.number, TOP, made.roots, grad, _call_of(value, arguments, site))
 
     def _call_module(self, module: Constructed, arguments: Arguments, site: Site) -> Value:
         primitive = module_primitive(module.name)
@@ -300,11 +312,11 @@ class ValueFacts(Interpretation):
             return self._apply(primitive, "module", arguments.positional, keywords, site)
         if module.name == "torch.nn.Sequential" and len(arguments.positional) == 1:
             return self._call_sequence(module, arguments, site)
-        return self._module_output(arguments.values())
+        return self._module_output(module, arguments, site)
 
-    def _module_output(self, sources: Sequence[Value]) -> Tensor:
-        made = self._derived(sources)
-        return Tensor(made.number, TOP, made.roots, self._tracked())
+    def _module_output(self, module: Value, arguments: Arguments, site: Site) -> Tensor:
+        made = self._derived(arguments.values())
+        return Tensor(made.number, TOP, made.roots, self._tracked(), _call_of(module, arguments, site))
 
     def _call_sequence(self, module: Constructed, arguments: Arguments, site: Site) -> Value:
         value = arguments.positional[0]
@@ -312,7 +324,7 @@ class ValueFacts(Interpretation):
             if isinstance(part, Constructed):
                 result = self._call_module(part, Arguments((value,)), site)
             else:
-                result = self._module_output([value.value])
+                result = self._module_output(part, Arguments((value,)), site)
             value = Operand(result, site.node)
         return value.value
 
@@ -359,6 +371,8 @@ class ValueFacts(Interpretation):
             return self.unknown((value, index))
         if isinstance(index, Known) and (output := self._output(receiver, index.value, site)) is not None:
             return output
+        if (axes := _added_axes(site.node)) is not None:
+            return self._apply("unsqueeze", "index", (receiver, Operand(axes, site.node)), {}, site)
         number = self._number(("index", value.number, self._key(index)))
         self.flow.into(number, (value,))
         if facts_of(index).boolean or _is_mask(index):
@@ -393,7 +407,7 @@ class ValueFacts(Interpretation):
             depth += 1
             if isinstance(current, Tensor):
                 self._guarded.add(current.number)
-                if current.producer is not None:
+                if current.producer is not None and current.producer.primitive not in _SHAPES:
                     pending.extend(operand.value for operand in current.producer.operands)
 
     def stored(self, receiver: Value, name: str, value: Operand, site: Site) -> Value | None:
@@ -432,6 +446,27 @@ _PASSED_THROUGH = frozenset({"std_mean", "var_mean"})
 def _item_of(value: Tensor, index: Value) -> Application | None:
     """Indexing a result that is one tensor keeps its producer; of a tuple it names the item."""
     return value.producer
+
+
+def _call_of(function: Value, arguments: Arguments, site: Site) -> Application:
+    """The call of a module as what produced its output."""
+    operands = (Operand(function, site.node), *arguments.positional)
+    return Application(CALL, "method", operands, arguments.keywords, site)
+
+
+def _added_axes(node: ir.Expression) -> Known | None:
+    """Where an index that consists of `None`, `:` and `...` only puts new axes."""
+    index = node.index if isinstance(node, ir.Index) else None
+    parts = [_axis(part) for part in (index.items if isinstance(index, ir.Display) else (index,))]
+    return Known("".join(parts)) if "n" in parts and "" not in parts else None
+
+
+def _axis(part: ir.Expression | None) -> str:
+    if isinstance(part, ir.Literal) and part.value is None:
+        return "n"
+    if isinstance(part, ir.Slice):
+        return ":" if part.lower is part.upper is part.step is None else ""
+    return "." if isinstance(part, ir.Unknown) and part.kind == "ellipsis" else ""
 
 
 def _is_mask(index: Value) -> bool:

@@ -7,8 +7,10 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
+from gradlint.semantics.likeness import interchangeable, of_same_rows, parallel
+from gradlint.semantics.moderate import stays_within
 from gradlint.semantics.ops.table import transfer
-from gradlint.semantics.tensor import Application, Facts, Witness, origin, producer, same
+from gradlint.semantics.tensor import EVERYWHERE, Application, Facts, Witness, made, origin, producer, same
 
 _EXP_LIMIT = 709.0
 _UNDERFLOW = 88.0
@@ -39,26 +41,28 @@ def _bounded(lo: float, hi: float, one: Witness | None = None) -> Callable[[Appl
     return bounded
 
 
-@transfer("relu", "relu6")
+@transfer("relu", "relu6", keeps_zero=True)
 def relu(a: Application) -> Facts:
     """max(0, x): zero wherever x is not positive."""
     x = a.facts(0)
-    if x.lo > 0:
+    if x.lo >= 0:
         return x
-    return Facts(0.0, max(x.hi, 0.0), Witness("a ReLU output", "zeros"))
+    return Facts(
+        0.0, max(x.hi, 0.0), x.vanishing("a ReLU output") or Witness("a ReLU output", "large inputs")
+    )
 
 
-@transfer("abs")
+@transfer("abs", keeps_zero=True)
 def absolute(a: Application) -> Facts:
     """|x|: zero where x is."""
     x = a.facts(0)
     if x.lo >= 0:
         return x
     hi = max(abs(x.lo), abs(x.hi))
-    return Facts(0.0, hi, x.zero or Witness("an absolute value", "zeros"), x.one)
+    return Facts(0.0, hi, x.zero or x.vanishing("an absolute value"), x.one)
 
 
-@transfer("square")
+@transfer("square", keeps_zero=True)
 def square(a: Application) -> Facts:
     """x²: zero where x is."""
     return _even_power(a.facts(0))
@@ -68,7 +72,7 @@ def _even_power(x: Facts) -> Facts:
     if x.lo > 0:
         return Facts(_times(x.lo, x.lo), _times(x.hi, x.hi))
     hi = max(_times(x.lo, x.lo), _times(x.hi, x.hi))
-    return Facts(0.0, hi, x.zero or Witness("a square", "zeros"), x.one)
+    return Facts(0.0, hi, x.zero or x.vanishing("a square"), x.one, vanishes=x.vanishes)
 
 
 @transfer("pow")
@@ -80,14 +84,14 @@ def power(a: Application) -> Facts | None:
         return Facts(0.0) if base.lo > 0 else Facts()
     if exponent > 0 and exponent % 2 == 0:
         return _even_power(x)
+    if exponent < 0:
+        return Facts(0.0) if x.lo >= 0 else Facts()
     if exponent > 0 and x.lo >= 0:
-        return Facts(0.0, math.inf if x.hi > 1 else 1.0, x.zero, x.one)
-    if exponent < 0 and x.lo >= 0:
-        return Facts(0.0)
-    return Facts(zero=x.zero if exponent > 0 else None)
+        return Facts(0.0, math.inf if x.hi > 1 else 1.0, x.zero, x.one, vanishes=x.vanishes)
+    return Facts(zero=x.zero, vanishes=x.vanishes) if exponent else Facts(1.0, 1.0)
 
 
-@transfer("sqrt")
+@transfer("sqrt", keeps_zero=True)
 def sqrt(a: Application) -> Facts:
     """√x: zero where x is; at least 1 where x is."""
     x = a.facts(0)
@@ -125,8 +129,10 @@ def _logistic(x: float) -> float:
 def sigmoid(a: Application) -> Facts:
     """1/(1 + e⁻ˣ): in float32 it rounds to 0 below -88 and to 1 above 17."""
     x = a.facts(0)
-    large = Witness("a sigmoid output", "large inputs")
     lo, hi = _logistic(x.lo), _logistic(x.hi)
+    if stays_within(a.value(0), _ROUNDS_TO_ONE):
+        return Facts(lo, hi)
+    large = Witness("a sigmoid output", "large inputs")
     return Facts(lo, hi, large if x.lo < -_UNDERFLOW else None, large if x.hi > _ROUNDS_TO_ONE else None)
 
 
@@ -141,7 +147,7 @@ def hardsigmoid(a: Application) -> Facts:
 def softmax(a: Application) -> Facts:
     """Probabilities: those of logits 88 below the largest underflow to 0, the largest rounds to 1."""
     x = a.facts(0)
-    if x.hi - x.lo <= _ROUNDS_TO_ONE:
+    if x.hi - x.lo <= _ROUNDS_TO_ONE or stays_within(a.value(0), _ROUNDS_TO_ONE / 2):
         return Facts(0.0, 1.0)
     large = Witness("a softmax output", "large inputs")
     return Facts(0.0, 1.0, None if x.hi - x.lo <= _UNDERFLOW else large, large)
@@ -155,12 +161,12 @@ def gumbel_softmax(a: Application) -> Facts:
 
 
 transfer("log_softmax", "logsigmoid")(_bounded(-math.inf, 0.0))
-transfer("tanh")(_bounded(-1.0, 1.0, Witness("a tanh output", "large inputs")))
-transfer("hardtanh")(_bounded(-1.0, 1.0, Witness("a clamped value", "large inputs")))
+transfer("tanh", keeps_zero=True)(_bounded(-1.0, 1.0, Witness("a tanh output", "large inputs")))
+transfer("hardtanh", keeps_zero=True)(_bounded(-1.0, 1.0, Witness("a clamped value", "large inputs")))
 transfer("cos")(_bounded(-1.0, 1.0, Witness("a cosine", "zeros")))
-transfer("sin", "softsign", "erf")(_bounded(-1.0, 1.0))
+transfer("sin", "softsign", "erf", keeps_zero=True)(_bounded(-1.0, 1.0))
 transfer("acos")(_bounded(0.0, math.pi))
-transfer("asin", "atan")(_bounded(-math.pi / 2, math.pi / 2))
+transfer("asin", "atan", keeps_zero=True)(_bounded(-math.pi / 2, math.pi / 2))
 transfer("atan2")(_bounded(-math.pi, math.pi))
 transfer("acosh")(_bounded(0.0, math.inf))
 transfer("atanh", "logit", "erfinv", "digamma", "lgamma")(_bounded(-math.inf, math.inf))
@@ -174,7 +180,7 @@ def log(a: Application) -> Facts:
     return Facts(_log(x.lo) / scale, _log(x.hi) / scale)
 
 
-@transfer("log1p")
+@transfer("log1p", keeps_zero=True)
 def log1p(a: Application) -> Facts:
     """log(1 + x) is monotone and zero where x is."""
     x = a.facts(0)
@@ -183,7 +189,9 @@ def log1p(a: Application) -> Facts:
     return Facts(lo, hi, x.zero)
 
 
-@transfer("expm1", "gelu", "silu", "elu", "selu", "mish", "leaky_relu", "hardswish", "sinh", "tan")
+@transfer(
+    "expm1", "gelu", "silu", "elu", "selu", "mish", "leaky_relu", "hardswish", "sinh", "tan", keeps_zero=True
+)
 def unbounded(a: Application) -> Facts:
     """Functions through the origin of which only that is used."""
     return Facts(zero=a.facts(0).zero)
@@ -215,11 +223,12 @@ def add(a: Application) -> Facts:
         return x
     if x.lo == x.hi == 0:
         return y
+    vanishes = x.vanishes & y.vanishes
     if x.lo >= 0 and y.lo >= 0 and lo == 0 and x.zero and y.zero:
-        return Facts(lo, hi, x.zero)
+        return Facts(lo, hi, x.zero, vanishes=vanishes)
     if x.lo == -1 and x.one and y.lo == y.hi == 1:
-        return Facts(lo, hi, x.one)
-    return Facts(lo, hi)
+        return Facts(lo, hi, x.one, vanishes=vanishes)
+    return Facts(lo, hi, vanishes=vanishes)
 
 
 @transfer("sub")
@@ -232,14 +241,27 @@ def subtract(a: Application) -> Facts:
     if math.isnan(lo) or math.isnan(hi):
         return Facts()
     if _is_range(a):
-        return Facts(0.0, hi, Witness("a difference of extremes", "equal rows"))
+        return Facts(0.0, hi, Witness("a difference of extremes", "equal rows"), vanishes=_vanishing(a, x, y))
     if _is_below_maximum(a):
         return Facts(lo, 0.0)
     if x.lo == x.hi == 1 and y.hi == 1 and y.one:
         return Facts(lo, hi, y.one, Witness(y.zero.reason, y.zero.condition) if y.zero else None)
     if x.lo == x.hi == 1 and y.lo == 0 and y.hi == 1 and y.zero:
         return Facts(lo, hi, None, y.zero)
-    return Facts(lo, hi)
+    vanishes = _vanishing(a, x, y)
+    itself = Witness("the difference of a row from itself", "randn") if "randn" in vanishes else None
+    return Facts(lo, hi, itself, vanishes=vanishes)
+
+
+def _vanishing(a: Application, x: Facts, y: Facts) -> frozenset[str]:
+    """When x - y is zero: where both are, where they must be equal, where x is constant and y its mean."""
+    first, second = a.value(0), a.value(1, "other")
+    if of_same_rows(first, second):
+        return EVERYWHERE
+    centre = made(second, "mean", "median", "amax", "amin")
+    if interchangeable(first, second) or (centre is not None and same(centre.value(0), first)):
+        return (x.vanishes & y.vanishes) | {"equal rows"}
+    return x.vanishes & y.vanishes
 
 
 def _is_range(a: Application) -> bool:
@@ -269,6 +291,7 @@ def multiply(a: Application) -> Facts:
         x.zero or y.zero,
         (x.one if both_bounded and y.one else None),
         boolean=x.boolean and y.boolean,
+        vanishes=x.vanishes | y.vanishes,
     )
 
 
@@ -281,12 +304,13 @@ def divide(a: Application) -> Facts | None:
     if _is_normalised(a):
         return Facts(-1.0, 1.0, unit=True)
     if _is_cosine(a):
-        return Facts(-1.0, 1.0, one=Witness("a cosine similarity", "equal rows"))
+        return Facts(-1.0, 1.0, one=parallel(a.value(0), a.value(1, "other")))
     if y.lo > 0:
         reciprocal = Facts(1 / y.hi if y.hi < math.inf else 0.0, 1 / y.lo)
         lo, hi = _products(x, reciprocal)
-        return Facts(lo, hi, x.zero)
-    return Facts(0.0 if x.lo >= 0 and y.lo >= 0 else -math.inf, zero=x.zero)
+        return Facts(lo, hi, x.zero, vanishes=x.vanishes)
+    lo = 0.0 if x.lo >= 0 and y.lo >= 0 else -math.inf
+    return Facts(lo, zero=x.zero, vanishes=x.vanishes - y.vanishes)
 
 
 def _norm_of(value: object) -> Application | None:
@@ -325,7 +349,7 @@ def normalize(a: Application) -> Facts:
 @transfer("cosine_similarity")
 def cosine_similarity(a: Application) -> Facts:
     """A cosine: exactly 1 for equal rows."""
-    return Facts(-1.0, 1.0, one=Witness("a cosine similarity", "equal rows"))
+    return Facts(-1.0, 1.0, one=parallel(a.value(0, "x1"), a.value(1, "x2")))
 
 
 @transfer("clamp", "clamp_min", "clamp_max")
@@ -351,7 +375,8 @@ def clamp(a: Application) -> Facts:
         one = None
     if lower is not None and upper is not None and lower.lo == lower.hi == -1 and upper.lo == upper.hi == 1:
         one = one or Witness("a value clamped at ±1", "large inputs")
-    return Facts(lo, hi, zero, one)
+    keeps_zero = (lower is None or lower.hi <= 0) and (upper is None or upper.lo >= 0)
+    return Facts(lo, hi, zero, one, vanishes=x.vanishes if keeps_zero else frozenset())
 
 
 def _has_value(a: Application, position: int, name: str) -> bool:
@@ -364,14 +389,15 @@ def maximum(a: Application) -> Facts:
     """max(x, y): positive as soon as one side is."""
     x, y = a.facts(0), a.facts(1, "other")
     lo = max(x.lo, y.lo)
-    return Facts(lo, max(x.hi, y.hi), x.zero if y.zero and lo <= 0 else None)
+    vanishes = x.vanishes & y.vanishes
+    return Facts(lo, max(x.hi, y.hi), x.zero if y.zero and lo <= 0 else None, vanishes=vanishes)
 
 
 @transfer("minimum", "fmin")
 def minimum(a: Application) -> Facts:
     """min(x, y)."""
     x, y = a.facts(0), a.facts(1, "other")
-    return Facts(min(x.lo, y.lo), min(x.hi, y.hi))
+    return Facts(min(x.lo, y.lo), min(x.hi, y.hi), vanishes=x.vanishes & y.vanishes)
 
 
 @transfer("hypot")

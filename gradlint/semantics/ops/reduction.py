@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import math
 
-from gradlint.semantics.ops.table import transfer
-from gradlint.semantics.tensor import Application, Facts, Tensor, Witness
+from msgspec.structs import replace
 
+from gradlint.semantics.likeness import parallel
+from gradlint.semantics.ops.table import transfer
+from gradlint.semantics.tensor import Application, Facts, Tensor, Witness, made
+
+_SUM = "a sum of terms of one sign"
+_EQUAL_ROWS = frozenset({"equal rows"})
 _NAMED = {"a square": "a sum of squares", "an absolute value": "a sum of absolute values"}
 
 
@@ -16,7 +21,7 @@ def _is_axis_like(a: Application, position: int) -> bool:
     return not (isinstance(value, Tensor) and value.roots and value.grad is not False)
 
 
-@transfer("sum", "nansum")
+@transfer("sum", "nansum", keeps_zero=True)
 def total(a: Application) -> Facts | None:
     """Σx: of terms that cannot be negative it is zero where all are."""
     if a.form == "method" and not _is_axis_like(a, 1):
@@ -24,18 +29,38 @@ def total(a: Application) -> Facts | None:
     x = a.facts(0)
     if x.boolean:
         return Facts(0.0, zero=Witness("a count", "all masked"), count=True)
+    if _is_product_of_unit_rows(a):
+        factors = made(a.value(0), "mul")
+        assert factors is not None
+        return Facts(-1.0, 1.0, one=parallel(factors.value(0), factors.value(1, "other")))
     if x.lo >= 0:
-        zero = None if _is_softmax(x) else _named(x.zero)
-        return Facts(x.lo, math.inf, zero)
+        return Facts(x.lo, math.inf, None if _is_softmax(x) else _all_zero(a, x))
     return Facts(hi=0.0 if x.hi <= 0 else math.inf)
 
 
-def _named(zero: Witness | None) -> Witness | None:
+def _is_product_of_unit_rows(a: Application) -> bool:
+    factors = made(a.value(0), "mul")
+    return (
+        factors is not None and a.has(1, "dim") and factors.facts(0).unit and factors.facts(1, "other").unit
+    )
+
+
+def _all_zero(a: Application, x: Facts) -> Witness | None:
+    """A witness that all of the elements that are taken together are 0: those of a row, or of all rows."""
+    every_row = x.vanishes - {"randn"}
+    zero = x.vanishing(_SUM) if a.has(1, "dim") else replace(x, vanishes=every_row).vanishing(_SUM)
     return zero and Witness(_NAMED.get(zero.reason, zero.reason), zero.condition)
 
 
 @transfer(
-    "mean", "nanmean", "cumsum", "avg_pool1d", "avg_pool2d", "adaptive_avg_pool2d", "adaptive_avg_pool1d"
+    "mean",
+    "nanmean",
+    "cumsum",
+    "avg_pool1d",
+    "avg_pool2d",
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool1d",
+    keeps_zero=True,
 )
 def average(a: Application) -> Facts | None:
     """Means and running sums keep the sign."""
@@ -45,17 +70,17 @@ def average(a: Application) -> Facts | None:
     if x.boolean:
         return Facts(0.0, 1.0, Witness("a share", "all masked"))
     hi = math.inf if a.primitive == "cumsum" and x.hi > 0 else x.hi
-    return Facts(x.lo, hi, _named(x.zero) if x.lo >= 0 else None)
+    return Facts(x.lo, hi, _all_zero(a, x) if x.lo >= 0 else None)
 
 
-@transfer("amax", "amin", "max", "min", "median", "values")
+@transfer("amax", "amin", "max", "min", "median", "values", keeps_zero=True)
 def extreme(a: Application) -> Facts | None:
     """An extreme lies in the interval of the elements."""
     x = a.facts(0)
     if len(a.operands) > 1 and isinstance(a.value(1), Tensor) and a.primitive in ("max", "min"):
         y = a.facts(1)
         return Facts(min(x.lo, y.lo), max(x.hi, y.hi))
-    zero = None if a.primitive in ("max", "amax") and _is_softmax(x) else x.zero
+    zero = x.vanishing("a maximum") if a.primitive in ("max", "amax") and x.lo >= 0 else x.zero
     return Facts(x.lo, x.hi, zero, x.one)
 
 
@@ -64,12 +89,12 @@ def _is_softmax(x: Facts) -> bool:
     return x.hi == 1 and x.zero is not None and x.zero.reason == "a softmax output"
 
 
-@transfer("norm")
+@transfer("norm", keeps_zero=True)
 def norm(a: Application) -> Facts | None:
     """‖x‖ ≥ 0: zero for the zero vector."""
     if a.form == "method" and not _is_axis_like(a, 1):
         return None
-    return Facts(0.0, zero=Witness("a norm", "zeros"))
+    return Facts(0.0, zero=a.facts(0).vanishing("a norm") or Witness("a norm", "zeros"))
 
 
 @transfer("cdist", "pairwise_distance")
@@ -78,20 +103,20 @@ def distance(a: Application) -> Facts:
     return Facts(0.0, zero=Witness("a distance", "equal rows"))
 
 
-@transfer("std")
+@transfer("std", keeps_zero=True)
 def deviation(a: Application) -> Facts | None:
     """A standard deviation: zero for constant input."""
     if a.form == "method" and not _is_axis_like(a, 1):
         return None
-    return Facts(0.0, zero=Witness("a standard deviation", "equal rows"))
+    return Facts(0.0, zero=Witness("a standard deviation", "equal rows"), vanishes=_EQUAL_ROWS)
 
 
-@transfer("var")
+@transfer("var", keeps_zero=True)
 def variance(a: Application) -> Facts | None:
     """A variance: zero for constant input."""
     if a.form == "method" and not _is_axis_like(a, 1):
         return None
-    return Facts(0.0, zero=Witness("a variance", "equal rows"))
+    return Facts(0.0, zero=Witness("a variance", "equal rows"), vanishes=_EQUAL_ROWS)
 
 
 @transfer("count_nonzero", differentiable=False)
@@ -108,14 +133,32 @@ def untracked(a: Application) -> Facts:
     return Facts()
 
 
-@transfer("matmul", "dot", "inner", "vdot", "einsum")
+@transfer("matmul", "dot", "inner", "vdot", "einsum", "linear")
 def product(a: Application) -> Facts:
-    """Sums of products: of unit rows a cosine, of one vector with itself a sum of squares."""
+    """Sums of products, zero where either factor is: of unit rows a cosine."""
     first = 1 if a.primitive == "einsum" else 0
+    if a.primitive == "linear" and a.has(2, "bias"):
+        return Facts()
     x, y = a.facts(first), a.facts(first + 1)
+    vanishes = x.vanishes | y.vanishes
     if x.unit and y.unit:
-        return Facts(-1.0, 1.0, one=Witness("a cosine similarity", "equal rows"))
-    return Facts(0.0 if x.lo >= 0 and y.lo >= 0 else -math.inf)
+        return Facts(-1.0, 1.0, one=parallel(a.value(first), a.value(first + 1)), vanishes=vanishes)
+    return Facts(0.0 if x.lo >= 0 and y.lo >= 0 else -math.inf, vanishes=vanishes)
+
+
+@transfer(
+    "stft",
+    "istft",
+    "view_as_real",
+    "view_as_complex",
+    "interpolate",
+    "torch.fft.fft",
+    "torch.fft.rfft",
+    keeps_zero=True,
+)
+def linear_map(a: Application) -> Facts:
+    """Linear in the first operand, so zero where that is."""
+    return Facts()
 
 
 @transfer("logsumexp")
@@ -124,7 +167,7 @@ def logsumexp(a: Application) -> Facts:
     return Facts()
 
 
-@transfer("prod", "cumprod")
+@transfer("prod", "cumprod", keeps_zero=True)
 def multiplied(a: Application) -> Facts:
     """Πx keeps being non-negative and is zero where a factor is."""
     x = a.facts(0)

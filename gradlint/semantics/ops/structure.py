@@ -42,19 +42,25 @@ def joined(a: Application) -> Facts:
     return facts
 
 
-@transfer("triu", "tril", "pad")
+@transfer("triu", "tril", "pad", keeps_zero=True)
 def zeroed(a: Application) -> Facts:
     """Some elements are replaced by zero."""
     x = a.facts(0)
     return Facts(min(x.lo, 0.0), max(x.hi, 0.0), boolean=x.boolean)
 
 
-@transfer("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout")
+@transfer("dropout", "dropout1d", "dropout2d", "dropout3d", keeps_zero=True)
 def dropout(a: Application) -> Facts:
     """Some elements are zero, the others grow."""
     x = a.facts(0)
     lo = 0.0 if x.lo >= 0 else float("-inf")
     return Facts(lo, zero=Witness("a dropped element", "any") if x.zero else None)
+
+
+@transfer("alpha_dropout")
+def alpha_dropout(a: Application) -> Facts:
+    """Some elements take the value of a saturated SELU."""
+    return Facts()
 
 
 @transfer(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from gradlint.semantics.tensor import Application, Facts
 
 Transfer = Callable[[Application], Facts | None]
@@ -15,19 +17,32 @@ NON_DIFFERENTIABLE: set[str] = set()
 """Primitives whose results carry no gradient."""
 
 
-def transfer(*names: str, differentiable: bool = True) -> Callable[[Transfer], Transfer]:
-    """Enter a transfer function under its canonical names; a name may have one entry only."""
+def transfer(
+    *names: str, differentiable: bool = True, keeps_zero: bool = False
+) -> Callable[[Transfer], Transfer]:
+    """Enter a transfer function under its canonical names; a name may have one entry only.
+
+    `keeps_zero` tells that rows of zeros give rows of zeros.
+    """
 
     def enter(function: Transfer) -> Transfer:
         for name in names:
             if name in TRANSFER:
                 raise ValueError(f"two transfer functions for {name}")
-            TRANSFER[name] = function
+            TRANSFER[name] = _keeping_zero(function) if keeps_zero else function
             if not differentiable:
                 NON_DIFFERENTIABLE.add(name)
         return function
 
     return enter
+
+
+def _keeping_zero(function: Transfer) -> Transfer:
+    def keeping(a: Application) -> Facts | None:
+        facts, vanishes = function(a), a.facts(0).vanishes
+        return facts if facts is None or not vanishes else replace(facts, vanishes=facts.vanishes | vanishes)
+
+    return keeping
 
 
 _ALIASES = {

@@ -1,0 +1,66 @@
+"""How two values are alike: made in the same way of like inputs, or of the same rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gradlint.semantics.interpretation import Operand
+from gradlint.semantics.tensor import Tensor, Witness, same
+from gradlint.semantics.value import Known, Value
+
+_DEEPEST = 12
+_RESHAPING = frozenset({"unsqueeze", "view", "reshape", "expand", "expand_as", "repeat", "contiguous"})
+
+
+def interchangeable(first: Value | None, second: Value | None, depth: int = 0) -> bool:
+    """Whether two values are equal wherever all rows of all inputs are."""
+    if same(first, second):
+        return True
+    if not isinstance(first, Tensor) or not isinstance(second, Tensor) or depth > _DEEPEST:
+        return False
+    one, other = first.producer, second.producer
+    if one is None or other is None:
+        return one is other and first.facts.is_input and second.facts.is_input
+    if one.primitive != other.primitive or one.keywords.keys() != other.keywords.keys():
+        return False
+    keywords = [(one.keywords[name], other.keywords[name]) for name in one.keywords]
+    return _all_interchangeable(one.operands, other.operands, depth) and all(
+        interchangeable(mine.value, theirs.value, depth + 1) for mine, theirs in keywords
+    )
+
+
+def _all_interchangeable(first: Sequence[Operand], second: Sequence[Operand], depth: int) -> bool:
+    return len(first) == len(second) and all(
+        isinstance(mine.value, Known) or interchangeable(mine.value, theirs.value, depth + 1)
+        for mine, theirs in zip(first, second, strict=True)
+    )
+
+
+def of_same_rows(first: Value | None, second: Value | None) -> bool:
+    """Whether two values hold the rows of one tensor, laid out so that each meets each."""
+    mine, theirs = _laid_out(first), _laid_out(second)
+    return same(mine, theirs) and not (mine is first and theirs is second)
+
+
+def _laid_out(value: Value | None) -> Value | None:
+    """What `value` is but for its shape."""
+    for _ in range(_DEEPEST):
+        made = value.producer if isinstance(value, Tensor) else None
+        if made is None or made.primitive not in _RESHAPING:
+            break
+        value = made.value(0)
+    return value
+
+
+def parallel(first: Value | None, second: Value | None) -> Witness | None:
+    """Why the cosine of rows of two values is 1 somewhere; None between inputs and parameters."""
+    if same(first, second) or of_same_rows(first, second):
+        return Witness("the cosine of a row with itself", "randn")
+    if _is_parameter(first) or _is_parameter(second):
+        return None
+    return Witness("a cosine similarity", "equal rows")
+
+
+def _is_parameter(value: Value | None) -> bool:
+    """Whether `value` depends on parameters of the module only."""
+    return isinstance(value, Tensor) and bool(value.roots) and all(r.startswith("self.") for r in value.roots)
