@@ -33,7 +33,7 @@ SAFE = [
     "{T}.sqrt({x}.pow(2).mean(-1).clamp(min=1e-6))",
     "{x}.norm()",
     "{T}.log_softmax({x}, dim=-1)",
-    "{T}.log({x}.exp() + 1)",
+    "{T}.log({x}.sigmoid() + 1)",
     "{x} / ({x}.norm() + 1e-6)",
     "{T}.log({T}.relu({x}) + 1e-8)",
     "({x} ** 2).sum()",

@@ -8,14 +8,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gradlint.semantics.interpretation import Operand
+from gradlint.semantics.moderate import stays_below
 from gradlint.semantics.tensor import Application, Tensor, facts_of, made, origin, producer, same
 from gradlint.semantics.value import Value
 
 OVERFLOW = 88.0
 """exp(x) is infinite in float32 beyond this, and 1/exp(x) zero."""
-
-ROUNDS_TO_ONE = 16.0
-"""sigmoid(x) is exactly 1 in float32 beyond this."""
 
 _OVERFLOWS = "exp overflows, at 88"
 _SIGMOID_IS_0 = "the sigmoid rounds to 0, at -88"
@@ -58,7 +56,7 @@ def _is_one(value: Value | None) -> bool:
 def _exponential(value: Value | None) -> Application | None:
     """The application of exp whose whole result `value` is, where it can overflow."""
     found = made(value, "exp")
-    return found if found is not None and found.facts(0).hi > OVERFLOW else None
+    return found if found is not None and not stays_below(found.value(0), OVERFLOW) else None
 
 
 def _one_plus(value: Value | None) -> Application | None:
