@@ -6,7 +6,7 @@
     python benchmarks/lintcheck.py main                   # what the working tree changes against a revision
     python benchmarks/lintcheck.py v0.1.0 main            # between two revisions
 
-The status is 1 where findings differ. The running interpreter must have gradlint installed, editable
+The status is 1 where findings differ and 2 where a version cannot be run. The running interpreter must have gradlint installed, editable
 for the working tree to count; revisions are installed below the cache folder, beside it.
 """
 
@@ -17,6 +17,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from subprocess import CalledProcessError
 
 from corpus import BY_NAME, default_cache, obtain
 from stored_findings import Stored, difference, read, write
@@ -86,4 +87,8 @@ def _show(added: Sequence[Stored], removed: Sequence[Stored]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except CalledProcessError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
