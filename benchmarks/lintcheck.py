@@ -6,8 +6,9 @@
     python benchmarks/lintcheck.py main                   # what the working tree changes against a revision
     python benchmarks/lintcheck.py v0.1.0 main            # between two revisions
 
-The status is 1 where findings differ and 2 where a version cannot be run. The running interpreter must have gradlint installed, editable
-for the working tree to count; revisions are installed below the cache folder, beside it.
+The status is 1 where findings differ and 2 where a version cannot be run. The running interpreter must
+have gradlint installed, editable for the working tree to count; revisions are installed below the cache
+folder, beside it.
 """
 
 from __future__ import annotations
