@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gradlint.config.cache_folder import cache_folder
 from gradlint.config.error import ConfigError
 from gradlint.config.load import Configurations
 from gradlint.config.options import OPTIONS, OUTPUT_FORMATS
@@ -208,6 +210,9 @@ def test_severities_may_be_set_by_prefix_and_code(tmp_path: Path) -> None:
         ("jobs = ", "gradlint.toml:1: is not TOML"),
         ("extend = 'none.toml'", "gradlint.toml:1: `extend = 'none.toml'` names no file"),
         ("extend = 'gradlint.toml'", "leads back to this file"),
+        ("severity = 'x'", "`severity` must be a table from rules to severities, not a string"),
+        ("fail-on = 3", "`fail-on` must be a string, not a number"),
+        ("target-torch = 2.4", "`target-torch` must be a string, not a number"),
         ("extend = 1", "`extend` must be a string, not a number"),
         ("[nonsense]\nx = 1", "gradlint.toml:1: unknown key `nonsense`"),
     ],
@@ -242,6 +247,22 @@ def test_errors_in_shared_and_unusual_files(tmp_path: Path, monkeypatch: pytest.
         configurations(file="gone.toml")
     with pytest.raises(ConfigError, match=r"^`jobs` must be a number"):
         configurations({"jobs": -1})
+
+
+def test_the_cache_lies_where_it_is_put(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setenv("HOME", "/home/me")
+    for variable in ("GRADLINT_CACHE_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    assert cache_folder(Settings()) == "/home/me/.cache/gradlint"
+    monkeypatch.setenv("XDG_CACHE_HOME", "/xdg")
+    assert cache_folder(Settings()) == "/xdg/gradlint"
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert (cache_folder(Settings()) or "").endswith("gradlint")
+    monkeypatch.setenv("GRADLINT_CACHE_DIR", "/env")
+    assert cache_folder(Settings()) == "/env"
+    assert cache_folder(Settings(cache_dir="/set")) == "/set"
+    assert cache_folder(Settings(cache_dir="/set", cache=False)) is None
 
 
 def test_every_setting_is_an_option_and_every_format_exists() -> None:

@@ -121,6 +121,16 @@ def test_what_is_named_is_taken_unless_forced(tmp_path: Path) -> None:
     assert found(tmp_path, respect_gitignore=False, exclude=()) == ["build/lib/y.py", "build/x.py"]
 
 
+def test_a_worktree_has_the_exclusions_of_its_repository(tmp_path: Path) -> None:
+    tree(tmp_path, "home/.git/info/exclude", "side/a.py", "side/b.py", "side/sub/a.py")
+    (tmp_path / "home/.git/info/exclude").write_text("a.py\n")
+    (tmp_path / "home/.git/worktrees/side").mkdir(parents=True)
+    (tmp_path / "home/.git/worktrees/side/commondir").write_text("../..\n")
+    (tmp_path / "side/.git").write_text("gitdir: ../home/.git/worktrees/side\n")
+    assert found(tmp_path, "side") == ["side/b.py"]
+    assert found(tmp_path, "side/sub") == []
+
+
 def test_links_are_followed_once(tmp_path: Path) -> None:
     tree(tmp_path, "data/big.py", "src/a.py")
     (tmp_path / "src/loop").symlink_to(tmp_path)

@@ -238,5 +238,7 @@ def test_text_that_the_encoding_lacks_is_told(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="does not exist in latin-1") as caught:
         encode(source, "# coding: latin-1\nx = '\u2713'")
     assert caught.value.line == 2
+    with pytest.raises(SourceError, match="unknown encoding: hex"):
+        decode("a.py", b"# coding: hex\n")
     with pytest.raises(SourceError, match="cannot be read: Is a directory"):
         read(str(tmp_path))

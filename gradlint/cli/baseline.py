@@ -8,6 +8,7 @@ from gradlint.cli.errors import UsageError
 from gradlint.cli.session import open_session
 from gradlint.cli.terminal import print_error
 from gradlint.lint.baseline import write
+from gradlint.lint.pipeline import display_path
 from gradlint.report.summary import count
 
 FILE = "gradlint-baseline.json"
@@ -22,6 +23,7 @@ def run(values: Values) -> int:
         total = write(path, result.reports, result.source)
     except OSError as error:
         raise UsageError(f"`{path}` cannot be written: {error.strerror or error}") from None
+    path = display_path(path)
     if not session.is_quiet:
         print_error(f"{path} now holds {count(total, 'finding')}.")
         if session.settings.baseline is None:

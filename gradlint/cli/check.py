@@ -112,7 +112,7 @@ def without_known(session: Session, result: LintResult) -> LintResult:
 def finish(session: Session, result: LintResult) -> int:
     """Report a result, and say by the exit code how bad it is."""
     result = without_known(session, result)
-    report(session, result)
+    publish(session, rendered(session, result, color=uses_color(session)))
     if session.values.get("show_coverage"):
         from gradlint.cli.show import show_coverage
 
@@ -120,15 +120,15 @@ def finish(session: Session, result: LintResult) -> int:
     return exit_code(session, result)
 
 
-def report(session: Session, result: LintResult) -> None:
-    """Write the report to where it was asked for."""
+def rendered(session: Session, result: LintResult, *, color: bool) -> str:
+    """The report in the form that was asked for."""
     options = RenderOptions(
-        color=uses_color(session),
+        color=color,
         summary=not session.is_quiet,
         unsafe_fixes=session.settings.unsafe_fixes,
     )
     statistics = bool(session.values.get("statistics"))
-    publish(session, render(session.settings.output_format, result, options, statistics=statistics))
+    return render(session.settings.output_format, result, options, statistics=statistics)
 
 
 def uses_color(session: Session) -> bool:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 
-from gradlint.cli.check import exit_code, finish, wants_fixes
+from gradlint.cli.check import exit_code, finish, rendered, wants_fixes, without_known
 from gradlint.cli.session import Session
-from gradlint.cli.terminal import print_bytes
+from gradlint.cli.terminal import print_bytes, print_error
 from gradlint.lint.examine import Examiner
 from gradlint.lint.result import FileReport, LintResult
 from gradlint.source.discover import is_excluded
@@ -56,14 +57,19 @@ def _fix(session: Session, name: str, data: bytes) -> int:
 
     try:
         source = decode(os.path.abspath(name), data)
+        fixed = fixed_source(session, session.linter(), source)
     except SourceError:
-        print_bytes(data)
-        return finish(session, _result(session, name, data)) if session.values.get("output_file") else 1
-    fixed = fixed_source(session, session.linter(), source)
-    total = sum(fixed.applied.values())
+        return _pass_on_with_report(session, name, data, {})
     if session.values.get("diff"):
-        return finish_diff(session, diff(source, fixed.source.text, name), total)
-    after = encode(source, fixed.source.text)
-    print_bytes(after)
-    result = replace(_result(session, name, after), fixed=fixed.applied)
+        changes = diff(source, fixed.source.text, name)
+        return finish_diff(session, changes, sum(fixed.applied.values()))
+    return _pass_on_with_report(session, name, encode(source, fixed.source.text), fixed.applied)
+
+
+def _pass_on_with_report(session: Session, name: str, data: bytes, applied: Mapping[str, int]) -> int:
+    """Print the text, and what is still found in it on the standard error."""
+    print_bytes(data)
+    result = without_known(session, replace(_result(session, name, data), fixed=applied))
+    if not session.values.get("fix_only"):
+        print_error(rendered(session, result, color=False).rstrip("\n"))
     return exit_code(session, result)
