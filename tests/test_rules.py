@@ -46,7 +46,7 @@ class TestEveryRule:
     def test_is_documented_under_the_fixed_headings(self, rule: type[Rule]) -> None:
         text = inspect.getdoc(rule) or ""
         assert re.findall(r"^### (.+)$", text, re.MULTILINE) == HEADINGS
-        assert (inspect.getmodule(rule).__doc__ or "").startswith(f"{rule.id} {rule.name}")  # type: ignore[union-attr]
+        assert (inspect.getmodule(rule).__doc__ or "").startswith(f"{rule.id} {rule.name}")
         assert rule.help, "a finding needs advice"
 
     def test_has_five_cases_of_each_kind(self, rule: type[Rule]) -> None:

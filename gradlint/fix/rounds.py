@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gradlint.fix.apply import apply_edits, is_wanted
-from gradlint.lint.examine import SYNTAX_ERROR
+from gradlint.records.failure import SYNTAX_ERROR
 from gradlint.records.finding import Finding
 from gradlint.records.suppression import UNUSED_SUPPRESSION
 from gradlint.source.source import Cell, Source

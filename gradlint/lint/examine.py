@@ -16,10 +16,11 @@ import msgspec
 from msgspec import Struct
 
 from gradlint.lint.cache import Cache
-from gradlint.lint.inspect import Inspector, internal_error, triggers_of
+from gradlint.lint.inspect import Inspection, Inspector, internal_error, triggers_of
 from gradlint.lint.suppress import parse as parse_suppressions
 from gradlint.records.facts import FileFacts
-from gradlint.records.finding import Finding, Severity
+from gradlint.records.failure import ParseFailure
+from gradlint.records.finding import Finding
 from gradlint.records.ir import Statement
 from gradlint.records.span import Span
 from gradlint.records.suppression import Suppression
@@ -32,8 +33,6 @@ from gradlint.source.read import decode
 from gradlint.source.source import Cell, Source, SourceError
 from gradlint.source.triage import matching_lines, mentions_framework
 from gradlint.syntax.extract import extract, lower_definition, uses_of
-
-SYNTAX_ERROR = "GRD001"
 
 
 class Outcome(Struct, frozen=True):
@@ -93,7 +92,7 @@ class Examiner:
         try:
             source = decode(path, data)
         except SourceError as error:
-            outcome = Outcome((_unreadable(str(error), error.line, error.column),))
+            outcome = self.failed(str(error), error.line, error.column)
         else:
             outcome = self.examine_source(source)
         if self._cache is not None:
@@ -119,14 +118,18 @@ class Examiner:
         suppressions = parse_suppressions(source.text)
         if facts.error:
             span = facts.error_span
-            return Outcome((_unreadable(facts.error, span.line, span.column),), suppressions, cells)
-        if not facts.hits:
-            return Outcome((), suppressions, cells, parsed=True)
-        inspection = self._inspector.inspect(scope, source)
-        consulted = [(path, self._digests[path]) for path in self._project.reached(source.path)]
+            failed = self.failed(facts.error, span.line, span.column)
+            return Outcome(failed.findings, suppressions, cells)
+        inspection = self._inspector.inspect(scope, source) if facts.hits else Inspection(())
+        consulted = tuple([(path, self._digests[path]) for path in self._project.reached(source.path)])
         absent = tuple(self._project.absent(source.path))
-        reasons = inspection.reasons
-        return Outcome(inspection.findings, suppressions, cells, reasons, True, tuple(consulted), absent)
+        return Outcome(inspection.findings, suppressions, cells, inspection.reasons, True, consulted, absent)
+
+    def failed(self, message: str, line: int = 1, column: int = 1) -> Outcome:
+        """The outcome for a text that cannot be read."""
+        line, column = max(line, 1), max(column, 1)
+        failure = ParseFailure(message, Span(line, column, line, column + 1))
+        return Outcome(tuple(self._inspector.judge(failure)))
 
     def _with_imported_helpers(self, scope: ModuleScope) -> FileFacts:
         """The module's facts with the callers of helpers in other files lowered as well."""
@@ -160,12 +163,6 @@ class Examiner:
         if self._cache is not None and self._new:
             self._cache.put_many(self._new)
             self._new = {}
-
-
-def _unreadable(message: str, line: int, column: int) -> Finding:
-    """The finding of GRD001 for a text that cannot be read; its rule is applied when selecting."""
-    span = Span(max(line, 1), max(column, 1), max(line, 1), max(column, 1) + 1)
-    return Finding(SYNTAX_ERROR, "syntax-error", Severity.ERROR, message, span)
 
 
 def examine_files(
@@ -205,7 +202,7 @@ def _examine_file(examiner: Examiner, task: Task) -> Outcome:
         with open(task.path, "rb") as file:
             data = file.read()
     except OSError as error:
-        return Outcome((_unreadable(f"the file cannot be read: {error.strerror}", 1, 1),))
+        return examiner.failed(f"the file cannot be read: {error.strerror}")
     return examiner.examine(task.path, data, task.is_named)
 
 

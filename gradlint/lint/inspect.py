@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from gradlint.records.finding import Edit, Finding, Fix, Related, Severity
 from gradlint.records.span import Span
 from gradlint.rule.rule import Rule
-from gradlint.semantics.analyse import Analysis, Subject
+from gradlint.semantics.analyse import Analysis
 from gradlint.semantics.interpretation import Site
 from gradlint.semantics.project import Project
 from gradlint.semantics.scope import ModuleScope
@@ -56,7 +56,7 @@ class Inspector:
         """What the rules say of every subject in the module; one finding per rule and place."""
         found: dict[tuple[str, Span], Finding] = {}
         for subject in self._analysis.subjects(scope):
-            for finding in self._judge(subject):
+            for finding in self.judge(subject):
                 if isinstance(subject, Trace) and subject.via is not None:
                     finding = _through_call(finding, subject.via, subject.scope.path, scope.path)
                 found.setdefault((finding.rule, finding.span), finding)
@@ -65,12 +65,13 @@ class Inspector:
         findings.sort(key=lambda finding: (finding.span, finding.rule))
         return Inspection(tuple(findings), self._analysis.take_reasons())
 
-    def _judge(self, subject: Subject) -> Iterator[Finding]:
+    def judge(self, subject: object) -> Iterator[Finding]:
+        """What the rules for this kind of subject say of it."""
         for rule in self._rules.get(type(subject), ()):
             yield from _guarded(rule, subject)
 
 
-def _guarded(rule: Rule, subject: Subject) -> Iterator[Finding]:
+def _guarded(rule: Rule, subject: object) -> Iterator[Finding]:
     try:
         yield from rule.check(subject)
     except Exception as error:

@@ -104,10 +104,11 @@ class Linter:
         selection = self._select(path)
         chosen = [f for f in outcome.findings if f.rule in selection or f.rule == INTERNAL_ERROR]
         applied = suppress.apply(chosen, outcome.suppressions)
-        kept = [*applied.kept, *self._on_suppressions(outcome, applied, selection)]
+        meta = suppress.apply(self._on_suppressions(outcome, applied, selection), outcome.suppressions)
+        kept = [*applied.kept, *meta.kept]
         weighed = [replace(f, severity=selection.get(f.rule, f.severity) or f.severity) for f in kept]
         weighed.sort(key=lambda finding: (finding.span, finding.rule))
-        return weighed, list(applied.silenced)
+        return weighed, [*applied.silenced, *meta.silenced]
 
     def _on_suppressions(
         self, outcome: Outcome, applied: suppress.Applied, selection: Selection
