@@ -11,9 +11,9 @@ from gradlint.cli.errors import UsageError, require_choice
 from gradlint.cli.progress import progress_bar
 from gradlint.cli.session import Session, open_session
 from gradlint.cli.terminal import print_error, print_out, save
-from gradlint.lint.examine import SYNTAX_ERROR
 from gradlint.lint.pipeline import display_path
 from gradlint.lint.result import FileReport, LintResult
+from gradlint.records.failure import SYNTAX_ERROR
 from gradlint.records.finding import Finding, Severity
 from gradlint.records.span import Span
 from gradlint.report.options import RenderOptions
