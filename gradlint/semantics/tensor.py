@@ -146,7 +146,7 @@ class Application(Struct, frozen=True, eq=False):
 
     `primitive` is its canonical name (`log`, `linalg.norm`); a method's receiver is the first
     operand. `form` is `function`, `method`, `operator`, `in-place` (an augmented
-    assignment, or one to an item) or `module`. `tracked` tells whether
+    assignment, or one to an item), `index` or `module`. `tracked` tells whether
     autograd records it, as far as the code says. `number` is that of the result.
     """
 

@@ -373,10 +373,11 @@ class ValueFacts(Interpretation):
             return output
         if (axes := _added_axes(site.node)) is not None:
             return self._apply("unsqueeze", "index", (receiver, Operand(axes, site.node)), {}, site)
+        if facts_of(index).boolean or _is_mask(index):
+            mask = Operand(index, site.node.index if isinstance(site.node, ir.Index) else site.node)
+            return self._apply("masked_select", "index", (receiver, mask), {}, site)
         number = self._number(("index", value.number, self._key(index)))
         self.flow.into(number, (value,))
-        if facts_of(index).boolean or _is_mask(index):
-            return Tensor(number, value.facts.without_witnesses(), value.roots, value.grad)
         if value.producer is not None and value.producer.primitive not in _PASSED_THROUGH:
             return Tensor(number, value.facts, value.roots, value.grad, _item_of(value, index))
         return Tensor(number, value.facts, value.roots, value.grad, value.producer)

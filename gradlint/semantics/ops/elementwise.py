@@ -427,6 +427,12 @@ def index_put(a: Application) -> Facts:
     return a.facts(0).joined(a.facts(2)).without_witnesses()
 
 
+@transfer("masked_select")
+def masked_select(a: Application) -> Facts:
+    """The elements that a mask chooses, which may have chosen them well: nothing is claimed to be reached."""
+    return a.facts(0).without_witnesses()
+
+
 @transfer("nan_to_num")
 def nan_to_num(a: Application) -> Facts:
     """x with what is not finite replaced."""
