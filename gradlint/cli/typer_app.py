@@ -9,7 +9,15 @@ from typing import Annotated, Any
 
 import typer
 
-from gradlint.cli.arguments import BASELINE, CACHE_FOLDER, CHECK, PATHS, Argument, Shape, Values
+from gradlint.cli.arguments import (
+    BASELINE,
+    CACHE_FOLDER,
+    CHECK,
+    PATHS,
+    Argument,
+    Shape,
+    Values,
+)
 from gradlint.cli.complete import complete_choices, complete_rules
 from gradlint.cli.errors import UsageError
 from gradlint.config.error import did_you_mean
@@ -20,6 +28,13 @@ TYPES: dict[Shape, Any] = {
     Shape.ONE: str | None,
     Shape.MANY: list[str] | None,
     Shape.NUMBER: int | None,
+}
+COMMANDS = {
+    "check": "Check files and folders.",
+    "rule": "Explain rules.",
+    "rules": "List the rules.",
+    "baseline": "Write down the present findings, not to be reported again.",
+    "clean": "Delete what was remembered between runs.",
 }
 HELP = "Predict where gradients vanish, explode, become NaN or never arrive in PyTorch code."
 
@@ -41,8 +56,10 @@ def invoke(words: Sequence[str], run: Run) -> int:
 
 def _explained(error: Any, words: Sequence[str]) -> str:
     """What is wrong with the command line, in one sentence, and where to read on."""
-    if words and os.path.exists(words[0]):
-        return f"`{words[0]}` is not a command; did you mean `gradlint check {words[0]}`?"
+    command = next((word for word in words if not word.startswith("-")), None)
+    if command is not None and command not in COMMANDS:
+        hint = f"; did you mean `gradlint check {command}`?" if os.path.exists(command) else ""
+        return f"no such command: `{command}`{hint or did_you_mean(command, COMMANDS)}"
     unknown, possible = getattr(error, "option_name", ""), getattr(error, "possibilities", None)
     if possible:
         return f"no such option: `{unknown}`{did_you_mean(unknown, possible)}"
@@ -69,21 +86,9 @@ def build(run: Run) -> typer.Typer:
             typer.echo(context.get_help())
             raise typer.Exit(2)
 
-    for name, (help, parameters) in _commands().items():
-        _add(app, run, name, help, parameters)
+    for name, help in COMMANDS.items():
+        _add(app, run, name, help, _parameters(name))
     return app
-
-
-def _commands() -> dict[str, tuple[str, list[inspect.Parameter]]]:
-    """Each command's help and parameters."""
-    rules = _positional("rules", "RULE", "Codes or names.", complete_rules)
-    return {
-        "check": ("Check files and folders.", _parameters(CHECK)),
-        "rule": ("Explain rules.", [rules, _all(), _format()]),
-        "rules": ("List the rules.", [_format()]),
-        "baseline": ("Write down the present findings, not to be reported again.", _parameters(BASELINE)),
-        "clean": ("Delete what was remembered between runs.", [_option(CACHE_FOLDER)]),
-    }
 
 
 def _add(app: typer.Typer, run: Run, name: str, help: str, parameters: list[inspect.Parameter]) -> None:
@@ -97,9 +102,16 @@ def _add(app: typer.Typer, run: Run, name: str, help: str, parameters: list[insp
     app.command(name, help=help)(command)
 
 
-def _parameters(arguments: Sequence[Argument]) -> list[inspect.Parameter]:
+def _parameters(command: str) -> list[inspect.Parameter]:
+    """What the command takes."""
+    if command == "rule":
+        return [_positional("rules", "RULE", "Codes or names.", complete_rules), _all(), _format()]
+    if command == "rules":
+        return [_format()]
+    if command == "clean":
+        return [_option(CACHE_FOLDER)]
     paths = _positional(PATHS, "PATHS", "Files and folders, or - for the standard input.", None)
-    return [paths, *map(_option, arguments)]
+    return [paths, *map(_option, CHECK if command == "check" else BASELINE)]
 
 
 def _option(argument: Argument) -> inspect.Parameter:
