@@ -52,12 +52,15 @@ def _laid_out(value: Value | None) -> Value | None:
     return value
 
 
-def parallel(first: Value | None, second: Value | None) -> Witness | None:
-    """Why the cosine of rows of two values is 1 somewhere; None between inputs and parameters."""
+def parallel(first: Value | None, second: Value | None) -> Witness:
+    """Why the cosine of rows of two values is 1 somewhere.
+
+    No entry of the battery makes an input parallel to a parameter, but training does.
+    """
     if same(first, second) or of_same_rows(first, second):
         return Witness("the cosine of a row with itself", "randn")
     if _is_parameter(first) or _is_parameter(second):
-        return None
+        return Witness("a cosine similarity", "")
     return Witness("a cosine similarity", "equal rows")
 
 

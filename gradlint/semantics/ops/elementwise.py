@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
+from gradlint.semantics.expansion import is_squared_distance
 from gradlint.semantics.likeness import interchangeable, of_same_rows, parallel
 from gradlint.semantics.moderate import stays_within
 from gradlint.semantics.ops.table import transfer
@@ -47,9 +48,8 @@ def relu(a: Application) -> Facts:
     x = a.facts(0)
     if x.lo >= 0:
         return x
-    return Facts(
-        0.0, max(x.hi, 0.0), x.vanishing("a ReLU output") or Witness("a ReLU output", "large inputs")
-    )
+    zero = x.zero or x.vanishing("a ReLU output") or Witness("a ReLU output", "large inputs")
+    return Facts(0.0, max(x.hi, 0.0), zero)
 
 
 @transfer("abs", keeps_zero=True)
@@ -228,7 +228,16 @@ def add(a: Application) -> Facts:
         return Facts(lo, hi, x.zero, vanishes=vanishes)
     if x.lo == -1 and x.one and y.lo == y.hi == 1:
         return Facts(lo, hi, x.one, vanishes=vanishes)
-    return Facts(lo, hi, vanishes=vanishes)
+    return Facts(lo, hi, _expanded_distance(a, vanishes), vanishes=vanishes)
+
+
+def _expanded_distance(a: Application, vanishes: frozenset[str]) -> Witness | None:
+    """A witness that ‖x‖² + ‖y‖² - 2⟨x, y⟩ is zero."""
+    return (
+        Facts(vanishes=vanishes).vanishing("a squared distance")
+        if vanishes and is_squared_distance(a)
+        else None
+    )
 
 
 @transfer("sub")
@@ -250,7 +259,7 @@ def subtract(a: Application) -> Facts:
         return Facts(lo, hi, None, y.zero)
     vanishes = _vanishing(a, x, y)
     itself = Witness("the difference of a row from itself", "randn") if "randn" in vanishes else None
-    return Facts(lo, hi, itself, vanishes=vanishes)
+    return Facts(lo, hi, itself or _expanded_distance(a, vanishes), vanishes=vanishes)
 
 
 def _vanishing(a: Application, x: Facts, y: Facts) -> frozenset[str]:
@@ -403,7 +412,17 @@ def minimum(a: Application) -> Facts:
 @transfer("hypot")
 def hypot(a: Application) -> Facts:
     """√(x² + y²): zero where both are."""
-    return Facts(0.0, zero=Witness("a hypotenuse", "zeros"))
+    vanishes = a.facts(0).vanishes & a.facts(1, "other").vanishes
+    return replace(Facts(0.0, vanishes=vanishes), zero=Facts(vanishes=vanishes).vanishing("a hypotenuse"))
+
+
+@transfer("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss")
+def regression_loss(a: Application) -> Facts:
+    """A mean of distances, zero where prediction and target are equal."""
+    x, y = a.value(0, "input"), a.value(1, "target")
+    equal = frozenset({"equal rows"} if interchangeable(x, y) else ())
+    vanishes = equal | (a.facts(0, "input").vanishes & a.facts(1, "target").vanishes)
+    return Facts(0.0, zero=Facts(vanishes=vanishes).vanishing("a loss without error"), vanishes=vanishes)
 
 
 @transfer("where")

@@ -34,7 +34,7 @@ def total(a: Application) -> Facts | None:
         assert factors is not None
         return Facts(-1.0, 1.0, one=parallel(factors.value(0), factors.value(1, "other")))
     if x.lo >= 0:
-        return Facts(x.lo, math.inf, None if _is_softmax(x) else _all_zero(a, x))
+        return Facts(x.lo, math.inf, _across_softmax(a) if _is_softmax(x) else _all_zero(a, x))
     return Facts(hi=0.0 if x.hi <= 0 else math.inf)
 
 
@@ -43,6 +43,17 @@ def _is_product_of_unit_rows(a: Application) -> bool:
     return (
         factors is not None and a.has(1, "dim") and factors.facts(0).unit and factors.facts(1, "other").unit
     )
+
+
+def _across_softmax(a: Application) -> Witness | None:
+    """A witness that all probabilities of one class are 0: of a reduction over another axis than theirs."""
+    softmax = made(a.value(0), "softmax")
+    if softmax is None or not a.has(1, "dim"):
+        return None
+    own, other = softmax.constant(1, "dim"), a.constant(1, "dim")
+    if not isinstance(own, int) or not isinstance(other, int) or own == other or (own < 0) == (other < 0):
+        return None
+    return Witness("a mean of softmax outputs", "large inputs") if other == 0 and own == -1 else None
 
 
 def _all_zero(a: Application, x: Facts) -> Witness | None:
@@ -70,7 +81,8 @@ def average(a: Application) -> Facts | None:
     if x.boolean:
         return Facts(0.0, 1.0, Witness("a share", "all masked"))
     hi = math.inf if a.primitive == "cumsum" and x.hi > 0 else x.hi
-    return Facts(x.lo, hi, _all_zero(a, x) if x.lo >= 0 else None)
+    zero = _across_softmax(a) if _is_softmax(x) else _all_zero(a, x)
+    return Facts(x.lo, hi, zero if x.lo >= 0 else None)
 
 
 @transfer("amax", "amin", "max", "min", "median", "values", keeps_zero=True)

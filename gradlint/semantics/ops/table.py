@@ -120,6 +120,10 @@ _MODULES = {
     "torch.nn.CosineSimilarity": "cosine_similarity",
     "torch.nn.PairwiseDistance": "pairwise_distance",
     "torch.nn.Identity": "clone",
+    "torch.nn.MSELoss": "mse_loss",
+    "torch.nn.L1Loss": "l1_loss",
+    "torch.nn.SmoothL1Loss": "smooth_l1_loss",
+    "torch.nn.HuberLoss": "huber_loss",
     "torch.nn.Flatten": "flatten",
     "torch.nn.Unflatten": "unflatten",
 }
