@@ -8,9 +8,10 @@ longer than checking a small project, so it is asked only when the quick reader 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
+
+from msgspec import Struct
 
 PATHS = "paths"
 
@@ -24,8 +25,7 @@ class Shape(Enum):
     NUMBER = "a number follows"
 
 
-@dataclass(frozen=True, slots=True)
-class Argument:
+class Argument(Struct, frozen=True):
     """An option: its names, where `--no-…` turns a switch off, and its group in the help.
 
     `setting` is the key of the configuration that it overrides, empty where there is none.

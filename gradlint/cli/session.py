@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from gradlint.cli.arguments import PATHS, Argument, Shape, Values
 from gradlint.cli.errors import UsageError, missing
@@ -20,8 +21,7 @@ from gradlint.rule.rule import Rule
 from gradlint.source.discover import Discovery, discover
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(Struct, frozen=True):
     """Rules and settings of one command; `settings` hold for the run as a whole."""
 
     values: Values

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from gradlint.config.error import did_you_mean
 from gradlint.records.finding import Severity
@@ -34,8 +35,7 @@ Schema = Mapping[str, Any]
 SELECTORS: Schema = {"type": "array", "items": {"$ref": "#/definitions/selector"}}
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(Struct, frozen=True):
     """What a key may hold.
 
     `convert` turns the value from a file in `folder` into the setting's; it raises `TypeError` for
@@ -47,8 +47,7 @@ class Kind:
     convert: Callable[[Any, str], Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(Struct, frozen=True):
     """One key of a configuration file."""
 
     key: str

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Protocol
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from gradlint.source.gitignore import IgnoreFile, inherited, is_ignored, read_ignore_file, repository_excludes
 from gradlint.source.globs import PathPatterns
@@ -38,8 +40,7 @@ class Exclusions(Protocol):
         """Whether what git ignores is left out."""
 
 
-@dataclass(frozen=True, slots=True)
-class Discovery:
+class Discovery(Struct, frozen=True):
     """The files found, sorted, each once.
 
     `missing` are named paths that do not exist, `unreadable` folders with the reason why they could
@@ -52,8 +53,7 @@ class Discovery:
     explicit: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class _Folder:
+class _Folder(Struct, frozen=True):
     """A folder to be listed: what precedes its names when shown, its real path, and what holds in it."""
 
     prefix: str
@@ -63,8 +63,7 @@ class _Folder:
     ignores: tuple[IgnoreFile, ...]
 
 
-@dataclass(slots=True)
-class _Found:
+class _Found(Struct):
     """What a walk has gathered so far; `files` maps the real path to the shown one."""
 
     files: dict[str, str] = field(default_factory=dict)

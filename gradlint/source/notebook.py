@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from gradlint.source.jsontext import elements, members, skip_blanks
 from gradlint.source.lines import restore, with_line_feeds
@@ -18,8 +19,7 @@ SEPARATOR = "\n\f\n"
 MARK = "\ufeff"
 
 
-@dataclass(frozen=True, slots=True)
-class _CodeCell:
+class _CodeCell(Struct, frozen=True):
     """A code cell: its number among all cells, from 1, its code in the file and as Python."""
 
     number: int
