@@ -10,6 +10,8 @@ from gradlint.records.span import Span
 Parts = tuple[str | Span, ...]
 
 _ATOMS = (ir.Name, ir.Attribute, ir.Call, ir.Index)
+_BINARY = frozenset({"add", "sub", "mul", "truediv", "floordiv", "mod", "matmul"})
+_TIGHT = frozenset({"pow", "neg"})
 
 
 def enclosed(node: ir.Expression) -> Parts:
@@ -28,6 +30,17 @@ def negative(node: ir.Expression) -> Parts:
         rest = first.operands[0].span
         return (Span(rest.line, rest.column, node.span.end_line, node.span.end_column),)
     return ("-", *enclosed(node))
+
+
+def plus(node: ir.Expression, term: str, is_argument: bool) -> Parts:
+    """The text of node + term in the place of `node`: an argument, or an operand or receiver, which
+    has its parentheses already if it needs them.
+    """
+    operator = node.operator if isinstance(node, ir.Operation) else ""
+    inner: Parts = (node.span,) if operator in _BINARY | _TIGHT else enclosed(node)
+    if is_argument or operator in _BINARY:
+        return (*inner, f" + {term}")
+    return ("(", *inner, f" + {term})")
 
 
 def call(name: str, arguments: Iterable[Parts]) -> Parts:

@@ -18,3 +18,13 @@ DEVIATION: Mapping[str, str] = {
     "var": rf"(?<=\.)(?<!np\.)var(?:_mean)?{_USED}",
 }
 NORM: Mapping[str, str] = {"norm": rf"(?<!self\.)(?:(?<=\.)|(?<=vector_)|(?<=matrix_)|(?<=import ))norm{_USED}"}
+VANISHING: Mapping[str, str] = {
+    **NORM,
+    "sum": rf"(?<=\.)sum{_USED}",
+    "abs": rf"(?<=\.)abs{_USED}",
+    "min": rf"(?:(?<=\.)|(?<=\.a))min{_USED}",
+    "cdist": "",
+    "pairwise_distance": "",
+    "count_nonzero": "",
+}
+"""Reductions that reach 0."""

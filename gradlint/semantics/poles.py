@@ -1,0 +1,64 @@
+"""Operations that are infinite at a point, with what is known of their reaching it."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from gradlint.semantics.interpretation import Operand
+from gradlint.semantics.tensor import Application, Witness, origin, producer
+from gradlint.semantics.value import Value
+
+_OPERANDS = {
+    "log": (0, "input"),
+    "log2": (0, "input"),
+    "log10": (0, "input"),
+    "log1p": (0, "input"),
+    "entr": (0, "input"),
+    "reciprocal": (0, "input"),
+    "div": (1, "other"),
+    "xlogy": (1, "other"),
+}
+POLES = tuple(_OPERANDS)
+"""The primitives that have a pole: log1p at -1, all others at 0."""
+
+_DEVIATIONS = ("std", "var", "std_mean", "var_mean")
+
+
+class Pole(Struct, frozen=True, eq=False):
+    """The pole of an application: the operand that must not be `at`, and why it may be."""
+
+    application: Application
+    operand: Operand
+    at: int
+    witness: Witness | None
+
+    def described(self, predicted: float, of_value: bool) -> str:
+        """What becomes of the gradient, or of the result, at the pole."""
+        primitive = self.application.primitive
+        reason = self.witness.reason if self.witness is not None else "the operand"
+        if primitive == "div":
+            what, where = "the quotient", f"where its divisor, {reason}, is 0"
+        else:
+            what = "the reciprocal" if primitive == "reciprocal" else primitive
+            where = f"at {self.at}, which {reason} reaches"
+        if of_value:
+            return f"{what} is {'-inf' if primitive.startswith('log') else predicted} {where}"
+        return f"the gradient of {what} is {predicted} {where}"
+
+
+def pole(application: Application) -> Pole | None:
+    """The pole of `application`, reached or not; None if it has none."""
+    place = _OPERANDS.get(application.primitive)
+    operand = application.operand(*place) if place is not None else None
+    if operand is None:
+        return None
+    facts = application.facts(*place) if place is not None else None
+    assert facts is not None
+    if application.primitive != "log1p":
+        return Pole(application, operand, 0, facts.zero)
+    return Pole(application, operand, -1, facts.one if facts.lo == -1 else None)
+
+
+def deviation(value: Value | None) -> Application | None:
+    """The standard deviation or variance that `value` consists of."""
+    return producer(origin(value), *_DEVIATIONS)
