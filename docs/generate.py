@@ -1,4 +1,4 @@
-"""Write what the documentation takes from the rules: a page for each, and their index.
+"""Write what the documentation takes from the rules: a page for each, their index, and the schema.
 
 `python docs/generate.py` writes the files; with `--check` it only tells which of them are out of date.
 """
@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from inspect import cleandoc
 from pathlib import Path
 
 from gradlint.cli.rule import page
+from gradlint.config.schema import render as render_schema
 from gradlint.rule.registry import load
 from gradlint.rule.rule import Rule
 
 FOLDER = Path(__file__).parent / "rules"
+SCHEMA = Path(__file__).parent / "gradlint.schema.json"
 FAMILIES = {
     "0": "About gradlint itself",
     "1": "Saturation and depth",
@@ -44,16 +45,16 @@ def index(rules: tuple[type[Rule], ...]) -> Iterator[str]:
 
 def row(rule: type[Rule]) -> str:
     """One rule's line in the index."""
-    summary = cleandoc(rule.__doc__ or "").split("\n\n")[0].replace("\n", " ")
     severity = rule.severity.value + (" (preview)" if rule.preview else "")
     fix = "yes" if rule.fixed else ""
-    return f"| {rule.id} | [{rule.name}]({rule.name}.md) | {severity} | {fix} | {summary} |"
+    return f"| {rule.id} | [{rule.name}]({rule.name}.md) | {severity} | {fix} | {rule.summary()} |"
 
 
 def generated() -> dict[Path, str]:
     """Every generated file with its contents."""
     rules = load()
     files = {FOLDER / f"{rule.name}.md": page(rule).rstrip() + "\n" for rule in rules}
+    files[SCHEMA] = render_schema(rules)
     files[FOLDER / "README.md"] = "\n".join(index(rules)).rstrip() + "\n"
     return files
 

@@ -294,4 +294,4 @@ def test_the_schema_accepts_what_is_accepted_and_is_the_one_that_ships() -> None
         with pytest.raises(ConfigError):
             configurations(bad)
     shipped = Path(__file__).parent.parent / "docs/gradlint.schema.json"
-    assert shipped.read_text() == render(load()), "print it anew: python -m gradlint.config.schema"
+    assert shipped.read_text() == render(load()), "write it anew: python docs/generate.py"

@@ -45,7 +45,7 @@ def list_rules(values: Values) -> int:
 
 def page(rule: type[Rule]) -> str:
     """A rule's documentation in Markdown."""
-    summary, _, body = cleandoc(rule.__doc__ or "").partition("\n")
+    summary, _, body = cleandoc(rule.__doc__ or "").partition("\n\n")
     facts = [f"severity {rule.severity.value}"]
     facts += ["fix available"] if rule.fixed else []
     facts += ["in preview"] if rule.preview else []
@@ -66,7 +66,7 @@ def _described(rule: type[Rule]) -> dict[str, Any]:
     return {
         "code": rule.id,
         "name": rule.name,
-        "summary": _summary(rule),
+        "summary": rule.summary(),
         "severity": rule.severity.value,
         "preview": rule.preview,
         "fixable": bool(rule.fixed),
@@ -78,10 +78,6 @@ def _described(rule: type[Rule]) -> dict[str, Any]:
     }
 
 
-def _summary(rule: type[Rule]) -> str:
-    return cleandoc(rule.__doc__ or "").partition("\n")[0]
-
-
 def _table(rules: Iterable[type[Rule]]) -> str:
     """A row per rule: code, severity, marks for a fix and for preview, name, summary."""
     rows = [
@@ -90,7 +86,7 @@ def _table(rules: Iterable[type[Rule]]) -> str:
             rule.severity.value,
             f"{'*' if rule.fixed else ' '}{'p' if rule.preview else ' '}",
             rule.name,
-            _summary(rule),
+            rule.summary(),
         )
         for rule in rules
     ]

@@ -1,4 +1,4 @@
-"""The JSON schema of the configuration, for editors; run as a module it prints it."""
+"""The JSON schema of the configuration, for editors."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from gradlint.config.select import ALL
 from gradlint.config.settings import Settings
 from gradlint.rule.rule import Rule
 
+PATTERN = r"^([A-Z]{1,3}\d{0,3}|[a-z][a-z0-9]*(-[a-z0-9]+)*)$"
 DRAFT = "http://json-schema.org/draft-07/schema#"
 
 
@@ -50,22 +51,9 @@ def _selector(rules: Sequence[type[Rule]]) -> dict[str, Any]:
     prefixes = sorted(
         {rule.id[:length] for rule in rules for length in range(len(rule.id) - 3, len(rule.id))}
     )
-    known = [{"const": rule.id, "description": f"{rule.name}: {_summary(rule)}"} for rule in rules]
-    names = [{"const": rule.name, "description": f"{rule.id}: {_summary(rule)}"} for rule in rules]
+    known = [{"const": rule.id, "description": f"{rule.name}: {rule.summary()}"} for rule in rules]
+    names = [{"const": rule.name, "description": f"{rule.id}: {rule.summary()}"} for rule in rules]
     return {
         "description": "The code of a rule, a prefix of codes, the name of a rule, or ALL.",
-        "anyOf": [{"enum": [ALL, *prefixes]}, *known, *names, {"type": "string", "pattern": _PATTERN}],
+        "anyOf": [{"enum": [ALL, *prefixes]}, *known, *names, {"type": "string", "pattern": PATTERN}],
     }
-
-
-_PATTERN = r"^([A-Z]{1,3}\d{0,3}|[a-z][a-z0-9]*(-[a-z0-9]+)*)$"
-
-
-def _summary(rule: type[Rule]) -> str:
-    return (rule.__doc__ or "").strip().partition("\n")[0]
-
-
-if __name__ == "__main__":
-    from gradlint.rule.registry import load
-
-    print(render(load()), end="")

@@ -63,6 +63,11 @@ class Rule:
         )
 
     @classmethod
+    def summary(cls) -> str:
+        """The first paragraph of the documentation, on one line."""
+        return " ".join((cls.__doc__ or "").strip().partition("\n\n")[0].split())
+
+    @classmethod
     def url(cls) -> str:
         """The address of the rule's page."""
         return f"{DOCUMENTATION}/{cls.name}.md"
