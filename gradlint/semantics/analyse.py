@@ -136,7 +136,8 @@ def _depends_on_caller(application: Application) -> bool:
         seen += 1
         if not isinstance(value, Tensor) or value.producer is None:
             continue
-        if len(value.producer.site.callers) < depth:
+        callers = value.producer.site.callers
+        if len(callers) < depth or callers[depth - 1] is not application.site.callers[-1]:
             if value.facts != TOP:
                 return True
         else:
