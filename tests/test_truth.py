@@ -65,7 +65,8 @@ class Subject:
         for shape in battery.FLOAT_SHAPES:
             for mask_shape in battery.mask_shapes(shape):
                 try:
-                    self._run(*battery.BATTERY["randn"][0], shape, mask_shape)
+                    numbers, masks = battery.BATTERY["randn"][0]
+                    self._run(numbers, masks, shape, mask_shape)
                     return shape, mask_shape
                 except (RuntimeError, ValueError, IndexError) as caught:
                     error = error or caught
