@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 
 from gradlint.records import ir
 from gradlint.records.finding import Applicability, Edit, Fix

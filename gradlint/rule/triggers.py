@@ -17,7 +17,9 @@ DEVIATION: Mapping[str, str] = {
     "std": rf"(?<=\.)(?<!np\.)std(?:_mean)?{_USED}",
     "var": rf"(?<=\.)(?<!np\.)var(?:_mean)?{_USED}",
 }
-NORM: Mapping[str, str] = {"norm": rf"(?<!self\.)(?:(?<=\.)|(?<=vector_)|(?<=matrix_)|(?<=import ))norm{_USED}"}
+NORM: Mapping[str, str] = {
+    "norm": rf"(?<!self\.)(?:(?<=\.)|(?<=vector_)|(?<=matrix_)|(?<=import ))norm{_USED}"
+}
 VANISHING: Mapping[str, str] = {
     **NORM,
     "sum": rf"(?<=\.)sum{_USED}",

@@ -44,9 +44,9 @@ def _changed(node: ir.Node) -> Iterator[str]:
             yield from _targets(target)
     elif isinstance(node, ir.Augment):
         yield from _targets(node.target)
-    elif isinstance(node, ir.Loop) and node.target is not None:
-        yield from target_names(node.target)
-    elif isinstance(node, ir.Item) and node.target is not None:
+    elif (isinstance(node, ir.Loop) and node.target is not None) or (
+        isinstance(node, ir.Item) and node.target is not None
+    ):
         yield from target_names(node.target)
     elif isinstance(node, ir.Walrus):
         yield node.name

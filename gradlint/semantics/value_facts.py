@@ -15,7 +15,20 @@ from gradlint.semantics.interpretation import Arguments, Interpretation, Operand
 from gradlint.semantics.objects import LEAVES, PARAMETER, SAME_OBJECT, creation, leaf_gradient, registered
 from gradlint.semantics.ops import NON_DIFFERENTIABLE, TRANSFER, canonical, module_primitive
 from gradlint.semantics.ops.decomposition import output_of
-from gradlint.semantics.tensor import CALL, INPUT, MASK, TOP, Application, Facts, Tensor, facts_of, made
+from gradlint.semantics.ops.structure import indices_of, moment_of
+from gradlint.semantics.ops.table import cast
+from gradlint.semantics.tensor import (
+    CALL,
+    INPUT,
+    MASK,
+    REARRANGING,
+    TOP,
+    Application,
+    Facts,
+    Tensor,
+    facts_of,
+    made,
+)
 from gradlint.semantics.value import (
     ClassObject,
     Closure,
@@ -140,7 +153,8 @@ class ValueFacts(Interpretation):
         for value in values:
             if isinstance(value, (Closure, ClassObject, Instance, Reference, Constructed, Items, Table)):
                 return self._derived(values)
-            merged = facts_of(value) if merged is None else merged.joined(facts_of(value))
+            facts = self._joinable(value)
+            merged = facts if merged is None else merged.joined(facts)
         assert merged is not None
         producers = {id(v.producer): v.producer for v in values if isinstance(v, Tensor)}
         made = next((producer for producer in producers.values() if producer is not None), None)
@@ -148,6 +162,12 @@ class ValueFacts(Interpretation):
             operands = tuple([Operand(value, made.site.node) for value in values])
             made = Application("either", "join", operands, {}, made.site, made.tracked)
         return self._derived(values, merged, made)
+
+    def _joinable(self, value: Value) -> Facts:
+        """What a branch contributes: not that a constant is 0, nor what was looked at before."""
+        facts = facts_of(value)
+        seen = isinstance(value, Known) or (isinstance(value, Tensor) and value.number in self._guarded)
+        return facts.without_witnesses() if seen else facts
 
     # primitives
 
@@ -159,12 +179,13 @@ class ValueFacts(Interpretation):
         keywords: dict[str, Operand],
         site: Site,
     ) -> Value:
-        transfer = TRANSFER.get(primitive)
         if self._guarded:
             operands = tuple([self._under_guard(operand) for operand in operands])
         values = [operand.value for operand in (*operands, *keywords.values())]
+        primitive = cast(primitive, values)
+        transfer = TRANSFER.get(primitive)
         if transfer is None:
-            result = self.unknown(values)
+            result = self._derived(values) if _is_pure(primitive, form) else self.unknown(values)
             number = result.number
             application = Application(primitive, form, operands, keywords, site, self._tracked(), number)
             self.applications.append(application)
@@ -183,6 +204,8 @@ class ValueFacts(Interpretation):
         if (facts.zero or facts.one) and self._is_guarded(number, values):
             facts = facts.without_witnesses()
         self.applications.append(application)
+        if primitive in REARRANGING:
+            values = values[:1]
         grad = self._grad_of(application, values)
         if grad is not False:
             self.flow.into(number, values)
@@ -378,14 +401,17 @@ class ValueFacts(Interpretation):
             return self._apply("masked_select", "index", (receiver, mask), {}, site)
         number = self._number(("index", value.number, self._key(index)))
         self.flow.into(number, (value,))
-        if value.producer is not None and value.producer.primitive not in _PASSED_THROUGH:
-            return Tensor(number, value.facts, value.roots, value.grad, _item_of(value, index))
         return Tensor(number, value.facts, value.roots, value.grad, value.producer)
 
     def _output(self, receiver: Operand, key: object, site: Site) -> Value | None:
         """One output of an operation that has several, by position or name."""
         found = made(receiver.value)
-        output = output_of(found.primitive, key) if found is not None else None
+        if found is None:
+            return None
+        moment = moment_of(found.primitive, key)
+        if moment is not None:
+            return self._apply(moment, found.form, found.operands, found.keywords, found.site)
+        output = output_of(found.primitive, key) or indices_of(found, key)
         return None if output is None else self._apply(output, "item", (receiver,), {}, site)
 
     def replaced(self, receiver: Operand, index: Operand, value: Operand, site: Site) -> Value:
@@ -441,12 +467,9 @@ class ValueFacts(Interpretation):
         self.reasons[reason] += 1
 
 
-_PASSED_THROUGH = frozenset({"std_mean", "var_mean"})
-
-
-def _item_of(value: Tensor, index: Value) -> Application | None:
-    """Indexing a result that is one tensor keeps its producer; of a tuple it names the item."""
-    return value.producer
+def _is_pure(primitive: str, form: str) -> bool:
+    """Whether a primitive that the table does not know is a function of torch, which keeps nothing."""
+    return form == "function" and ("." not in primitive or primitive.startswith(("linalg.", "fft.")))
 
 
 def _call_of(function: Value, arguments: Arguments, site: Site) -> Application:

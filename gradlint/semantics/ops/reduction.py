@@ -8,9 +8,12 @@ from msgspec.structs import replace
 
 from gradlint.semantics.likeness import parallel
 from gradlint.semantics.ops.table import transfer
-from gradlint.semantics.tensor import Application, Facts, Tensor, Witness, made
+from gradlint.semantics.tensor import Application, Facts, Tensor, Witness, made, origin, producer
 
 _SUM = "a sum of terms of one sign"
+_MENDING = ("masked_select", "index_put", "masked_fill", "where", "clamp_min", "maximum")
+"""Primitives by which a zero row may have been seen to."""
+
 _EQUAL_ROWS = frozenset({"equal rows"})
 _NAMED = {"a square": "a sum of squares", "an absolute value": "a sum of absolute values"}
 
@@ -107,6 +110,8 @@ def norm(a: Application) -> Facts | None:
     """‖x‖ ≥ 0: zero for the zero vector."""
     if a.form == "method" and not _is_axis_like(a, 1):
         return None
+    if producer(origin(a.value(0)), *_MENDING) is not None:
+        return Facts(0.0)
     return Facts(0.0, zero=a.facts(0).vanishing("a norm") or Witness("a norm", "zeros"))
 
 

@@ -111,3 +111,27 @@ def created(a: Application) -> Facts:
 def uniform(a: Application) -> Facts:
     """Uniform on [0, 1): zero is drawn once in 2²⁴ float32 elements."""
     return Facts(0.0, 1.0)
+
+
+_WITH_INDICES = frozenset({"sort", "topk", "cummax", "cummin", "kthvalue", "mode"})
+
+
+@transfer("indices", differentiable=False)
+def indices(a: Application) -> Facts:
+    """Where the elements were found."""
+    return Facts()
+
+
+def indices_of(a: Application, key: object) -> str | None:
+    """The primitive of the second output of an operation that also tells where it found its elements."""
+    if key not in (1, "indices"):
+        return None
+    along_axis = a.primitive in ("max", "min", "median") and isinstance(a.constant(1, "dim"), int)
+    return "indices" if a.primitive in _WITH_INDICES or along_axis else None
+
+
+def moment_of(primitive: str, key: object) -> str | None:
+    """The primitive of one output of std_mean and var_mean."""
+    if primitive not in ("std_mean", "var_mean") or key not in (0, 1):
+        return None
+    return "mean" if key == 1 else primitive.removesuffix("_mean")

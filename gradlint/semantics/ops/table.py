@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
 from gradlint.semantics.tensor import Application, Facts
+from gradlint.semantics.value import Reference, Value
 
 Transfer = Callable[[Application], Facts | None]
 
@@ -97,11 +98,17 @@ _ALIASES = {
     "movedim": "permute",
     "special_logit": "logit",
     "bool": "as_bool",
+    "type": "to",
     "type_as": "to",
     "dist": "norm",
 }
 
 _TRAILING = frozenset({"and_", "or_", "requires_grad_"})
+
+_CASTS = {"torch.bool": "as_bool"} | {
+    f"torch.{name}": "long"
+    for name in ("long", "int", "short", "uint8", "int8", "int16", "int32", "int64")
+}
 
 _PREFIXES = ("torch.nn.functional.", "torch.special.", "torch.Tensor.", "torch._C._nn.")
 
@@ -140,6 +147,15 @@ def canonical(name: str) -> str:
     if name.endswith("_") and not name.endswith("__") and name not in _TRAILING:
         name = name[:-1]
     return _ALIASES.get(name, name)
+
+
+def cast(primitive: str, values: Sequence[Value]) -> str:
+    """The primitive that a conversion to a type is: to integers or truth values no gradient flows."""
+    if primitive == "to":
+        for value in values[1:]:
+            if isinstance(value, Reference) and value.name in _CASTS:
+                return _CASTS[value.name]
+    return primitive
 
 
 def module_primitive(name: str) -> str | None:
