@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 import gradlint
-from gradlint.lint import examine, pipeline
-from gradlint.lint.inspect import INTERNAL_ERROR
+from gradlint.lint import examine, spread
+from gradlint.lint.outcome import Outcome, Task
+from gradlint.records.failure import INTERNAL_ERROR
 from gradlint.records.finding import Finding, Severity
 from gradlint.rule.registry import load
 from gradlint.rule.rule import Rule
@@ -53,7 +54,7 @@ def test_a_file_without_a_framework_is_read_only_when_it_is_named(tmp_path: Path
 
 def test_parallel_work_finds_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     alone = check(tree(tmp_path))
-    monkeypatch.setattr(pipeline, "WORTH_A_PROCESS", 100)
+    monkeypatch.setattr(spread, "WORTH_A_PROCESS", 100)
     assert check(tmp_path, jobs=2) == alone
     with ThreadPoolExecutor(2) as executor:
         assert check(tmp_path, executor=executor) == alone
@@ -69,7 +70,7 @@ def test_a_warm_run_finds_the_same_and_examines_nothing(
     calls: list[str] = []
     original = examine._examine_file
 
-    def counted(examiner: examine.Examiner, task: examine.Task) -> examine.Outcome:
+    def counted(examiner: examine.Examiner, task: Task) -> Outcome:
         calls.append(Path(task.path).name)
         return original(examiner, task)
 
@@ -132,7 +133,7 @@ def test_a_rule_that_fails_is_reported_and_the_others_go_on(tmp_path: Path) -> N
     assert "on purpose" in message
 
 
-def _die(tasks: list[examine.Task], *rest: object) -> list[examine.Outcome]:
+def _die(tasks: list[Task], *rest: object) -> list[Outcome]:
     if any(task.path.endswith("m1.py") for task in tasks):
         os._exit(1)
     return _examine_files(tasks, *rest)  # type: ignore[arg-type]
@@ -144,8 +145,8 @@ _examine_files = examine.examine_files
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork, so that the patch reaches the workers")
 def test_the_death_of_a_worker_costs_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     alone = check(tree(tmp_path))
-    monkeypatch.setattr(pipeline, "WORTH_A_PROCESS", 100)
-    monkeypatch.setattr(pipeline, "examine_files", _die)
+    monkeypatch.setattr(spread, "WORTH_A_PROCESS", 100)
+    monkeypatch.setattr(spread, "examine_files", _die)
     found = check(tmp_path, jobs=2)
     broken = [row for row in found if row[1] == INTERNAL_ERROR]
     assert [Path(path).name for path, _, _ in broken] == ["m1.py"]

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gradlint.lint.examine import Examiner
-from gradlint.lint.inspect import INTERNAL_ERROR
+from gradlint.records.failure import INTERNAL_ERROR
 from gradlint.rule.registry import load
 from gradlint.source.source import Source
 

@@ -7,66 +7,28 @@ nothing of settings, so that a change of settings examines nothing anew.
 from __future__ import annotations
 
 import gc
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from hashlib import blake2b
 
 import msgspec
-from msgspec import Struct
 
 from gradlint.lint.cache import Cache
-from gradlint.lint.inspect import Inspection, Inspector, internal_error, triggers_of
+from gradlint.lint.inspect import Inspection, Inspector, triggers_of
+from gradlint.lint.outcome import Outcome, Task, digest, outcome_key
 from gradlint.lint.suppress import parse as parse_suppressions
 from gradlint.records.facts import FileFacts
-from gradlint.records.failure import ParseFailure
-from gradlint.records.finding import Finding
+from gradlint.records.failure import ParseFailure, internal_error
 from gradlint.records.ir import Statement
 from gradlint.records.span import Span
-from gradlint.records.suppression import Suppression
 from gradlint.rule.registry import load
 from gradlint.rule.rule import Rule
 from gradlint.semantics.imports import imported_helpers
 from gradlint.semantics.project import Project
 from gradlint.semantics.scope import ModuleScope
 from gradlint.source.read import decode
-from gradlint.source.source import Cell, Source, SourceError
+from gradlint.source.source import Source, SourceError
 from gradlint.source.triage import matching_lines, mentions_framework
 from gradlint.syntax.extract import extract, lower_definition, uses_of
-
-
-class Outcome(Struct, frozen=True):
-    """What an examination of one file found: the findings of all rules, and its suppressions.
-
-    Spans count in the joined text; `cells` are (number, first line, line count) of a notebook.
-    `consulted` are the other files that were read, with the digests of their contents, `absent`
-    those that were looked for in vain.
-    """
-
-    findings: tuple[Finding, ...] = ()
-    suppressions: tuple[Suppression, ...] = ()
-    cells: tuple[tuple[int, int, int], ...] = ()
-    reasons: dict[str, int] = {}
-    parsed: bool = False
-    consulted: tuple[tuple[str, str], ...] = ()
-    absent: tuple[str, ...] = ()
-
-
-class Task(Struct, frozen=True):
-    """One file to examine. `path` is absolute; `is_named` if the user named it rather than its folder."""
-
-    path: str
-    is_named: bool = False
-
-
-def digest(data: bytes) -> str:
-    """A short digest of a file's contents."""
-    return blake2b(data, digest_size=16).hexdigest()
-
-
-def outcome_key(path: str, content: str, fingerprint: str) -> str:
-    """The key under which the outcome for a file with this content is kept."""
-    return digest(f"outcome\0{fingerprint}\0{path}\0{content}".encode())
 
 
 class Examiner:
@@ -204,30 +166,3 @@ def _examine_file(examiner: Examiner, task: Task) -> Outcome:
     except OSError as error:
         return examiner.failed(f"the file cannot be read: {error.strerror}")
     return examiner.examine(task.path, data, task.is_named)
-
-
-def is_current(outcome: Outcome, digest_of: Callable[[str], str]) -> bool:
-    """Whether all that an outcome rests on is as it was; `digest_of` gives "" for no file."""
-    return all(digest_of(path) == content for path, content in outcome.consulted) and not any(
-        map(os.path.isfile, outcome.absent)
-    )
-
-
-def chunks(tasks: Sequence[Task], sizes: Sequence[int], count: int) -> Iterable[list[Task]]:
-    """Cut `tasks` into about `count` runs of neighbours with about the same number of bytes."""
-    share = max(sum(sizes) / max(count, 1), 1.0)
-    chunk: list[Task] = []
-    filled = 0.0
-    for task, size in zip(tasks, sizes, strict=True):
-        chunk.append(task)
-        filled += size
-        if filled >= share:
-            yield chunk
-            chunk, filled = [], 0.0
-    if chunk:
-        yield chunk
-
-
-def cells_of(outcome: Outcome) -> tuple[Cell, ...]:
-    """The cells of a notebook's outcome."""
-    return tuple([Cell(*cell) for cell in outcome.cells])

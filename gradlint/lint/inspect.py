@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import typing
 from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gradlint.records.finding import Edit, Finding, Fix, Related, Severity
+from gradlint.records.failure import internal_error
+from gradlint.records.finding import Edit, Finding, Fix, Related
 from gradlint.records.span import Span
-from gradlint.rule.rule import Rule
+from gradlint.rule.rule import Rule, subject_of
 from gradlint.semantics.analyse import Analysis
 from gradlint.semantics.interpretation import Site
 from gradlint.semantics.project import Project
@@ -18,8 +18,6 @@ from gradlint.semantics.scope import ModuleScope
 from gradlint.semantics.trace import Trace
 from gradlint.source.source import Source
 from gradlint.source.triage import Triggers
-
-INTERNAL_ERROR = "GRD000"
 
 
 class Inspection(Struct, frozen=True):
@@ -32,15 +30,6 @@ class Inspection(Struct, frozen=True):
 def triggers_of(rules: Iterable[type[Rule]]) -> Triggers:
     """The triggers of all `rules`, each once."""
     return tuple(dict.fromkeys(trigger for rule in rules for trigger in rule.triggers.items()))
-
-
-def subject_of(rule: type[Rule]) -> type:
-    """The kind of subject that a rule's `check` takes, from its annotation."""
-    hints = typing.get_type_hints(rule.check)
-    hints.pop("return", None)
-    (subject,) = hints.values()
-    assert isinstance(subject, type)
-    return subject
 
 
 class Inspector:
@@ -76,11 +65,6 @@ def _guarded(rule: Rule, subject: object) -> Iterator[Finding]:
         yield from rule.check(subject)
     except Exception as error:
         yield internal_error(f"{rule.id} {rule.name} failed on this file: {type(error).__name__}: {error}")
-
-
-def internal_error(message: str) -> Finding:
-    """The diagnostic for a failure of gradlint itself: the other rules and files go on."""
-    return Finding(INTERNAL_ERROR, "internal-error", Severity.ERROR, message, Span(1, 1, 1, 1))
 
 
 def _through_call(finding: Finding, via: Site, path: str, own: str) -> Finding:

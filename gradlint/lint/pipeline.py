@@ -10,9 +10,9 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, Executor, as_completed
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec.structs import replace
@@ -21,30 +21,18 @@ import gradlint
 from gradlint.config.select import Selection
 from gradlint.lint import suppress
 from gradlint.lint.cache import Cache
-from gradlint.lint.examine import (
-    Examiner,
-    Outcome,
-    Task,
-    cells_of,
-    chunks,
-    digest,
-    examine_files,
-    is_current,
-    outcome_key,
-)
-from gradlint.lint.inspect import INTERNAL_ERROR, internal_error, subject_of
+from gradlint.lint.outcome import Outcome, Task, cells_of, digest, is_current, outcome_key
 from gradlint.lint.result import FileReport
+from gradlint.records.failure import INTERNAL_ERROR
 from gradlint.records.finding import Edit, Finding, Fix, Related
 from gradlint.records.span import Span
 from gradlint.records.suppression import SuppressionUse
-from gradlint.rule.rule import Rule
+from gradlint.rule.rule import Rule, subject_of
 from gradlint.source.source import Source
 from gradlint.source.triage import mentions_framework
 
-WORTH_A_PROCESS = 2_000_000
-"""Bytes of source that one further process must get to be worth its start."""
-
-FILES_PER_CHUNK = 96
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 
 class Linter:
@@ -84,6 +72,8 @@ class Linter:
 
     def check_source(self, source: Source) -> Outcome:
         """The outcome for a text that is not on disk, or not in this state."""
+        from gradlint.lint.examine import Examiner
+
         return Examiner(self._rules).examine_source(source)
 
     def report(self, path: str, outcome: Outcome) -> FileReport:
@@ -175,65 +165,12 @@ class Linter:
         return self._digests[path]
 
     def _examine(self, tasks: Sequence[Task], sizes: Sequence[int]) -> dict[str, Outcome]:
-        """Examine here, or in other processes where there is enough to do."""
         if not tasks:
             return {}
-        if self._executor is not None:
-            return self._examine_with(self._executor, tasks, sizes, self._jobs)
-        workers = min(self._jobs, sum(sizes) // WORTH_A_PROCESS)
-        if workers <= 1:
-            step = self._step(len(tasks))
-            outcomes = examine_files(tasks, self._cache_dir, self._fingerprint, step)
-            return {task.path: outcome for task, outcome in zip(tasks, outcomes, strict=True)}
-        with process_pool(workers) as pool:
-            return self._examine_with(pool, tasks, sizes, workers)
+        from gradlint.lint.spread import Work, examine_all
 
-    def _step(self, total: int) -> Callable[[], None] | None:
-        if self._progress is None:
-            return None
-        done = iter(range(1, total + 1))
-        return lambda: self._progress(next(done), total) if self._progress else None
-
-    def _examine_with(
-        self, executor: Executor, tasks: Sequence[Task], sizes: Sequence[int], workers: int
-    ) -> dict[str, Outcome]:
-        count = max(workers * 2, len(tasks) // FILES_PER_CHUNK)
-        pending = {
-            executor.submit(examine_files, chunk, self._cache_dir, self._fingerprint): chunk
-            for chunk in chunks(tasks, sizes, count)
-        }
-        found: dict[str, Outcome] = {}
-        for future in as_completed(pending):
-            chunk = pending[future]
-            try:
-                outcomes = future.result()
-            except BrokenExecutor:
-                outcomes = [_examine_alone(task, self._fingerprint) for task in chunk]
-            found.update({task.path: outcome for task, outcome in zip(chunk, outcomes, strict=True)})
-            if self._progress is not None:
-                self._progress(len(found), len(tasks))
-        return found
-
-
-def _examine_alone(task: Task, fingerprint: str) -> Outcome:
-    """Examine one file in a process of its own, after a process that had it among others died."""
-    with process_pool(1) as pool:
-        try:
-            (outcome,) = pool.submit(examine_files, [task], None, fingerprint).result()
-        except BrokenExecutor:
-            return Outcome((internal_error("the process that analysed this file died"),))
-        return outcome
-
-
-def process_pool(workers: int) -> Executor:
-    """A pool of processes; forked where that is safe, which starts them at once."""
-    import multiprocessing
-    import threading
-    from concurrent.futures import ProcessPoolExecutor
-
-    may_fork = sys.platform == "linux" and threading.active_count() == 1
-    context = multiprocessing.get_context("fork" if may_fork else "spawn")
-    return ProcessPoolExecutor(workers, mp_context=context)
+        work = Work(self._cache_dir, self._fingerprint, self._jobs, self._executor, self._progress)
+        return examine_all(tasks, sizes, work)
 
 
 def fingerprint(rules: Sequence[type[Rule]]) -> str:

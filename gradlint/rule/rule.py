@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_type_hints
 
 from gradlint.records.finding import Claim, Finding, Fix, Related, Severity
 from gradlint.records.span import Span
@@ -21,6 +21,9 @@ class Rule:
     behind; empty for none). A top-level definition in which no trigger matches cannot concern the
     rule and is not analysed for it.
 
+    `since` is the first version of torch, as (major, minor), in which the rule holds; it is off for
+    code that must run on an older one.
+
     `fixed` maps the name of a bad case to the text that the rule's fix must produce.
     """
 
@@ -29,6 +32,7 @@ class Rule:
     severity: ClassVar[Severity]
     help: ClassVar[str] = ""
     preview: ClassVar[bool] = False
+    since: ClassVar[tuple[int, int] | None] = None
     triggers: ClassVar[Mapping[str, str]] = {}
     bad: ClassVar[Mapping[str, str]] = {}
     good: ClassVar[Mapping[str, str]] = {}
@@ -71,3 +75,12 @@ class Rule:
     def url(cls) -> str:
         """The address of the rule's page."""
         return f"{DOCUMENTATION}/{cls.name}.md"
+
+
+def subject_of(rule: type[Rule]) -> type:
+    """The kind of subject that a rule's `check` takes, from its annotation."""
+    hints = get_type_hints(rule.check)
+    hints.pop("return", None)
+    (subject,) = hints.values()
+    assert isinstance(subject, type)
+    return subject
