@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from gradlint.records.version import VERSION
+
 if TYPE_CHECKING:
     from gradlint.api import check
     from gradlint.records.finding import Finding
 
 __all__ = ["Finding", "__version__", "check"]
-__version__ = "0.1.0"
+__version__ = VERSION
 
 
 def __getattr__(name: str) -> Any:

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
-import gradlint
 from gradlint.config.select import Selection
 from gradlint.lint import suppress
 from gradlint.lint.cache import Cache
@@ -27,6 +26,7 @@ from gradlint.records.failure import INTERNAL_ERROR
 from gradlint.records.finding import Edit, Finding, Fix, Related
 from gradlint.records.span import Span
 from gradlint.records.suppression import SuppressionUse
+from gradlint.records.version import VERSION
 from gradlint.rule.rule import Rule, subject_of
 from gradlint.source.source import Source
 from gradlint.source.triage import mentions_framework
@@ -175,12 +175,12 @@ class Linter:
 
 def fingerprint(rules: Sequence[type[Rule]]) -> str:
     """Changes whenever the analysis or a rule may have changed."""
-    package = Path(gradlint.__file__).parent
+    package = Path(__file__).parent.parent
     files = {str(path) for path in package.rglob("*.py")}
     files |= {module.__file__ for rule in rules if (module := sys.modules[rule.__module__]).__file__}
     states = [(path, os.stat(path)) for path in sorted(files)]
     text = "\0".join([f"{path}:{state.st_size}:{state.st_mtime_ns}" for path, state in states])
-    return digest(f"{gradlint.__version__}\0{sys.version_info[:2]}\0{text}".encode())
+    return digest(f"{VERSION}\0{sys.version_info[:2]}\0{text}".encode())
 
 
 def display_path(path: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gradlint import __version__
+from gradlint.records.version import VERSION
 
 
 def repository_root(directory: str | None = None, environ: Mapping[str, str] | None = None) -> str:
@@ -32,7 +32,7 @@ class RenderOptions:
     unsafe_fixes: bool = False
     directory: str = field(default_factory=os.getcwd)
     root: str = field(default_factory=repository_root)
-    version: str = __version__
+    version: str = VERSION
 
     def from_root(self, path: str) -> str:
         """`path` as the code host names it, with forward slashes; absolute where it lies outside."""

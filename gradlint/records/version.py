@@ -1,0 +1,3 @@
+"""The version of gradlint."""
+
+VERSION = "0.1.0"
