@@ -41,7 +41,8 @@ def active(rules: Sequence[type[Rule]], settings: Settings) -> Selection:
     """The rules that the settings turn on, in any file.
 
     Of a selecting and an ignoring entry the more specific one decides, of two alike the ignoring
-    one. A rule in preview takes part if `preview` is set or its whole code is selected.
+    one. A rule in preview takes part if `preview` is set or its whole code is selected,
+    one about a later torch than the target never.
     """
     chosen = settings.select + settings.extend_select
     return {
@@ -49,6 +50,7 @@ def active(rules: Sequence[type[Rule]], settings: Settings) -> Selection:
         for rule in rules
         if _specificity(rule, chosen) > _specificity(rule, settings.ignore)
         and (settings.preview or not rule.preview or rule.id in chosen)
+        and (settings.target_torch is None or settings.target_torch >= (rule.since or (0, 0)))
     }
 
 

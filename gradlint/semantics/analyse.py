@@ -8,6 +8,7 @@ from gradlint.records import ir
 from gradlint.records.span import Span
 from gradlint.semantics.classes import is_differentiated, is_module
 from gradlint.semantics.evaluate import Evaluator
+from gradlint.semantics.mentions import Mentions
 from gradlint.semantics.project import Project
 from gradlint.semantics.scope import ModuleScope
 from gradlint.semantics.tensor import TOP, Application, Tensor
@@ -18,7 +19,7 @@ from gradlint.semantics.value_facts import ValueFacts
 _FAR = 24
 """How many values behind an operand are looked at."""
 
-Subject = Trace | ModuleClass
+Subject = Trace | ModuleClass | Mentions
 
 
 class Analysis:
@@ -43,6 +44,7 @@ class Analysis:
         self._hits = scope.facts.hits
         self._evaluator.nested.clear()
         self._evaluator.called.clear()
+        yield Mentions(scope)
         yield from self._script()
         for statement in _definitions(self._scope.facts.body):
             if not self._is_hit(statement.span):
