@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from gradlint.semantics.tensor import Tensor
-from gradlint.semantics.value import Constructed, Items, Table, Value
+from gradlint.semantics.value import Constructed, Instance, Items, Table, Value
 
 
 class Flow:
@@ -49,6 +49,8 @@ def _contents(value: Value) -> Iterable[Value]:
         return value.items
     if isinstance(value, Table):
         return value.values()
+    if isinstance(value, Instance):
+        return value.attributes.values()
     if isinstance(value, Constructed):
         return (*value.positional, *value.keywords.values())
     return ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from gradlint.semantics.interpretation import Operand
-from gradlint.semantics.tensor import Application, Witness, origin, producer
+from gradlint.semantics.tensor import Application, Tensor, Witness, origin, producer
 from gradlint.semantics.value import Value
 
 _OPERANDS = {
@@ -54,9 +54,16 @@ def pole(application: Application) -> Pole | None:
         return None
     facts = application.facts(*place) if place is not None else None
     assert facts is not None
+    if _is_parameter(operand.value):
+        return Pole(application, operand, 0, None)
     if application.primitive != "log1p":
         return Pole(application, operand, 0, facts.zero)
     return Pole(application, operand, -1, facts.one if facts.lo == -1 else None)
+
+
+def _is_parameter(value: Value) -> bool:
+    """Whether `value` depends on parameters only, which are not initialised to make it 0."""
+    return isinstance(value, Tensor) and bool(value.roots) and all(r.startswith("self.") for r in value.roots)
 
 
 def deviation(value: Value | None) -> Application | None:
