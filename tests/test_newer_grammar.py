@@ -29,7 +29,7 @@ LINES = r"""
 'é' 'ü' "c", u'a' 'b', 'a' u'b', b'a' B'b', ('a' 'b'), ('a') + ('b')
 f'', f'a', f'{x}', f'a{{b}}{x}}}{{', f'{x!r:>{w}.{p}}', f'{x:%H:%M}{d["a"]}', f'{x:{y}a{z}}'
 f'{x = }', f'{ x=!s:^9}', f'{x=:}{y:}', f'{x=}' f'{y=}', f'a{x= !r:>{w}}c'
-rf'\d{x}', f'\{x}', f'\n{x:\n}', f'\N{EM DASH}{x}\}}', f'"{x}"\'\"', f'\{{a', fR'{x}\"'
+rf'\d{x}', f'\{x}', f'\n{x:\n}', f'\N{EM DASH}{x}\}}', f'"{x}"\'\"', f'\{{a', fR'{x}\"', f'"\n"{x}'
 'a' f'{x}' 'b' u'c', u'a' f'b', f'{x}' '' f'y', f'' 'a', f'{x}' '', '{x}' f'{{'; f'é{ü}é' + é
 f'{(x, y)}{[1][0]}{ {1: 2}[1] }{(lambda x: 1)}{x if y else z}{x != y}', f'{f"{x}"}', f'{yield}', f'{x,}'
 a + b - c * d @ e / f // g % h ** i << j >> k & l | m ^ n; not - + ~ x; a - (b - c)
@@ -223,7 +223,7 @@ def test_newer_grammar_becomes_the_nearest_older_tree(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "statement", "name"),
     [
-        ("é = 1; type Ü[T] = x", (1, 8, 1, 22), (1, 21, 1, 22)),
+        ("é = 1; type Ü[T] = x ; ", (1, 8, 1, 22), (1, 21, 1, 22)),
         ("def f[T](ü): x", (1, 0, 1, 15), (1, 14, 1, 15)),
         ("try:\n  pass\nexcept* é, x: ü;\n", (1, 0, 3, 18), (3, 12, 3, 13)),
         ("é; f'{'ü'}é{ x }'", (1, 4, 1, 20), (1, 16, 1, 17)),
@@ -238,6 +238,30 @@ def test_newer_grammar_has_positions_in_bytes(text: str, statement: Any, name: A
 
 def where(node: Any) -> tuple[int, int, int, int]:
     return node.lineno, node.col_offset, node.end_lineno, node.end_col_offset
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("f''", []),
+        ("'' f'{x}' ''", [("FormattedValue", 5, 8)]),
+        ("'é' f'{{{x}b' 'c'", [("Constant", 0, 9), ("FormattedValue", 9, 12), ("Constant", 12, 18)]),
+        ("f'é{ x = !r:>{w}}'", [("Constant", 2, 10), ("FormattedValue", 4, 18)]),
+    ],
+)
+def test_parts_of_a_formatted_string_have_their_own_positions(text: str, parts: Any) -> None:
+    (statement,) = parse(text).body
+    assert isinstance(statement, ast.Expr)
+    assert isinstance(statement.value, ast.JoinedStr)
+    found = [(type(part).__name__, part.col_offset, part.end_col_offset) for part in statement.value.values]
+    assert found == parts
+
+
+def test_a_format_specification_stands_between_its_colon_and_the_brace() -> None:
+    tree = parse("f'{x:}' f'{x:>{w}}'")
+    fields = [node for node in ast.walk(tree) if isinstance(node, ast.FormattedValue)]
+    specs = [field.format_spec for field in fields if field.format_spec]
+    assert [(spec.col_offset, spec.end_col_offset) for spec in specs] == [(4, 5), (12, 17)]
 
 
 @given(hypothesmith.from_grammar() | hypothesmith.from_node())
@@ -308,6 +332,7 @@ def test_nested_and_oddly_spaced_code_converts_exactly(text: str) -> None:
         ("x\n'é' '\\N{no such}'", 2),
         ("f'{x'", 1),
         ("'a' t'b'", 1),
+        ("é\n{**a for a in b}", 2),
         ("try: a\nexcept: b\nexcept A: c", 1),
         ("x = '\0'", 1),
         ("x = '\ud800'", 1),
