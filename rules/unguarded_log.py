@@ -10,6 +10,7 @@ from gradlint.rule.claims import pole_claim
 from gradlint.rule.keep_away import keep_away
 from gradlint.rule.rule import Rule
 from gradlint.rule.triggers import LOGARITHM, VANISHING
+from gradlint.semantics.discard import discards
 from gradlint.semantics.fused import fused
 from gradlint.semantics.guards import late_guard
 from gradlint.semantics.poles import POLES, deviation, pole
@@ -59,11 +60,14 @@ class UnguardedLog(Rule):
 
     def check(self, trace: Trace) -> Iterator[Finding]:
         """Report each pole that is reached and that no other rule owns."""
+        discarded = discards(trace)
         for application in trace.differentiated(*POLES):
             found = pole(application)
             if found is None or found.witness is None or deviation(found.operand.value) is not None:
                 continue
-            if fused(application) is None and late_guard(trace, application) is None:
+            if application.number in discarded or fused(application) is not None:
+                continue
+            if late_guard(trace, application) is None:
                 claim = pole_claim(trace, found, found.witness.condition)
                 message = found.described(claim.predicted, claim.metric is Metric.NON_FINITE_VALUE)
                 yield self.finding(application.site.node.span, message, claim, fix=keep_away(trace, found))

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 
+from msgspec.structs import replace
+
 from gradlint.records.finding import Claim, Metric
 from gradlint.semantics.backflow import infinite_gradient
+from gradlint.semantics.guards import LateGuard
 from gradlint.semantics.poles import Pole
-from gradlint.semantics.tensor import Tensor
+from gradlint.semantics.tensor import Tensor, facts_of
 from gradlint.semantics.trace import Trace
 from gradlint.semantics.value import Value
 
@@ -25,14 +28,37 @@ def non_finite_value(trace: Trace, predicted: float, condition: str) -> Claim:
 
 def pole_claim(trace: Trace, pole: Pole, condition: str) -> Claim:
     """What an application does to the gradient at its pole; to the result, where nothing gets behind."""
-    operands = [pole.operand.value]
-    if pole.application.primitive == "div":
-        operands.append(pole.application.operands[0].value)
-    for value in operands:
+    operand = pole.operand.value
+    divided = pole.application.value(0) if pole.application.primitive == "div" else None
+    candidates = [operand] if divided is None else [operand, divided]
+    if divided is not None and infinite_gradient(divided) == math.inf and not _shared(trace, divided, operand):
+        candidates.reverse()
+    for value in candidates:
         predicted = infinite_gradient(value)
         if predicted is not None and trace.carries_gradient(value):
             return non_finite_gradient(trace, value, predicted, condition)
-    return non_finite_value(trace, math.nan if pole.application.primitive == "div" else math.inf, condition)
+    return non_finite_value(trace, math.inf if divided is None else math.nan, condition)
+
+
+def _shared(trace: Trace, first: Value, second: Value) -> bool:
+    """Whether a gradient comes to one input through both values."""
+    values = (first, second)
+    if not all(isinstance(value, Tensor) and trace.carries_gradient(value) for value in values):
+        return False
+    roots = [value.roots for value in values if isinstance(value, Tensor)]
+    return bool(roots[0] & roots[1])
+
+
+def guarded_claim(trace: Trace, pole: Pole, guard: LateGuard) -> Claim | None:
+    """What is left of the gradient at a pole behind which `guard` mends the value; None if it is whole."""
+    facts = facts_of(pole.operand.value)
+    if pole.witness is None and not (guard.telling and facts.lo < 0 <= facts.hi):
+        return None
+    condition = pole.witness.condition if pole.witness is not None else "zeros"
+    claim = pole_claim(trace, pole, condition)
+    if claim.metric is not Metric.NON_FINITE_GRADIENT or guard.application.primitive == "add":
+        return claim if claim.metric is Metric.NON_FINITE_GRADIENT else None
+    return replace(claim, predicted=math.nan)
 
 
 def _source(trace: Trace, value: Value | None) -> str:
