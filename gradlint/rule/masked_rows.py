@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from gradlint.records.finding import Claim
 from gradlint.rule.claims import non_finite_gradient, non_finite_value
-from gradlint.semantics.masks import Fill, sources
-from gradlint.semantics.tensor import REARRANGING, Application, Tensor
+from gradlint.semantics.masks import Fill
+from gradlint.semantics.tensor import REARRANGING, Application, Tensor, sources
 from gradlint.semantics.trace import Trace
 
 CONDITION = "all masked"

@@ -220,14 +220,3 @@ def _is_lowest(value: Value | None) -> bool:
         return bool(value.value == -math.inf)
     made = producer(value, "tensor", "as_tensor", "full", "full_like", "new_full", "new_tensor", "to")
     return made is not None and any(_is_lowest(operand.value) for operand in made.operands)
-
-
-def sources(value: Value | None, far: int = _FAR) -> set[int]:
-    """The numbers of a mask and of what it was made of."""
-    if not isinstance(value, Tensor):
-        return set()
-    found = {value.number}
-    if value.producer is not None and far:
-        for operand in value.producer.operands:
-            found |= sources(operand.value, far - 1)
-    return found

@@ -29,7 +29,8 @@ class Facts(Struct, frozen=True):
     All elements lie in [`lo`, `hi`]. `zero` witnesses that exactly 0 is reached on plausible input,
     `one` that exactly 1 (or -1) is; without a witness nothing is claimed either way. `unit` means
     rows of norm 1, `boolean` a truth value, `count` a number of things. `dtype` is known when given.
-    `vanishes` are the entries of the input battery under which whole rows are exactly 0.
+    `vanishes` are the entries of the input battery under which whole rows are exactly 0. `typical`
+    is the number that a setting is unless someone changes it.
     """
 
     lo: float = -math.inf
@@ -41,6 +42,7 @@ class Facts(Struct, frozen=True):
     count: bool = False
     dtype: str = ""
     vanishes: frozenset[str] = frozenset()
+    typical: float | None = None
 
     @property
     def is_input(self) -> bool:
@@ -227,6 +229,17 @@ def origin(value: Value | None) -> Value | None:
     while (moved := producer(value, "detach", *REARRANGING)) is not None:
         value = moved.value(0)
     return value
+
+
+def sources(value: Value | None, far: int = 24) -> set[int]:
+    """The numbers of a value and of all that it was made of, at most `far` steps behind it."""
+    if not isinstance(value, Tensor):
+        return set()
+    found = {value.number}
+    if value.producer is not None and far:
+        for operand in value.producer.operands:
+            found |= sources(operand.value, far - 1)
+    return found
 
 
 def same(first: Value | None, second: Value | None) -> bool:

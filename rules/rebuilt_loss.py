@@ -1,0 +1,155 @@
+"""GRD706 rebuilt-loss."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import ClassVar
+
+from gradlint.records.finding import Applicability, Claim, Edit, Finding, Fix, Metric, Related, Severity
+from gradlint.rule.rewrite import enclosed
+from gradlint.rule.rule import Rule
+from gradlint.semantics.severed import Cut, loss_of, original, severed
+from gradlint.semantics.tensor import made, sources
+from gradlint.semantics.trace import Trace
+from gradlint.semantics.value import Value
+
+_BACKWARD = ("backward", ".backward", ".manual_backward", "manual_backward", "torch.autograd.backward")
+
+
+class RebuiltLoss(Rule):
+    """`backward` starts at a loss that was rebuilt from numbers, so that no parameter gets a gradient.
+
+    ### Why is this bad?
+    `torch.tensor(loss)`, `loss.item()`, `Variable(loss.data)` and `loss.detach()` keep the value of a
+    loss and drop the graph that computed it. With `requires_grad=True` the error that would tell so
+    ("element 0 of tensors does not require grad") is silenced: `backward` runs, fills the gradient of
+    the new tensor alone, and the model never learns.
+
+    ### How it is verified
+    By a backward pass: of the parameters that computed the loss, none has a gradient afterwards.
+
+    ### When it is fine
+    A leaf made from data is no rebuilt loss (the image of an adversarial attack, the start of an
+    optimisation). Neither is one whose own gradient is read and handed on, as in training by parts.
+
+    ### Fix safety
+    Unsafe: the loss itself takes the place of the rebuilt one, so training does something else from
+    then on, namely what was meant.
+
+    ### References
+    - [torch.tensor](https://docs.pytorch.org/docs/stable/generated/torch.tensor.html)
+    - [torch.Tensor.detach](https://docs.pytorch.org/docs/stable/generated/torch.Tensor.detach.html)
+    """
+
+    id = "GRD706"
+    name = "rebuilt-loss"
+    severity = Severity.ERROR
+    help = "call backward on the loss that the model computed"
+    triggers: ClassVar[Mapping[str, str]] = {"backward(": r"(?<!def )(?<!\w)backward\("}
+    bad: ClassVar[Mapping[str, str]] = {
+        "data in a variable": (
+            "from torch.autograd import Variable\n\ndef train(model, criterion, x, y):\n"
+            "    loss = criterion(model(x), y)\n    Variable(loss.data, requires_grad=True).backward()\n"
+        ),
+        "new tensor": (
+            "import torch\nimport torch.nn.functional as F\n\ndef step(model, optimizer, x, y):\n"
+            "    loss = torch.tensor(F.mse_loss(model(x), y), requires_grad=True)\n    loss.backward()\n"
+            "    optimizer.step()\n"
+        ),
+        "detached": (
+            "import torch\n\ndef step(model, x):\n"
+            "    (model(x) ** 2).mean().detach().requires_grad_().backward()\n"
+        ),
+        "attribute set": (
+            "import torch\n\ndef step(model, x, y):\n    wrong = (model(x).argmax(-1) != y).float().mean()\n"
+            "    wrong.requires_grad = True\n    wrong.backward()\n"
+        ),
+        "list of numbers": (
+            "import torch as t\n\ndef epoch(model, criterion, loader):\n    losses = []\n"
+            "    for x, y in loader:\n        losses.append(criterion(model(x), y).item())\n"
+            "    t.tensor(losses, requires_grad=True).mean().backward()\n"
+        ),
+        "sum of rebuilt parts, scaled": (
+            "import torch\n\ndef step(scaler, x, y):\n    a, b = x.mean().item(), y.std().item()\n"
+            "    loss = torch.tensor(a) + 0.1 * torch.tensor(b, requires_grad=True)\n"
+            "    scaler.scale(loss).backward()\n"
+        ),
+        "accelerator": (
+            "import torch\n\ndef step(self, accelerator, batch):\n"
+            "    loss = torch.FloatTensor([self.model(batch).loss]).requires_grad_()\n"
+            "    accelerator.backward(loss)\n"
+        ),
+    }
+    good: ClassVar[Mapping[str, str]] = {
+        "the loss itself": (
+            "import torch\n\ndef step(loss, history):\n    history.append(loss.item())\n    loss.backward()\n"
+            "    return torch.tensor(history)\n"
+        ),
+        "adversarial input": (
+            "import torch\n\ndef attack(model, criterion, x, y):\n    x = x.detach().requires_grad_()\n"
+            "    loss = criterion(model(x), y)\n    loss.backward()\n    return x.grad.sign()\n"
+        ),
+        "training by parts": (
+            "import torch\n\ndef step(bottom, top, x):\n    hidden = bottom(x)\n"
+            "    leaf = hidden.detach().requires_grad_()\n    top(leaf).mean().backward()\n"
+            "    hidden.backward(leaf.grad)\n"
+        ),
+        "starts from zero": (
+            "import torch\n\ndef step(model, criterion, loader):\n"
+            "    loss = torch.tensor(0.0, requires_grad=True)\n    for x, y in loader:\n"
+            "        loss = loss + criterion(model(x), y) * torch.tensor(y.std().item())\n"
+            "    loss.backward()\n"
+        ),
+        "a constant leaf": (
+            "import torch\n\nw = torch.tensor([2.0, 3.0], requires_grad=True)\n(3 * w).sum().backward()\n"
+        ),
+        "detached for the log": (
+            'def step(fabric, model, x):\n    loss = model(x).mean()\n    fabric.log("loss", loss.detach())\n'
+            "    fabric.backward(loss / 4)\n"
+        ),
+    }
+    fixed: ClassVar[Mapping[str, str]] = {
+        "data in a variable": (
+            "from torch.autograd import Variable\n\ndef train(model, criterion, x, y):\n"
+            "    loss = criterion(model(x), y)\n    loss.backward()\n"
+        ),
+        "new tensor": (
+            "import torch\nimport torch.nn.functional as F\n\ndef step(model, optimizer, x, y):\n"
+            "    loss = F.mse_loss(model(x), y)\n    loss.backward()\n    optimizer.step()\n"
+        ),
+        "detached": "import torch\n\ndef step(model, x):\n    (model(x) ** 2).mean().backward()\n",
+    }
+
+    def check(self, trace: Trace) -> Iterator[Finding]:
+        """Report calls of backward whose graph begins at a rebuilt tensor."""
+        for backward in trace.applied(*_BACKWARD):
+            loss = loss_of(backward)
+            cut = severed(loss)
+            if cut is None or _is_read(trace, loss):
+                continue
+            message = "no gradient reaches what computed this loss: it was rebuilt from its value"
+            related = (Related(backward.site.node.span, "backward starts here"),)
+            claim = Claim(Metric.GRADIENT_ARRIVES, f"{trace.name}:backward", 0.0, 0.0)
+            site = cut.application.site if cut.application.site.path == trace.scope.path else backward.site
+            yield self.finding(site.node.span, message, claim, related=related, fix=_fix(trace, cut))
+
+
+def _is_read(trace: Trace, loss: Value) -> bool:
+    """Whether the gradient of what the loss was rebuilt as is asked for."""
+    return any(
+        a.form == "attribute"
+        and getattr(a.site.node, "name", "") == "grad"
+        and sources(a.value(0)) & sources(loss)
+        for a in trace.everything
+    )
+
+
+def _fix(trace: Trace, cut: Cut) -> Fix | None:
+    """The computed loss in place of the rebuilt one."""
+    source = original(cut.application) if cut.whole else None
+    switches = (a for a in trace.applied("requires_grad_") if made(a.value(0)) is cut.application)
+    rebuilt = next(switches, cut.application)
+    if source is None or rebuilt.form == "store":
+        return None
+    edit = Edit(rebuilt.site.node.span, enclosed(source.node))
+    return Fix("use the loss that was computed", Applicability.UNSAFE, (edit,))
