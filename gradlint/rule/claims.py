@@ -7,7 +7,7 @@ import math
 from msgspec.structs import replace
 
 from gradlint.records.finding import Claim, Metric
-from gradlint.semantics.backflow import infinite_gradient
+from gradlint.semantics.backflow import infinite_gradient, is_followed
 from gradlint.semantics.guards import LateGuard
 from gradlint.semantics.poles import Pole
 from gradlint.semantics.tensor import Tensor, facts_of
@@ -52,7 +52,8 @@ def _shared(trace: Trace, first: Value, second: Value) -> bool:
 def guarded_claim(trace: Trace, pole: Pole, guard: LateGuard) -> Claim | None:
     """What is left of the gradient at a pole behind which `guard` mends the value; None if it is whole."""
     facts = facts_of(pole.operand.value)
-    if pole.witness is None and not (guard.telling and facts.lo < 0 <= facts.hi):
+    is_plausible = guard.telling and facts.lo < 0 <= facts.hi and is_followed(pole.operand.value)
+    if pole.witness is None and not is_plausible:
         return None
     condition = pole.witness.condition if pole.witness is not None else "zeros"
     claim = pole_claim(trace, pole, condition)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from gradlint.semantics.tensor import REARRANGING, Application, Facts, facts_of, producer
+from gradlint.semantics.ops import TRANSFER
+from gradlint.semantics.tensor import CALL, REARRANGING, Application, Facts, Tensor, facts_of, producer
 from gradlint.semantics.value import Value
 
 _BLOCKING = frozenset(
@@ -30,6 +31,16 @@ def infinite_gradient(value: Value | None, depth: int = 0) -> float | None:
     if found.primitive == "div":
         return infinite_gradient(found.value(0), depth + 1)
     return math.nan
+
+
+def is_followed(value: Value | None, depth: int = 0) -> bool:
+    """Whether all steps from the inputs to `value` are known, so that a gradient surely comes through."""
+    found = producer(value)
+    if found is None:
+        return not isinstance(value, Tensor) or value.facts.is_input or value.grad is False
+    if found.primitive == CALL or depth > _DEEP:
+        return True
+    return found.primitive in TRANSFER and all(is_followed(o.value, depth + 1) for o in found.operands)
 
 
 def _through_product(found: Application, depth: int) -> float | None:

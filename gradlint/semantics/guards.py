@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
+from gradlint.semantics.poles import POLES
 from gradlint.semantics.tensor import REARRANGING, Application, Tensor, facts_of
 from gradlint.semantics.trace import Trace
 from gradlint.semantics.value import Known
@@ -45,7 +46,7 @@ def _at_once(application: Application, user: Application) -> LateGuard | None:
     """A bound or a small number that is put on the result itself."""
     if user.primitive in ("clamp", "clamp_min", "clamp_max", "maximum", "minimum", "hardtanh"):
         return _bound(application, user)
-    if user.primitive == "add" and not user.has(2, "alpha"):
+    if user.primitive == "add" and application.primitive in POLES and not user.has(2, "alpha"):
         return _offset(application, user)
     return None
 
@@ -55,11 +56,9 @@ def _bound(application: Application, user: Application) -> LateGuard | None:
         upper = facts_of(user.value(1 if user.primitive in ("clamp_max", "minimum") else 2, "max"))
         tells = upper.lo == upper.hi and upper.hi >= 1 / _TINY
         return LateGuard(user, "the bound", True) if tells else None
-    lower = facts_of(user.value(1, "min")) if user.primitive not in ("clamp_max", "minimum") else None
-    if application.primitive in ("div", "reciprocal"):
-        return LateGuard(user, "the bound", False)
-    if lower is None:
+    if user.primitive in ("clamp_max", "minimum") or not application.primitive.startswith("log"):
         return None
+    lower = facts_of(user.value(1, "min"))
     return LateGuard(user, "the bound", lower.lo == lower.hi and lower.hi <= -4)
 
 
