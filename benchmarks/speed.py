@@ -19,7 +19,7 @@ from pathlib import Path
 from cases import COMPARED, LARGE, Bench, all_cases, run_all
 from corpus import default_cache, obtain
 from speed_table import render
-from tools import PEERS, Peer, install_gradlint, install_peer, installed_version
+from tools import PEERS, install_gradlint, install_peer, installed_version
 
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
@@ -62,19 +62,18 @@ def _options() -> argparse.Namespace:
 
 
 def _circumstances(bench: Bench) -> str:
-    tools = [f"- {peer.label(bench.venvs)}{_runs_of(peer, bench)}" for peer in bench.peers]
-    version = installed_version(bench.gradlint.parent.parent, "torch-gradlint")
-    options = " ".join(bench.check(Path())[1:-1])
-    ours = f"- gradlint {version}, `gradlint {options}`, {bench.runs} runs"
+    """The machine, and what was run how often."""
     machine = (
         f"{_processor()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
     )
-    return "\n".join([f"Measured on: {machine}.", "", ours, *tools])
-
-
-def _runs_of(peer: Peer, bench: Bench) -> str:
-    runs = bench.slow_runs if peer.slow else bench.runs
-    return f", {runs} runs" if runs > 1 else ", 1 run"
+    version = installed_version(bench.gradlint.parent.parent, "torch-gradlint")
+    options = " ".join(bench.check(Path())[1:-1])
+    ours = f"- gradlint {version}, `gradlint {options}`, runs: {bench.runs}"
+    theirs = [
+        f"- {peer.label(bench.venvs)}, runs: {bench.slow_runs if peer.slow else bench.runs}"
+        for peer in bench.peers
+    ]
+    return "\n".join([f"Measured on: {machine}.", "", ours, *theirs])
 
 
 def _processor() -> str:
