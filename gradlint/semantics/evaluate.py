@@ -338,6 +338,8 @@ class Evaluator:
             name = arguments.positional[1].value
             if isinstance(name, Known) and isinstance(name.value, str):
                 return self.attribute(arguments.positional[0], name.value, site)
+        if target.name == "builtins.map" and len(arguments.positional) == 2:
+            return self._map(arguments.positional[0].value, arguments.positional[1].value, site)
         if target.name == "functools.partial" and arguments.positional:
             return (
                 arguments.positional[0].value
@@ -345,6 +347,12 @@ class Evaluator:
                 else self.interpretation.unknown(arguments.values())
             )
         return self.interpretation.call(target, arguments, site)
+
+    def _map(self, function: Value, iterable: Value, site: Site) -> Value:
+        """`map(function, iterable)`, run at once: the function is called on every item."""
+        items, is_open = self._items(iterable, site)
+        called = [self.call(function, Arguments((Operand(item, site.node),)), site) for item in items]
+        return Items("list", called, site.node, is_open)
 
     def _call_instance(self, target: Instance, arguments: Arguments, site: Site) -> Value:
         for name in ("__call__", "forward"):
@@ -533,7 +541,9 @@ class Evaluator:
 
     def _iterate(self, node: ir.Expression, frame: Frame) -> tuple[Sequence[Value], bool]:
         """The items that iterating over `node` gives, and whether there may be more like the last."""
-        iterable = self.evaluate(node, frame)
+        return self._items(self.evaluate(node, frame), self.site(node, frame))
+
+    def _items(self, iterable: Value, site: Site) -> tuple[Sequence[Value], bool]:
         if isinstance(iterable, Items) and not iterable.open and len(iterable.items) <= MAX_UNROLLED:
             return list(iterable.items), False
         if isinstance(iterable, Items) and iterable.items:
@@ -544,7 +554,7 @@ class Evaluator:
             if len(iterable.value) <= MAX_UNROLLED:
                 return [Known(item) for item in iterable.value], False
             return [self.interpretation.unknown(())], True
-        return [self.interpretation.element(iterable, self.site(node, frame))], True
+        return [self.interpretation.element(iterable, site)], True
 
     def _lambda(self, node: ir.Lambda, frame: Frame) -> Value:
         closure = Closure(node, frame.scope, frame)

@@ -110,9 +110,11 @@ def norm(a: Application) -> Facts | None:
     """‖x‖ ≥ 0: zero for the zero vector."""
     if a.form == "method" and not _is_axis_like(a, 1):
         return None
-    if producer(origin(a.value(0)), *_MENDING) is not None:
+    x = a.facts(0)
+    is_mended = producer(origin(a.value(0)), *_MENDING) is not None
+    if is_mended or (x.lo >= 0 and not x.vanishes and (x.zero is None or x.hi == 1)):
         return Facts(0.0)
-    return Facts(0.0, zero=a.facts(0).vanishing("a norm") or Witness("a norm", "zeros"))
+    return Facts(0.0, zero=x.vanishing("a norm") or Witness("a norm", "zeros"))
 
 
 @transfer("cdist")
