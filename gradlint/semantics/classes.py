@@ -44,6 +44,7 @@ _NOT_DIFFERENTIATED = frozenset(
         ("transformers", "ImageProcessingMixin"),
         ("transformers", "BaseImageProcessor"),
         ("transformers", "ProcessorMixin"),
+        ("transformers", "LogitsProcessor"),
         ("torch_geometric", "BaseTransform"),
         ("torchmetrics", "Metric"),
         ("PIL", "ImageDraw"),

@@ -136,9 +136,11 @@ class ValueFacts(Interpretation):
             return Items("tuple", [inner], ir.Display(parameter.span, "tuple", ()), True)
         names = _annotated(parameter.annotation)
         default = parameter.default
-        numeric = isinstance(default, ir.Literal) and isinstance(default.value, (int, float, str))
+        literal = default.value if isinstance(default, ir.Literal) else None
+        numeric = isinstance(literal, (int, float, str))
         if (names and names <= _SCALARS | {"None", "Optional", "Union"}) or (not names and numeric):
-            return Tensor(self._number(None), grad=False)
+            typical = float(literal) if isinstance(literal, (int, float)) else None
+            return Tensor(self._number(None), Facts(typical=typical), grad=False)
         if names & _ARRAYS and "Tensor" not in names:
             return Tensor(self._number(None), grad=False)
         if names & {"BoolTensor"}:

@@ -428,10 +428,10 @@ def regression_loss(a: Application) -> Facts:
 @transfer("where")
 def where(a: Application) -> Facts | None:
     """One of two values; which one is decided elsewhere, so nothing is claimed to be reached."""
-    if a.value(1, "input") is None:
+    chosen = a.facts(0) if a.form == "method" else a.facts(1, "input")
+    if a.value(1, "condition" if a.form == "method" else "input") is None:
         return None
-    joined = a.facts(1, "input").joined(a.facts(2, "other"))
-    return joined.without_witnesses()
+    return chosen.joined(a.facts(2, "other")).without_witnesses()
 
 
 @transfer("masked_fill")
