@@ -10,10 +10,11 @@ from gradlint.records.finding import Finding, Fix, Severity
 from gradlint.rule.claims import non_finite_gradient
 from gradlint.rule.epsilon import add_epsilon
 from gradlint.rule.rule import Rule
+from gradlint.semantics.discard import discards
 from gradlint.semantics.tensor import Application, Facts, Witness, made
 from gradlint.semantics.trace import Trace
 
-_BLOCKED = frozenset({"a standard deviation", "a distance"})
+_BLOCKED = ("a standard deviation", "a distance")
 """torch makes the gradient of these 0 where they are 0, whatever comes from above."""
 
 
@@ -33,7 +34,8 @@ class InfiniteGradientAtZero(Rule):
     ### When it is fine
     With an epsilon inside the root or a clamp from below by a positive number; after a test of the
     operand; where the result is only compared or logged. `x.norm()`, `torch.linalg.vector_norm`,
-    `torch.cdist`, `torch.dist` and `x.std()` define their gradient at 0 as 0 and are not reported.
+    `torch.cdist`, `torch.dist` and `x.std()` define their gradient at 0 as 0 and are not reported;
+    a root behind `torch.where` or a mask belongs to [nan-through-where](nan-through-where.md).
 
     ### Fix safety
     Unsafe: the epsilon changes the result near 0 (√1e-8 = 1e-4), and 1e-8 vanishes in float16.
@@ -41,7 +43,7 @@ class InfiniteGradientAtZero(Rule):
     ### References
     - [Calling Tensor.sqrt() should add a small value](https://github.com/pyg-team/pytorch_geometric/issues/2559)
     - [Request to avoid loss to NaN](https://github.com/ronghuaiyang/arcface-pytorch/issues/91)
-    - [MseLossBackward returned nan](https://discuss.pytorch.org/t/function-mselossbackward-returned-nan-values-in-its-0th-output/94875)
+    - [MseLossBackward returned nan](https://discuss.pytorch.org/t/94875)
     """
 
     id = "GRD601"
@@ -95,32 +97,28 @@ class InfiniteGradientAtZero(Rule):
         ),
         "root of a deviation": "def spread(x):\n    return x.std(-1) ** 0.5\n",
         "tested": "def norm(x):\n    d = (x ** 2).sum()\n    return d.sqrt() if d > 0 else d\n",
-        "selected first": "def roots(x):\n    d = x ** 2\n    return d[d > 0].sqrt().sum()\n",
         "filled in first": (
             "def distances(x):\n    d = (x[:, None] - x[None]).pow(2).sum(-1)\n"
             "    same = d.eq(0).float()\n    return (d + same * 1e-12).sqrt() * (1 - same)\n"
         ),
-        "never zero": "def offset(x):\n    return ((x ** 2).sum(-1) + 1).sqrt() + (x.abs() + 1).pow(-0.5)\n",
+        "never zero": "def offset(x):\n    return (x ** 2 + 1).sqrt() + (x.abs() + 1).pow(-0.5)\n",
         "only compared": (
             "def near(x, y):\n    inside = ((x - y) ** 2).sum(-1).sqrt() < 1\n"
             "    return (x - y).abs().sum(-1) * inside\n"
         ),
-        "without gradient": (
-            "import torch\n\ndef rescale(x):\n    with torch.no_grad():\n"
-            "        size = x.square().mean().sqrt()\n    return x / (size + 1)\n"
-        ),
+        "detached": "def rescale(x):\n    return x / (x.square().mean().sqrt().detach() + 1)\n",
     }
     fixed: ClassVar[Mapping[str, str]] = {
         "norm by hand": bad["norm by hand"].replace("dim=-1)", "dim=-1) + 1e-8"),
-        "layer norm": bad["layer norm"].replace("rsqrt(variance", "rsqrt(variance + 1e-8"),
         "clamp at zero": "def root(x):\n    return (x.clamp(min=0) + 1e-8).sqrt()\n",
     }
 
     def check(self, trace: Trace) -> Iterator[Finding]:
         """Report each root whose operand reaches 0."""
+        elsewhere = discards(trace)
         for application in trace.differentiated("sqrt", "rsqrt", "pow", "hypot"):
             zero, written = _reached(application), _written(application)
-            if zero is None or zero.reason in _BLOCKED or not written:
+            if zero is None or zero.reason in _BLOCKED or not written or application.number in elsewhere:
                 continue
             value = application.value(0, "input")
             clamped = made(value, "clamp", "clamp_min")

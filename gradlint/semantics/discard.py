@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from gradlint.semantics.ops import NON_DIFFERENTIABLE
-from gradlint.semantics.point import EVALUATED, OVERFLOWING, branches, loses_gradient, value_at
-from gradlint.semantics.tensor import Application, Tensor, facts_of, origin, producer, same
+from gradlint.semantics.point import OVERFLOWING, Point, loses_gradient
+from gradlint.semantics.selection import (
+    SELECTIONS,
+    Selection,
+    compares_with_constant,
+    leaves,
+    looks_for_infinity,
+    selections,
+)
+from gradlint.semantics.tensor import Application, Tensor
 from gradlint.semantics.trace import Trace
 from gradlint.semantics.value import Items, Value
 
-_DETECTORS = ("isnan", "isinf", "isfinite")
-_COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge", "isclose", *_DETECTORS)
 _MENDING = ("masked_fill", "index_put")
-_SELECTIONS = ("where", "masked_fill", "index_put", "masked_select", "mul")
 _NEAR_ZERO = 0.01
 _NUMBERS = (0.0, _NEAR_ZERO, 2.0, -2.0, 1.0, -1.0, 0.5, -0.5, 300.0, -300.0, 1000.0, -1000.0)
 _LARGE = 100.0
 _OTHERS, _APART = 1.3, 0.3
 _FAR = 48
-
-
-class Selection(NamedTuple):
-    """`application` keeps the elements of `branch` where `test` is true, or where it is false."""
-
-    application: Application
-    branch: Value | None
-    test: Value | None
-    kept: bool
 
 
 class Discard(NamedTuple):
@@ -50,7 +45,7 @@ class Place(NamedTuple):
     `kept` tells whether the element is kept there, where that can be computed.
     """
 
-    point: dict[int, float]
+    point: Point
     leaf: Tensor
     kept: bool | None
 
@@ -63,43 +58,23 @@ class Place(NamedTuple):
 def discards(trace: Trace) -> dict[int, Discard]:
     """The first discard of each result, by its number."""
     found: dict[int, Discard] = {}
-    for application in trace.differentiated(*_SELECTIONS):
-        for selection in _selections(application):
+    for application in trace.differentiated(*SELECTIONS):
+        for selection in selections(application):
             for discard in _lost(trace, selection):
                 found.setdefault(discard.application.number, discard)
     return found
 
 
-def _selections(a: Application) -> Iterator[Selection]:
-    if a.primitive == "where":
-        test, chosen, other = branches(a)
-        yield Selection(a, chosen, test, True)
-        yield Selection(a, other, test, False)
-    elif a.primitive == "mul":
-        sides = a.value(0), a.value(1, "other")
-        for branch, mask in (sides, sides[::-1]):
-            if _is_mask(mask):
-                yield Selection(a, branch, mask, True)
-    else:
-        yield Selection(a, a.value(0), a.value(1, "mask"), a.primitive == "masked_select")
-
-
-def _is_mask(value: Value | None) -> bool:
-    """Whether `value` is a truth value, or 1 without one."""
-    inverse = producer(value, "sub")
-    return facts_of(value).boolean or (inverse is not None and inverse.facts(1, "other").boolean)
-
-
 def _lost(trace: Trace, selection: Selection) -> Iterator[Discard]:
     """The applications behind the branch whose gradient is nan at elements that are discarded."""
-    leaves = _leaves(selection.test)
-    if leaves is None or (selection.application.primitive in _MENDING and _detects(selection.test)):
+    compared = leaves(selection.test)
+    if not compared or (selection.application.primitive in _MENDING and looks_for_infinity(selection.test)):
         return
     behind = [
         a for a in _behind(selection.branch) if any(trace.carries_gradient(o.value) for o in a.operands)
     ]
-    for leaf in leaves if behind else ():
-        places = [_place(selection, leaves, leaf, element) for element in _elements(leaf)]
+    for leaf in compared if behind else ():
+        places = list(_places(selection, compared, leaf))
         if not _is_guard(selection, leaf, places):
             continue
         for application in behind:
@@ -111,22 +86,10 @@ def _lost(trace: Trace, selection: Selection) -> Iterator[Discard]:
 
 
 def _is_guard(selection: Selection, leaf: Tensor, places: list[Place]) -> bool:
-    """Whether the test is there because of the leaf: it compares the leaf itself, or keeps what is near 0."""
+    """Whether the test is there because of the leaf: it keeps what is near 0, or compares the leaf itself."""
     if any(place.kept and place.element == _NEAR_ZERO for place in places):
         return True
-    return any(place.kept for place in places) and any(
-        same(origin(value), leaf) and value_at(bound, {}) is not None
-        for value, bound in _compared(selection.test)
-    )
-
-
-def _compared(test: Value | None) -> Iterator[tuple[Value | None, Value | None]]:
-    """The two sides of every comparison, in either order."""
-    for value in _computed_from(test):
-        comparison = producer(value, *_COMPARISONS)
-        if comparison is not None:
-            sides = comparison.value(0), comparison.value(1, "other")
-            yield from (sides, sides[::-1])
+    return any(place.kept for place in places) and compares_with_constant(selection.test, leaf)
 
 
 def _losing(a: Application, discarded: list[Place]) -> Place | None:
@@ -142,42 +105,19 @@ def _losing(a: Application, discarded: list[Place]) -> Place | None:
     return lost[0] if lost and len(lost) == len(discarded) else None
 
 
-def _elements(leaf: Tensor) -> Iterator[float]:
-    if not leaf.facts.boolean:
-        yield from (number for number in _NUMBERS if leaf.facts.lo <= number <= leaf.facts.hi)
-
-
-def _place(selection: Selection, leaves: list[Tensor], leaf: Tensor, element: float) -> Place:
-    point = {other.number: _OTHERS + _APART * position for position, other in enumerate(leaves)}
-    point |= {other.number: 1.0 for other in leaves if other.facts.boolean} | {leaf.number: element}
-    test = value_at(selection.test, point)
-    return Place(point, leaf, None if test is None else bool(test) is selection.kept)
-
-
-def _leaves(test: Value | None) -> list[Tensor] | None:
-    """The tensors that a test compares, as far back as elements can be computed; None for no test."""
-    found: dict[int, Tensor] = {}
-    compares = False
-    for value in _computed_from(test):
-        made = value.producer
-        if made is not None and made.number == value.number and made.primitive in EVALUATED:
-            compares = compares or made.primitive in _COMPARISONS
-        elif value.roots or made is not None:
-            found[value.number] = value
-    return list(found.values()) if compares else None
-
-
-def _computed_from(value: Value | None) -> Iterator[Tensor]:
-    """`value` and what it is computed from element by element."""
-    pending, seen = [value], set[int]()
-    while pending and len(seen) < _FAR:
-        current = pending.pop()
-        if isinstance(current, Tensor) and current.number not in seen:
-            seen.add(current.number)
-            yield current
-            made = current.producer
-            if made is not None and made.number == current.number and made.primitive in EVALUATED:
-                pending.extend(operand.value for operand in (*made.operands, *made.keywords.values()))
+def _places(selection: Selection, compared: list[Tensor], leaf: Tensor) -> Iterator[Place]:
+    """The leaf at several numbers while the others stay; for a test for nan, everything at 0 as well."""
+    others = {other.number: _OTHERS + _APART * position for position, other in enumerate(compared)}
+    masks = {other.number: 1.0 for other in compared if other.facts.boolean}
+    points = [
+        {**others, **masks, leaf.number: number}
+        for number in _NUMBERS
+        if leaf.facts.lo <= number <= leaf.facts.hi and leaf.number not in masks
+    ]
+    if looks_for_infinity(selection.test):
+        points.append({**dict.fromkeys(others, 0.0), **masks})
+    for point in points:
+        yield Place(point, leaf, selection.keeps(point))
 
 
 def _behind(value: Value | None) -> Iterator[Application]:
@@ -187,21 +127,11 @@ def _behind(value: Value | None) -> Iterator[Application]:
         current = pending.pop()
         if isinstance(current, Items):
             pending.extend(current.items)
-        made = current.producer if isinstance(current, Tensor) and current.grad is not False else None
-        if made is not None and id(made) not in seen and made.primitive not in NON_DIFFERENTIABLE:
-            seen.add(id(made))
-            yield made
-            pending.extend(operand.value for operand in (*made.operands, *made.keywords.values()))
-
-
-def _detects(test: Value | None) -> bool:
-    """Whether a test only looks for what is not finite."""
-    comparisons = [v.producer for v in _computed_from(test) if producer(v, *_COMPARISONS)]
-    return all(
-        made.primitive in _DETECTORS or math.isinf(made.facts(1, "other").lo)
-        for made in comparisons
-        if made is not None
-    )
+        step = current.producer if isinstance(current, Tensor) and current.grad is not False else None
+        if step is not None and id(step) not in seen and step.primitive not in NON_DIFFERENTIABLE:
+            seen.add(id(step))
+            yield step
+            pending.extend(operand.value for operand in (*step.operands, *step.keywords.values()))
 
 
 def _condition(place: Place) -> str:

@@ -1,0 +1,102 @@
+"""Where code keeps some elements of a tensor and discards the others, and what decides it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from gradlint.semantics.point import EVALUATED, Point, branches, value_at
+from gradlint.semantics.tensor import Application, Tensor, facts_of, made, origin, producer, same
+from gradlint.semantics.value import Value
+
+SELECTIONS = ("where", "masked_fill", "index_put", "masked_select", "mul")
+_DETECTORS = ("isnan", "isinf", "isfinite")
+_COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge", "isclose", *_DETECTORS)
+_FAR = 48
+
+
+class Selection(NamedTuple):
+    """`application` keeps the elements of `branch` where `test` is true, or where it is false."""
+
+    application: Application
+    branch: Value | None
+    test: Value | None
+    kept: bool
+
+    def keeps(self, point: Point) -> bool | None:
+        """Whether the element at `point` is kept, where that can be computed."""
+        test = value_at(self.test, point)
+        return None if test is None else bool(test) is self.kept
+
+
+def selections(a: Application) -> Iterator[Selection]:
+    """What an application of one of `SELECTIONS` selects."""
+    if a.primitive == "where":
+        test, chosen, other = branches(a)
+        yield Selection(a, chosen, test, True)
+        yield Selection(a, other, test, False)
+    elif a.primitive == "mul":
+        sides = a.value(0), a.value(1, "other")
+        for branch, other in (sides, sides[::-1]):
+            for mask in _masks(other):
+                yield Selection(a, branch, mask, True)
+    else:
+        yield Selection(a, a.value(0), a.value(1, "mask"), a.primitive == "masked_select")
+
+
+def _masks(value: Value | None) -> Iterator[Value | None]:
+    """The factors of `value` that are truth values, or 1 without one."""
+    inverse, product = made(value, "sub"), made(value, "mul")
+    if facts_of(value).boolean or (inverse is not None and inverse.facts(1, "other").boolean):
+        yield value
+    elif product is not None:
+        yield from _masks(product.value(0))
+        yield from _masks(product.value(1, "other"))
+
+
+def leaves(test: Value | None) -> list[Tensor]:
+    """The tensors that a test compares, as far back as elements can be computed; none if it is no test."""
+    found: dict[int, Tensor] = {}
+    for value in _computed_from(test):
+        if made(value, *EVALUATED) is None and (value.roots or value.producer is not None):
+            found[value.number] = value
+    return list(found.values()) if any(_comparisons(test)) else []
+
+
+def compares_with_constant(test: Value | None, leaf: Tensor) -> bool:
+    """Whether a test compares `leaf` itself with something that is known."""
+    for comparison in _comparisons(test):
+        sides = comparison.value(0), comparison.value(1, "other")
+        for value, bound in (sides, sides[::-1]):
+            if same(origin(value), leaf) and value_at(bound, {}) is not None:
+                return True
+    return False
+
+
+def looks_for_infinity(test: Value | None) -> bool:
+    """Whether a test only looks for what is not finite."""
+    return all(
+        comparison.primitive in _DETECTORS or math.isinf(comparison.facts(1, "other").lo)
+        for comparison in _comparisons(test)
+    )
+
+
+def _comparisons(test: Value | None) -> Iterator[Application]:
+    for value in _computed_from(test):
+        comparison = producer(value, *_COMPARISONS)
+        if comparison is not None:
+            yield comparison
+
+
+def _computed_from(value: Value | None) -> Iterator[Tensor]:
+    """`value` and what it is computed from element by element."""
+    pending, seen = [value], set[int]()
+    while pending and len(seen) < _FAR:
+        current = pending.pop()
+        if isinstance(current, Tensor) and current.number not in seen:
+            seen.add(current.number)
+            yield current
+            step = made(current, *EVALUATED)
+            if step is not None:
+                pending.extend(operand.value for operand in (*step.operands, *step.keywords.values()))
