@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from gradlint.records import ir
 from gradlint.records.span import Span
-from gradlint.semantics.classes import is_differentiated, is_module
+from gradlint.semantics.classes import imports_optimizer, is_differentiated, is_module, is_optimizer
 from gradlint.semantics.evaluate import Evaluator
 from gradlint.semantics.mentions import Mentions
 from gradlint.semantics.project import Project
@@ -75,7 +75,7 @@ class Analysis:
                 yield from self._run(inner)
 
     def _run(self, closure: Closure) -> Iterator[Trace]:
-        self.facts.begin(closure.owner is None or is_differentiated(closure.owner))
+        self.facts.begin(self._is_differentiated(closure))
         yield from self._traces(closure, self._evaluator.run(closure))
 
     def _traces(self, closure: Closure, returned: Value) -> Iterator[Trace]:
@@ -113,12 +113,30 @@ class Analysis:
             traces = list(self._traces(init, instance))
             yield from traces
             if is_module(cls):
-                yield ModuleClass(cls, instance, next(trace for trace in traces if trace.via is None))
+                own = next(trace for trace in traces if trace.via is None)
+                yield ModuleClass(cls, instance, own, self._build)
         for member in list(cls.members.values()):
             if not isinstance(member, Closure) or not isinstance(member.function, ir.Function):
                 continue
             if member.function.name != "__init__" and self._is_hit(member.function.span):
                 yield from self._function(self._method(member, instance))
+
+    def _is_differentiated(self, closure: Closure) -> bool:
+        """Whether autograd may record a function: not where optimizers are defined, unless in a module."""
+        if closure.owner is not None:
+            return is_differentiated(closure.owner)
+        if not imports_optimizer(self._scope):
+            return True
+        names = [s.name for s in _definitions(self._scope.facts.body)] + [
+            name for s in self._scope.facts.body if isinstance(s, ir.Omitted) for name in s.names
+        ]
+        defined = [self._evaluator.module_name(self._scope, name) for name in names]
+        return not any(isinstance(value, ClassObject) and is_optimizer(value) for value in defined)
+
+    def _build(self, cls: ClassObject) -> Instance:
+        """An object of a class, apart from everything that was seen so far."""
+        self.facts.begin()
+        return self._evaluator.instantiate(cls)
 
     def _method(self, member: Closure, instance: Instance) -> Closure:
         receiver: Value | None = Instance(instance.type, dict(instance.attributes))

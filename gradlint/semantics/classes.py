@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from gradlint.records import ir
+from gradlint.semantics.scope import ModuleScope
 from gradlint.semantics.value import ClassObject, Reference, Value
 
 MODULE_BASES = frozenset(
@@ -56,6 +58,20 @@ _NOT_DIFFERENTIATED = frozenset(
 def is_differentiated(cls: ClassObject) -> bool:
     """Whether autograd may record what the methods of `cls` do."""
     return not any(_package_and_name(base) in _NOT_DIFFERENTIATED for base in cls.lineage())
+
+
+def is_optimizer(cls: ClassObject) -> bool:
+    """Whether objects of `cls` are torch optimizers."""
+    return any(_package_and_name(base) == ("torch", "Optimizer") for base in cls.lineage())
+
+
+def imports_optimizer(scope: ModuleScope) -> bool:
+    """Whether a module may define an optimizer."""
+    return any(
+        isinstance(statement, ir.Binding) and statement.member == "Optimizer" and "torch" in statement.module
+        for statements in scope.bindings.values()
+        for statement in statements
+    )
 
 
 def _package_and_name(base: Value) -> tuple[str, str]:
