@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from gradlint.records import ir
 from gradlint.records.span import Span
-from gradlint.semantics.classes import imports_optimizer, is_differentiated, is_module, is_optimizer
+from gradlint.semantics.classes import is_differentiated, is_module, is_optimizer, may_define_optimizer
 from gradlint.semantics.evaluate import Evaluator
 from gradlint.semantics.mentions import Mentions
 from gradlint.semantics.project import Project
@@ -125,7 +125,7 @@ class Analysis:
         """Whether autograd may record a function: not where optimizers are defined, unless in a module."""
         if closure.owner is not None:
             return is_differentiated(closure.owner)
-        if not imports_optimizer(self._scope):
+        if not may_define_optimizer(self._scope):
             return True
         names = [s.name for s in _definitions(self._scope.facts.body)] + [
             name for s in self._scope.facts.body if isinstance(s, ir.Omitted) for name in s.names

@@ -65,13 +65,18 @@ def is_optimizer(cls: ClassObject) -> bool:
     return any(_package_and_name(base) == ("torch", "Optimizer") for base in cls.lineage())
 
 
-def imports_optimizer(scope: ModuleScope) -> bool:
-    """Whether a module may define an optimizer."""
+def may_define_optimizer(scope: ModuleScope) -> bool:
+    """Whether a module imports the base of optimizers, or derives from it by its full name."""
     return any(
-        isinstance(statement, ir.Binding) and statement.member == "Optimizer" and "torch" in statement.module
-        for statements in scope.bindings.values()
-        for statement in statements
+        _names_optimizer(statement) for statements in scope.bindings.values() for statement in statements
     )
+
+
+def _names_optimizer(statement: ir.Statement | ir.Binding) -> bool:
+    if isinstance(statement, ir.Binding):
+        return statement.member == "Optimizer" and "torch" in statement.module
+    bases = statement.bases if isinstance(statement, ir.Class) else ()
+    return any(isinstance(base, ir.Attribute) and base.name == "Optimizer" for base in bases)
 
 
 def _package_and_name(base: Value) -> tuple[str, str]:
