@@ -13,6 +13,8 @@ import sys
 import time
 from concurrent.futures import Executor
 
+from msgspec import msgpack
+
 import gradlint
 from gradlint.records.finding import Finding
 
@@ -27,8 +29,9 @@ def main() -> int:
         Client(cluster) as client,
     ):
         spread = _timed("Dask", options, client.get_executor())
-    print("the findings are identical" if plain == spread else "the findings differ")
-    return 0 if plain == spread else 1
+    identical = msgpack.encode(plain) == msgpack.encode(spread)
+    print("the findings are identical" if identical else "the findings differ")
+    return 0 if identical else 1
 
 
 def _options() -> argparse.Namespace:
