@@ -1,0 +1,120 @@
+"""Joins findings on real code with our judgement of each and writes docs/precision.md.
+
+    python benchmarks/lintcheck.py --write found.jsonl
+    python benchmarks/precision.py found.jsonl --write
+
+Judgements stand in `judgements.tsv`: package, path, source line, rule, verdict (true, disputed, false),
+reason. Findings without a judgement are listed, and the status is 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from corpus import PACKAGES
+from stored_findings import Stored, read
+
+HERE = Path(__file__).parent
+JUDGEMENTS = HERE / "judgements.tsv"
+PAGE = HERE.parent / "docs" / "precision.md"
+VERDICTS = ("true", "disputed", "false")
+
+
+class Judged(NamedTuple):
+    """A finding with what we think of it."""
+
+    finding: Stored
+    verdict: str
+    reason: str
+
+
+def main() -> int:
+    options = _options()
+    judgements = _judgements()
+    judged, open_ones = [], []
+    for finding in read(options.found):
+        key = (finding.package, finding.path, finding.text.strip(), finding.rule)
+        if key in judgements:
+            judged.append(Judged(finding, *judgements[key]))
+        else:
+            open_ones.append(finding)
+    for finding in open_ones:
+        row = (finding.package, finding.path, finding.text.strip(), finding.rule, "?", finding.message)
+        print("\t".join(row))
+    if options.write and not open_ones:
+        PAGE.write_text("\n".join(page(judged)) + "\n", encoding="utf-8")
+    print(f"{len(judged)} judged, {len(open_ones)} open", file=sys.stderr)
+    return 1 if open_ones else 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("found", type=Path)
+    parser.add_argument("--write", action="store_true")
+    return parser.parse_args()
+
+
+def _judgements() -> dict[tuple[str, ...], tuple[str, str]]:
+    with JUDGEMENTS.open(encoding="utf-8", newline="") as stream:
+        rows = [row for row in csv.reader(stream, delimiter="\t", quoting=csv.QUOTE_NONE) if row]
+    return {tuple(row[:4]): (row[4], row[5]) for row in rows}
+
+
+def page(judged: Sequence[Judged]) -> Iterator[str]:
+    """The page, line by line."""
+    share = _share(judged)
+    yield from (
+        "# Precision on real code",
+        "",
+        "Every finding of the stable rules on the wheels below was read in its context and judged:",
+        "",
+        "- **true**: on input of the kind that the code is written for, a backward pass through this line gives",
+        "  a gradient that is inf or nan, or the rule's statement holds otherwise;",
+        "- **disputed**: the statement holds, but the input is data, the code is meant for inference, or the",
+        "  point is reached so rarely that a reasonable author may leave it;",
+        "- **false**: the point cannot be reached, or no gradient passes.",
+        "",
+        f"**{share[0]} of {share[2]} findings are true ({share[0] / max(share[2], 1):.0%}), "
+        f"{share[1]} are disputed, {share[2] - share[0] - share[1]} are false.**",
+        "",
+        "Packages: " + ", ".join(f"{package.name} {package.version}" for package in PACKAGES) + ".",
+        "",
+        "## Per rule",
+        "",
+        "| Rule | Findings | True | Disputed | False |",
+        "|---|---|---|---|---|",
+    )
+    yield from _table(judged, lambda row: row.finding.title)
+    yield from (
+        "",
+        "## Per package",
+        "",
+        "| Package | Findings | True | Disputed | False |",
+        "|---|---|---|---|---|",
+    )
+    yield from _table(judged, lambda row: row.finding.package)
+    yield from ("", "## Every finding", "", "| Where | Rule | Verdict | Why |", "|---|---|---|---|")
+    for finding, verdict, reason in judged:
+        yield f"| {finding.package}: {finding.path}:{finding.line} | {finding.rule} | {verdict} | {reason} |"
+
+
+def _share(judged: Iterable[Judged]) -> tuple[int, int, int]:
+    counts = Counter(row.verdict for row in judged)
+    return counts["true"], counts["disputed"], counts.total()
+
+
+def _table(judged: Sequence[Judged], group) -> Iterator[str]:  # type: ignore[no-untyped-def]
+    counts = Counter((group(row), row.verdict) for row in judged)
+    for name in sorted({group(row) for row in judged}):
+        found = [counts[name, verdict] for verdict in VERDICTS]
+        yield f"| {name} | {sum(found)} | " + " | ".join(map(str, found)) + " |"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
