@@ -10,12 +10,10 @@ from gradlint.records.finding import Finding, Fix, Severity
 from gradlint.rule.claims import non_finite_gradient
 from gradlint.rule.epsilon import add_epsilon
 from gradlint.rule.rule import Rule
+from gradlint.semantics.backflow import infinite_gradient
 from gradlint.semantics.discard import discards
-from gradlint.semantics.tensor import Application, Facts, Witness, made
+from gradlint.semantics.tensor import Application, Facts, Witness
 from gradlint.semantics.trace import Trace
-
-_BLOCKED = ("a standard deviation", "a distance")
-"""torch makes the gradient of these 0 where they are 0, whatever comes from above."""
 
 
 class InfiniteGradientAtZero(Rule):
@@ -23,7 +21,7 @@ class InfiniteGradientAtZero(Rule):
 
     ### Why is this bad?
     (√x)' = 1/(2√x) is infinite at 0, and so is the derivative of xᵖ for p < 1. The step behind (a
-    square, a variance, a ReLU) has slope 0 there, and inf · 0 = nan: one zero difference in one
+    square, a variance, |x|) has slope 0 there, and inf · 0 = nan: one zero difference in one
     sample, as every distance of a row to itself is, turns the gradient of the whole batch into nan.
     An epsilon behind the root comes too late.
 
@@ -34,8 +32,9 @@ class InfiniteGradientAtZero(Rule):
     ### When it is fine
     With an epsilon inside the root or a clamp from below by a positive number; after a test of the
     operand; where the result is only compared or logged. `x.norm()`, `torch.linalg.vector_norm`,
-    `torch.cdist`, `torch.dist` and `x.std()` define their gradient at 0 as 0 and are not reported;
-    a root behind `torch.where` or a mask belongs to [nan-through-where](nan-through-where.md).
+    `torch.cdist`, `torch.dist` and `x.std()` define their gradient at 0 as 0, and ReLU lets nothing
+    through at 0. A root behind `torch.where` or a mask belongs to
+    [nan-through-where](nan-through-where.md).
 
     ### Fix safety
     Unsafe: the epsilon changes the result near 0 (√1e-8 = 1e-4), and 1e-8 vanishes in float16.
@@ -95,7 +94,7 @@ class InfiniteGradientAtZero(Rule):
             "import torch\n\ndef norms(x, y):\n    far = torch.cdist(x, y).mean() + torch.dist(x, y)\n"
             "    return x.norm(dim=-1).sum() + torch.linalg.vector_norm(y) + x.std(-1).mean() + far\n"
         ),
-        "root of a deviation": "def spread(x):\n    return x.std(-1) ** 0.5\n",
+        "nothing comes through": "def spread(x):\n    return x.std(-1) ** 0.5 + x.relu().sum(-1).sqrt()\n",
         "tested": "def norm(x):\n    d = (x ** 2).sum()\n    return d.sqrt() if d > 0 else d\n",
         "filled in first": (
             "def distances(x):\n    d = (x[:, None] - x[None]).pow(2).sum(-1)\n"
@@ -118,11 +117,10 @@ class InfiniteGradientAtZero(Rule):
         elsewhere = discards(trace)
         for application in trace.differentiated("sqrt", "rsqrt", "pow", "hypot"):
             zero, written = _reached(application), _written(application)
-            if zero is None or zero.reason in _BLOCKED or not written or application.number in elsewhere:
-                continue
             value = application.value(0, "input")
-            clamped = made(value, "clamp", "clamp_min")
-            slope = math.inf if clamped and clamped.facts(0).is_input else math.nan
+            slope = infinite_gradient(value) if application.primitive != "hypot" else math.nan
+            if zero is None or slope is None or not written or application.number in elsewhere:
+                continue
             claim = non_finite_gradient(trace, value, slope, zero.condition) if zero.condition else None
             message = f"the gradient of {written} is infinite at 0, which {zero.reason} reaches"
             yield self.finding(application.site.node.span, message, claim, fix=_fix(application))

@@ -22,7 +22,7 @@ def _one_hot(shape: tuple[int, ...]) -> Any:
 
 
 def _constant(shape: tuple[int, ...]) -> Any:
-    return torch.full(shape, 0.75)
+    return torch.ones(shape)
 
 
 def _half_masked(shape: tuple[int, ...]) -> Any:

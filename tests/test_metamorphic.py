@@ -18,7 +18,7 @@ UNSAFE = {
     "{T}.sqrt(({x} ** 2).sum())": "GRD601",
     "{T}.sqrt({x}.pow(2).mean(-1))": "GRD601",
     "({x} * {x}).sum(-1).sqrt()": "GRD601",
-    "{T}.sqrt({T}.relu({x}))": "GRD601",
+    "{T}.sqrt({T}.relu({x}) ** 2)": "GRD601",
     "{x}.square().sum() ** 0.5": "GRD601",
     "{x}.var(-1).sqrt()": "GRD601",
     "{T}.rsqrt({x}.abs().sum())": "GRD601",

@@ -28,6 +28,8 @@ def infinite_gradient(value: Value | None, depth: int = 0) -> float | None:
         return infinite_gradient(found.value(0), depth + 1)
     if found.primitive == "mul":
         return _through_product(found, depth)
+    if found.primitive in ("add", "sub"):
+        return _through_sum(found, depth)
     if found.primitive == "div":
         return infinite_gradient(found.value(0), depth + 1)
     return math.nan
@@ -49,6 +51,14 @@ def _through_product(found: Application, depth: int) -> float | None:
         if _is_constant(facts_of(other)):
             return infinite_gradient(factor, depth + 1)
     return math.nan
+
+
+def _through_sum(found: Application, depth: int) -> float | None:
+    terms = [value for value in (found.value(0), found.value(1, "other")) if isinstance(value, Tensor)]
+    through = [infinite_gradient(term, depth + 1) for term in terms if term.grad is not False]
+    if all(gradient is None for gradient in through):
+        return None
+    return math.nan if len(through) > 1 else through[0]
 
 
 def _is_constant(facts: Facts) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
+from gradlint.semantics.cosine import cosine_of, is_unit
 from gradlint.semantics.expansion import is_squared_distance
 from gradlint.semantics.likeness import interchangeable, of_same_rows, parallel
 from gradlint.semantics.moderate import stays_within
@@ -162,14 +163,19 @@ def gumbel_softmax(a: Application) -> Facts:
 
 transfer("log_softmax", "logsigmoid")(_bounded(-math.inf, 0.0))
 transfer("tanh", keeps_zero=True)(_bounded(-1.0, 1.0, Witness("a tanh output", "large inputs")))
-transfer("hardtanh", keeps_zero=True)(_bounded(-1.0, 1.0, Witness("a clamped value", "large inputs")))
-transfer("cos")(_bounded(-1.0, 1.0, Witness("a cosine", "zeros")))
+transfer("hardtanh", keeps_zero=True)(_bounded(-1.0, 1.0, Witness("a value clamped at ±1", "")))
 transfer("sin", "softsign", "erf", keeps_zero=True)(_bounded(-1.0, 1.0))
 transfer("acos")(_bounded(0.0, math.pi))
 transfer("asin", "atan", keeps_zero=True)(_bounded(-math.pi / 2, math.pi / 2))
 transfer("atan2")(_bounded(-math.pi, math.pi))
 transfer("acosh")(_bounded(0.0, math.inf))
 transfer("atanh", "logit", "erfinv", "digamma", "lgamma")(_bounded(-math.inf, math.inf))
+
+
+@transfer("cos")
+def cos(a: Application) -> Facts:
+    """cos x: 1 where x is 0."""
+    return Facts(-1.0, 1.0, one=a.facts(0).vanishing("the cosine of 0"))
 
 
 @transfer("log", "log2", "log10")
@@ -228,7 +234,8 @@ def add(a: Application) -> Facts:
         return Facts(lo, hi, x.zero, vanishes=vanishes)
     if x.lo == -1 and x.one and y.lo == y.hi == 1:
         return Facts(lo, hi, x.one, vanishes=vanishes)
-    return Facts(lo, hi, _expanded_distance(a, vanishes), vanishes=vanishes)
+    one = x.zero if y.lo == y.hi == 1 else y.zero if x.lo == x.hi == 1 else None
+    return Facts(lo, hi, _expanded_distance(a, vanishes), one, vanishes=vanishes)
 
 
 def _expanded_distance(a: Application, vanishes: frozenset[str]) -> Witness | None:
@@ -257,6 +264,8 @@ def subtract(a: Application) -> Facts:
         return Facts(lo, hi, y.one, Witness(y.zero.reason, y.zero.condition) if y.zero else None)
     if x.lo == x.hi == 1 and y.lo == 0 and y.hi == 1 and y.zero:
         return Facts(lo, hi, None, y.zero)
+    if y.lo == y.hi == 1 and x.lo >= 0 and x.one:
+        return Facts(lo, hi, x.one)
     vanishes = _vanishing(a, x, y)
     itself = Witness("the difference of a row from itself", "randn") if "randn" in vanishes else None
     return Facts(lo, hi, itself or _expanded_distance(a, vanishes), vanishes=vanishes)
@@ -310,43 +319,16 @@ def divide(a: Application) -> Facts | None:
     if a.has(2, "rounding_mode") and a.constant(2, "rounding_mode") is not None:
         return Facts()
     x, y = a.facts(0), a.facts(1, "other")
-    if _is_normalised(a):
+    if is_unit(a):
         return Facts(-1.0, 1.0, unit=True)
-    if _is_cosine(a):
-        return Facts(-1.0, 1.0, one=parallel(a.value(0), a.value(1, "other")))
+    if (factors := cosine_of(a)) is not None:
+        return Facts(-1.0, 1.0, one=parallel(*factors))
     if y.lo > 0:
         reciprocal = Facts(1 / y.hi if y.hi < math.inf else 0.0, 1 / y.lo)
         lo, hi = _products(x, reciprocal)
         return Facts(lo, hi, x.zero, vanishes=x.vanishes)
     lo = 0.0 if x.lo >= 0 and y.lo >= 0 else -math.inf
     return Facts(lo, zero=x.zero, vanishes=x.vanishes - y.vanishes)
-
-
-def _norm_of(value: object) -> Application | None:
-    return producer(value, "norm")  # type: ignore[arg-type]
-
-
-def _is_normalised(a: Application) -> bool:
-    """x / ‖x‖."""
-    norm = _norm_of(a.value(1, "other"))
-    return norm is not None and same(norm.value(0), a.value(0))
-
-
-def _is_cosine(a: Application) -> bool:
-    """⟨x, y⟩ / (‖x‖ ‖y‖)."""
-    denominator = producer(a.value(1, "other"), "mul")
-    numerator = producer(a.value(0), "sum", "matmul", "dot")
-    if denominator is None or numerator is None:
-        return False
-    norms = [_norm_of(denominator.value(0)), _norm_of(denominator.value(1, "other"))]
-    product = producer(numerator.value(0), "mul") if numerator.primitive == "sum" else numerator
-    if product is None or norms[0] is None or norms[1] is None:
-        return False
-    factors = [product.value(0), product.value(1, "other")]
-    sources = [norm.value(0) for norm in norms if norm is not None]
-    return (same(factors[0], sources[0]) and same(factors[1], sources[1])) or (
-        same(factors[0], sources[1]) and same(factors[1], sources[0])
-    )
 
 
 @transfer("normalize")
@@ -382,8 +364,11 @@ def clamp(a: Application) -> Facts:
     one = x.one
     if (lower is not None and lower.lo != -1) or (upper is not None and upper.hi != 1):
         one = None
-    if lower is not None and upper is not None and lower.lo == lower.hi == -1 and upper.lo == upper.hi == 1:
-        one = one or Witness("a value clamped at ±1", "large inputs")
+    is_bound = (upper is not None and upper.lo == upper.hi == 1 < x.hi) or (
+        lower is not None and lower.lo == lower.hi == -1 > x.lo
+    )
+    if is_bound:
+        one = one or Witness("a value clamped at ±1", "equal rows" if x.is_input else "")
     keeps_zero = (lower is None or lower.hi <= 0) and (upper is None or upper.lo >= 0)
     return Facts(lo, hi, zero, one, vanishes=x.vanishes if keeps_zero else frozenset())
 
