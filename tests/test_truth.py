@@ -62,16 +62,23 @@ class Subject:
         return owner, getattr(owner, member or "forward")
 
     def _fitting(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        error: Exception | None = None
-        for shape in battery.FLOAT_SHAPES:
-            for mask_shape in battery.mask_shapes(shape):
-                try:
-                    numbers, masks = battery.BATTERY["randn"][0]
-                    self._run(numbers, masks, shape, mask_shape)
-                    return shape, mask_shape
-                except (RuntimeError, ValueError, IndexError) as caught:
-                    error = error or caught
-        raise AssertionError(f"no shape fits: {error}")
+        """The first shapes of numbers and of masks with which the function runs."""
+        shapes = [(shape, mask) for shape in battery.FLOAT_SHAPES for mask in battery.mask_shapes(shape)]
+        errors = []
+        for pair in shapes:
+            error = self._failure(*pair)
+            if error is None:
+                return pair
+            errors.append(error)
+        raise AssertionError(f"no shape fits: {errors[0]}")
+
+    def _failure(self, shape: tuple[int, ...], mask_shape: tuple[int, ...]) -> Exception | None:
+        numbers, masks = battery.BATTERY["randn"][0]
+        try:
+            self._run(numbers, masks, shape, mask_shape)
+        except (RuntimeError, ValueError, IndexError) as error:
+            return error
+        return None
 
     def outcomes(self, condition: str) -> Iterator[Outcome]:
         """One outcome for each variant of the battery's entry."""
