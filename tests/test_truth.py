@@ -7,7 +7,6 @@ import inspect
 import math
 import warnings
 from collections.abc import Callable, Iterator
-from functools import cache
 from typing import Any, NamedTuple
 
 import pytest
@@ -136,7 +135,6 @@ def _claims(rule: type[Rule], code: str) -> list[Claim | None]:
     return [finding.claim for finding in check_text(code, [rule])]
 
 
-@cache
 def _is_measurable(rule: type[Rule]) -> bool:
     """Whether the rule makes any claim; if not, its documentation must say so."""
     measurable = any(any(_claims(rule, code)) for code in rule.bad.values())

@@ -74,15 +74,25 @@ def _lost(trace: Trace, selection: Selection) -> Iterator[Discard]:
         a for a in _behind(selection.branch) if any(trace.carries_gradient(o.value) for o in a.operands)
     ]
     for leaf in compared if behind else ():
-        places = list(_places(selection, compared, leaf))
-        if not _is_guard(selection, leaf, places):
-            continue
-        for application in behind:
-            place = _losing(application, [place for place in places if place.kept is False])
-            if place is not None:
-                operand = loses_gradient(application, place.point)
-                assert operand is not None
-                yield Discard(application, selection.application, operand, _condition(place))
+        found = list(_lost_at(selection, behind, leaf, list(_places(selection, compared, leaf))))
+        if found:
+            yield from found
+            return
+
+
+def _lost_at(
+    selection: Selection, behind: list[Application], leaf: Tensor, places: list[Place]
+) -> Iterator[Discard]:
+    """Those whose gradient is nan because of one of the tensors that the test compares."""
+    if not _is_guard(selection, leaf, places):
+        return
+    discarded = [place for place in places if place.kept is False]
+    for application in behind:
+        place = _losing(application, discarded)
+        if place is not None:
+            operand = loses_gradient(application, place.point)
+            assert operand is not None
+            yield Discard(application, selection.application, operand, _condition(place))
 
 
 def _is_guard(selection: Selection, leaf: Tensor, places: list[Place]) -> bool:

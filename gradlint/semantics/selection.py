@@ -77,7 +77,7 @@ def compares_with_constant(test: Value | None, leaf: Tensor) -> bool:
 def looks_for_infinity(test: Value | None) -> bool:
     """Whether a test only looks for what is not finite."""
     return all(
-        comparison.primitive in _DETECTORS or math.isinf(comparison.facts(1, "other").lo)
+        comparison.primitive in _DETECTORS or comparison.constant(1, "other") in (math.inf, -math.inf)
         for comparison in _comparisons(test)
     )
 
