@@ -29,7 +29,8 @@ from gradlint.semantics.value import (
 
 MAX_UNROLLED = 32
 MAX_STEPS = 200_000
-"""Bounds of the work: iterations of a loop that are run one by one, nodes per entry."""
+MAX_OBJECTS = 64
+"""Bounds of the work: iterations of a loop that are run one by one, nodes and objects per entry."""
 
 
 class Evaluator:
@@ -362,7 +363,8 @@ class Evaluator:
         return self._unknown_of(target, arguments)
 
     def _construct(self, cls: ClassObject, arguments: Arguments, site: Site) -> Value:
-        if not self.interpretation.follows(cls, len(self._running)):
+        is_worth_it = self.interpretation.follows(cls, len(self._running))
+        if not is_worth_it or len(self._instances) >= MAX_OBJECTS:
             return self.interpretation.construct(cls, arguments, site)
         instance = Instance(cls, {})
         self._instances.append(instance)
