@@ -15,6 +15,9 @@ from gradlint.semantics.discard import discards
 from gradlint.semantics.tensor import Application, Facts, Witness
 from gradlint.semantics.trace import Trace
 
+_USED = r"(?=\s*[(,)\]}#\n]|\s+as\b|\s*$)"
+_NO_COUNT = "".join(f"(?<!{name})(?<!{name} )" for name in ("dim", "size", "model", "channels", r"numel\(\)"))
+
 
 class InfiniteGradientAtZero(Rule):
     """A root or fractional power is taken of something that can be exactly 0.
@@ -50,9 +53,9 @@ class InfiniteGradientAtZero(Rule):
     severity = Severity.ERROR
     help = "add a small number inside the root, or use torch's norm, dist or cdist"
     triggers: ClassVar[Mapping[str, str]] = {
-        "sqrt": r"(?<!math\.)(?<!np\.)(?<!numpy\.)sqrt_?\b",
-        "hypot": r"(?<!math\.)(?<!np\.)(?<!numpy\.)hypot\b",
-        "**": r"\*\*=?\s*\(?\s*-?\s*(?:\d*\.\d|\d+\s*/)",
+        "sqrt": rf"(?<!math\.)(?<!np\.)(?<!numpy\.)(?:(?<![\w\"'/-])|(?<=\Wr))sqrt_?{_USED}",
+        "hypot": rf"(?<!math\.)(?<!np\.)(?<!numpy\.)hypot_?{_USED}",
+        "**": rf"{_NO_COUNT}\*\*=?\s*\(?\s*-?\s*(?:\d*\.\d|\d+\s*/)",
         "pow": r"(?<!math\.)(?<!np\.)(?<!numpy\.)pow_?\s*\([^()]*(?:\([^()]*\)[^()]*)*?-?(?:\d*\.\d|\d\s*/)",
     }
     bad: ClassVar[Mapping[str, str]] = {

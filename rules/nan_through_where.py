@@ -12,7 +12,7 @@ from gradlint.rule.rule import Rule
 from gradlint.semantics.discard import discards
 from gradlint.semantics.trace import Trace
 
-_MASKING = r"[\w.\-()]+?(?:\]|\)\s*(?:\*|\.(?:float|double|to|type|type_as|int|long)\b|$|\n))"
+_MASKING = r"(?:\]|\)\s*(?:\*|\.(?:float|double|to|type|type_as)\b))"
 """What follows a comparison that becomes an index or a factor."""
 
 _HOW = {"index_put": "the assignment", "masked_select": "the index", "mul": "the mask"}
@@ -54,8 +54,8 @@ class NanThroughWhere(Rule):
         "where": r"(?<!np\.)(?<!numpy\.)(?<!jnp\.)where\s*\(",
         "masked_fill": r"masked_fill_?\s*\(",
         "masked_select": "",
-        **{f" {sign} ": rf" {sign} {_MASKING}" for sign in ("<", ">", "<=", ">=", "==", "!=")},
-        **{f".{name}(": "" for name in ("lt", "gt", "le", "ge", "eq", "ne")},
+        **{f" {sign} ": rf" {sign} [\w.\-()]+?{_MASKING}" for sign in ("<", ">", "<=", ">=", "==", "!=")},
+        **{f".{n}(": rf"\.{n}\([^()\n]*\){_MASKING}" for n in ("lt", "gt", "le", "ge", "eq", "ne")},
     }
     bad: ClassVar[Mapping[str, str]] = {
         "log": "import torch\n\ndef f(x):\n    return torch.where(x > 0, x.log(), torch.zeros_like(x))\n",
