@@ -7,14 +7,14 @@ nothing of settings, so that a change of settings examines nothing anew.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import msgspec
 
 from gradlint.lint.cache import Cache
 from gradlint.lint.inspect import Inspection, Inspector, triggers_of
-from gradlint.lint.outcome import Outcome, Task, digest, outcome_key
+from gradlint.lint.outcome import Consulted, Outcome, Task, binding_digest, digest, outcome_key
 from gradlint.lint.suppress import parse as parse_suppressions
 from gradlint.records.facts import FileFacts
 from gradlint.records.failure import ParseFailure, internal_error
@@ -22,7 +22,7 @@ from gradlint.records.ir import Statement
 from gradlint.records.span import Span
 from gradlint.rule.registry import load
 from gradlint.rule.rule import Rule
-from gradlint.semantics.imports import imported_helpers
+from gradlint.semantics.imports import ImportedHelpers
 from gradlint.semantics.project import Project
 from gradlint.semantics.scope import ModuleScope
 from gradlint.source.read import decode
@@ -45,6 +45,8 @@ class Examiner:
         self._new: dict[str, bytes] = {}
         self._project = Project(self._facts, self._lower)
         self._inspector = Inspector(self._project, rules)
+        self._imported = ImportedHelpers(self._project, lambda path: self._source(path).text, self._triggers)
+        self._names: dict[tuple[str, str], str] = {}
 
     def examine(self, path: str, data: bytes, is_named: bool) -> Outcome:
         """The outcome for the file at `path` with these contents; never raises."""
@@ -74,6 +76,8 @@ class Examiner:
         if known is not None and known.text != source.text:
             self._project.forget(source.path)
         self._texts[source.path] = source
+        self._project.absent.clear()
+        self._imported.consulted.clear()
         scope = self._project.scope(source.path)
         facts = self._with_imported_helpers(scope)
         cells = tuple([(cell.number, cell.first_line, cell.line_count) for cell in source.cells])
@@ -83,8 +87,8 @@ class Examiner:
             failed = self.failed(facts.error, span.line, span.column)
             return Outcome(failed.findings, suppressions, cells)
         inspection = self._inspector.inspect(scope, source) if facts.hits else Inspection(())
-        consulted = tuple([(path, self._digests[path]) for path in self._project.reached(source.path)])
-        absent = tuple(self._project.absent(source.path))
+        consulted = self._consulted(source.path, inspection.consulted | self._imported.consulted)
+        absent = tuple(sorted(self._project.absent))
         return Outcome(inspection.findings, suppressions, cells, inspection.reasons, True, consulted, absent)
 
     def failed(self, message: str, line: int = 1, column: int = 1) -> Outcome:
@@ -95,11 +99,26 @@ class Examiner:
 
     def _with_imported_helpers(self, scope: ModuleScope) -> FileFacts:
         """The module's facts with the callers of helpers in other files lowered as well."""
-        uses = uses_of(imported_helpers(scope, self._project))
+        uses = uses_of(self._imported.names(scope))
         text = self._texts[scope.path].text
         if uses and not set(matching_lines(text, uses)).issubset(scope.facts.hits):
             scope.replace_facts(extract(text, (*self._triggers, *uses), outline=True))
         return scope.facts
+
+    def _consulted(self, own: str, names: Iterable[tuple[str, str]]) -> tuple[Consulted, ...]:
+        """What was read of other files, by file."""
+        by_path: dict[str, dict[str, str]] = {}
+        for path, name in names:
+            if path != own:
+                by_path.setdefault(path, {})[name] = self._binding_digest(path, name)
+        return tuple([Consulted(path, self._digests[path], found) for path, found in by_path.items()])
+
+    def _binding_digest(self, path: str, name: str) -> str:
+        key = (path, name)
+        if key not in self._names:
+            statements = self._project.scope(path).bindings.get(name, ())
+            self._names[key] = binding_digest(self._source(path).lines(), statements)
+        return self._names[key]
 
     def _source(self, path: str) -> Source:
         known = self._texts.get(path)
@@ -125,6 +144,18 @@ class Examiner:
         if self._cache is not None and self._new:
             self._cache.put_many(self._new)
             self._new = {}
+
+
+def names_in(path: str, data: bytes) -> dict[str, str]:
+    """The digests of what binds the names of the file at `path`; none where it cannot be read."""
+    try:
+        source = decode(path, data)
+    except SourceError:
+        return {}
+    facts = extract(source.text, (), outline=True)
+    scope = ModuleScope(path, "", facts, lambda name: ())
+    lines = source.lines()
+    return {name: binding_digest(lines, statements) for name, statements in scope.bindings.items()}
 
 
 def examine_files(

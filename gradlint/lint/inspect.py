@@ -25,6 +25,7 @@ class Inspection(Struct, frozen=True):
 
     findings: tuple[Finding, ...]
     reasons: dict[str, int] = {}
+    consulted: frozenset[tuple[str, str]] = frozenset()
 
 
 def triggers_of(rules: Iterable[type[Rule]]) -> Triggers:
@@ -52,7 +53,8 @@ class Inspector:
         lines = source.lines()
         findings = [_materialised(finding, lines) for finding in found.values()]
         findings.sort(key=lambda finding: (finding.span, finding.rule))
-        return Inspection(tuple(findings), self._analysis.take_reasons())
+        consulted = frozenset(self._analysis.take_consulted())
+        return Inspection(tuple(findings), self._analysis.take_reasons(), consulted)
 
     def judge(self, subject: object) -> Iterator[Finding]:
         """What the rules for this kind of subject say of it."""

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import blake2b
 
 from msgspec import Struct
 
 from gradlint.records.finding import Finding
+from gradlint.records.ir import Node
 from gradlint.records.suppression import Suppression
 from gradlint.source.source import Cell
+
+
+class Consulted(Struct, frozen=True, array_like=True):
+    """What was read of another file: its digest, and for every name the digest of what binds it."""
+
+    path: str
+    content: str
+    names: dict[str, str]
 
 
 class Outcome(Struct, frozen=True):
     """What an examination of one file found: the findings of all rules, and its suppressions.
 
     Spans count in the joined text; `cells` are (number, first line, line count) of a notebook.
-    `consulted` are the other files that were read, with the digests of their contents, `absent`
-    those that were looked for in vain.
+    `consulted` are the other files that were read, `absent` those that were looked for in vain.
     """
 
     findings: tuple[Finding, ...] = ()
@@ -26,7 +34,7 @@ class Outcome(Struct, frozen=True):
     cells: tuple[tuple[int, int, int], ...] = ()
     reasons: dict[str, int] = {}
     parsed: bool = False
-    consulted: tuple[tuple[str, str], ...] = ()
+    consulted: tuple[Consulted, ...] = ()
     absent: tuple[str, ...] = ()
 
 
@@ -47,11 +55,32 @@ def outcome_key(path: str, content: str, fingerprint: str) -> str:
     return digest(f"outcome\0{fingerprint}\0{path}\0{content}".encode())
 
 
-def is_current(outcome: Outcome, digest_of: Callable[[str], str]) -> bool:
-    """Whether all that an outcome rests on is as it was; `digest_of` gives "" for no file."""
-    return all(digest_of(path) == content for path, content in outcome.consulted) and not any(
-        map(os.path.isfile, outcome.absent)
+def is_current(
+    outcome: Outcome, digest_of: Callable[[str], str], names_of: Callable[[str], Mapping[str, str]]
+) -> bool:
+    """Whether all that an outcome rests on is as it was.
+
+    `digest_of` gives the digest of a file, "" for none; `names_of` those of what binds its names.
+    """
+    return all(_is_unchanged(each, digest_of, names_of) for each in outcome.consulted) and not any(
+        map(os.path.exists, outcome.absent)
     )
+
+
+def _is_unchanged(
+    consulted: Consulted, digest_of: Callable[[str], str], names_of: Callable[[str], Mapping[str, str]]
+) -> bool:
+    if digest_of(consulted.path) == consulted.content:
+        return True
+    now = names_of(consulted.path)
+    return all(now.get(name, "") == content for name, content in consulted.names.items())
+
+
+def binding_digest(lines: Sequence[str], statements: Iterable[Node]) -> str:
+    """The digest of the lines that bind a name; "" where nothing does."""
+    spans = [statement.span for statement in statements]
+    text = "\n".join(["\n".join(lines[span.line - 1 : span.end_line]) for span in spans])
+    return digest(text.encode()) if spans else ""
 
 
 def cells_of(outcome: Outcome) -> tuple[Cell, ...]:

@@ -57,6 +57,7 @@ class Linter:
         self._fingerprint = fingerprint(rules)
         self._on_suppression = [rule for rule in rules if subject_of(rule) is SuppressionUse]
         self._digests: dict[str, str] = {}
+        self._names: dict[str, dict[str, str]] = {}
         self.coverage: Counter[str] = Counter()
         self.parsed = 0
 
@@ -154,7 +155,7 @@ class Linter:
                     outcome = decoder.decode(stored[key])
                 except msgspec.DecodeError:
                     continue
-                if is_current(outcome, self._digest_of):
+                if is_current(outcome, self._digest_of, self._names_of):
                     found[path] = outcome
         return found
 
@@ -163,6 +164,15 @@ class Linter:
             content = self._read(path)
             self._digests[path] = "" if content is None else digest(content)
         return self._digests[path]
+
+    def _names_of(self, path: str) -> dict[str, str]:
+        """The digests of what binds the names of a file that has changed."""
+        if path not in self._names:
+            from gradlint.lint.examine import names_in
+
+            content = self._read(path)
+            self._names[path] = {} if content is None else names_in(path, content)
+        return self._names[path]
 
     def _examine(self, tasks: Sequence[Task], sizes: Sequence[int]) -> dict[str, Outcome]:
         if not tasks:

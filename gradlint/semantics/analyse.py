@@ -38,6 +38,11 @@ class Analysis:
         self.facts.reasons.clear()
         return reasons
 
+    def take_consulted(self) -> set[tuple[str, str]]:
+        """The files and names that were looked up since the last call."""
+        consulted, self._evaluator.consulted = self._evaluator.consulted, set()
+        return consulted
+
     def subjects(self, scope: ModuleScope) -> Iterator[Subject]:
         """Every subject in the module, from top to bottom."""
         self._scope = scope

@@ -30,13 +30,17 @@ from gradlint.semantics.value import (
 MAX_UNROLLED = 32
 MAX_STEPS = 200_000
 MAX_OBJECTS = 64
-"""Bounds of the work: iterations of a loop that are run one by one, nodes and objects per entry."""
+"""Bounds of the work: iterations of a loop that are run one by one, nodes, items and objects per entry."""
+
+_DEEPEST_JOIN = 4
+"""How many collections within collections are joined item by item."""
 
 
 class Evaluator:
     """Runs code of the project under an interpretation.
 
-    `resolve` finds the module of the project that a dotted name means, or None.
+    `resolve` finds the module of the project that a dotted name means, or None. `consulted` gathers
+    the module-level names that were looked up, each with the file that it stands in.
     """
 
     def __init__(
@@ -49,6 +53,8 @@ class Evaluator:
         self._steps = 0
         self._conditions: tuple[int, ...] = ()
         self._instances: list[Instance] = []
+        self._rests_on: dict[tuple[str, str], frozenset[tuple[str, str]]] = {}
+        self.consulted: set[tuple[str, str]] = set()
         self.called: set[int] = set()
         self.nested: list[Closure] = []
 
@@ -75,9 +81,13 @@ class Evaluator:
 
     def module_name(self, scope: ModuleScope, name: str) -> Value | None:
         """The value that `name` has once the module was imported, or None."""
+        key = (scope.path, name)
+        self.consulted.add(key)
         if name in scope.values:
+            self.consulted |= self._rests_on.get(key, frozenset())
             return scope.values[name]
         scope.values[name] = None  # ends cycles
+        outer, self.consulted = self.consulted, set()
         found = [
             value
             for statement in scope.binding(name)
@@ -85,6 +95,8 @@ class Evaluator:
         ]
         value = self._prefer(found) if found else self._starred(scope, name)
         scope.values[name] = value
+        self._rests_on[key] = frozenset(self.consulted)
+        self.consulted |= outer
         return value
 
     def _prefer(self, found: list[Value]) -> Value:
@@ -148,11 +160,19 @@ class Evaluator:
 
     def evaluate(self, node: ir.Expression, frame: Frame) -> Value:
         """The value of `node`."""
-        self._steps += 1
-        if self._steps > MAX_STEPS:
-            self.interpretation.not_understood("too much code behind one function")
+        if not self._affords(1):
             return self.interpretation.unknown(())
         return _EXPRESSIONS[type(node)](self, node, frame)
+
+    def _affords(self, steps: int) -> bool:
+        """Whether there is work left for so many more steps, which are then taken."""
+        if self._steps > MAX_STEPS:
+            return False
+        self._steps += steps
+        if self._steps > MAX_STEPS:
+            self.interpretation.not_understood("too much code behind one function")
+            return False
+        return True
 
     def operand(self, node: ir.Expression, frame: Frame) -> Operand:
         """The value of `node` together with it."""
@@ -255,7 +275,7 @@ class Evaluator:
                 positional.append(self.operand(argument, frame))
                 continue
             spread = self.evaluate(argument.value, frame)
-            if isinstance(spread, Items) and not spread.open:
+            if isinstance(spread, Items) and not spread.open and self._affords(len(spread.items)):
                 positional.extend(Operand(item, argument.value) for item in spread.items)
             else:
                 is_open = True
@@ -312,7 +332,7 @@ class Evaluator:
         if isinstance(target, Instance):
             return self._call_instance(target, arguments, site)
         if isinstance(target, Method):
-            found = collection_method(target, arguments)
+            found = collection_method(target, arguments) if self._affords_all(arguments) else None
             return found if found is not None else self._unknown_of(target.receiver, arguments)
         if isinstance(target, Reference):
             return self._call_reference(target, arguments, site, frame)
@@ -320,13 +340,17 @@ class Evaluator:
             return self._unknown_of(target, arguments)
         return self.interpretation.method(Operand(target, site.node), "__call__", arguments, site)
 
+    def _affords_all(self, arguments: Arguments) -> bool:
+        """Whether a function may go through all that its arguments contain."""
+        return self._affords(sum([_size(value) for value in arguments.values()]))
+
     def _unknown_of(self, receiver: Value, arguments: Arguments) -> Value:
         return self.interpretation.unknown([receiver, *arguments.values()])
 
     def _call_reference(
         self, target: Reference, arguments: Arguments, site: Site, frame: Frame | None
     ) -> Value:
-        if target.name.startswith("builtins."):
+        if target.name.startswith("builtins.") and self._affords_all(arguments):
             found = call_builtin(target.name[9:], arguments, site)
             if found is not None:
                 return found
@@ -464,6 +488,8 @@ class Evaluator:
         if node.operator == "add" and all(isinstance(o.value, Items) for o in operands):
             first, second = (operand.value for operand in operands)
             assert isinstance(first, Items) and isinstance(second, Items)
+            if not self._affords(_size(first) + _size(second)):
+                return self._unknown_of(first, Arguments())
             return Items(first.kind, [*first.items, *second.items], node, first.open or second.open)
         return self.interpretation.operator(node.operator, operands, self.site(node, frame))
 
@@ -491,7 +517,7 @@ class Evaluator:
             value = self.evaluate(item.value if isinstance(item, ir.Starred) else item, frame)
             if not isinstance(item, ir.Starred):
                 items.append(value)
-            elif isinstance(value, Items):
+            elif isinstance(value, Items) and self._affords(_size(value)):
                 items.extend(value.items)
                 is_open = is_open or value.open
             else:
@@ -507,7 +533,7 @@ class Evaluator:
             known_key = self.evaluate(key, frame) if key is not None else value
             if key is not None and isinstance(known_key, Known):
                 entries[known_key.value] = value
-            elif isinstance(value, Table) and key is None:
+            elif isinstance(value, Table) and key is None and self._affords(_size(value)):
                 entries.update(value.entries)
                 others.extend(value.others)
                 is_open = is_open or value.open
@@ -584,7 +610,7 @@ class Evaluator:
     def _spread(self, node: ir.Starred, frame: Frame) -> Value:
         return self.interpretation.unknown((self.evaluate(node.value, frame),))
 
-    def _join(self, values: Sequence[Value]) -> Value:
+    def _join(self, values: Sequence[Value], depth: int = 0) -> Value:
         first = values[0]
         if all(value is first for value in values[1:]):
             return first
@@ -593,10 +619,11 @@ class Evaluator:
             for v in values
         ):
             return first
-        if all(isinstance(value, Items) and len(value.items) == len(first.items) for value in values):  # type: ignore[attr-defined]
+        if depth < _DEEPEST_JOIN and _are_alike(values) and self._affords(_size(first)):
             assert isinstance(first, Items)
             columns = zip(*[value.items for value in values], strict=True)  # type: ignore[attr-defined]
-            return Items(first.kind, [self._join(column) for column in columns], first.node, first.open)
+            joined = [self._join(column, depth + 1) for column in columns]
+            return Items(first.kind, joined, first.node, first.open)
         return self.interpretation.join(values)
 
     # statements
@@ -669,7 +696,8 @@ class Evaluator:
         before = self.evaluate(node.target, frame)
         if isinstance(before, Items) and before.kind == "list" and node.operator == "iadd":
             added = self.evaluate(node.value, frame)
-            before.items.extend(added.items if isinstance(added, Items) else [])
+            if isinstance(added, Items) and self._affords(_size(added)):
+                before.items.extend(added.items)
             return
         self._assign(node.target, Operand(self._operation(operation, frame), operation), frame)
 
@@ -869,6 +897,18 @@ def _is_foreign_member(value: Value, name: str) -> bool:
 def _arm(node: ir.Node, position: int) -> int:
     """A number for one way through a branch; the one past its last arm stands for what follows it."""
     return 8 * id(node) + min(position, 7)
+
+
+def _size(value: Value) -> int:
+    """How many items a collection has; 1 for anything else."""
+    if isinstance(value, Items):
+        return len(value.items)
+    return len(value.entries) + len(value.others) if isinstance(value, Table) else 1
+
+
+def _are_alike(values: Sequence[Value]) -> bool:
+    """Whether all are collections with equally many items."""
+    return len({len(value.items) if isinstance(value, Items) else -1 for value in values} | {-1}) == 2
 
 
 def _is_in_place(name: str) -> bool:

@@ -1,59 +1,107 @@
-"""Which imported names lead to something of interest in another file of the project."""
+"""Which imported names lead to something of interest in another file of the project.
+
+Looked up in the text of the other file, which need not be parsed for it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 
 from gradlint.records import ir
 from gradlint.semantics.project import Project
 from gradlint.semantics.scope import ModuleScope, absolute_module
+from gradlint.source.triage import Triggers, matching_lines
+
+LONGEST_HELPER = 40
+"""Lines of a function up to which its callers are looked at because of it."""
 
 _DEEPEST = 4
+_NEXT = re.compile(r"^[^\s#)\]}]", re.MULTILINE)
+_FUNCTION = re.compile(r"^(?:async[ \t]+)?def[ \t]+(\w+)", re.MULTILINE)
+
+Dependency = tuple[str, str]
+"""A file and a name in it."""
 
 
-def imported_helpers(scope: ModuleScope, project: Project) -> set[str]:
-    """The names in `scope` whose calls are to be looked at because of what is behind them."""
-    found: set[str] = set()
-    for name, statements in scope.bindings.items():
-        for statement in statements:
-            if isinstance(statement, ir.Binding):
-                found.update(_behind(name, statement, scope, project))
-    for star in scope.stars:
-        found.update(_behind("", star, scope, project))
-    return found
+class ImportedHelpers:
+    """Finds imported helpers; `consulted` gathers what the answers rest on."""
 
+    def __init__(self, project: Project, text: Callable[[str], str], triggers: Triggers) -> None:
+        self._project = project
+        self._text = text
+        self._triggers = triggers
+        self._known: dict[Dependency, bool] = {}
+        self.consulted: set[Dependency] = set()
 
-def _behind(name: str, binding: ir.Binding, scope: ModuleScope, project: Project) -> Iterator[str]:
-    base = absolute_module(binding, scope)
-    if not binding.member or binding.member == "*":
-        module = project.resolve(base, scope)
-        if module is not None:
-            yield from module.facts.helpers
-        return
-    inner = project.resolve(f"{base}.{binding.member}", scope)
-    if inner is not None:
-        yield from inner.facts.helpers
-    else:
-        module = project.resolve(base, scope)
-        if module is not None and _holds_helper(module, binding.member, project, 0):
+    def names(self, scope: ModuleScope) -> set[str]:
+        """The names in `scope` whose calls are to be looked at because of what is behind them."""
+        found: set[str] = set()
+        for name, statements in scope.bindings.items():
+            for statement in statements:
+                if isinstance(statement, ir.Binding):
+                    found.update(self._behind(name, statement, scope))
+        for star in scope.stars:
+            found.update(self._behind("", star, scope))
+        return found
+
+    def _behind(self, name: str, binding: ir.Binding, scope: ModuleScope) -> Iterator[str]:
+        base = absolute_module(binding, scope)
+        path = self._project.locate(base, scope)
+        if path is None:
+            return
+        if binding.member == "*":
+            yield from self._helpers_among(path, _FUNCTION.findall(self._text(path)))
+        elif not binding.member:
+            yield from self._helpers_among(path, self._attributes(name, scope))
+        elif self._is_helper(path, binding.member, 0):
             yield name
+        elif path.endswith("__init__.py"):
+            inner = self._project.locate(f"{base}.{binding.member}", scope)
+            if inner is not None:
+                yield from self._helpers_among(inner, self._attributes(name, scope))
+
+    def _attributes(self, module: str, scope: ModuleScope) -> list[str]:
+        """The names that `scope` calls as `module.name(…)`."""
+        return re.findall(rf"(?<![\w.]){re.escape(module)}\.(\w+)\s*\(", self._text(scope.path))
+
+    def _helpers_among(self, path: str, names: Iterable[str]) -> Iterator[str]:
+        yield from (name for name in dict.fromkeys(names) if self._is_helper(path, name, 0))
+
+    def _is_helper(self, path: str, name: str, depth: int) -> bool:
+        """Whether `name` in a file, or where that has it from, is a short function of interest."""
+        key = (path, name)
+        self.consulted.add(key)
+        if key not in self._known:
+            self._known[key] = False  # ends cycles
+            self._known[key] = self._looks_like_helper(path, name, depth)
+        return self._known[key]
+
+    def _looks_like_helper(self, path: str, name: str, depth: int) -> bool:
+        text = self._text(path)
+        body = _function(text, name)
+        if body is not None:
+            return body.count("\n") < LONGEST_HELPER and bool(matching_lines(body, self._triggers))
+        if depth == _DEEPEST or not path.endswith("__init__.py") or name not in text:
+            return False
+        scope = self._project.scope(path)
+        for binding in scope.bindings.get(name, ()):
+            if isinstance(binding, ir.Binding):
+                origin = self._project.locate(absolute_module(binding, scope), scope)
+                return origin is not None and self._is_helper(origin, binding.member, depth + 1)
+        return any(
+            origin is not None and self._is_helper(origin, name, depth + 1)
+            for star in scope.stars
+            if (origin := self._project.locate(absolute_module(star, scope), scope))
+        )
 
 
-def _holds_helper(module: ModuleScope, name: str, project: Project, depth: int) -> bool:
-    """Whether `name` of a module is a helper, there or in the module that it comes from."""
-    if name in module.facts.helpers:
-        return True
-    if depth == _DEEPEST:
-        return False
-    sources = [
-        (binding, binding.member)
-        for binding in module.bindings.get(name, ())
-        if isinstance(binding, ir.Binding)
-    ]
-    if name not in module.bindings:
-        sources = [(star, name) for star in module.stars]
-    for binding, member in sources:
-        origin = project.resolve(absolute_module(binding, module), module)
-        if origin is not None and _holds_helper(origin, member, project, depth + 1):
-            return True
-    return False
+def _function(text: str, name: str) -> str | None:
+    """The text of the top-level function called `name`, or None."""
+    if f"def {name}" not in text:
+        return None
+    start = re.search(rf"^(?:async[ \t]+)?def[ \t]+{re.escape(name)}\b", text, re.MULTILINE)
+    if start is None:
+        return None
+    end = _NEXT.search(text, start.end())
+    return text[start.start() : end.start() if end else len(text)]

@@ -46,6 +46,7 @@ class Project:
     """Modules by name, read when they are first asked for.
 
     `load` gives the facts of a file, `lower` one of the definitions that the facts left out.
+    `absent` gathers the files that were looked for in vain since it was last cleared.
     """
 
     def __init__(
@@ -57,8 +58,7 @@ class Project:
         self._lower = lower
         self._scopes: dict[str, ModuleScope] = {}
         self._found: dict[tuple[str, str], tuple[str | None, tuple[str, ...]]] = {}
-        self._edges: dict[str, set[str]] = {}
-        self._missed: dict[str, set[str]] = {}
+        self.absent: set[str] = set()
 
     def scope(self, path: str) -> ModuleScope:
         """The module in the file at `path`."""
@@ -73,37 +73,25 @@ class Project:
         """Read the file at `path` anew when it is next asked for."""
         self._scopes.pop(path, None)
 
-    def resolve(self, name: str, importer: ModuleScope) -> ModuleScope | None:
-        """The module of the project that `name` means in `importer`, or None."""
+    def locate(self, name: str, importer: ModuleScope) -> str | None:
+        """The file of the project's module that `name` means in `importer`, or None."""
         if not name or name.partition(".")[0] in _FOREIGN:
             return None
         root = import_root(importer.path)
         if (root, name) not in self._found:
             self._found[root, name] = _search(name, root, importer)
         path, missed = self._found[root, name]
-        self._missed.setdefault(importer.path, set()).update(missed)
-        if path is None or path == importer.path:
-            return None
-        self._edges.setdefault(importer.path, set()).add(path)
-        return self.scope(path)
+        self.absent.update(missed)
+        return None if path == importer.path else path
 
-    def reached(self, path: str) -> set[str]:
-        """The other files that what is known of the file at `path` may rest on."""
-        found: set[str] = set()
-        pending = [path]
-        while pending:
-            new = self._edges.get(pending.pop(), set()) - found
-            found |= new
-            pending.extend(new)
-        return found - {path}
-
-    def absent(self, path: str) -> set[str]:
-        """The files that would have mattered for the file at `path`, had they existed."""
-        return set().union(*[self._missed.get(each, set()) for each in (path, *self.reached(path))])
+    def resolve(self, name: str, importer: ModuleScope) -> ModuleScope | None:
+        """The module of the project that `name` means in `importer`, or None."""
+        path = self.locate(name, importer)
+        return None if path is None else self.scope(path)
 
 
 def _search(name: str, root: str, importer: ModuleScope) -> tuple[str | None, tuple[str, ...]]:
-    """The file of the module called `name`, and the files that would have come first."""
+    """The file of the module called `name`, and what would have come first had it existed."""
     top = name.partition(".")[0]
     own = importer.name.partition(".")[0]
     if os.path.basename(root) in ("site-packages", "dist-packages") and top != own:
@@ -111,6 +99,10 @@ def _search(name: str, root: str, importer: ModuleScope) -> tuple[str | None, tu
     relative = name.replace(".", os.sep)
     missed: list[str] = []
     for base in (root, os.path.join(root, "src")):
+        package = os.path.join(base, top)
+        if not os.path.exists(package) and not os.path.isfile(package + ".py"):
+            missed.extend((package, package + ".py"))
+            continue
         for candidate in (os.path.join(base, relative, "__init__.py"), os.path.join(base, relative + ".py")):
             if os.path.isfile(candidate):
                 return candidate, tuple(missed)

@@ -49,12 +49,12 @@ def lower_definition(text: str, name: str) -> tuple[ir.Statement, ...]:
         return ()
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=32)
 def _tree(text: str) -> ast.Module:
     return parse(text)
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=32)
 def _statements_by_name(text: str) -> dict[str, list[ast.stmt]]:
     found: dict[str, list[ast.stmt]] = {}
     for node in _tree(text).body:
