@@ -13,7 +13,7 @@ from gradlint.rule.triggers import LOGARITHM, VANISHING
 from gradlint.semantics.discard import discards
 from gradlint.semantics.fused import fused
 from gradlint.semantics.guards import late_guard
-from gradlint.semantics.poles import POLES, deviation, pole
+from gradlint.semantics.poles import POLES, deviation, pole, root
 from gradlint.semantics.trace import Trace
 
 
@@ -65,7 +65,7 @@ class UnguardedLog(Rule):
             found = pole(application)
             if found is None or found.witness is None or deviation(found.operand.value) is not None:
                 continue
-            if application.number in discarded or fused(application) is not None:
+            if application.number in discarded or fused(application) or root(found.operand.value):
                 continue
             if late_guard(trace, application) is None:
                 claim = pole_claim(trace, found, found.witness.condition)

@@ -15,6 +15,7 @@ _OPERANDS = {
     "log1p": (0, "input"),
     "entr": (0, "input"),
     "reciprocal": (0, "input"),
+    "pow": (0, "input"),
     "div": (1, "other"),
     "xlogy": (1, "other"),
 }
@@ -39,7 +40,7 @@ class Pole(Struct, frozen=True, eq=False):
         if primitive == "div":
             what, where = "the quotient", f"where its divisor, {reason}, is 0"
         else:
-            what = "the reciprocal" if primitive == "reciprocal" else primitive
+            what = "the reciprocal" if primitive in ("reciprocal", "pow") else primitive
             where = f"at {self.at}, which {reason} reaches"
         if of_value:
             return f"{what} is {'-inf' if primitive.startswith('log') else predicted} {where}"
@@ -48,6 +49,8 @@ class Pole(Struct, frozen=True, eq=False):
 
 def pole(application: Application) -> Pole | None:
     """The pole of `application`, reached or not; None if it has none."""
+    if application.primitive == "pow" and not _is_reciprocal(application):
+        return None
     place = _OPERANDS.get(application.primitive)
     operand = application.operand(*place) if place is not None else None
     if operand is None:
@@ -59,6 +62,17 @@ def pole(application: Application) -> Pole | None:
     if application.primitive != "log1p":
         return Pole(application, operand, 0, facts.zero)
     return Pole(application, operand, -1, facts.one if facts.lo == -1 else None)
+
+
+def root(value: Value | None) -> Application | None:
+    """The root that `value` consists of: what its gradient at 0 does is the root's affair."""
+    return producer(origin(value), "sqrt", "hypot")
+
+
+def _is_reciprocal(power: Application) -> bool:
+    """Whether a power is that of a negative whole number."""
+    exponent = power.constant(1, "exponent")
+    return isinstance(exponent, (int, float)) and exponent < 0 and exponent == int(exponent)
 
 
 def _is_parameter(value: Value) -> bool:
