@@ -11,7 +11,8 @@ from typing import Any
 
 from gradlint.records import ir
 from gradlint.semantics import constants
-from gradlint.semantics.builtin import call_builtin, collection_method
+from gradlint.semantics.builtin import call_builtin, collection_method, extend
+from gradlint.semantics.extent import MAX_ITEMS, fits, size
 from gradlint.semantics.interpretation import Arguments, Interpretation, Operand, Site
 from gradlint.semantics.scope import Frame, ModuleScope, absolute_module, assigned
 from gradlint.semantics.value import (
@@ -174,6 +175,10 @@ class Evaluator:
             return False
         return True
 
+    def _contained(self, value: Value) -> Value:
+        """What a collection takes for `value`: a collection that holds too much is not followed."""
+        return value if fits(value) else self.interpretation.unknown(())
+
     def operand(self, node: ir.Expression, frame: Frame) -> Operand:
         """The value of `node` together with it."""
         return Operand(self.evaluate(node, frame), node)
@@ -275,7 +280,7 @@ class Evaluator:
                 positional.append(self.operand(argument, frame))
                 continue
             spread = self.evaluate(argument.value, frame)
-            if isinstance(spread, Items) and not spread.open and self._affords(len(spread.items)):
+            if isinstance(spread, Items) and not spread.open and size(spread) <= MAX_ITEMS:
                 positional.extend(Operand(item, argument.value) for item in spread.items)
             else:
                 is_open = True
@@ -342,7 +347,7 @@ class Evaluator:
 
     def _affords_all(self, arguments: Arguments) -> bool:
         """Whether a function may go through all that its arguments contain."""
-        return self._affords(sum([_size(value) for value in arguments.values()]))
+        return self._affords(sum([size(value) for value in arguments.values()]))
 
     def _unknown_of(self, receiver: Value, arguments: Arguments) -> Value:
         return self.interpretation.unknown([receiver, *arguments.values()])
@@ -488,8 +493,8 @@ class Evaluator:
         if node.operator == "add" and all(isinstance(o.value, Items) for o in operands):
             first, second = (operand.value for operand in operands)
             assert isinstance(first, Items) and isinstance(second, Items)
-            if not self._affords(_size(first) + _size(second)):
-                return self._unknown_of(first, Arguments())
+            if size(first) + size(second) > MAX_ITEMS:
+                return self.interpretation.unknown((first, second))
             return Items(first.kind, [*first.items, *second.items], node, first.open or second.open)
         return self.interpretation.operator(node.operator, operands, self.site(node, frame))
 
@@ -516,8 +521,8 @@ class Evaluator:
         for item in node.items:
             value = self.evaluate(item.value if isinstance(item, ir.Starred) else item, frame)
             if not isinstance(item, ir.Starred):
-                items.append(value)
-            elif isinstance(value, Items) and self._affords(_size(value)):
+                items.append(self._contained(value))
+            elif isinstance(value, Items) and len(items) + size(value) <= MAX_ITEMS:
                 items.extend(value.items)
                 is_open = is_open or value.open
             else:
@@ -529,11 +534,11 @@ class Evaluator:
         others: list[Value] = []
         is_open = False
         for key, value_node in zip(node.keys, node.values, strict=True):
-            value = self.evaluate(value_node, frame)
+            value = self._contained(self.evaluate(value_node, frame))
             known_key = self.evaluate(key, frame) if key is not None else value
             if key is not None and isinstance(known_key, Known):
                 entries[known_key.value] = value
-            elif isinstance(value, Table) and key is None and self._affords(_size(value)):
+            elif isinstance(value, Table) and key is None:
                 entries.update(value.entries)
                 others.extend(value.others)
                 is_open = is_open or value.open
@@ -555,7 +560,7 @@ class Evaluator:
         if depth == len(node.generators):
             if node.key is not None:
                 self.evaluate(node.key, frame)
-            found.append(self.evaluate(node.element, frame))
+            found.append(self._contained(self.evaluate(node.element, frame)))
             return False
         generator = node.generators[depth]
         items, is_open = self._iterate(generator.iterable, frame)
@@ -619,7 +624,7 @@ class Evaluator:
             for v in values
         ):
             return first
-        if depth < _DEEPEST_JOIN and _are_alike(values) and self._affords(_size(first)):
+        if depth < _DEEPEST_JOIN and _are_alike(values) and self._affords(size(first)):
             assert isinstance(first, Items)
             columns = zip(*[value.items for value in values], strict=True)  # type: ignore[attr-defined]
             joined = [self._join(column, depth + 1) for column in columns]
@@ -696,8 +701,7 @@ class Evaluator:
         before = self.evaluate(node.target, frame)
         if isinstance(before, Items) and before.kind == "list" and node.operator == "iadd":
             added = self.evaluate(node.value, frame)
-            if isinstance(added, Items) and self._affords(_size(added)):
-                before.items.extend(added.items)
+            extend(before, added)
             return
         self._assign(node.target, Operand(self._operation(operation, frame), operation), frame)
 
@@ -899,16 +903,10 @@ def _arm(node: ir.Node, position: int) -> int:
     return 8 * id(node) + min(position, 7)
 
 
-def _size(value: Value) -> int:
-    """How many items a collection has; 1 for anything else."""
-    if isinstance(value, Items):
-        return len(value.items)
-    return len(value.entries) + len(value.others) if isinstance(value, Table) else 1
-
-
 def _are_alike(values: Sequence[Value]) -> bool:
     """Whether all are collections with equally many items."""
-    return len({len(value.items) if isinstance(value, Items) else -1 for value in values} | {-1}) == 2
+    sizes = {len(value.items) if isinstance(value, Items) else -1 for value in values}
+    return len(sizes) == 1 and -1 not in sizes
 
 
 def _is_in_place(name: str) -> bool:
