@@ -74,7 +74,7 @@ def page(judged: Sequence[Judged]) -> Iterator[str]:
         "",
         "Every finding of the stable rules on the wheels below was read in its context and judged:",
         "",
-        "- **true**: on input of the kind that the code is written for, a backward pass through this line gives",
+        "- **true**: on input of the kind that the code is made for, a backward pass through this line gives",
         "  a gradient that is inf or nan, or the rule's statement holds otherwise;",
         "- **disputed**: the statement holds, but the input is data, the code is meant for inference, or the",
         "  point is reached so rarely that a reasonable author may leave it;",

@@ -47,6 +47,7 @@ class Examiner:
         self._inspector = Inspector(self._project, rules)
         self._imported = ImportedHelpers(self._project, lambda path: self._source(path).text, self._triggers)
         self._names: dict[tuple[str, str], str] = {}
+        self._lines: dict[str, list[str]] = {}
 
     def examine(self, path: str, data: bytes, is_named: bool) -> Outcome:
         """The outcome for the file at `path` with these contents; never raises."""
@@ -117,8 +118,13 @@ class Examiner:
         key = (path, name)
         if key not in self._names:
             statements = self._project.scope(path).bindings.get(name, ())
-            self._names[key] = binding_digest(self._source(path).lines(), statements)
+            self._names[key] = binding_digest(self._lines_of(path), statements)
         return self._names[key]
+
+    def _lines_of(self, path: str) -> list[str]:
+        if path not in self._lines:
+            self._lines[path] = self._source(path).lines()
+        return self._lines[path]
 
     def _source(self, path: str) -> Source:
         known = self._texts.get(path)

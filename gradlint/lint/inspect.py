@@ -46,7 +46,7 @@ class Inspector:
         """What the rules say of every subject in the module; one finding per rule and place."""
         found: dict[tuple[str, Span], Finding] = {}
         for subject in self._analysis.subjects(scope):
-            for finding in self.judge(subject):
+            for finding in self.judge(subject, scope.facts.literals):
                 if isinstance(subject, Trace) and subject.via is not None:
                     finding = _through_call(finding, subject.via, subject.scope.path, scope.path)
                 found.setdefault((finding.rule, finding.span), finding)
@@ -56,10 +56,16 @@ class Inspector:
         consulted = frozenset(self._analysis.take_consulted())
         return Inspection(tuple(findings), self._analysis.take_reasons(), consulted)
 
-    def judge(self, subject: object) -> Iterator[Finding]:
-        """What the rules for this kind of subject say of it."""
+    def judge(self, subject: object, literals: frozenset[str] | None = None) -> Iterator[Finding]:
+        """What the rules for this kind of subject say of it.
+
+        With `literals`, the triggers that matched in the file, rules without any of them are left
+        out, unless the subject can reach into other files.
+        """
         for rule in self._rules.get(type(subject), ()):
-            yield from _guarded(rule, subject)
+            reaches_out = literals is None or isinstance(subject, Trace) or not rule.triggers
+            if reaches_out or not rule.triggers.keys().isdisjoint(literals or ()):
+                yield from _guarded(rule, subject)
 
 
 def _guarded(rule: Rule, subject: object) -> Iterator[Finding]:

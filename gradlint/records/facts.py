@@ -12,13 +12,15 @@ class FileFacts(Struct, frozen=True):
     """Everything that the analyses need of a file; serialisable, without syntax.
 
     `body` holds the module's statements in order. `hits` are the lines on which a trigger of some
-    rule stands: only what contains one need be looked at. `helpers` are the module's functions that
+    rule stands: only what contains one need be looked at; `literals` are the triggers that matched
+    somewhere. `helpers` are the module's functions that
     contain one: their callers are of interest too, in whatever file. `error` tells why the file could not be
     read as Python.
     """
 
     body: tuple[Statement, ...] = ()
     hits: tuple[int, ...] = ()
+    literals: frozenset[str] = frozenset()
     helpers: tuple[str, ...] = ()
     parsed: bool = False
     error: str = ""

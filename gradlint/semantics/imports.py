@@ -32,6 +32,7 @@ class ImportedHelpers:
         self._text = text
         self._triggers = triggers
         self._known: dict[Dependency, bool] = {}
+        self._hits: dict[str, tuple[int, ...]] = {}
         self.consulted: set[Dependency] = set()
 
     def names(self, scope: ModuleScope) -> set[str]:
@@ -65,6 +66,11 @@ class ImportedHelpers:
         """The names that `scope` calls as `module.name(…)`."""
         return re.findall(rf"(?<![\w.]){re.escape(module)}\.(\w+)\s*\(", self._text(scope.path))
 
+    def _hits_in(self, path: str) -> tuple[int, ...]:
+        if path not in self._hits:
+            self._hits[path] = matching_lines(self._text(path), self._triggers)
+        return self._hits[path]
+
     def _helpers_among(self, path: str, names: Iterable[str]) -> Iterator[str]:
         yield from (name for name in dict.fromkeys(names) if self._is_helper(path, name, 0))
 
@@ -79,9 +85,9 @@ class ImportedHelpers:
 
     def _looks_like_helper(self, path: str, name: str, depth: int) -> bool:
         text = self._text(path)
-        body = _function(text, name)
-        if body is not None:
-            return body.count("\n") < LONGEST_HELPER and bool(matching_lines(body, self._triggers))
+        lines = _function(text, name)
+        if lines is not None:
+            return len(lines) <= LONGEST_HELPER and any(hit in lines for hit in self._hits_in(path))
         if depth == _DEEPEST or not path.endswith("__init__.py") or name not in text:
             return False
         scope = self._project.scope(path)
@@ -96,12 +102,13 @@ class ImportedHelpers:
         )
 
 
-def _function(text: str, name: str) -> str | None:
-    """The text of the top-level function called `name`, or None."""
+def _function(text: str, name: str) -> range | None:
+    """The lines of the top-level function called `name`, or None."""
     if f"def {name}" not in text:
         return None
     start = re.search(rf"^(?:async[ \t]+)?def[ \t]+{re.escape(name)}\b", text, re.MULTILINE)
     if start is None:
         return None
     end = _NEXT.search(text, start.end())
-    return text[start.start() : end.start() if end else len(text)]
+    first = text.count("\n", 0, start.start()) + 1
+    return range(first, first + text.count("\n", start.start(), end.start() if end else len(text)) + 1)

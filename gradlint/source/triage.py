@@ -36,10 +36,21 @@ def _occurrences(text: str, literal: str, expression: str) -> Iterator[int]:
         offset = text.find(literal, offset + 1)
 
 
+def matches(text: str, triggers: Triggers) -> dict[str, tuple[int, ...]]:
+    """The lines, from 1, on which each of `triggers` matches, by its literal; only those that do."""
+    offsets: dict[str, list[int]] = {}
+    for literal, expression in triggers:
+        offsets.setdefault(literal, []).extend(_occurrences(text, literal, expression))
+    if not any(offsets.values()):
+        return {}
+    starts = [0, *[match.end() for match in re.finditer("\n", text)]]
+    return {
+        literal: tuple([bisect_right(starts, offset) for offset in found])
+        for literal, found in offsets.items()
+        if found
+    }
+
+
 def matching_lines(text: str, triggers: Triggers) -> tuple[int, ...]:
     """The lines, from 1, on which one of `triggers` matches."""
-    offsets = {offset for trigger in triggers for offset in _occurrences(text, *trigger)}
-    if not offsets:
-        return ()
-    starts = [0, *[match.end() for match in re.finditer("\n", text)]]
-    return tuple(sorted({bisect_right(starts, offset) for offset in offsets}))
+    return tuple(sorted({line for lines in matches(text, triggers).values() for line in lines}))

@@ -10,7 +10,7 @@ from functools import lru_cache
 from gradlint.records import ir
 from gradlint.records.facts import FileFacts
 from gradlint.records.span import Span
-from gradlint.source.triage import Triggers, matching_lines
+from gradlint.source.triage import Triggers, matches, matching_lines
 from gradlint.syntax.lower import Lowering
 from gradlint.syntax.parse import parse
 
@@ -27,13 +27,16 @@ def extract(text: str, triggers: Triggers, outline: bool = False) -> FileFacts:
     the syntax is checked, unless an outline is asked for: all names, no definition lowered.
     """
     try:
-        hits = matching_lines(text, triggers)
+        found = matches(text, triggers)
+        hits = tuple(sorted({line for lines in found.values() for line in lines}))
         tree = _tree(text)
         if not hits and not outline:
             return FileFacts(parsed=True)
         names, hits = _propagated(tree, text, hits)
         helpers = names.intersection(name for node in tree.body for name in _binds(node))
-        return FileFacts(_relevant(tree, text, hits), hits, tuple(sorted(helpers)), parsed=True)
+        return FileFacts(
+            _relevant(tree, text, hits), hits, frozenset(found), tuple(sorted(helpers)), parsed=True
+        )
     except SyntaxError as error:
         line, column = error.lineno or 1, max(error.offset or 1, 1)
         return FileFacts(error=str(error.msg or error), error_span=Span(line, column, line, column + 1))
@@ -49,12 +52,12 @@ def lower_definition(text: str, name: str) -> tuple[ir.Statement, ...]:
         return ()
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=64)
 def _tree(text: str) -> ast.Module:
     return parse(text)
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=64)
 def _statements_by_name(text: str) -> dict[str, list[ast.stmt]]:
     found: dict[str, list[ast.stmt]] = {}
     for node in _tree(text).body:
