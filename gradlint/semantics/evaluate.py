@@ -6,12 +6,13 @@ tensors; what primitives mean is the business of the interpretation that it is g
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from gradlint.records import ir
 from gradlint.semantics import constants
-from gradlint.semantics.builtin import call_builtin, collection_method, extend
+from gradlint.semantics.bindings import filled
+from gradlint.semantics.builtin import CHANGING, call_builtin, collection_method, extend, store_item
 from gradlint.semantics.extent import MAX_ITEMS, fits, size
 from gradlint.semantics.interpretation import Arguments, Interpretation, Operand, Site
 from gradlint.semantics.scope import Frame, ModuleScope, absolute_module, assigned
@@ -54,6 +55,7 @@ class Evaluator:
         self._steps = 0
         self._conditions: tuple[int, ...] = ()
         self._instances: list[Instance] = []
+        self._changed: list[Value] = []
         self._rests_on: dict[tuple[str, str], frozenset[tuple[str, str]]] = {}
         self.consulted: set[tuple[str, str]] = set()
         self.called: set[int] = set()
@@ -66,6 +68,7 @@ class Evaluator:
         self._steps = 0
         self._conditions = ()
         self._callers.clear()
+        self._changed.clear()
         self._running.clear()
         self._instances = [closure.receiver] if isinstance(closure.receiver, Instance) else []
         return self._invoke(closure, arguments)
@@ -337,13 +340,28 @@ class Evaluator:
         if isinstance(target, Instance):
             return self._call_instance(target, arguments, site)
         if isinstance(target, Method):
-            found = collection_method(target, arguments) if self._affords_all(arguments) else None
+            if isinstance(target.receiver, Super):
+                return self.interpretation.inherited(target.receiver.receiver, target.name, arguments, site)
+            found = self._collection_method(target, arguments, site)
             return found if found is not None else self._unknown_of(target.receiver, arguments)
         if isinstance(target, Reference):
             return self._call_reference(target, arguments, site, frame)
         if isinstance(target, (Known, ModuleObject, Items, Table, Super)):
             return self._unknown_of(target, arguments)
         return self.interpretation.method(Operand(target, site.node), "__call__", arguments, site)
+
+    def _collection_method(self, method: Method, arguments: Arguments, site: Site) -> Value | None:
+        if not self._affords_all(arguments):
+            return None
+        if method.name in CHANGING:
+            self._changed.append(method.receiver)
+        if method.name in ("extend", "update") and arguments.positional:
+            added, *_ = arguments.positional
+            if not isinstance(added.value, (Items, Table)):
+                one = self.interpretation.element(added.value, site)
+                others = Items("list", [one], added.node, True)
+                arguments = Arguments((Operand(others, added.node),), arguments.keywords, arguments.open)
+        return collection_method(method, arguments)
 
     def _affords_all(self, arguments: Arguments) -> bool:
         """Whether a function may go through all that its arguments contain."""
@@ -526,6 +544,7 @@ class Evaluator:
                 items.extend(value.items)
                 is_open = is_open or value.open
             else:
+                items.append(self.interpretation.element(value, self.site(item, frame)))
                 is_open = True
         return Items(node.kind, items, node, is_open)
 
@@ -686,12 +705,10 @@ class Evaluator:
     def _store_item(self, target: ir.Index, operand: Operand, frame: Frame) -> None:
         receiver = self.evaluate(target.value, frame)
         index = self.evaluate(target.index, frame)
-        if isinstance(receiver, Table):
-            if isinstance(index, Known):
-                receiver.entries[index.value] = operand.value
-            else:
-                receiver.others.append(operand.value)
-        elif isinstance(target.value, (ir.Name, ir.Attribute)) and not isinstance(receiver, (Table, Items)):
+        if isinstance(receiver, (Items, Table)):
+            self._changed.append(receiver)
+            store_item(receiver, index, operand.value)
+        elif isinstance(target.value, (ir.Name, ir.Attribute)):
             parts = Operand(receiver, target.value), Operand(index, target.index)
             changed = self.interpretation.replaced(*parts, operand, self.site(target, frame))
             self._assign(target.value, Operand(changed, target), frame)
@@ -701,6 +718,10 @@ class Evaluator:
         before = self.evaluate(node.target, frame)
         if isinstance(before, Items) and before.kind == "list" and node.operator == "iadd":
             added = self.evaluate(node.value, frame)
+            if not isinstance(added, Items):
+                one = self.interpretation.element(added, self.site(node.value, frame))
+                added = Items("list", [one], node.value, True)
+            self._changed.append(before)
             extend(before, added)
             return
         self._assign(node.target, Operand(self._operation(operation, frame), operation), frame)
@@ -738,6 +759,7 @@ class Evaluator:
         before = frame.variables
         conditions = self._conditions
         heap = [(instance, dict(instance.attributes)) for instance in self._instances]
+        mark = len(self._changed)
         ends: list[dict[str, Value]] = []
         heaps: list[list[dict[str, Value]]] = []
         for position, body in enumerate(bodies):
@@ -749,6 +771,7 @@ class Evaluator:
             if frame.alive:
                 ends.append(frame.variables)
                 heaps.append([dict(instance.attributes) for instance, _ in heap])
+        self._open_since(mark)
         self._conditions = conditions if len(ends) == len(bodies) else (*conditions, _arm(node, len(bodies)))
         frame.alive = bool(ends)
         frame.variables = self._merge(ends) if ends else before
@@ -756,6 +779,12 @@ class Evaluator:
             after = self._merge([end[position] for end in heaps]) if heaps else attributes
             instance.attributes.clear()
             instance.attributes.update(after)
+
+    def _open_since(self, mark: int) -> None:
+        """Of the collections that changed since, how much they hold is not known any more."""
+        for collection in self._changed[mark:]:
+            if isinstance(collection, (Items, Table)):
+                collection.open = True
 
     def _restore(self, heap: list[tuple[Instance, dict[str, Value]]]) -> None:
         for instance, attributes in heap:
@@ -804,6 +833,9 @@ class Evaluator:
     def _repeat(self, node: ir.Loop, item: Value | None, frame: Frame) -> None:
         """Run the body once for any number of iterations: what it changes is unknown at its start."""
         before = dict(frame.variables)
+        mark = len(self._changed)
+        self._changed.extend(self._filled(node, frame))
+        self._open_since(mark)
         for name in assigned(node.body):
             if name in frame.variables:
                 frame.variables[name] = self._forgotten(frame.variables[name])
@@ -812,9 +844,19 @@ class Evaluator:
         if item is not None and node.target is not None and node.iterable is not None:
             self._assign(node.target, Operand(item, node.iterable), frame)
         self.execute(node.body, frame)
+        self._open_since(mark)
         frame.alive = True
         frame.variables = self._merge([before, frame.variables])
         self.execute(node.otherwise, frame)
+
+    def _filled(self, node: ir.Loop, frame: Frame) -> Iterator[Value]:
+        """The collections that the body of a loop changes, as far as they have a name."""
+        for variable, *attributes in filled(node.body):
+            value = frame.lookup(variable)
+            for attribute in attributes:
+                value = value.attributes.get(attribute) if isinstance(value, Instance) else None
+            if value is not None:
+                yield value
 
     def _forgotten(self, value: Value) -> Value:
         if isinstance(value, Items):

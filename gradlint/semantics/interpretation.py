@@ -77,6 +77,10 @@ class Interpretation:
         """The result of an operator of Python."""
         return self.unknown([operand.value for operand in operands])
 
+    def inherited(self, receiver: Value, name: str, arguments: Arguments, site: Site) -> Value:
+        """The result of `super().name(...)` where that is a method from outside the project."""
+        return self.unknown([receiver, *arguments.values()])
+
     def attribute(self, receiver: Operand, name: str, site: Site) -> Value:
         """An attribute that the evaluator cannot look up itself."""
         return self.unknown((receiver.value,))

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
+from msgspec.structs import replace
+
+from gradlint.records import ir
 from gradlint.semantics.interpretation import Arguments, Operand, known
 from gradlint.semantics.value import Constructed, Value
 
@@ -15,6 +19,8 @@ _TENSOR_CLASS = re.compile(
     r"torch\.(?:cuda\.)?(?:Byte|Char|Short|Int|Long|Half|Float|Double|BFloat16|Bool)?Tensor"
 )
 _VARIABLES = frozenset({"torch.autograd.Variable", "torch.autograd.variable.Variable"})
+
+_REPARAMETRISING = frozenset({"weight_norm", "spectral_norm", "orthogonal"})
 
 _REGISTERING = {
     "add_module": "module",
@@ -42,6 +48,16 @@ def creation(name: str) -> str | None:
     return "tensor" if _TENSOR_CLASS.fullmatch(name) else None
 
 
+def copied(name: str, arguments: Arguments) -> Value | None:
+    """The module that a function gives back for a module: a copy, or the same with another weight."""
+    module = arguments.positional[0].value if arguments.positional else None
+    if not isinstance(module, Constructed) or not is_layer(module):
+        return None
+    if name in ("copy.deepcopy", "copy.copy"):
+        return replace(module)
+    return module if name.rpartition(".")[2] in _REPARAMETRISING and "nn.utils" in name else None
+
+
 def registered(name: str, arguments: Arguments) -> tuple[str, Operand] | None:
     """The attribute (empty if not known) that a method of a module stores, and what it stores."""
     if name not in _REGISTERING:
@@ -54,6 +70,14 @@ def registered(name: str, arguments: Arguments) -> tuple[str, Operand] | None:
 def is_layer(value: Value) -> bool:
     """Whether `value` is a module of torch.nn or of the project."""
     return isinstance(value, Constructed) and (value.type is not None or value.name.startswith("torch.nn."))
+
+
+def one_of(modules: Sequence[Value], node: ir.Expression | None = None) -> Constructed:
+    """A module of which only the parts are known: what branches chose from, what a container was given."""
+    first = modules[0]
+    node = first.node if node is None and isinstance(first, Constructed) else node
+    assert node is not None
+    return Constructed("torch.nn.Module", tuple(modules), {}, node)
 
 
 def leaf_gradient(primitive: str, switch: Operand | None) -> bool | None:

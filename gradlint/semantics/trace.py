@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from msgspec import Struct
 
@@ -92,26 +92,43 @@ def spell(scope: ModuleScope, name: str) -> str | None:
 
 
 class ModuleClass(Struct, frozen=True, eq=False):
-    """A class that derives from torch.nn.Module, with an object of it after its constructor ran."""
+    """A class that derives from torch.nn.Module, with an object of it after its constructor ran.
+
+    `build` makes an object of another class, to see what it holds.
+    """
 
     type: ClassObject
     instance: Instance
     construction: Trace
+    build: Callable[[ClassObject], Instance]
 
     def reads(self, attribute: str) -> Iterator[Span]:
-        """Where methods other than the constructor read `self.attribute`."""
-        for member in self.type.members.values():
-            if not isinstance(member, Closure) or not isinstance(member.function, ir.Function):
-                continue
-            function = member.function
-            if function.name != "__init__" and function.parameters:
-                yield from _reads(function.body, function.parameters[0].name, attribute)
+        """Where methods that compute something with gradients read `self.attribute`."""
+        for ancestor in self.type.lineage():
+            for member in ancestor.members.values() if isinstance(ancestor, ClassObject) else ():
+                function = member.function if isinstance(member, Closure) else None
+                if not isinstance(function, ir.Function) or not function.parameters:
+                    continue
+                if function.name not in _DESCRIBING and not any(map(_is_untracked, function.decorators)):
+                    yield from _reads(function.body, function.parameters[0].name, attribute)
+
+
+_DESCRIBING = frozenset({"__init__", "__repr__", "__str__", "__len__", "extra_repr"})
+_UNTRACKED = frozenset({"no_grad", "inference_mode"})
+
+
+def _is_untracked(context: ir.Expression) -> bool:
+    """Whether a context manager or decorator turns gradients off."""
+    named = context.function if isinstance(context, ir.Call) else context
+    return (named.id if isinstance(named, ir.Name) else getattr(named, "name", "")) in _UNTRACKED
 
 
 def _reads(node: object, receiver: str, attribute: str) -> Iterator[Span]:
     if isinstance(node, tuple):
         for item in node:
             yield from _reads(item, receiver, attribute)
+    elif isinstance(node, ir.With) and any(_is_untracked(item.context) for item in node.items):
+        return
     elif isinstance(node, ir.Node):
         is_named = isinstance(node, ir.Attribute) and node.name == attribute
         if is_named and isinstance(node.value, ir.Name) and node.value.id == receiver:  # type: ignore[attr-defined]

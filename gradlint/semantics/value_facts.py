@@ -10,9 +10,20 @@ from msgspec.structs import replace
 
 from gradlint.records import ir
 from gradlint.semantics.classes import is_module
+from gradlint.semantics.extent import fits
 from gradlint.semantics.flow import Flow
 from gradlint.semantics.interpretation import Arguments, Interpretation, Operand, Site
-from gradlint.semantics.objects import LEAVES, PARAMETER, SAME_OBJECT, creation, leaf_gradient, registered
+from gradlint.semantics.objects import (
+    LEAVES,
+    PARAMETER,
+    SAME_OBJECT,
+    copied,
+    creation,
+    is_layer,
+    leaf_gradient,
+    one_of,
+    registered,
+)
 from gradlint.semantics.ops import NON_DIFFERENTIABLE, TRANSFER, canonical, module_primitive
 from gradlint.semantics.ops.decomposition import output_of
 from gradlint.semantics.ops.structure import indices_of, moment_of
@@ -47,6 +58,7 @@ _SWITCH = "torch.set_grad_enabled"
 _ARRAY_METHODS = frozenset({"astype", "asnumpy", "copy_to_host"})
 _ARRAY_MODULES = ("numpy.", "scipy.", "pandas.", "cv2.", "PIL.")
 _METADATA = frozenset({"shape", "ndim", "dtype", "device", "requires_grad", "is_cuda", "layout", "names"})
+_MOST_COMPARED = 16
 _SHAPES = frozenset({"dim", "ndimension", "size", "numel", "nelement", "is_floating_point", "get_device"})
 _SAME_ELEMENTS = frozenset({"T", "mT", "H", "mH", "real"})
 _SCALARS = frozenset({"int", "float", "bool", "str", "bytes", "complex"})
@@ -111,8 +123,9 @@ class ValueFacts(Interpretation):
             return value.number
         if isinstance(value, Known) and isinstance(value.value, (int, float, str, bool, tuple, type(None))):
             return (type(value.value).__name__, value.value)
-        if isinstance(value, Items):
-            return tuple([self._key(item) for item in value.items])
+        if isinstance(value, Items) and not value.open and len(value.items) <= _MOST_COMPARED:
+            if not any(isinstance(item, Items) for item in value.items):
+                return tuple([self._key(item) for item in value.items])
         self._kept.append(value)
         return id(value)
 
@@ -151,6 +164,8 @@ class ValueFacts(Interpretation):
 
     def join(self, values: Sequence[Value]) -> Value:
         """What holds of all of them."""
+        if all(is_layer(value) for value in values):
+            return one_of(values)
         merged: Facts | None = None
         for value in values:
             if isinstance(value, (Closure, ClassObject, Instance, Reference, Constructed, Items, Table)):
@@ -243,6 +258,8 @@ class ValueFacts(Interpretation):
         if name.startswith(_ARRAY_MODULES):
             self.arrays |= _roots(arguments.values())
             return Tensor(self._number(None), TOP, _roots(arguments.values()), False)
+        if (copy := copied(name, arguments)) is not None:
+            return copy
         if (primitive := creation(name)) is not None:
             return self._apply(primitive, "constructor", arguments.positional, arguments.keywords, site)
         if name.startswith(("torch.nn.functional.", "torch.special.", "torch.linalg.")) or (
@@ -305,6 +322,15 @@ class ValueFacts(Interpretation):
         self.stored(value, attribute, stored, site)
         return Known(None)
 
+    def inherited(self, receiver: Value, name: str, arguments: Arguments, site: Site) -> Value:
+        """`super().__init__(*layers)` gives a container its layers; other methods do what they do."""
+        if name == "__init__" and isinstance(receiver, Instance) and arguments.positional:
+            receiver.attributes["super()"] = one_of([o.value for o in arguments.positional], site.node)
+            return Known(None)
+        if registered(name, arguments) is not None:
+            return self._object_method(Operand(receiver, site.node), name, arguments, site)
+        return self.unknown([receiver, *arguments.values()])
+
     def construct(self, cls: ClassObject, arguments: Arguments, site: Site) -> Value:
         """A module of the project."""
         if not is_module(cls):
@@ -320,7 +346,8 @@ class ValueFacts(Interpretation):
         )
         self.flow.leaves(arguments.values())
         values = {key: operand.value for key, operand in keywords.items()}
-        return Constructed(name, tuple([o.value for o in positional]), values, site.node, cls)
+        made = Constructed(name, tuple([o.value for o in positional]), values, site.node, cls)
+        return made if fits(made) else Constructed(name, (), {}, site.node, cls)
 
     def _called(self, value: Value, arguments: Arguments, site: Site) -> Value:
         """Something unknown was called: a module, most likely, so a gradient may flow."""
@@ -442,7 +469,8 @@ class ValueFacts(Interpretation):
     def stored(self, receiver: Value, name: str, value: Operand, site: Site) -> Value | None:
         """Remember assignments to attributes; a parameter is called after its attribute."""
         self.stores.append(StoredAttribute(receiver, name, value, site, len(self.applications)))
-        self.flow.leaves((value.value,))
+        if name not in ("data", "grad"):
+            self.flow.leaves((value.value,))
         if isinstance(receiver, Instance) and _is_parameter(value.value):
             receiver.attributes[name] = replace(value.value, roots=frozenset({f"self.{name}"}))
         if name == "requires_grad" and isinstance(receiver, Tensor):
