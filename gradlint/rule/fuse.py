@@ -23,23 +23,37 @@ _SPELLINGS = {
     "softplus": ("torch.nn.functional.softplus",),
     "tanh": ("torch.tanh",),
 }
+_METHODS = frozenset({"log_softmax", "logsumexp", "sigmoid", "softmax", "tanh"})
 _AXES = {"dim": "dim", "axis": "dim", "keepdim": "keepdim", "keepdims": "keepdim"}
 
 
 def fuse(trace: Trace, application: Application, found: Fused) -> Fix | None:
     """Replace `application` by a call of the function that it computes, where that gives the same."""
-    name = _spelled(trace, found.name)
-    if name is None or not found.exact or not _is_plain(trace, application):
+    if not found.exact or not _is_plain(trace, application):
         return None
     text = _Text(application, changes(trace.function))
     operand, arguments = text.operand(found.operand, found.negated), text.arguments(found)
     factor: Parts | None = text.operand(found.factor) if found.factor is not None else ()
     if operand is None or arguments is None or factor is None:
         return None
-    if factor and found.factor is not None:
-        factor = (*_factor(found.factor.node), " * ")
-    parts = (*factor, *call(name, [operand, *arguments]))
-    return Fix(f"use {name}", Applicability.SAFE, (Edit(application.site.node.span, parts),))
+    called = _called(trace, found, operand, arguments)
+    if called is None:
+        return None
+    if found.factor is not None:
+        called = (*_factor(found.factor.node), " * ", *called)
+    edit = Edit(application.site.node.span, called)
+    return Fix(f"use {found.name}", Applicability.SAFE, (edit,))
+
+
+def _called(trace: Trace, found: Fused, operand: Parts, arguments: list[Parts]) -> Parts | None:
+    """A call of the function, as a method where the module cannot write it otherwise."""
+    name = _spelled(trace, found.name)
+    if name is not None:
+        return call(name, [operand, *arguments])
+    if found.name not in _METHODS:
+        return None
+    receiver = ("(", *operand, ")") if found.negated else enclosed(found.operand.node)
+    return (*receiver, *call(f".{found.name}", arguments))
 
 
 def _spelled(trace: Trace, name: str) -> str | None:
