@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from gradlint.records import ir
+from gradlint.semantics.builtin import CHANGING
 from gradlint.semantics.scope import target_names
 
 
@@ -29,11 +30,36 @@ def walk(node: object) -> Iterator[ir.Node]:
                 yield from walk(getattr(node, field))
 
 
+def filled(body: tuple[ir.Statement, ...]) -> Iterator[list[str]]:
+    """The collections that `body` may put something in, as a variable and the attributes from there."""
+    for node in walk(body):
+        if isinstance(node, ir.Call) and isinstance(node.function, ir.Attribute):
+            changed = [node.function.value] if node.function.name in CHANGING else []
+        elif isinstance(node, ir.Assign):
+            changed = [target.value for target in node.targets if isinstance(target, ir.Index)]
+        else:
+            changed = [node.target] if isinstance(node, ir.Augment) else []
+        for expression in changed:
+            path = _path(expression)
+            if path:
+                yield path
+
+
+def _path(node: ir.Expression) -> list[str]:
+    """The words of `a.b.c`; none for anything else."""
+    if isinstance(node, ir.Attribute):
+        before = _path(node.value)
+        return [*before, node.name] if before else []
+    return [node.id] if isinstance(node, ir.Name) else []
+
+
 def is_repeatable(node: ir.Expression, once: Counter[str]) -> bool:
-    """Whether evaluating `node` again gives the same: variables bound once, literals and operators."""
+    """Whether evaluating `node` again gives the same at little cost: variables bound once, literals
+    and operators.
+    """
     if isinstance(node, ir.Name):
         return once[node.id] == 1
-    if isinstance(node, ir.Operation):
+    if isinstance(node, ir.Operation) and node.operator != "matmul":
         return all(is_repeatable(operand, once) for operand in node.operands)
     return isinstance(node, ir.Literal)
 

@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from gradlint.records import ir
+from gradlint.semantics.constants import known
+from gradlint.semantics.extent import MAX_ITEMS, fits, size
 from gradlint.semantics.interpretation import Arguments, Site
 from gradlint.semantics.value import Items, Known, Method, Table, Value
+
+_LONGEST = 10_000
+"""Ranges and texts with more items are not gone through."""
+
+_REORDERING = frozenset({"clear", "discard", "pop", "popitem", "remove", "reverse", "setdefault", "sort"})
+CHANGING = _REORDERING | {"add", "append", "extend", "insert", "update"}
+"""Methods after which a collection holds something else."""
 
 
 def call_builtin(name: str, arguments: Arguments, site: Site) -> Value | None:
@@ -24,7 +33,10 @@ def _convert(make: Callable[..., object]) -> Callable[[Sequence[Value], ir.Expre
     def convert(values: Sequence[Value], node: ir.Expression) -> Value | None:
         if not all(isinstance(value, Known) for value in values):
             return None
-        return Known(make(*[value.value for value in values if isinstance(value, Known)]))
+        constants = [value.value for value in values if isinstance(value, Known)]
+        if any(isinstance(constant, (range, str)) and len(constant) > _LONGEST for constant in constants):
+            return None
+        return known(make(*constants))
 
     return convert
 
@@ -115,18 +127,62 @@ def collection_method(method: Method, arguments: Arguments) -> Value | None:
 
 
 def _list_method(receiver: Items, name: str, values: list[Value]) -> Value | None:
-    if name in ("append", "add") and values:
-        receiver.items.append(values[0])
-        return Known(None)
-    if name == "extend" and values:
-        receiver.items.extend(values[0].items if isinstance(values[0], Items) else [])
-        return Known(None)
-    if name == "insert" and len(values) == 2:
-        receiver.items.insert(0, values[1])
-        return Known(None)
     if name == "copy":
         return Items(receiver.kind, list(receiver.items), receiver.node, receiver.open)
+    if name in ("append", "add") and values:
+        put(receiver, len(receiver.items), values[0])
+        return Known(None)
+    if name in ("extend", "update") and values:
+        extend(receiver, values[0])
+        return Known(None)
+    if name == "insert" and len(values) == 2:
+        position = values[0].value if isinstance(values[0], Known) else None
+        if not isinstance(position, int):
+            receiver.loosen()
+        put(receiver, position if isinstance(position, int) else 0, values[1])
+        return Known(None)
+    if name in _REORDERING:
+        receiver.loosen()
     return None
+
+
+def store_item(receiver: Items | Table, index: Value, value: Value) -> None:
+    """`receiver[index] = value`."""
+    position = index.value if isinstance(index, Known) else None
+    if not fits(value, receiver) or size(receiver) > MAX_ITEMS:
+        receiver.loosen()
+    elif isinstance(receiver, Table):
+        if isinstance(index, Known):
+            receiver.entries[position] = value
+        else:
+            receiver.others.append(value)
+            receiver.loosen()
+    elif (
+        isinstance(position, int)
+        and not receiver.open
+        and -len(receiver.items) <= position < len(receiver.items)
+    ):
+        receiver.items[position] = value
+    else:
+        put(receiver, len(receiver.items), value)
+        receiver.loosen()
+
+
+def put(receiver: Items, position: int, value: Value) -> None:
+    """Insert one item; the list is not known any more where it would hold too much, or itself."""
+    if len(receiver.items) < MAX_ITEMS and fits(value, receiver):
+        receiver.items.insert(position, value)
+    else:
+        receiver.loosen()
+
+
+def extend(receiver: Items, values: Value) -> None:
+    """Add all the items of a collection."""
+    is_known = isinstance(values, Items) and not values.open
+    for value in list(values.items) if isinstance(values, Items) else ():
+        put(receiver, len(receiver.items), value)
+    if not is_known:
+        receiver.loosen()
 
 
 def _table_method(receiver: Table, name: str, values: list[Value]) -> Value | None:
@@ -138,9 +194,20 @@ def _table_method(receiver: Table, name: str, values: list[Value]) -> Value | No
     if name == "values" and not receiver.open:
         return Items("list", list(receiver.entries.values()), receiver.node)
     if name in ("get", "pop") and values and isinstance(values[0], Known):
+        if name == "pop":
+            receiver.loosen()
         return receiver.entries.get(values[0].value)
     if name == "update" and values and isinstance(values[0], Table):
-        receiver.entries.update(values[0].entries)
-        receiver.others.extend(values[0].others)
-        return Known(None)
+        return _update(receiver, values[0])
+    if name in _REORDERING:
+        receiver.loosen()
     return None
+
+
+def _update(receiver: Table, other: Table) -> Value:
+    if other.open:
+        receiver.loosen()
+    if other is not receiver and fits(other, receiver) and size(receiver) + size(other) <= MAX_ITEMS:
+        receiver.entries.update(other.entries)
+        receiver.others.extend(other.others)
+    return Known(None)

@@ -17,6 +17,9 @@ _NUMBERS = {
     for name, value in {"inf": math.inf, "nan": math.nan, "pi": math.pi, "e": math.e, "tau": math.tau}.items()
 } | {"numpy.NaN": math.nan, "numpy.NAN": math.nan, "numpy.Inf": math.inf}
 
+LARGEST = 2**60
+"""Larger whole numbers are not followed, so that none can outgrow time, memory or a float."""
+
 _STAR_MODULES = frozenset({"torch", "torch.nn", "torch.nn.functional", "torch.optim", "math"})
 
 
@@ -81,4 +84,13 @@ def fold(name: str, values: list[Any]) -> Known | None:
         result = function(*values)
     except (ArithmeticError, ValueError, TypeError):
         return None
-    return None if isinstance(result, complex) else Known(result)
+    return known(result)
+
+
+def known(result: object) -> Known | None:
+    """The constant, unless it is of a kind or a size that nothing here reckons with."""
+    if isinstance(result, complex) or (isinstance(result, int) and abs(result) > LARGEST):
+        return None
+    if isinstance(result, range) and max(abs(result.start), abs(result.stop)) > LARGEST:
+        return None
+    return Known(result)

@@ -19,6 +19,7 @@ from gradlint.semantics.scope import Frame, ModuleScope, absolute_module, assign
 from gradlint.semantics.value import (
     ClassObject,
     Closure,
+    Collection,
     Instance,
     Items,
     Known,
@@ -783,8 +784,8 @@ class Evaluator:
     def _open_since(self, mark: int) -> None:
         """Of the collections that changed since, how much they hold is not known any more."""
         for collection in self._changed[mark:]:
-            if isinstance(collection, (Items, Table)):
-                collection.open = True
+            if isinstance(collection, Collection):
+                collection.loosen()
 
     def _restore(self, heap: list[tuple[Instance, dict[str, Value]]]) -> None:
         for instance, attributes in heap:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from gradlint.records import ir
 
@@ -57,11 +58,11 @@ class ClassObject(Value, frozen=True, eq=False):
     members: dict[str, Value] = {}
 
     def lineage(self) -> list[Value]:
-        """The class and its bases, nearest first; bases outside the project as references."""
-        found: list[Value] = [self]
-        for base in self.bases:
-            found.extend(base.lineage() if isinstance(base, ClassObject) else [base])
-        return found
+        """The class and its bases, nearest first; bases outside the project as references.
+
+        A base that is reached on several ways stands behind all that derive from it.
+        """
+        return list(reversed(_lineage(self, {}).values()))
 
     def member(self, name: str) -> Value | None:
         """What the class or a base of the project defines under `name`."""
@@ -73,6 +74,20 @@ class ClassObject(Value, frozen=True, eq=False):
     def derives_from(self, names: frozenset[str]) -> bool:
         """Whether one of the bases outside the project, however far, is among `names`."""
         return any(isinstance(base, Reference) and base.name in names for base in self.lineage())
+
+
+def _lineage(cls: ClassObject, known: dict[int, dict[object, Value]]) -> dict[object, Value]:
+    """The lineage of `cls` from the farthest base on; `known` are those of other classes."""
+    if id(cls) not in known:
+        found: dict[object, Value] = {}
+        for base in reversed(cls.bases):
+            found.update(_lineage(base, known) if isinstance(base, ClassObject) else {_identity(base): base})
+        known[id(cls)] = {**found, id(cls): cls}
+    return known[id(cls)]
+
+
+def _identity(base: Value) -> object:
+    return base.name if isinstance(base, Reference) else id(base)
 
 
 class Instance(Value, frozen=True, eq=False):
@@ -95,8 +110,16 @@ class Constructed(Value, frozen=True, eq=False):
     type: ClassObject | None = None
 
 
-class Items(Value, frozen=True, eq=False):
-    """A list, tuple or set; `open` when there may be items that are not listed."""
+class Collection(Value, frozen=True, eq=False):
+    """What holds other values; its contents change as the code runs."""
+
+    def loosen(self) -> None:
+        """From now on it is not known how much it holds."""
+        force_setattr(self, "open", True)
+
+
+class Items(Collection, frozen=True, eq=False):
+    """A list, tuple or set; `open` when it is not known how many there are of the items listed."""
 
     kind: str
     items: list[Value]
@@ -104,8 +127,8 @@ class Items(Value, frozen=True, eq=False):
     open: bool = False
 
 
-class Table(Value, frozen=True, eq=False):
-    """A dictionary; `open` when there may be entries whose keys are not listed.
+class Table(Collection, frozen=True, eq=False):
+    """A dictionary; `open` when there may be entries whose keys are not listed, or fewer.
 
     `others` are values that stand under keys which are not known.
     """

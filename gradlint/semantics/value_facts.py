@@ -123,9 +123,8 @@ class ValueFacts(Interpretation):
             return value.number
         if isinstance(value, Known) and isinstance(value.value, (int, float, str, bool, tuple, type(None))):
             return (type(value.value).__name__, value.value)
-        if isinstance(value, Items) and not value.open and len(value.items) <= _MOST_COMPARED:
-            if not any(isinstance(item, Items) for item in value.items):
-                return tuple([self._key(item) for item in value.items])
+        if isinstance(value, Items) and _is_comparable(value):
+            return tuple([self._key(item) for item in value.items])
         self._kept.append(value)
         return id(value)
 
@@ -545,6 +544,12 @@ def _is_parameter(value: Value) -> TypeGuard[Tensor]:
     if not isinstance(value, Tensor) or value.producer is None or value.roots:
         return False
     return value.grad is True and value.producer.primitive == PARAMETER
+
+
+def _is_comparable(value: Items) -> bool:
+    """Whether it is worth to compare two such lists item by item."""
+    nested = any(isinstance(item, Items) for item in value.items)
+    return not value.open and not nested and len(value.items) <= _MOST_COMPARED
 
 
 def _roots(values: Sequence[Value]) -> frozenset[str]:
