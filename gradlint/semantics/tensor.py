@@ -90,6 +90,7 @@ TOP = Facts()
 INPUT = Facts(vanishes=frozenset({"zeros"}))
 MASK = Facts(0.0, 1.0, boolean=True, dtype="bool", vanishes=frozenset({"all masked"}))
 EVERYWHERE = frozenset(CONDITIONS)
+NOWHERE: frozenset[str] = frozenset()
 
 REARRANGING = frozenset(
     {

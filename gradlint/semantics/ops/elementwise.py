@@ -12,11 +12,24 @@ from gradlint.semantics.expansion import is_squared_distance
 from gradlint.semantics.likeness import interchangeable, of_same_rows, parallel
 from gradlint.semantics.moderate import stays_within
 from gradlint.semantics.ops.table import transfer
-from gradlint.semantics.tensor import EVERYWHERE, Application, Facts, Witness, made, origin, producer, same
+from gradlint.semantics.tensor import (
+    EVERYWHERE,
+    NOWHERE,
+    Application,
+    Facts,
+    Witness,
+    facts_of,
+    made,
+    origin,
+    producer,
+    same,
+)
+from gradlint.semantics.value import Known, Value
 
 _EXP_LIMIT = 709.0
 _UNDERFLOW = 88.0
 _ROUNDS_TO_ONE = 16.0
+_TANH_IS_ONE = 10.0
 
 
 def _exp(x: float) -> float:
@@ -66,30 +79,41 @@ def absolute(a: Application) -> Facts:
 @transfer("square", keeps_zero=True)
 def square(a: Application) -> Facts:
     """x²: zero where x is."""
-    return _even_power(a.facts(0))
+    return _even_power(a.facts(0), 2)
 
 
-def _even_power(x: Facts) -> Facts:
-    if x.lo > 0:
-        return Facts(_times(x.lo, x.lo), _times(x.hi, x.hi))
-    hi = max(_times(x.lo, x.lo), _times(x.hi, x.hi))
-    return Facts(0.0, hi, x.zero or x.vanishing("a square"), x.one, vanishes=x.vanishes)
+def _power(x: float, exponent: float) -> float:
+    """x to the power of a number, for x ≥ 0 or whole exponents."""
+    if x == 0:
+        return math.inf if exponent < 0 else 0.0
+    try:
+        return float(x**exponent)
+    except OverflowError:
+        return math.inf if x > 0 or exponent % 2 == 0 else -math.inf
+
+
+def _even_power(x: Facts, exponent: float) -> Facts:
+    ends = sorted((_power(abs(x.lo), exponent), _power(abs(x.hi), exponent)))
+    if x.lo > 0 or x.hi < 0:
+        return Facts(ends[0], ends[1], one=x.one)
+    return Facts(0.0, ends[1], x.zero or x.vanishing("a square"), x.one, vanishes=x.vanishes)
 
 
 @transfer("pow")
 def power(a: Application) -> Facts | None:
-    """x**n for a constant n."""
+    """x**n for a constant n: monotone for x ≥ 0 and for odd n."""
     x, exponent = a.facts(0), a.constant(1, "exponent")
     if not isinstance(exponent, (int, float)):
-        base = a.facts(0)
-        return Facts(0.0) if base.lo > 0 else Facts()
+        return Facts(0.0) if x.lo > 0 else Facts()
+    if exponent == 0:
+        return Facts(1.0, 1.0)
     if exponent > 0 and exponent % 2 == 0:
-        return _even_power(x)
-    if exponent < 0:
-        return Facts(0.0) if x.lo >= 0 else Facts()
-    if exponent > 0 and x.lo >= 0:
-        return Facts(0.0, math.inf if x.hi > 1 else 1.0, x.zero, x.one, vanishes=x.vanishes)
-    return Facts(zero=x.zero, vanishes=x.vanishes) if exponent else Facts(1.0, 1.0)
+        return _even_power(x, exponent)
+    if x.lo >= 0 or (exponent > 0 and exponent % 2 == 1):
+        lo, hi = sorted((_power(x.lo, exponent), _power(x.hi, exponent)))
+        is_root = exponent > 0
+        return Facts(lo, hi, x.zero if is_root else None, x.one, vanishes=x.vanishes if is_root else NOWHERE)
+    return Facts(zero=x.zero, vanishes=x.vanishes) if exponent > 0 else Facts()
 
 
 @transfer("sqrt", keeps_zero=True)
@@ -98,7 +122,7 @@ def sqrt(a: Application) -> Facts:
     x = a.facts(0)
     lo = math.sqrt(x.lo) if 0 < x.lo < math.inf else 0.0
     hi = math.sqrt(x.hi) if 0 <= x.hi < math.inf else math.inf
-    return Facts(lo, hi, x.zero, x.one)
+    return Facts(lo, hi, x.zero, x.one if x.lo >= 0 else None)
 
 
 @transfer("rsqrt", "reciprocal")
@@ -110,10 +134,9 @@ def reciprocal(a: Application) -> Facts:
 
 @transfer("exp", "exp2")
 def exp(a: Application) -> Facts:
-    """eˣ > 0: it may underflow but its logarithm is taken for what it is."""
-    x = a.facts(0)
-    lo = _exp(x.lo) if x.lo > -math.inf else 0.0
-    return Facts(lo, _exp(x.hi))
+    """eˣ and 2ˣ are positive: they may underflow but their logarithm is taken for what it is."""
+    x, scale = a.facts(0), 1.0 if a.primitive == "exp" else math.log(2)
+    return Facts(_exp(scale * x.lo), _exp(scale * x.hi))
 
 
 @transfer("softplus")
@@ -140,8 +163,8 @@ def sigmoid(a: Application) -> Facts:
 @transfer("hardsigmoid")
 def hardsigmoid(a: Application) -> Facts:
     """Clipped line: exactly 0 and 1 beyond ±3."""
-    large = Witness("a sigmoid output", "large inputs")
-    return Facts(0.0, 1.0, large, large)
+    x, large = a.facts(0), Witness("a sigmoid output", "large inputs")
+    return Facts(0.0, 1.0, large if x.lo <= -3 else None, large if x.hi >= 3 else None)
 
 
 @transfer("softmax", "softmin")
@@ -157,19 +180,36 @@ def softmax(a: Application) -> Facts:
 @transfer("gumbel_softmax")
 def gumbel_softmax(a: Application) -> Facts:
     """Probabilities of logits with noise, or a one-hot choice."""
-    large = Witness("a softmax output", "large inputs")
-    return Facts(0.0, 1.0, large, large)
+    x, large = a.facts(0), Witness("a softmax output", "large inputs")
+    is_extreme = x.hi - x.lo > _UNDERFLOW or a.has(2, "hard")
+    return Facts(0.0, 1.0, large, large) if is_extreme else Facts(0.0, 1.0)
 
 
 transfer("log_softmax", "logsigmoid")(_bounded(-math.inf, 0.0))
-transfer("tanh", keeps_zero=True)(_bounded(-1.0, 1.0, Witness("a tanh output", "large inputs")))
-transfer("hardtanh", keeps_zero=True)(_bounded(-1.0, 1.0, Witness("a value clamped at ±1", "")))
 transfer("sin", "softsign", "erf", keeps_zero=True)(_bounded(-1.0, 1.0))
 transfer("acos")(_bounded(0.0, math.pi))
 transfer("asin", "atan", keeps_zero=True)(_bounded(-math.pi / 2, math.pi / 2))
 transfer("atan2")(_bounded(-math.pi, math.pi))
 transfer("acosh")(_bounded(0.0, math.inf))
 transfer("atanh", "logit", "erfinv", "digamma", "lgamma")(_bounded(-math.inf, math.inf))
+
+
+@transfer("hardtanh", keeps_zero=True)
+def hardtanh(a: Application) -> Facts:
+    """min(max(x, -1), 1)."""
+    x = a.facts(0)
+    is_cut = x.lo < -1 or x.hi > 1
+    one = Witness("a value clamped at ±1", "") if is_cut else x.one
+    return Facts(max(min(x.lo, 1.0), -1.0), min(max(x.hi, -1.0), 1.0), x.zero, one)
+
+
+@transfer("tanh", keeps_zero=True)
+def tanh(a: Application) -> Facts:
+    """tanh x is monotone, and rounds to ±1 beyond 10."""
+    x = a.facts(0)
+    is_large = x.hi > _TANH_IS_ONE or x.lo < -_TANH_IS_ONE
+    one = Witness("a tanh output", "large inputs") if is_large else None
+    return Facts(math.tanh(x.lo), math.tanh(x.hi), one=one)
 
 
 @transfer("cos")
@@ -300,7 +340,7 @@ def multiply(a: Application) -> Facts:
     """x·y: zero where a factor is."""
     x, y = a.facts(0), a.facts(1, "other")
     if same(a.value(0), a.value(1, "other")):
-        return _even_power(x)
+        return _even_power(x, 2)
     lo, hi = _products(x, y)
     both_bounded = x.hi <= 1 and y.hi <= 1 and x.lo >= 0 and y.lo >= 0
     return Facts(
@@ -345,37 +385,34 @@ def cosine_similarity(a: Application) -> Facts:
 
 @transfer("clamp", "clamp_min", "clamp_max")
 def clamp(a: Application) -> Facts:
-    """min(max(x, lo), hi): a bound that is not known clears what was known of that side."""
-    x = a.facts(0)
-    lower = a.facts(1, "min") if a.primitive != "clamp_max" and a.has(1, "min") else None
-    upper_position = 1 if a.primitive == "clamp_max" else 2
-    upper = (
-        a.facts(upper_position, "max")
-        if a.primitive != "clamp_min" and a.has(upper_position, "max")
-        else None
-    )
-    if a.primitive == "clamp" and a.constant(1, "min") is None and not _has_value(a, 1, "min"):
-        lower = None
-    lo = x.lo if lower is None else max(x.lo, lower.lo)
-    hi = x.hi if upper is None else min(x.hi, upper.hi)
-    zero = x.zero if lower is None or (lo <= 0 and lower.lo == lower.hi) else None
-    if lower is not None and lower.lo == lower.hi == 0 and x.lo < 0:
+    """min(max(x, lower), upper)."""
+    x, lower, upper = a.facts(0), _lower(a), _upper(a)
+    lo, hi = min(max(x.lo, lower.lo), upper.lo), min(max(x.hi, lower.hi), upper.hi)
+    keeps_zero = lower.hi <= 0 <= upper.lo
+    keeps_one = lower.hi <= (1 if x.lo >= 0 else -1) and upper.lo >= 1
+    zero = x.zero if keeps_zero else None
+    if keeps_zero and (lower.lo == 0 > x.lo or upper.hi == 0 < x.hi):
         zero = zero or Witness("a value clamped at 0", "zeros")
-    one = x.one
-    if (lower is not None and lower.lo != -1) or (upper is not None and upper.hi != 1):
-        one = None
-    is_bound = (upper is not None and upper.lo == upper.hi == 1 < x.hi) or (
-        lower is not None and lower.lo == lower.hi == -1 > x.lo
-    )
-    if is_bound:
+    one = x.one if keeps_one else None
+    if (upper.lo == upper.hi == 1 < x.hi and lower.hi <= 1) or lower.lo == lower.hi == -1 > x.lo:
         one = one or Witness("a value clamped at ±1", "equal rows" if x.is_input else "")
-    keeps_zero = (lower is None or lower.hi <= 0) and (upper is None or upper.lo >= 0)
-    return Facts(lo, hi, zero, one, vanishes=x.vanishes if keeps_zero else frozenset())
+    return Facts(lo, hi, zero, one, vanishes=x.vanishes if keeps_zero else NOWHERE)
 
 
-def _has_value(a: Application, position: int, name: str) -> bool:
-    value = a.value(position, name)
-    return value is not None and getattr(value, "value", value) is not None
+def _lower(a: Application) -> Facts:
+    """What is known of the lower bound of a clamp; -inf for none."""
+    given = a.primitive != "clamp_max" and a.value(1, "min") is not None and not _is_none(a.value(1, "min"))
+    return a.facts(1, "min") if given else Facts(-math.inf, -math.inf)
+
+
+def _upper(a: Application) -> Facts:
+    """What is known of the upper bound of a clamp; inf for none."""
+    bound = a.value(1 if a.primitive == "clamp_max" else 2, "max") if a.primitive != "clamp_min" else None
+    return facts_of(bound) if bound is not None and not _is_none(bound) else Facts(math.inf, math.inf)
+
+
+def _is_none(value: Value | None) -> bool:
+    return isinstance(value, Known) and value.value is None
 
 
 @transfer("maximum", "fmax")

@@ -84,20 +84,21 @@ def average(a: Application) -> Facts | None:
     x = a.facts(0)
     if x.boolean:
         return Facts(0.0, 1.0, Witness("a share", "all masked"))
-    hi = math.inf if a.primitive == "cumsum" and x.hi > 0 else x.hi
-    zero = _across_softmax(a) if _is_softmax(x) else _all_zero(a, x)
-    return Facts(x.lo, hi, zero if x.lo >= 0 else None)
+    zero = (_across_softmax(a) if _is_softmax(x) else _all_zero(a, x)) if x.lo >= 0 else None
+    if a.primitive != "cumsum":
+        return Facts(x.lo, x.hi, zero)
+    return Facts(x.lo if x.lo >= 0 else -math.inf, x.hi if x.hi <= 0 else math.inf, zero)
 
 
-@transfer("amax", "amin", "max", "min", "median", "values", keeps_zero=True)
+@transfer("amax", "amin", "max", "min", "median", "values")
 def extreme(a: Application) -> Facts | None:
     """An extreme lies in the interval of the elements."""
     x = a.facts(0)
     if len(a.operands) > 1 and isinstance(a.value(1), Tensor) and a.primitive in ("max", "min"):
         y = a.facts(1)
-        return Facts(min(x.lo, y.lo), max(x.hi, y.hi))
+        return Facts(min(x.lo, y.lo), max(x.hi, y.hi), vanishes=x.vanishes & y.vanishes)
     zero = x.vanishing("a maximum") if a.primitive in ("max", "amax") and x.lo >= 0 else x.zero
-    return Facts(x.lo, x.hi, zero, x.one)
+    return Facts(x.lo, x.hi, zero, x.one, vanishes=x.vanishes)
 
 
 def _is_softmax(x: Facts) -> bool:
@@ -112,7 +113,8 @@ def norm(a: Application) -> Facts | None:
         return None
     x = a.facts(0)
     is_mended = producer(origin(a.value(0)), *_MENDING) is not None
-    if is_mended or (x.lo >= 0 and not x.vanishes and (x.zero is None or x.hi == 1)):
+    is_told = x.lo >= 0 and not x.vanishes and (x.zero is None or x.hi == 1)
+    if is_mended or is_told or not x.lo <= 0 <= x.hi:
         return Facts(0.0)
     return Facts(0.0, zero=x.vanishing("a norm") or Witness("a norm", "zeros"))
 
@@ -120,7 +122,9 @@ def norm(a: Application) -> Facts | None:
 @transfer("cdist")
 def distance(a: Application) -> Facts:
     """A distance: zero between equal rows."""
-    return Facts(0.0, zero=Witness("a distance", "equal rows"))
+    x, y = a.facts(0), a.facts(1, "x2")
+    can_meet = x.lo <= y.hi and y.lo <= x.hi
+    return Facts(0.0, zero=Witness("a distance", "equal rows") if can_meet else None)
 
 
 @transfer("pairwise_distance")
@@ -148,7 +152,8 @@ def variance(a: Application) -> Facts | None:
 @transfer("count_nonzero", differentiable=False)
 def count_nonzero(a: Application) -> Facts:
     """A number of elements: zero if there are none."""
-    return Facts(0.0, zero=Witness("a count", "all masked"), count=True)
+    x = a.facts(0)
+    return Facts(0.0, zero=Witness("a count", "all masked") if x.lo <= 0 <= x.hi else None, count=True)
 
 
 @transfer(
@@ -195,6 +200,7 @@ def logsumexp(a: Application) -> Facts:
 
 @transfer("prod", "cumprod", keeps_zero=True)
 def multiplied(a: Application) -> Facts:
-    """Πx keeps being non-negative and is zero where a factor is."""
+    """Πx is zero where a factor is, not negative if no factor is, and stays within ±1."""
     x = a.facts(0)
-    return Facts(0.0 if x.lo >= 0 else -math.inf, math.inf if x.hi > 1 else max(x.hi, 0.0), x.zero)
+    hi = 1.0 if x.lo >= -1 and x.hi <= 1 else math.inf
+    return Facts(0.0 if x.lo >= 0 else -hi, hi, x.zero)

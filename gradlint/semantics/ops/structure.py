@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from msgspec.structs import replace
 
 from gradlint.semantics.ops.table import transfer
@@ -24,17 +26,26 @@ def detach(a: Application) -> Facts:
     return a.facts(0)
 
 
-@transfer("int", "long", "short", "byte", differentiable=False)
+@transfer("int", "long", differentiable=False)
 def integer(a: Application) -> Facts:
     """The same values rounded towards zero."""
-    return replace(a.facts(0), zero=None, one=None)
+    x = a.facts(0)
+    lo = math.floor(x.lo) if 0 < x.lo < math.inf else x.lo
+    hi = math.ceil(x.hi) if -math.inf < x.hi < 0 else x.hi
+    return replace(x, lo=lo, hi=hi, zero=None, one=None)
+
+
+@transfer("short", "byte", differentiable=False)
+def small_integer(a: Application) -> Facts:
+    """Large values come out as any others."""
+    return Facts()
 
 
 @transfer("cat", "stack")
 def joined(a: Application) -> Facts:
     """Elements of all parts."""
     parts = a.value(0, "tensors")
-    if not isinstance(parts, Items) or not parts.items or parts.open:
+    if not isinstance(parts, Items) or not parts.items:
         return Facts()
     facts = facts_of(parts.items[0])
     for part in parts.items[1:]:
