@@ -12,7 +12,7 @@ from gradlint.semantics.registration import strays
 from gradlint.semantics.trace import ModuleClass
 
 _ATTRIBUTE = "(?:" + "|".join(rf"(?<=self\.\w{{{n}}})" for n in range(1, 33)) + r"|(?<=\]))"
-_NUMBERS = r"(?!int\(|float\(|str\(|len\(|range\(|max\(|min\(|math\.|np\.|torch\.[a-z]\w*\()"
+_NUMBERS = r"(?!dict\(|sum\(|int\(|float\(|str\(|len\(|range\(|max\(|min\(|math\.|np\.|torch\.[a-z]\w*\()"
 _MADE = _NUMBERS + r"[A-Za-z_][\w.]*\("
 
 
@@ -61,7 +61,7 @@ class UnregisteredModule(Rule):
         " = dict(": rf"{_ATTRIBUTE} = dict\(\s*\w+={_MADE}",
         " = list(": rf"{_ATTRIBUTE} = list\(\s*{_MADE}",
         ".append(": rf"{_ATTRIBUTE}\.append\(\s*\w|\.append\(\s*(?:torch\.)?nn\.",
-        "] = ": r"\] = (?:torch\.)?nn\.",
+        "] = ": r"\] = (?:\w+\.)?nn\.\w+\(",
     }
     bad: ClassVar[Mapping[str, str]] = {
         "comprehension": _net("self.layers = [nn.Linear(8, 8) for _ in range(4)]"),
