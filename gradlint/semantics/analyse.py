@@ -48,7 +48,6 @@ class Analysis:
         self._scope = scope
         self._hits = scope.facts.hits
         self._evaluator.nested.clear()
-        self._evaluator.called.clear()
         yield Mentions(scope)
         yield from self._script()
         for statement in _definitions(self._scope.facts.body):
@@ -76,7 +75,7 @@ class Analysis:
         nested = len(self._evaluator.nested)
         yield from self._run(closure)
         for inner in self._evaluator.nested[nested:]:
-            if id(inner.function) not in self._evaluator.called and self._is_hit(inner.function.span):
+            if self._is_hit(inner.function.span):
                 yield from self._run(inner)
 
     def _run(self, closure: Closure) -> Iterator[Trace]:

@@ -59,7 +59,6 @@ class Evaluator:
         self._changed: list[Value] = []
         self._rests_on: dict[tuple[str, str], frozenset[tuple[str, str]]] = {}
         self.consulted: set[tuple[str, str]] = set()
-        self.called: set[int] = set()
         self.nested: list[Closure] = []
 
     # entry points
@@ -443,7 +442,6 @@ class Evaluator:
         function = closure.function
         conditions = self._conditions
         frame = Frame(closure.scope, closure.frame, closure=closure)
-        self.called.add(id(function))
         self._running.append(function)
         self._bind_parameters(closure, arguments, frame)
         try:
