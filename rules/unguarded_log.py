@@ -21,10 +21,10 @@ class UnguardedLog(Rule):
     """A logarithm, a division or a reciprocal of something that reaches 0.
 
     ### Why is this bad?
-    log'(x) = 1/x and (a/x)' = -a/x², so at 0 the gradient is infinite, and nan as soon as it is
-    multiplied by the zero slope behind it. Norms of zero vectors, counts of empty masks, the range
-    of constant data, ReLU outputs, means of probabilities and 1 - softmax(x) all reach exactly 0,
-    mostly on one batch in thousands; one such gradient turns every weight into nan.
+    log'(x) = 1/x and (a/x)' = -a/x², so at 0 the gradient is infinite, and nan as soon as it meets
+    the zero slope behind it. Norms of zero vectors, counts of empty masks, the range of constant
+    data and means of probabilities reach exactly 0, if only in one batch of thousands; that one
+    turns every weight into nan.
 
     ### How it is verified
     One backward pass on the inputs that make the operand 0: the gradient is nan or infinite. Where
@@ -32,12 +32,13 @@ class UnguardedLog(Rule):
 
     ### When it is fine
     With an epsilon or a clamp inside, after a test of the operand, and for what is positive by
-    construction (exp, softplus, a sum of softmax outputs). Other rules own some places, which are
-    not reported twice: log(softmax(x)) and its kin are
-    [log-of-normalised](log-of-normalised.md); a standard deviation or variance that is divided by
-    is [degenerate-deviation](degenerate-deviation.md); a guard that stands behind the division is
-    [guard-after-the-fact](guard-after-the-fact.md); roots and fractional powers are
-    [infinite-gradient-at-zero](infinite-gradient-at-zero.md).
+    construction (exp, softplus, sums of probabilities, norms of parameters). Other rules own some
+    places, which are not reported twice: log(softmax(x)) and its kin
+    [log-of-normalised](log-of-normalised.md), division by a deviation
+    [degenerate-deviation](degenerate-deviation.md), a guard behind the division
+    [guard-after-the-fact](guard-after-the-fact.md), roots, and what is divided by them,
+    [infinite-gradient-at-zero](infinite-gradient-at-zero.md), what a mask discards
+    [nan-through-where](nan-through-where.md).
 
     ### Fix safety
     Unsafe: the small number changes the result a little, and how small it may be depends on the
@@ -54,9 +55,92 @@ class UnguardedLog(Rule):
     severity = Severity.WARNING
     help = "keep the operand away from 0: add a small number to it or clamp it from below"
     triggers: ClassVar[Mapping[str, str]] = {**LOGARITHM, **VANISHING, "reciprocal": ""}
-    bad: ClassVar[Mapping[str, str]] = {}
-    good: ClassVar[Mapping[str, str]] = {}
-    fixed: ClassVar[Mapping[str, str]] = {}
+    bad: ClassVar[Mapping[str, str]] = {
+        "unit vectors": "import torch\n\ndef unit(x):\n    return x / x.norm(dim=-1, keepdim=True)\n",
+        "masked mean": (
+            "import torch\n\ndef masked_mean(x, mask: torch.BoolTensor):\n    total = (x * mask).sum()\n"
+            "    return total / mask.sum()\n"
+        ),
+        "range": "def scaled(x):\n    low, high = x.min(), x.max()\n    return (x - low) / (high - low)\n",
+        "peak": "def normalised(wave):\n    wave = wave / wave.abs().max()\n    return wave\n",
+        "unused class": (
+            "import torch.nn.functional as F\n\ndef balance(x):\n"
+            "    share = F.softmax(x, dim=-1).mean(dim=0)\n    return -share.log().mean()\n"
+        ),
+        "complement": (
+            "import torch as t\n\ndef unlikely(x):\n    p = t.softmax(x, -1)\n"
+            "    return -t.log(1 - p).sum() - t.log1p(-p).sum()\n"
+        ),
+        "squashed policy": (
+            "import torch\nfrom torch import nn\n\nclass Policy(nn.Module):\n    def __init__(self):\n"
+            "        super().__init__()\n        self.mean = nn.Linear(4, 4)\n\n    def forward(self, x):\n"
+            "        action = torch.tanh(self.mean(x))\n"
+            "        return torch.log(1 - action.pow(2)).sum(-1)\n"
+        ),
+        "reciprocals": (
+            "import torch\n\ndef inverse(x):\n"
+            "    return torch.reciprocal(x.abs().sum(-1)) + 1 / torch.linalg.norm(x)\n"
+        ),
+        "entropy of a product": (
+            "import torch\n\ndef entropy(x):\n    p = torch.softmax(x, -1) * torch.sigmoid(x)\n"
+            "    return torch.special.entr(p).sum() - torch.xlogy(p, p).sum()\n"
+        ),
+        "in place": "def unit(x):\n    y = x * 2\n    y /= x.norm()\n    return y\n",
+    }
+    good: ClassVar[Mapping[str, str]] = {
+        "epsilon inside": (
+            "import torch\n\ndef guarded(x):\n"
+            "    return x / (x.norm(dim=-1, keepdim=True) + 1e-8) + torch.log(x.abs() + 1e-6)\n"
+        ),
+        "clamp": (
+            "import torch\n\ndef masked_mean(x, mask: torch.BoolTensor):\n"
+            "    return (x * mask).sum() / mask.sum().clamp(min=1) + x.norm().clamp_min(1e-6).log()\n"
+        ),
+        "torch's own": (
+            "import torch.nn.functional as F\n\ndef unit(x):\n"
+            "    return F.normalize(x, dim=-1, eps=1e-6) + F.layer_norm(x, x.shape[-1:])\n"
+        ),
+        "positive": (
+            "import torch\nimport torch.nn.functional as F\n\ndef density(x):\n"
+            "    scale = F.softplus(x) + 1e-3\n    return -torch.log(scale) - x / scale\n"
+        ),
+        "sum of probabilities": (
+            "def expected(x):\n    p = x.softmax(-1)\n"
+            "    return (p * x).sum(-1) / p.sum(-1) + p.amax(-1).log()\n"
+        ),
+        "tested": "def share(x):\n    total = x.abs().sum()\n    return x / total if total > 0 else x\n",
+        "mended first": (
+            "def unit(x):\n    norm = x.norm(dim=-1, keepdim=True).detach()\n    norm[norm == 0] = 1\n"
+            "    return x / norm\n"
+        ),
+        "numbers": "def mean(x):\n    return x.sum() / x.numel() / len(x) / 0.07\n",
+        "parameters": (
+            "import torch\nfrom torch import nn\n\nclass WeightNorm(nn.Module):\n    def __init__(self):\n"
+            "        super().__init__()\n        self.v = nn.Parameter(torch.ones(4, 4))\n\n"
+            "    def forward(self, x):\n        return x @ (self.v / self.v.norm(dim=1, keepdim=True))\n"
+        ),
+        "not differentiated": (
+            "def top(x):\n    print(x.detach().norm().log())\n    return x * 2, (x / x.norm()).argmax()\n"
+        ),
+    }
+    fixed: ClassVar[Mapping[str, str]] = {
+        "unit vectors": bad["unit vectors"].replace(
+            "x.norm(dim=-1, keepdim=True)", "(x.norm(dim=-1, keepdim=True) + 1e-8)"
+        ),
+        "masked mean": bad["masked mean"].replace("mask.sum()", "mask.sum().clamp(min=1)"),
+        "range": bad["range"].replace("high - low)", "high - low + 1e-8)"),
+        "peak": bad["peak"].replace("wave.abs().max()", "(wave.abs().max() + 1e-8)"),
+        "unused class": bad["unused class"].replace("-share.log()", "-(share + 1e-8).log()"),
+        "complement": bad["complement"].replace("1 - p)", "1 - p + 1e-8)"),
+        "squashed policy": bad["squashed policy"].replace("pow(2))", "pow(2) + 1e-8)"),
+        "reciprocals": bad["reciprocals"]
+        .replace("sum(-1))", "sum(-1) + 1e-8)")
+        .replace("torch.linalg.norm(x)", "(torch.linalg.norm(x) + 1e-8)"),
+        "entropy of a product": bad["entropy of a product"]
+        .replace("entr(p)", "entr(p + 1e-8)")
+        .replace("xlogy(p, p)", "xlogy(p, p + 1e-8)"),
+        "in place": bad["in place"].replace("x.norm()", "x.norm() + 1e-8"),
+    }
 
     def check(self, trace: Trace) -> Iterator[Finding]:
         """Report each pole that is reached and that no other rule owns."""
