@@ -58,8 +58,70 @@ class GuardAfterTheFact(Rule):
         "nan_to_num": "",
         "1e-": r"(?<=\+ )1e-\d",
     }
-    bad: ClassVar[Mapping[str, str]] = {}
-    good: ClassVar[Mapping[str, str]] = {}
+    bad: ClassVar[Mapping[str, str]] = {
+        "clamped logarithm": (
+            "import torch\n\ndef loss(p):\n    return -torch.log(p).clamp(min=-100).mean()\n"
+        ),
+        "nan_to_num": "import torch\n\ndef ratio(x):\n    return torch.nan_to_num(x / x)\n",
+        "epsilon outside": "import torch as t\n\ndef energy(x):\n    return t.log(x.pow(2).sum(-1)) + 1e-8\n",
+        "epsilon of a quotient": (
+            "def iou(a, b):\n    inter, union = a * b, a + b\n    return inter / union + 1e-6\n"
+        ),
+        "mended loss": (
+            "import torch\n\ndef entropy(x):\n    p = torch.abs(x)\n"
+            "    loss = -(p * torch.log(p)).sum(dim=-1).mean()\n"
+            "    loss = torch.nan_to_num(loss, nan=0.0)\n    return loss\n"
+        ),
+        "unit vectors": (
+            "import torch\nfrom torch import nn\n\nclass Unit(nn.Module):\n    def forward(self, x):\n"
+            "        n = x.norm(dim=-1, keepdim=True)\n        return (x / n).nan_to_num_()\n"
+        ),
+        "overflow": (
+            "import torch\n\ndef scale(log_scale):\n    s = torch.exp(log_scale)\n"
+            "    return s.clamp(max=1e4)\n"
+        ),
+        "negative root": "import torch\n\ndef chord(x):\n    return torch.nan_to_num(torch.sqrt(1 - x))\n",
+        "helper": (
+            "import torch\n\ndef safe(x):\n    return torch.clamp(x, min=-20.0)\n\ndef loss(x):\n"
+            "    return safe(torch.log(x.clamp(min=0))).sum()\n"
+        ),
+        "reciprocal": (
+            "def weights(x):\n    return (1 / x).nan_to_num(posinf=0.0) + x.reciprocal().nan_to_num(0.0)\n"
+        ),
+    }
+    good: ClassVar[Mapping[str, str]] = {
+        "clamp inside": (
+            "import torch\n\ndef loss(p):\n    return -torch.log(p.clamp(min=1e-8)).clamp(min=-100).mean()\n"
+        ),
+        "epsilon inside": (
+            "def iou(a, b):\n    inter, union = a * b, a.abs() + b.abs()\n"
+            "    return inter / (union + 1e-6) + 1e-6\n"
+        ),
+        "replaced in front": (
+            "import torch\n\ndef clean(x):\n    x = torch.nan_to_num(x, nan=0.0, posinf=1e4, neginf=-1e4)\n"
+            "    return torch.log(x.abs() + 1) / 2\n"
+        ),
+        "clipped ratio": (
+            "import torch\n\ndef surrogate(new, old, advantage):\n"
+            "    ratio = torch.exp((new - old).clamp(max=20))\n"
+            "    return -torch.min(ratio * advantage, ratio.clamp(0.8, 1.2) * advantage).mean()\n"
+        ),
+        "bounded exponent": (
+            "import torch\n\ndef scale(log_scale):\n"
+            "    return torch.exp(log_scale.clamp(-20, 2)).clamp(max=1e4)\n"
+        ),
+        "positive ratio": "def log_ratio(x):\n    return (1 + x.square()).log().clamp(min=-5)\n",
+        "not differentiated": (
+            "import torch\n\ndef metric(x):\n    with torch.no_grad():\n"
+            "        score = torch.nan_to_num(x / x.sum())\n    return x * score\n"
+        ),
+        "attention rows": (
+            "import torch\n\ndef attention(x, mask: torch.BoolTensor):\n"
+            '    weights = torch.softmax(x.masked_fill(mask, float("-inf")), dim=-1)\n'
+            "    return torch.nan_to_num(weights)\n"
+        ),
+        "large offset": "def shifted(x):\n    return (x.abs() + 1).log() + 1e-8 + 1\n",
+    }
 
     def check(self, trace: Trace) -> Iterator[Finding]:
         """Report each function that is mended behind and loses the gradient."""
