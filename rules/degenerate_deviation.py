@@ -54,9 +54,64 @@ class DegenerateDeviation(Rule):
     severity = Severity.WARNING
     help = "add a small number to the deviation before dividing by it"
     triggers: ClassVar[Mapping[str, str]] = DEVIATION
-    bad: ClassVar[Mapping[str, str]] = {}
-    good: ClassVar[Mapping[str, str]] = {}
-    fixed: ClassVar[Mapping[str, str]] = {}
+    bad: ClassVar[Mapping[str, str]] = {
+        "standardised": "def standardise(x):\n    return (x - x.mean()) / x.std()\n",
+        "scaled rows": "import torch\n\ndef scaled(x):\n    return x / torch.std(x, dim=-1, keepdim=True)\n",
+        "layer norm": (
+            "import torch\nfrom torch import nn\n\nclass Norm(nn.Module):\n    def __init__(self):\n"
+            "        super().__init__()\n        self.gain = nn.Parameter(torch.ones(4))\n\n"
+            "    def forward(self, x):\n"
+            "        std, mean = torch.std_mean(x, dim=-1, keepdim=True, unbiased=False)\n"
+            "        return self.gain * ((x - mean) / std)\n"
+        ),
+        "precision": (
+            "import torch as t\n\ndef precision(x):\n    variance = t.var(x, dim=0)\n"
+            "    return t.reciprocal(variance).sum() - variance.log().mean()\n"
+        ),
+        "helper": (
+            "def whiten(values, spread):\n    values = values - values.mean(0)\n    values /= spread\n"
+            "    return values\n\ndef advantages(x):\n    return whiten(x, x.std(0))\n"
+        ),
+        "one column": "def spread(x):\n    return x[:, :1].std(dim=1)\n",
+        "lengths": (
+            "import torch\n\ndef pooled(x, lengths: torch.LongTensor):\n"
+            "    return torch.stack([row[:n].std(dim=0) for row, n in zip(x, lengths.flatten())])\n"
+        ),
+        "new axis": "def spread(x):\n    return x.unsqueeze(0).var(0) + x[..., 0:1].std(-1).mean()\n",
+    }
+    good: ClassVar[Mapping[str, str]] = {
+        "epsilon": "def standardise(x):\n    return (x - x.mean()) / (x.std() + 1e-6)\n",
+        "clamp": (
+            "import torch\n\ndef scaled(x):\n    return x / torch.std(x, -1, keepdim=True).clamp(min=1e-5)\n"
+        ),
+        "root of a variance with epsilon": (
+            "def norm(x):\n    var = x.var(-1, unbiased=False, keepdim=True)\n"
+            "    return (x - x.mean(-1, keepdim=True)) / (var + 1e-5).sqrt()\n"
+        ),
+        "deviation as such": "def hinge(x):\n    return (1 - x.std(dim=0)).relu().mean() + x.var()\n",
+        "biased": (
+            "def spread(x):\n    one = x[:, :1].std(dim=1, unbiased=False)\n"
+            "    return one + x[:, :1].var(1, correction=0) + x.std(-1, False)\n"
+        ),
+        "many columns": (
+            "def spread(x):\n    return x[:, 1:3].std(dim=1) + x[:, :2].std(dim=1) + x[:, :1].std(dim=0)\n"
+        ),
+        "tested": "def scaled(x):\n    std = x.std()\n    return x / std if std > 0 else x\n",
+        "constant": (
+            "import torch\n\ndef noisy(x):\n    noise = torch.randn(8)\n"
+            "    return x * (noise / noise.std()).sum()\n"
+        ),
+    }
+    fixed: ClassVar[Mapping[str, str]] = {
+        "standardised": bad["standardised"].replace("x.std()", "(x.std() + 1e-8)"),
+        "scaled rows": bad["scaled rows"].replace(
+            "torch.std(x, dim=-1, keepdim=True)", "(torch.std(x, dim=-1, keepdim=True) + 1e-8)"
+        ),
+        "layer norm": bad["layer norm"].replace("/ std", "/ (std + 1e-8)"),
+        "precision": bad["precision"]
+        .replace("reciprocal(variance)", "reciprocal(variance + 1e-8)")
+        .replace("- variance.log()", "- (variance + 1e-8).log()"),
+    }
 
     def check(self, trace: Trace) -> Iterator[Finding]:
         """Report divisions by a deviation that is 0, and deviations of one element."""

@@ -9,11 +9,12 @@ from gradlint.records.finding import Applicability, Edit, Fix
 from gradlint.rule.rewrite import call
 from gradlint.semantics.classes import is_module
 from gradlint.semantics.interpretation import Operand
-from gradlint.semantics.ops import NON_DIFFERENTIABLE, TRANSFER
-from gradlint.semantics.tensor import Application, Tensor, producer
+from gradlint.semantics.ops import TRANSFER
+from gradlint.semantics.tensor import Application, producer
 from gradlint.semantics.trace import Trace
 from gradlint.semantics.value import Known, Value
 
+_NO_TENSORS = frozenset({"item", "tolist", "numpy", "numel", "size", "dim"})
 _MAKERS = ("tensor", "as_tensor", "full", "full_like", "new_tensor", "new_full")
 
 
@@ -57,9 +58,18 @@ def _isnan(trace: Trace, application: Application, operand: Operand) -> tuple[st
     made = producer(operand.value)
     if made is not None and made.primitive in ("item", "tolist"):
         return trace.spell("math.isnan"), made.primitive == "item"
-    if isinstance(operand.value, Tensor) and operand.value.roots & trace.arrays:
-        return trace.spell("numpy.isnan"), True
-    return trace.spell("torch.isnan"), _is_tensor(trace, application, operand)
+    if _is_tensor(trace, application, operand):
+        return trace.spell("torch.isnan"), True
+    spelled = trace.spell("numpy.nan")
+    if any(isinstance(o.node, ir.Attribute) and _text(o.node) == spelled for o in application.operands):
+        return trace.spell("numpy.isnan"), False
+    return trace.spell("torch.isnan"), False
+
+
+def _text(node: ir.Expression) -> str:
+    if isinstance(node, ir.Attribute):
+        return f"{_text(node.value)}.{node.name}"
+    return node.id if isinstance(node, ir.Name) else ""
 
 
 def _changes(node: ir.Call) -> bool:
@@ -77,7 +87,7 @@ def _is_tensor(trace: Trace, application: Application, operand: Operand) -> bool
         return True
     made = producer(operand.value)
     if made is not None and made.primitive in TRANSFER:
-        return made.primitive not in NON_DIFFERENTIABLE
+        return made.primitive not in _NO_TENSORS
     users = (user for user in trace.users(operand.value) if user is not application)
     if any(user.form == "function" and user.primitive in TRANSFER for user in users):
         return True
