@@ -416,7 +416,7 @@ class Evaluator:
         instance = Instance(cls, {})
         self._instances.append(instance)
         init = cls.member("__init__")
-        if isinstance(init, Closure):
+        if isinstance(init, Closure) and not _generates_init(cls):
             self._call_closure(self._bind(init, instance), arguments, site)
         else:
             fields = [n for n, v in cls.members.items() if not isinstance(v, (Closure, ClassObject))]
@@ -932,6 +932,15 @@ def _is_domain(value: Value) -> bool:
         value,
         (Known, Reference, ModuleObject, Closure, ClassObject, Instance, Items, Table, Method, Super),
     )
+
+
+def _generates_init(cls: ClassObject) -> bool:
+    """Whether the constructor of `cls` is made for it: the decorator `dataclass`."""
+    for decorator in cls.definition.decorators if "__init__" not in cls.members else ():
+        function = decorator.function if isinstance(decorator, ir.Call) else decorator
+        if "dataclass" in (getattr(function, "id", ""), getattr(function, "name", "")):
+            return True
+    return False
 
 
 def _is_foreign_member(value: Value, name: str) -> bool:

@@ -24,9 +24,9 @@ def single(application: Application) -> Single | None:
     operand = application.operand(0, "input")
     if operand is None:
         return None
-    if made(operand.value, "masked_select") is not None:
-        return Single("a selection by a mask", masked=True)
     axis = application.constant(1, "dim")
+    if made(operand.value, "masked_select") is not None and (axis == 0 or not application.has(1, "dim")):
+        return Single("a selection by a mask", masked=True)
     if not isinstance(axis, int) or isinstance(axis, bool):
         return None
     added = made(operand.value, "unsqueeze")
