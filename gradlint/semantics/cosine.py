@@ -9,6 +9,7 @@ from gradlint.semantics.tensor import Application, facts_of, made, origin, produ
 from gradlint.semantics.value import Value
 
 _TINY = 1e-3
+_DEEPEST = 4
 _PRODUCTS = ("matmul", "dot", "inner", "vdot")
 
 
@@ -40,20 +41,21 @@ def _paired(first: Sequence[Value | None], second: Sequence[Value | None]) -> bo
     return all(map(same, first, second))
 
 
-def _quotient(a: Application) -> Quotient:
+def _quotient(a: Application, depth: int = 0) -> Quotient:
     inner = made(origin(a.value(0)), "div")
     divisors = _divisors(a.value(1, "other"))
-    if inner is None:
+    if inner is None or depth == _DEEPEST:
         return Quotient(a.value(0), divisors)
-    first = _quotient(inner)
+    first = _quotient(inner, depth + 1)
     return Quotient(first.numerator, [*first.divisors, *divisors])
 
 
-def _divisors(value: Value | None) -> list[Value | None]:
+def _divisors(value: Value | None, depth: int = 0) -> list[Value | None]:
     product = made(origin(_unguarded(value)), "mul", "matmul")
-    if product is None:
+    if product is None or depth == _DEEPEST:
         return [value]
-    return [*_divisors(product.value(0)), *_divisors(product.value(1, "other"))]
+    factors = product.value(0), product.value(1, "other")
+    return [divisor for factor in factors for divisor in _divisors(factor, depth + 1)]
 
 
 def _multiplied(value: Value | None) -> list[Value | None]:

@@ -12,7 +12,9 @@ from gradlint.semantics.interpretation import Operand
 from gradlint.semantics.tensor import REARRANGING, Application, Tensor, producer
 from gradlint.semantics.value import Known, Value
 
-_FAR = 24
+_FAR = 1024
+"""How many values behind another are looked at; what was made of several shares it out among them."""
+
 _PASSING = (REARRANGING | {"as_bool", "int", "long", "byte", "detach"}) - {"diag", "diagonal", "sort", "topk"}
 
 
@@ -44,7 +46,7 @@ def rows(value: Value | None, far: int = _FAR) -> Rows:
     if made.primitive in _PASSING:
         return rows(made.value(0), far - 1)
     rule = _ROWS.get(made.primitive)
-    return rule(made, far - 1) if rule is not None else NEITHER
+    return rule(made, far // (len(made.operands) + 1)) if rule is not None else NEITHER
 
 
 def _inverted(a: Application, far: int) -> Rows:
@@ -173,14 +175,14 @@ def fills(value: Value | None, far: int = _FAR) -> Iterator[Fill]:
     elif made.primitive == "add":
         terms = (made.value(0), made.value(1, "other"))
         for term, other in (terms, terms[::-1]):
-            for fill in fills(term, far - 1):
+            for fill in fills(term, far // 3):
                 added = other if isinstance(other, Tensor) and _is_trained(other) else fill.added
                 yield Fill(fill.application, fill.mask, fill.value, added)
     elif made.primitive in _SCORES:
         yield from fills(made.value(0), far - 1)
     elif made.primitive == "either":
         for operand in made.operands:
-            yield from fills(operand.value, far - 1)
+            yield from fills(operand.value, far // (len(made.operands) + 1))
 
 
 _SCORES = (REARRANGING | {"mul", "div", "sub"}) - {"diag", "diagonal", "sort", "topk"}

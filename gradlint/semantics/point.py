@@ -10,6 +10,8 @@ from gradlint.semantics.value import Known, Value
 
 Point = Mapping[int, float]
 """The numbers of tensors with what one element of each is; others are not known."""
+_Known = dict[int, float | None]
+"""A point, with what was computed from it on the way."""
 
 _LARGEST_EXPONENT = 88.7
 _FAR = 40
@@ -17,25 +19,35 @@ _IDENTITY = REARRANGING | {"as_bool", "detach", "int", "long"}
 _NAN = math.nan
 
 
-def value_at(value: Value | None, point: Point, far: int = _FAR) -> float | None:
+def value_at(value: Value | None, point: Point) -> float | None:
     """An element of `value` at `point` as float32 computes it, or None where that is not known."""
+    return _at(value, dict(point), _FAR)
+
+
+def _at(value: Value | None, known: _Known, far: int) -> float | None:
     if isinstance(value, Known):
         return float(value.value) if isinstance(value.value, (int, float)) else None
     if not isinstance(value, Tensor) or far == 0:
         return None
-    if value.number in point:
-        return point[value.number]
+    if value.number in known:
+        return known[value.number]
     a = value.producer
     if a is None or a.number != value.number:
         return value.facts.typical
+    known[value.number] = found = _made_at(a, known, far - 1)
+    return found
+
+
+def _made_at(a: Application, known: _Known, far: int) -> float | None:
+    """An element of what `a` makes."""
     if a.primitive in _IDENTITY:
-        return value_at(a.value(0), point, far - 1)
+        return _at(a.value(0), known, far)
     if a.primitive in _CHOICES:
-        return _CHOICES[a.primitive](a, point, far - 1)
+        return _CHOICES[a.primitive](a, known, far)
     function = _FUNCTIONS.get(a.primitive)
     if function is None or a.has(2, "alpha") or a.has(2, "rounding_mode"):
         return None
-    found = [value_at(operand.value, point, far - 1) for operand in (*a.operands, *a.keywords.values())]
+    found = [_at(operand.value, known, far) for operand in (*a.operands, *a.keywords.values())]
     operands = [number for number in found if number is not None]
     return _computed(function, operands) if len(operands) == len(found) else None
 
@@ -51,10 +63,10 @@ def _computed(function: Callable[..., float], operands: list[float]) -> float | 
         return _NAN
 
 
-def _where(a: Application, point: Point, far: int) -> float | None:
+def _where(a: Application, known: _Known, far: int) -> float | None:
     condition, chosen, other = branches(a)
-    test = value_at(condition, point, far)
-    return None if test is None else value_at(chosen if test else other, point, far)
+    test = _at(condition, known, far)
+    return None if test is None else _at(chosen if test else other, known, far)
 
 
 def branches(a: Application) -> tuple[Value | None, Value | None, Value | None]:
@@ -64,19 +76,19 @@ def branches(a: Application) -> tuple[Value | None, Value | None, Value | None]:
     return a.value(0, "condition"), a.value(1, "input"), a.value(2, "other")
 
 
-def _filled(a: Application, point: Point, far: int) -> float | None:
-    test = value_at(a.value(1, "mask"), point, far)
-    return None if test is None else value_at(a.value(2, "value") if test else a.value(0), point, far)
+def _filled(a: Application, known: _Known, far: int) -> float | None:
+    test = _at(a.value(1, "mask"), known, far)
+    return None if test is None else _at(a.value(2, "value") if test else a.value(0), known, far)
 
 
-def _selected(a: Application, point: Point, far: int) -> float | None:
+def _selected(a: Application, known: _Known, far: int) -> float | None:
     """The element, unless it is left out."""
-    return value_at(a.value(0), point, far) if value_at(a.value(1, "mask"), point, far) else None
+    return _at(a.value(0), known, far) if _at(a.value(1, "mask"), known, far) else None
 
 
-def _clamped(a: Application, point: Point, far: int) -> float | None:
+def _clamped(a: Application, known: _Known, far: int) -> float | None:
     upper = 1 if a.primitive == "clamp_max" else 2
-    number = value_at(a.value(0), point, far)
+    number = _at(a.value(0), known, far)
     if number is None:
         return None
     bounds = [(None, max) if a.primitive == "clamp_max" else (a.value(1, "min"), max)]
@@ -84,15 +96,15 @@ def _clamped(a: Application, point: Point, far: int) -> float | None:
     for bound, choose in bounds:
         if bound is None or (isinstance(bound, Known) and bound.value is None):
             continue
-        limit = value_at(bound, point, far)
+        limit = _at(bound, known, far)
         if limit is None:
             return None
         number = choose(number, limit)
     return number
 
 
-def _created(number: float) -> Callable[[Application, Point, int], float | None]:
-    return lambda a, point, far: number
+def _created(number: float) -> Callable[[Application, _Known, int], float | None]:
+    return lambda a, known, far: number
 
 
 def _divide(x: float, y: float) -> float:
@@ -116,7 +128,7 @@ def _power(x: float, y: float) -> float:
     return _NAN if isinstance(result, complex) else float(result)
 
 
-_CHOICES: dict[str, Callable[[Application, Point, int], float | None]] = {
+_CHOICES: dict[str, Callable[[Application, _Known, int], float | None]] = {
     "where": _where,
     "masked_fill": _filled,
     "index_put": _filled,

@@ -14,6 +14,7 @@ SELECTIONS = ("where", "masked_fill", "index_put", "masked_select", "mul")
 _DETECTORS = ("isnan", "isinf", "isfinite")
 _COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge", "isclose", *_DETECTORS)
 _FAR = 48
+_DEEPEST = 6
 
 
 class Selection(NamedTuple):
@@ -45,14 +46,14 @@ def selections(a: Application) -> Iterator[Selection]:
         yield Selection(a, a.value(0), a.value(1, "mask"), a.primitive == "masked_select")
 
 
-def _masks(value: Value | None) -> Iterator[Value | None]:
+def _masks(value: Value | None, depth: int = 0) -> Iterator[Value | None]:
     """The factors of `value` that are truth values, or 1 without one."""
     inverse, product = made(value, "sub"), made(value, "mul")
     if facts_of(value).boolean or (inverse is not None and inverse.facts(1, "other").boolean):
         yield value
-    elif product is not None:
-        yield from _masks(product.value(0))
-        yield from _masks(product.value(1, "other"))
+    elif product is not None and depth < _DEEPEST:
+        yield from _masks(product.value(0), depth + 1)
+        yield from _masks(product.value(1, "other"), depth + 1)
 
 
 def leaves(test: Value | None) -> list[Tensor]:

@@ -12,7 +12,7 @@ from gradlint.semantics.ops import NON_DIFFERENTIABLE
 from gradlint.semantics.tensor import REARRANGING, Application, Tensor, made, producer
 from gradlint.semantics.value import Items, Value
 
-_FAR = 24
+_FAR = 512
 _SAME = REARRANGING | {"requires_grad_", ".scale", "scale", "either"}
 _LINEAR = frozenset({"add", "sub", "mul", "div", "neg", "mean", "sum", "stack", "cat"})
 _CUTTING = frozenset({"tensor", "as_tensor", "Variable", "detach", "item", "numpy", "tolist", "from_numpy"})
@@ -37,7 +37,7 @@ class Cut(Struct, frozen=True, eq=False):
 def severed(value: Value) -> Cut | None:
     """What cut `value` from the graph of all that computed it, or None if a gradient may come back."""
     found: Cut | None = None
-    for start in _starts(value, True, _FAR):
+    for start in _starts(value):
         cut = _cut(start)
         if cut is not None:
             found = found or Cut(cut, start.plain)
@@ -64,18 +64,27 @@ def original(cut: Application) -> Operand | None:
     return source if is_live else None
 
 
-def _starts(value: Value, plain: bool, far: int) -> Iterator[Start]:
+def _starts(value: Value) -> Iterator[Start]:
     """The values that a loss was put together from by steps which do not hide what it is."""
-    if isinstance(value, Items):
-        for item in value.items:
-            yield from _starts(item, False, far - 1)
-        return
-    maker = producer(value)
-    if maker is None or far == 0 or not _is_passed(maker):
-        yield Start(value, plain)
-        return
-    for operand in _passed(maker):
-        yield from _starts(operand, plain and maker.primitive in _SAME, far - 1)
+    pending, seen = [Start(value, True)], set[tuple[int, bool]]()
+    while pending and len(seen) < _FAR:
+        start = pending.pop()
+        key = _number(start.value), start.plain
+        if key in seen:
+            continue
+        seen.add(key)
+        maker = producer(start.value)
+        if isinstance(start.value, Items):
+            pending.extend(Start(item, False) for item in reversed(start.value.items))
+        elif maker is None or not _is_passed(maker):
+            yield start
+        else:
+            plain = start.plain and maker.primitive in _SAME
+            pending.extend(Start(operand, plain) for operand in reversed(_passed(maker)))
+
+
+def _number(value: Value) -> int:
+    return value.number if isinstance(value, Tensor) else -id(value)
 
 
 def _is_passed(maker: Application) -> bool:
@@ -105,7 +114,7 @@ def _cut(start: Start) -> Application | None:
     if maker is None or (maker.primitive not in _CUTTING and maker.primitive != "requires_grad_"):
         return None
     source = maker.value(0, "data")
-    return maker if (_is_derived(source) if start.plain else _is_computed(source, _FAR)) else None
+    return maker if (_is_derived(source) if start.plain else _is_computed(source)) else None
 
 
 def _is_live(value: Value) -> bool:
@@ -114,20 +123,29 @@ def _is_live(value: Value) -> bool:
 
 def _is_derived(value: Value | None) -> bool:
     """Whether `value` is neither a constant nor freshly drawn."""
-    if isinstance(value, Items):
-        return any(_is_derived(item) for item in value.items)
-    maker = producer(value)
-    if maker is None:
-        return isinstance(value, Tensor) and bool(value.roots)
-    return _is_computed(value, _FAR) or any(_is_derived(operand.value) for operand in maker.operands)
+    return any(
+        _is_step(each) or (each.producer is None and bool(each.roots)) for each in _tensors_behind(value)
+    )
 
 
-def _is_computed(value: Value | None, far: int) -> bool:
+def _is_computed(value: Value | None) -> bool:
     """Whether a gradient-carrying operation stands somewhere behind `value`."""
-    if isinstance(value, Items):
-        return any(_is_computed(item, far) for item in value.items)
-    maker = producer(value)
-    if maker is None or far == 0:
-        return False
-    is_step = isinstance(value, Tensor) and value.grad is not False and maker.primitive not in LEAVES
-    return is_step or any(_is_computed(operand.value, far - 1) for operand in maker.operands)
+    return any(map(_is_step, _tensors_behind(value)))
+
+
+def _is_step(value: Tensor) -> bool:
+    return value.producer is not None and value.grad is not False and value.producer.primitive not in LEAVES
+
+
+def _tensors_behind(value: Value | None) -> Iterator[Tensor]:
+    """`value` and all that it was made of."""
+    pending, seen = [value], set[int]()
+    while pending and len(seen) < _FAR:
+        current = pending.pop()
+        if isinstance(current, Items):
+            pending.extend(current.items)
+        elif isinstance(current, Tensor) and id(current) not in seen:
+            seen.add(id(current))
+            yield current
+            if current.producer is not None:
+                pending.extend(operand.value for operand in current.producer.operands)

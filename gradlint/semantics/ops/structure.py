@@ -118,6 +118,30 @@ def created(a: Application) -> Facts:
     return Facts()
 
 
+RANDOM = frozenset(
+    {
+        "alpha_dropout",
+        "bernoulli",
+        "dropout",
+        "dropout1d",
+        "dropout2d",
+        "dropout3d",
+        "empty",
+        "empty_like",
+        "gumbel_softmax",
+        "multinomial",
+        "normal",
+        "rand",
+        "rand_like",
+        "randint",
+        "randn",
+        "randn_like",
+        "randperm",
+    }
+)
+"""Primitives that give something else each time."""
+
+
 @transfer("rand", "rand_like", differentiable=False)
 def uniform(a: Application) -> Facts:
     """Uniform on [0, 1): zero is drawn once in 2²⁴ float32 elements."""
