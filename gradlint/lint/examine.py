@@ -7,6 +7,7 @@ nothing of settings, so that a change of settings examines nothing anew.
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -29,6 +30,9 @@ from gradlint.source.read import decode
 from gradlint.source.source import Source, SourceError
 from gradlint.source.triage import matching_lines, mentions_framework
 from gradlint.syntax.extract import extract, lower_definition, uses_of
+
+DEEPEST = 6000
+"""Calls within calls; as many fit on the stack of every interpreter and system."""
 
 
 class Examiner:
@@ -68,7 +72,8 @@ class Examiner:
     def examine_source(self, source: Source) -> Outcome:
         """The outcome for a decoded text."""
         try:
-            return self._examined(source)
+            with _deep_recursion():
+                return self._examined(source)
         except (Exception, RecursionError) as error:
             return Outcome((internal_error(f"the analysis failed: {type(error).__name__}: {error}"),))
 
@@ -183,6 +188,17 @@ def examine_files(
     if cache is not None:
         cache.close()
     return outcomes
+
+
+@contextmanager
+def _deep_recursion() -> Iterator[None]:
+    """Allow for code that is nested as deeply as the parser accepts."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(before, DEEPEST))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)
 
 
 @contextmanager

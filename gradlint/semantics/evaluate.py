@@ -71,7 +71,11 @@ class Evaluator:
         self._changed.clear()
         self._running.clear()
         self._instances = [closure.receiver] if isinstance(closure.receiver, Instance) else []
-        return self._invoke(closure, arguments)
+        try:
+            return self._invoke(closure, arguments)
+        except RecursionError:
+            self.interpretation.not_understood("deep nesting")
+            return self.interpretation.unknown(())
 
     def instantiate(self, cls: ClassObject) -> Instance:
         """An object of `cls` after its constructor ran with unknown arguments."""

@@ -216,13 +216,22 @@ class Lowering:
         found: list[ir.Statement] = []
         for node in nodes:
             lower = _STATEMENTS.get(type(node))
-            if lower is not None:
-                statement = lower(self, node)
-                if statement is not None:
-                    found.append(statement)
-            else:
-                found.append(ir.Evaluate(self.span(node), ir.Unknown(self.span(node), type(node).__name__)))
+            try:
+                statement = lower(self, node) if lower else self._unknown(node, type(node).__name__)
+            except RecursionError:
+                statement = self._unknown(node, "deep nesting")
+            if statement is not None:
+                found.append(statement)
         return tuple(found)
+
+    def _unknown(self, node: ast.stmt, kind: str) -> ir.Statement:
+        """A statement that is not represented; what it assigns to is."""
+        unknown = ir.Unknown(self.span(node), kind)
+        if isinstance(node, ast.Assign):
+            return ir.Assign(self.span(node), self.expressions(node.targets), unknown)
+        if isinstance(node, (ast.AnnAssign, ast.AugAssign)):
+            return ir.Assign(self.span(node), (self.expression(node.target),), unknown)
+        return ir.Evaluate(self.span(node), unknown)
 
     def _evaluate(self, node: ast.Expr) -> ir.Statement | None:
         if isinstance(node.value, ast.Constant):

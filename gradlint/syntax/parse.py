@@ -31,5 +31,7 @@ def _parse_newer(text: str, error: SyntaxError) -> ast.Module:
 
     try:
         return newer.parse(text)
+    except RecursionError:
+        raise error from None
     except SyntaxError as other:
         raise (other if (other.lineno or 0) > (error.lineno or 0) else error) from None
