@@ -120,7 +120,7 @@ class BoundaryInverse(Rule):
             if slope is None:
                 continue
             claim = non_finite_gradient(trace, application.value(0), slope, witness.condition)
-            yield self.finding(application.site.node.span, message, claim if witness.condition else None)
+            yield self.finding(application.site.node.span, message, claim)
 
 
 def _reached(a: Application) -> Witness | None:

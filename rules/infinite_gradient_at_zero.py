@@ -124,7 +124,7 @@ class InfiniteGradientAtZero(Rule):
             slope = infinite_gradient(value) if application.primitive != "hypot" else math.nan
             if zero is None or slope is None or not written or application.number in elsewhere:
                 continue
-            claim = non_finite_gradient(trace, value, slope, zero.condition) if zero.condition else None
+            claim = non_finite_gradient(trace, value, slope, zero.condition)
             message = f"the gradient of {written} is infinite at 0, which {zero.reason} reaches"
             yield self.finding(application.site.node.span, message, claim, fix=_fix(application))
 

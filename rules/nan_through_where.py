@@ -133,4 +133,4 @@ class NanThroughWhere(Rule):
             )
             related = Related(discard.selection.site.node.span, "discarded here")
             span = application.site.node.span
-            yield self.finding(span, message, claim if discard.condition else None, related=(related,))
+            yield self.finding(span, message, claim, related=(related,))

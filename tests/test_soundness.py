@@ -13,14 +13,19 @@ from hypothesis import strategies as st
 
 from gradlint.records import ir
 from gradlint.records.span import Span
+from gradlint.semantics.analyse import Analysis
 from gradlint.semantics.interpretation import Operand, Site
 from gradlint.semantics.ops import TRANSFER
-from gradlint.semantics.tensor import MASK, Application, Facts, Tensor, Witness
+from gradlint.semantics.project import Project
+from gradlint.semantics.tensor import MASK, Application, Facts, Tensor, Witness, facts_of
+from gradlint.semantics.trace import Trace
 from gradlint.semantics.value import Items, Known, Value
+from gradlint.syntax.extract import extract, lower_definition
 
 pytestmark = pytest.mark.torch
 torch = pytest.importorskip("torch")
 torch_ops = pytest.importorskip("torch_ops")
+battery = pytest.importorskip("battery")
 
 NODE = ir.Unknown(Span(1, 1, 1, 1), "nothing")
 ZERO, ONE = Witness("zero", "zeros"), Witness("one", "equal rows")
@@ -134,3 +139,105 @@ def test_results_lie_in_the_interval_and_reach_what_is_claimed(
     assert zero or promised.zero is None
     assert one or promised.one is None
     assert vanished or "zeros" not in promised.vanishes
+
+
+LEAVES = (
+    "x",
+    "y",
+    "x[:, None]",
+    "x[None]",
+    "y.detach()",
+    "torch.relu(x)",
+    "(x > 0).float()",
+    "x.softmax(dim=-1)",
+)
+UNARY = (
+    "({0}).abs()",
+    "({0}) ** 2",
+    "({0}).square()",
+    "({0}).tanh()",
+    "({0}).sigmoid()",
+    "({0}).clamp(min=0)",
+    "({0}).clamp(-1, 1)",
+    "({0}).cos()",
+    "({0}) + 1",
+    "({0}) * 2",
+    "1 - ({0})",
+    "-({0})",
+    "({0}).sum(-1, keepdim=True)",
+    "({0}).mean(-1, keepdim=True)",
+    "({0}).var(-1, keepdim=True)",
+    "({0}).std(-1, keepdim=True)",
+    "({0}).norm(dim=-1, keepdim=True)",
+    "({0}).amax(-1, keepdim=True)",
+    "({0}).relu()",
+    "({0}).log1p()",
+    "F.normalize({0}, dim=-1)",
+    "({0}) - ({0}).mean(-1, keepdim=True)",
+    "({0}) / ({0}).norm(dim=-1, keepdim=True)",
+)
+BINARY = (
+    "({0}) + ({1})",
+    "({0}) - ({1})",
+    "({0}) * ({1})",
+    "({0}) / ({1})",
+    "torch.maximum({0}, {1})",
+    "torch.where({0} > 0, {0}, {1})",
+    "(({0}) * ({1})).sum(-1, keepdim=True)",
+    "F.cosine_similarity({0}, {1}, dim=-1)",
+    "F.mse_loss({0}, {1})",
+    "({0}).hypot({1})",
+)
+
+
+def _programs() -> st.SearchStrategy[str]:
+    leaves = st.sampled_from(LEAVES)
+    return st.recursive(
+        leaves,
+        lambda inner: st.one_of(
+            st.builds(str.format, st.sampled_from(UNARY), inner),
+            st.tuples(st.sampled_from(BINARY), inner, inner)
+            .filter(lambda parts: parts[1] != parts[2])
+            .map(lambda parts: parts[0].format(*parts[1:])),
+        ),
+        max_leaves=4,
+    )
+
+
+def _known_of(code: str) -> Facts:
+    """What the analysis knows of the result of the one function in a module."""
+    facts = extract(code, (("return", ""),), outline=True)
+    project = Project(lambda _: facts, lambda _, name: lower_definition(code, name))
+    traces = [s for s in Analysis(project).subjects(project.scope("<text>.py")) if isinstance(s, Trace)]
+    return facts_of(traces[0].returned)
+
+
+@settings(max_examples=500, deadline=None)
+@given(_programs())
+def test_what_is_known_of_a_program_holds_on_the_battery(expression: str) -> None:
+    code = f"import torch\nimport torch.nn.functional as F\n\ndef f(x, y):\n    return {expression}\n"
+    known = _known_of(code)
+    function: dict[str, Any] = {}
+    exec(code, function)
+    reached: dict[str, list[Any]] = {}
+    for condition, variants in battery.BATTERY.items():
+        for numbers, _ in variants:
+            torch.manual_seed(3)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                result = function["f"](numbers((4, 4)), numbers((4, 4))).double()
+            finite = result[result.isfinite()]
+            slack = TOLERANCE * (1 + finite.abs())
+            assert bool((finite >= known.lo - slack).all() and (finite <= known.hi + slack).all()), condition
+            reached.setdefault(condition, []).append(result)
+    _assert_reached(known.zero, reached, lambda result: (result == 0).any())
+    _assert_reached(known.one, reached, lambda result: ((result.abs() - 1).abs() < TOLERANCE).any())
+    for condition in known.vanishes - {"all masked"}:
+        rows = [(result == 0) | ~result.isfinite() for result in reached[condition]]
+        assert any(bool((row.all(-1) if row.dim() else row).any()) for row in rows), condition
+
+
+def _assert_reached(witness: Witness | None, reached: dict[str, list[Any]], at: Any) -> None:
+    """Whether a witness tells the truth; large inputs need not make every operand large."""
+    if witness is not None and witness.condition in ("zeros", "equal rows", "randn"):
+        assert any(bool(at(result) or result.isnan().any()) for result in reached[witness.condition]), witness

@@ -39,6 +39,10 @@ class Metric(str, Enum):
     REGISTERED_PARAMETERS = "registered-parameters"
 
 
+UNMEASURED = "unmeasured"
+"""The condition that no entry of the input battery meets, though training may."""
+
+
 class Claim(Struct, frozen=True):
     """A prediction that one real backward pass can refute.
 

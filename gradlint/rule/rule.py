@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, get_type_hints
 
-from gradlint.records.finding import Claim, Finding, Fix, Related, Severity
+from gradlint.records.finding import UNMEASURED, Claim, Finding, Fix, Related, Severity
 from gradlint.records.span import Span
 
 DOCUMENTATION = "https://github.com/gradlint/gradlint/blob/main/docs/rules"
@@ -53,7 +53,11 @@ class Rule:
         fix: Fix | None = None,
         help: str | None = None,
     ) -> Finding:
-        """A finding of this rule at `span`; the engine adds the path."""
+        """A finding of this rule at `span`; the engine adds the path.
+
+        A claim that cannot be measured is left out.
+        """
+        is_measured = claim is not None and claim.condition != UNMEASURED
         return Finding(
             rule=self.id,
             name=self.name,
@@ -62,7 +66,7 @@ class Rule:
             span=span,
             help=self.help if help is None else help,
             related=related,
-            claim=claim,
+            claim=claim if is_measured else None,
             fix=fix,
         )
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 import math
 
 from gradlint.semantics.ops import TRANSFER
-from gradlint.semantics.tensor import CALL, REARRANGING, Application, Facts, Tensor, facts_of, producer
+from gradlint.semantics.tensor import (
+    CALL,
+    REARRANGING,
+    Application,
+    Facts,
+    Tensor,
+    facts_of,
+    is_input,
+    producer,
+)
 from gradlint.semantics.value import Value
 
 _BLOCKING = frozenset(
@@ -24,6 +33,8 @@ def infinite_gradient(value: Value | None, depth: int = 0) -> float | None:
         return math.inf
     if found.primitive in _BLOCKING:
         return None
+    if found.primitive in ("clamp", "clamp_min") and not found.facts(0).claims:
+        return None  # only what is beyond the bound reaches it
     if found.primitive in _LINEAR:
         return infinite_gradient(found.value(0), depth + 1)
     if found.primitive == "mul":
@@ -39,7 +50,7 @@ def is_followed(value: Value | None, depth: int = 0) -> bool:
     """Whether all steps from the inputs to `value` are known, so that a gradient surely comes through."""
     found = producer(value)
     if found is None:
-        return not isinstance(value, Tensor) or value.facts.is_input or value.grad is False
+        return not isinstance(value, Tensor) or is_input(value) or value.grad is False
     if found.primitive == CALL or depth > _DEEP:
         return True
     return found.primitive in TRANSFER and all(is_followed(o.value, depth + 1) for o in found.operands)

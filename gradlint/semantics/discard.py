@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from gradlint.records.finding import UNMEASURED
 from gradlint.semantics.ops import NON_DIFFERENTIABLE
 from gradlint.semantics.point import OVERFLOWING, Point, loses_gradient
 from gradlint.semantics.selection import (
@@ -30,7 +31,7 @@ _FAR = 48
 class Discard(NamedTuple):
     """A discarded element of what is made with `application`, whose operand is `operand` there.
 
-    `condition` is the entry of the input battery that leads there, empty where none is known to.
+    `condition` is the entry of the input battery that leads there.
     """
 
     application: Application
@@ -149,5 +150,5 @@ def _condition(place: Place) -> str:
     facts = place.leaf.facts
     if place.element == 0:
         zero = facts.vanishing("") or facts.zero
-        return zero.condition if zero is not None else ""
+        return zero.condition if zero is not None else UNMEASURED
     return "large inputs" if abs(place.element) > _LARGE else "randn"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gradlint.records.finding import UNMEASURED
 from gradlint.semantics.interpretation import Operand
-from gradlint.semantics.tensor import Tensor, Witness, same
+from gradlint.semantics.tensor import Tensor, Witness, is_input, same
 from gradlint.semantics.value import Known, Value
 
 _DEEPEST = 12
@@ -20,7 +21,7 @@ def interchangeable(first: Value | None, second: Value | None, depth: int = 0) -
         return False
     one, other = first.producer, second.producer
     if one is None or other is None:
-        return one is other and first.facts.is_input and second.facts.is_input
+        return is_input(first) and is_input(second)
     if one.primitive != other.primitive or one.keywords.keys() != other.keywords.keys():
         return False
     keywords = [(one.keywords[name], other.keywords[name]) for name in one.keywords]
@@ -55,15 +56,9 @@ def _laid_out(value: Value | None) -> Value | None:
 def parallel(first: Value | None, second: Value | None) -> Witness:
     """Why the cosine of rows of two values is 1 somewhere.
 
-    No entry of the battery makes an input parallel to a parameter, but training does.
+    Of values that are made in different ways no entry of the battery makes rows parallel, but
+    training does.
     """
     if same(first, second) or of_same_rows(first, second):
         return Witness("the cosine of a row with itself", "randn")
-    if _is_parameter(first) or _is_parameter(second):
-        return Witness("a cosine similarity", "")
-    return Witness("a cosine similarity", "equal rows")
-
-
-def _is_parameter(value: Value | None) -> bool:
-    """Whether `value` depends on parameters of the module only."""
-    return isinstance(value, Tensor) and bool(value.roots) and all(r.startswith("self.") for r in value.roots)
+    return Witness("a cosine similarity", "equal rows" if interchangeable(first, second) else UNMEASURED)

@@ -45,11 +45,6 @@ class Facts(Struct, frozen=True):
     typical: float | None = None
 
     @property
-    def is_input(self) -> bool:
-        """Whether this is all that is known of an input or a part of one."""
-        return self == INPUT
-
-    @property
     def positive(self) -> bool:
         """Whether zero is excluded from below."""
         return self.lo > 0
@@ -199,6 +194,11 @@ class Tensor(Value, frozen=True, eq=False):
     roots: frozenset[str] = frozenset()
     grad: bool | None = None
     producer: Application | None = None
+
+
+def is_input(value: Value | None) -> bool:
+    """Whether `value` is an input of numbers, or a part of one."""
+    return isinstance(value, Tensor) and value.producer is None and value.facts == INPUT
 
 
 def facts_of(value: Value | None) -> Facts:

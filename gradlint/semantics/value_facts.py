@@ -26,7 +26,7 @@ from gradlint.semantics.objects import (
 )
 from gradlint.semantics.ops import NON_DIFFERENTIABLE, TRANSFER, canonical, module_primitive
 from gradlint.semantics.ops.decomposition import output_of
-from gradlint.semantics.ops.structure import indices_of, moment_of
+from gradlint.semantics.ops.structure import RANDOM, indices_of, moment_of
 from gradlint.semantics.ops.table import cast
 from gradlint.semantics.tensor import (
     CALL,
@@ -212,7 +212,7 @@ class ValueFacts(Interpretation):
             *[self._key(o.value) for o in operands],
             *[(k, self._key(o.value)) for k, o in keywords.items()],
         )
-        number = self._number(None if primitive in LEAVES else key)
+        number = self._number(None if primitive in LEAVES or primitive in RANDOM else key)
         application = Application(primitive, form, operands, keywords, site, self._tracked(), number)
         facts = transfer(application)
         if facts is None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
+from gradlint.records.finding import UNMEASURED
 from gradlint.semantics.cosine import cosine_of, is_unit
 from gradlint.semantics.expansion import is_squared_distance
 from gradlint.semantics.likeness import interchangeable, of_same_rows, parallel
@@ -19,6 +20,7 @@ from gradlint.semantics.tensor import (
     Facts,
     Witness,
     facts_of,
+    is_input,
     made,
     origin,
     producer,
@@ -199,7 +201,7 @@ def hardtanh(a: Application) -> Facts:
     """min(max(x, -1), 1)."""
     x = a.facts(0)
     is_cut = x.lo < -1 or x.hi > 1
-    one = Witness("a value clamped at ±1", "") if is_cut else x.one
+    one = Witness("a value clamped at ±1", UNMEASURED) if is_cut else x.one
     return Facts(max(min(x.lo, 1.0), -1.0), min(max(x.hi, -1.0), 1.0), x.zero, one)
 
 
@@ -270,12 +272,26 @@ def add(a: Application) -> Facts:
     if x.lo == x.hi == 0:
         return y
     vanishes = x.vanishes & y.vanishes
-    if x.lo >= 0 and y.lo >= 0 and lo == 0 and x.zero and y.zero:
-        return Facts(lo, hi, x.zero, vanishes=vanishes)
+    if x.lo >= 0 and y.lo >= 0 and lo == 0:
+        return Facts(lo, hi, _both_zero(x, y), vanishes=vanishes)
     if x.lo == -1 and x.one and y.lo == y.hi == 1:
-        return Facts(lo, hi, x.one, vanishes=vanishes)
+        return Facts(lo, hi, _opposite(x.one), vanishes=vanishes)
     one = x.zero if y.lo == y.hi == 1 else y.zero if x.lo == x.hi == 1 else None
     return Facts(lo, hi, _expanded_distance(a, vanishes), one, vanishes=vanishes)
+
+
+def _opposite(one: Witness) -> Witness:
+    """A witness for -1: what saturates reaches both ends, but nothing in the battery turns rows round."""
+    return one if one.condition == "large inputs" else Witness(one.reason, UNMEASURED)
+
+
+def _both_zero(x: Facts, y: Facts) -> Witness | None:
+    """A witness that two values are zero at once."""
+    if x.zero is None or y.zero is None:
+        return None
+    if x.zero.condition == y.zero.condition:
+        return x.zero
+    return replace(x, vanishes=x.vanishes & y.vanishes).vanishing(x.zero.reason)
 
 
 def _expanded_distance(a: Application, vanishes: frozenset[str]) -> Witness | None:
@@ -293,6 +309,8 @@ def subtract(a: Application) -> Facts:
     if a.has(2, "alpha"):
         return Facts()
     x, y = a.facts(0), a.facts(1, "other")
+    if same(a.value(0), a.value(1, "other")):
+        return facts_of(Known(0))
     lo, hi = x.lo - y.hi, x.hi - y.lo
     if math.isnan(lo) or math.isnan(hi):
         return Facts()
@@ -392,10 +410,11 @@ def clamp(a: Application) -> Facts:
     keeps_one = lower.hi <= (1 if x.lo >= 0 else -1) and upper.lo >= 1
     zero = x.zero if keeps_zero else None
     if keeps_zero and (lower.lo == 0 > x.lo or upper.hi == 0 < x.hi):
-        zero = zero or Witness("a value clamped at 0", "zeros")
+        reason = "a value clamped at 0"
+        zero = zero or x.vanishing(reason) or Witness(reason, "large inputs")
     one = x.one if keeps_one else None
     if (upper.lo == upper.hi == 1 < x.hi and lower.hi <= 1) or lower.lo == lower.hi == -1 > x.lo:
-        one = one or Witness("a value clamped at ±1", "equal rows" if x.is_input else "")
+        one = one or Witness("a value clamped at ±1", "equal rows" if is_input(a.value(0)) else UNMEASURED)
     return Facts(lo, hi, zero, one, vanishes=x.vanishes if keeps_zero else NOWHERE)
 
 
@@ -421,7 +440,7 @@ def maximum(a: Application) -> Facts:
     x, y = a.facts(0), a.facts(1, "other")
     lo = max(x.lo, y.lo)
     vanishes = x.vanishes & y.vanishes
-    return Facts(lo, max(x.hi, y.hi), x.zero if y.zero and lo <= 0 else None, vanishes=vanishes)
+    return Facts(lo, max(x.hi, y.hi), _both_zero(x, y) if lo <= 0 else None, vanishes=vanishes)
 
 
 @transfer("minimum", "fmin")

@@ -6,6 +6,7 @@ import math
 
 from msgspec.structs import replace
 
+from gradlint.records.finding import UNMEASURED
 from gradlint.semantics.likeness import parallel
 from gradlint.semantics.ops.table import transfer
 from gradlint.semantics.tensor import Application, Facts, Tensor, Witness, made, origin, producer
@@ -116,7 +117,7 @@ def norm(a: Application) -> Facts | None:
     is_told = x.lo >= 0 and not x.vanishes and (x.zero is None or x.hi == 1)
     if is_mended or is_told or not x.lo <= 0 <= x.hi:
         return Facts(0.0)
-    return Facts(0.0, zero=x.vanishing("a norm") or Witness("a norm", "zeros"))
+    return Facts(0.0, zero=x.vanishing("a norm") or Witness("a norm", UNMEASURED))
 
 
 @transfer("cdist")
