@@ -80,7 +80,7 @@ def test_a_local_import_shadows(tmp_path: Path) -> None:
 def test_attributes_of_an_object_are_followed(tmp_path: Path) -> None:
     code = (
         "import torch\nfrom torch import nn as N\n\n\nclass Net(N.Module):\n    def __init__(self):\n"
-        "        super().__init__()\n        self.root = torch.sqrt\n        self.act = N.ReLU()\n\n"
+        "        super().__init__()\n        self.root = torch.sqrt\n        self.act = N.Softmax(dim=-1)\n\n"
         "    def forward(self, x):\n        return self.root(self.act(x))\n"
     )
     assert rules_found(tmp_path, {"main.py": code}) == [("GRD601", 12)]
