@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 
 from gradlint.records import ir
@@ -12,7 +13,7 @@ from gradlint.semantics.mentions import Mentions
 from gradlint.semantics.project import Project
 from gradlint.semantics.scope import ModuleScope
 from gradlint.semantics.tensor import TOP, Application, Tensor
-from gradlint.semantics.trace import ModuleClass, Trace
+from gradlint.semantics.trace import ModuleClass, Trace, Uses
 from gradlint.semantics.value import ClassObject, Closure, Instance, Value
 from gradlint.semantics.value_facts import ValueFacts
 
@@ -31,6 +32,7 @@ class Analysis:
         self._evaluator = Evaluator(self.facts, project.resolve)
         self._scope: ModuleScope
         self._hits: tuple[int, ...] = ()
+        self._defines_optimizer: bool | None = None
 
     def take_reasons(self) -> dict[str, int]:
         """What was not understood since the last call: reason to count."""
@@ -47,6 +49,7 @@ class Analysis:
         """Every subject in the module, from top to bottom."""
         self._scope = scope
         self._hits = scope.facts.hits
+        self._defines_optimizer = None
         self._evaluator.nested.clear()
         yield Mentions(scope)
         yield from self._script()
@@ -60,7 +63,8 @@ class Analysis:
                 yield from self._function(Closure(statement, self._scope))
 
     def _is_hit(self, span: Span) -> bool:
-        return any(span.line <= line <= span.end_line for line in self._hits)
+        position = bisect_left(self._hits, span.line)
+        return position < len(self._hits) and self._hits[position] <= span.end_line
 
     def _script(self) -> Iterator[Subject]:
         body = self._scope.facts.body
@@ -86,6 +90,7 @@ class Analysis:
         """What the function did itself, and what was done for it, by the call that led there."""
         everything = tuple(self.facts.applications)
         stores = tuple(self.facts.stores)
+        uses = Uses(everything)
         differentiated = self.facts.flow.differentiated(returned)
         groups: dict[tuple[int, str], list[Application]] = {}
         for application in everything:
@@ -106,6 +111,7 @@ class Analysis:
                 frozenset(self.facts.arrays),
                 applications[0].site.callers[0] if via else None,
                 everything,
+                uses,
                 differentiated,
             )
 
@@ -129,13 +135,18 @@ class Analysis:
         """Whether autograd may record a function: not where optimizers are defined, unless in a module."""
         if closure.owner is not None:
             return is_differentiated(closure.owner)
+        if self._defines_optimizer is None:
+            self._defines_optimizer = self._find_optimizer()
+        return not self._defines_optimizer
+
+    def _find_optimizer(self) -> bool:
         if not may_define_optimizer(self._scope):
-            return True
+            return False
         names = [s.name for s in _definitions(self._scope.facts.body)] + [
             name for s in self._scope.facts.body if isinstance(s, ir.Omitted) for name in s.names
         ]
         defined = [self._evaluator.module_name(self._scope, name) for name in names]
-        return not any(isinstance(value, ClassObject) and is_optimizer(value) for value in defined)
+        return any(isinstance(value, ClassObject) and is_optimizer(value) for value in defined)
 
     def _build(self, cls: ClassObject) -> Instance:
         """An object of a class, apart from everything that was seen so far."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from gradlint.semantics.poles import POLES
-from gradlint.semantics.tensor import REARRANGING, Application, Tensor, facts_of
+from gradlint.semantics.tensor import REARRANGING, Application, facts_of
 from gradlint.semantics.trace import Trace
 from gradlint.semantics.value import Known
 
@@ -29,17 +29,11 @@ class LateGuard(Struct, frozen=True, eq=False):
 
 def late_guard(trace: Trace, application: Application) -> LateGuard | None:
     """The guard behind `application`, if there is one."""
-    for user in _users(trace, application.number):
+    for user in trace.uses.of(application.number):
         found = _at_once(application, user)
         if found is not None:
             return found
-    return next(_later(trace, application.number, 0), None)
-
-
-def _users(trace: Trace, number: int) -> Iterator[Application]:
-    for user in trace.everything:
-        if any(isinstance(o.value, Tensor) and o.value.number == number for o in user.operands):
-            yield user
+    return next(_later(trace, application.number), None)
 
 
 def _at_once(application: Application, user: Application) -> LateGuard | None:
@@ -71,10 +65,12 @@ def _offset(application: Application, user: Application) -> LateGuard | None:
     return None
 
 
-def _later(trace: Trace, number: int, depth: int) -> Iterator[LateGuard]:
+def _later(trace: Trace, number: int) -> Iterator[LateGuard]:
     """Replacements of what is not finite, in the result or in what is computed from it."""
-    for user in _users(trace, number) if depth < _DEEP else ():
-        if user.primitive == "nan_to_num":
-            yield LateGuard(user, "nan_to_num", True)
-        elif user.primitive in _CARRIED:
-            yield from _later(trace, user.number, depth + 1)
+    numbers, seen = [number], {number}
+    for _ in range(_DEEP):
+        users = [user for number in numbers for user in trace.uses.of(number)]
+        yield from (LateGuard(user, "nan_to_num", True) for user in users if user.primitive == "nan_to_num")
+        carried = {user.number for user in users if user.primitive in _CARRIED}
+        numbers = sorted(carried - seen)
+        seen |= carried

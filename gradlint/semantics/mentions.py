@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections import ChainMap
+from collections.abc import Iterator, MutableMapping, Sequence
 
 from msgspec import Struct
 
@@ -11,7 +12,7 @@ from gradlint.records import ir
 from gradlint.records.span import Span
 from gradlint.semantics.scope import ModuleScope, assigned
 
-Imports = Mapping[str, tuple[ir.Binding, ...]]
+Imports = MutableMapping[str, tuple[ir.Binding, ...]]
 """For every name in sight the imports that may have bound it; none for a name of the code's own."""
 
 
@@ -50,20 +51,13 @@ class Mentions(Struct, frozen=True, eq=False):
     def everything(self) -> Iterator[Mention]:
         """Every mention, from top to bottom."""
         for statement in self.scope.facts.body:
-            yield from _Reader(self.scope.facts.hits, self._bound(), statement).read(statement)
+            yield from _Reader(self.scope.facts.hits, self.scope.imports, statement).read(statement)
 
     def beside(self, mention: Mention) -> Iterator[Mention]:
         """Every mention in the function or statement around one, whatever line it stands on."""
         span = mention.within.span
-        yield from _Reader(range(span.line, span.end_line + 1), self._bound(), mention.within).read(
-            mention.within
-        )
-
-    def _bound(self) -> Imports:
-        return {
-            name: tuple([s for s in statements if isinstance(s, ir.Binding)])
-            for name, statements in self.scope.bindings.items()
-        }
+        lines = range(span.line, span.end_line + 1)
+        yield from _Reader(lines, self.scope.imports, mention.within).read(mention.within)
 
 
 def target(binding: ir.Binding) -> str:
@@ -113,7 +107,7 @@ class _Reader:
             for found in _imports(statement):
                 own |= {b.name: (*own.get(b.name, ()), b) for b in found.bindings}
         outside = _Reader(self._hits, self._imports, self._within)
-        inside = _Reader(self._hits, {**self._imports, **own}, node)
+        inside = _Reader(self._hits, ChainMap(own, self._imports), node)
         for decorator in node.decorators:
             if isinstance(decorator, (ir.Name, ir.Attribute)):
                 yield from outside._mention(decorator, "decorator")

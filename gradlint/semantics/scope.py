@@ -44,6 +44,7 @@ class ModuleScope:
     values: dict[str, Value | None] = field(default_factory=dict)
     _bindings: dict[str, tuple[ir.Statement | ir.Binding, ...]] | None = None
     stars: list[ir.Binding] = field(default_factory=list)
+    _imports: dict[str, tuple[ir.Binding, ...]] | None = None
 
     @property
     def bindings(self) -> dict[str, tuple[ir.Statement | ir.Binding, ...]]:
@@ -54,10 +55,22 @@ class ModuleScope:
                 self._bindings[name] = statement
         return self._bindings
 
+    @property
+    def imports(self) -> dict[str, tuple[ir.Binding, ...]]:
+        """For every name that an import may have bound last, the imports that may have."""
+        if self._imports is None:
+            found = {
+                name: tuple([s for s in statements if isinstance(s, ir.Binding)])
+                for name, statements in self.bindings.items()
+            }
+            self._imports = {name: imports for name, imports in found.items() if imports}
+        return self._imports
+
     def replace_facts(self, facts: FileFacts) -> None:
         """Take facts in which more of the same module is lowered."""
         self.facts = facts
         self._bindings = None
+        self._imports = None
         self.stars.clear()
 
     def binding(self, name: str) -> tuple[ir.Statement | ir.Binding, ...]:

@@ -15,13 +15,32 @@ from gradlint.semantics.value import ClassObject, Closure, Instance, Value
 from gradlint.semantics.value_facts import StoredAttribute
 
 
+class Uses:
+    """Which applications take a value as an operand, found out when that is first asked."""
+
+    __slots__ = ("_applications", "_by_number")
+
+    def __init__(self, applications: tuple[Application, ...]) -> None:
+        self._applications = applications
+        self._by_number: dict[int, list[Application]] = {}
+
+    def of(self, number: int) -> list[Application]:
+        """Those of the value with this number, in order."""
+        if not self._by_number:
+            for application in self._applications:
+                values = [operand.value for operand in application.operands]
+                for used in {value.number for value in values if isinstance(value, Tensor)}:
+                    self._by_number.setdefault(used, []).append(application)
+        return self._by_number.get(number, [])
+
+
 class Trace(Struct, frozen=True, eq=False):
     """The primitives that a function applied and the attributes it stored, in order.
 
     `owner` is the class whose method it is. `arrays` are inputs that the function treats as NumPy
     arrays. What the functions that it called did is a trace of its own each, with `via`, the
-    outermost call that led there; `everything` holds the applications of all of them. `reached` are
-    the numbers of the values to which a gradient may come back.
+    outermost call that led there; `everything` holds the applications of all of them and `uses`
+    finds them by operand. `reached` are the numbers of the values to which a gradient may come back.
     """
 
     function: ir.Function | ir.Lambda
@@ -33,6 +52,7 @@ class Trace(Struct, frozen=True, eq=False):
     arrays: frozenset[str] = frozenset()
     via: Site | None = None
     everything: tuple[Application, ...] = ()
+    uses: Uses = Uses(())
     reached: frozenset[int] = frozenset()
 
     @property
@@ -64,12 +84,7 @@ class Trace(Struct, frozen=True, eq=False):
     def users(self, value: Value) -> Iterator[Application]:
         """The applications that take `value` as an operand."""
         if isinstance(value, Tensor):
-            for application in self.everything:
-                if any(
-                    isinstance(operand.value, Tensor) and operand.value.number == value.number
-                    for operand in application.operands
-                ):
-                    yield application
+            yield from self.uses.of(value.number)
 
     def spell(self, name: str) -> str | None:
         """How the module can write the qualified `name` (`F.softplus`), or None."""
@@ -79,9 +94,9 @@ class Trace(Struct, frozen=True, eq=False):
 def spell(scope: ModuleScope, name: str) -> str | None:
     """The shortest way in which `scope` can write the qualified `name` with its imports, or None."""
     found = []
-    for bound, statements in scope.bindings.items():
+    for bound, statements in scope.imports.items():
         for statement in statements:
-            if not isinstance(statement, ir.Binding) or statement.level:
+            if statement.level:
                 continue
             target = ".".join(part for part in (statement.module, statement.member) if part)
             if target == name:

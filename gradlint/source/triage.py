@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import lru_cache
 
+_FEW = 32
+"""Up to so many words are searched one by one."""
+
+_WORD = re.compile(r"\w+")
 _FRAMEWORK = re.compile(rb"torch|lightning|accelerate|fastai")
 
 
@@ -49,6 +53,15 @@ def matches(text: str, triggers: Triggers) -> dict[str, tuple[int, ...]]:
         for literal, found in offsets.items()
         if found
     }
+
+
+def lines_with(text: str, words: Collection[str]) -> tuple[int, ...]:
+    """The lines, from 1, on which one of `words` stands as a whole."""
+    if len(words) <= _FEW:
+        return matching_lines(text, tuple([(word, rf"(?<!\w){re.escape(word)}\b") for word in words]))
+    starts = [0, *[match.end() for match in re.finditer("\n", text)]]
+    found = {bisect_right(starts, word.start()) for word in _WORD.finditer(text) if word[0] in words}
+    return tuple(sorted(found))
 
 
 def matching_lines(text: str, triggers: Triggers) -> tuple[int, ...]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ast
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from gradlint.records import ir
 from gradlint.records.facts import FileFacts
 from gradlint.records.span import Span
-from gradlint.source.triage import Triggers, matches, matching_lines
+from gradlint.source.triage import Triggers, lines_with, matches
 from gradlint.syntax.lower import Lowering
 from gradlint.syntax.parse import parse
 
@@ -74,7 +75,7 @@ def _propagated(tree: ast.Module, text: str, hits: tuple[int, ...]) -> tuple[set
         if not new:
             break
         names |= new
-        hits = tuple(sorted({*hits, *matching_lines(text, uses_of(new))}))
+        hits = tuple(sorted({*hits, *lines_with(text, new)}))
     return names, hits
 
 
@@ -95,7 +96,7 @@ def _relevant(tree: ast.Module, text: str, hits: tuple[int, ...]) -> tuple[ir.St
     return tuple(statements)
 
 
-def _is_wanted(node: ast.stmt, hits: Iterable[int]) -> bool:
+def _is_wanted(node: ast.stmt, hits: tuple[int, ...]) -> bool:
     if isinstance(node, (ast.Import, ast.ImportFrom)):
         return True
     start = min([node.lineno, *[d.lineno for d in getattr(node, "decorator_list", ())]])
@@ -105,7 +106,8 @@ def _is_wanted(node: ast.stmt, hits: Iterable[int]) -> bool:
         and end - start < _LONGEST_ASSIGNMENT
     ):
         return True
-    return any(start <= hit <= end for hit in hits)
+    position = bisect_left(hits, start)
+    return position < len(hits) and hits[position] <= end
 
 
 def _binds(node: ast.stmt) -> Iterator[str]:
