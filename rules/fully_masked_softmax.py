@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
-from gradlint.records import ir
-from gradlint.records.finding import Applicability, Edit, Finding, Fix, Related, Severity
-from gradlint.rule.masked_rows import claim, is_considered, is_overwritten
+from gradlint.records.finding import Finding, Related, Severity
+from gradlint.rule.masked_rows import claim, finite, is_considered, is_overwritten, weigh
 from gradlint.rule.rule import Rule
-from gradlint.semantics.masks import Fill, fills
+from gradlint.semantics.masks import fills
 from gradlint.semantics.trace import Trace
 
 
@@ -26,10 +25,11 @@ class FullyMaskedSoftmax(Rule):
     is zero there, so it is looked for at what the weights are multiplied with.
 
     ### When it is fine
-    Causal masks leave every position itself. A finite fill gives a masked row equal weights.
-    Overwriting the nan afterwards (`nan_to_num`, `masked_fill`) helps where the scores were overwritten
-    too, not where -inf was added: there the gradient stays nan. Code that asks for `any` or `all` of
-    the mask is trusted.
+    A mask that is given from outside may never cover a row: that is a note. It is a warning where two
+    masks are joined (padding and a causal one), an error where masked queries are masked against all
+    keys, or where the nan of an added -inf is overwritten later, which its gradient survives. Causal
+    masks alone, finite fills, `nan_to_num` or `masked_fill` behind scores that were overwritten, and
+    code that asks for `any` or `all` of the mask are passed over.
 
     ### Fix safety
     Unsafe: the smallest finite number takes the place of -inf, so a masked row gets equal weights.
@@ -80,6 +80,12 @@ class FullyMaskedSoftmax(Rule):
             "        scores = (x @ x.mT).masked_fill(self.causal | padding, -torch.inf)\n"
             "        return torch.softmax(scores, dim=-1) @ self.value(x)\n"
         ),
+        "queries masked as well": (
+            "import torch\n\ndef attend(q, k, v, valid: torch.BoolTensor):\n"
+            "    mask = valid[:, None] & valid[None, :]\n"
+            '    scores = (q @ k.T).masked_fill(~mask, float("-inf"))\n'
+            "    return torch.softmax(scores, dim=-1) @ v\n"
+        ),
     }
     good: ClassVar[Mapping[str, str]] = {
         "causal buffer": (
@@ -128,25 +134,15 @@ class FullyMaskedSoftmax(Rule):
     }
 
     def check(self, trace: Trace) -> Iterator[Finding]:
-        """Report fills with -inf that reach a softmax through a mask from outside."""
+        """Report fills with -inf that reach a softmax through a mask that may cover a row."""
         for softmax in trace.differentiated("softmax", "log_softmax"):
             for fill in fills(softmax.value(0)):
-                if is_considered(trace, fill) or (fill.added is None and is_overwritten(trace, softmax)):
+                is_late = is_overwritten(trace, softmax)
+                if is_considered(trace, fill) or (is_late and fill.added is None):
                     continue
-                message = (
-                    f"{softmax.primitive} is nan in rows that are masked as a whole, with -inf everywhere"
-                )
+                severity, message = weigh(softmax, fill, is_late)
                 site = fill.application.site
-                place = site if site.path == trace.scope.path else softmax.site
+                place = (site if site.path == trace.scope.path else softmax.site).node.span
                 related = (Related(softmax.site.node.span, "the softmax"),)
-                found = claim(trace, softmax, fill)
-                yield self.finding(place.node.span, message, found, related=related, fix=_fix(trace, fill))
-
-
-def _fix(trace: Trace, fill: Fill) -> Fix | None:
-    finfo = trace.spell("torch.finfo")
-    scores = fill.application.operands[0].node
-    if finfo is None or fill.application.primitive != "masked_fill" or not isinstance(scores, ir.Name):
-        return None
-    edit = Edit(fill.value.node.span, (f"{finfo}(", scores.span, ".dtype).min"))
-    return Fix("fill with the smallest finite number", Applicability.UNSAFE, (edit,))
+                claimed, fix = claim(trace, softmax, fill), finite(trace, fill)
+                yield self.finding(place, message, claimed, severity=severity, related=related, fix=fix)

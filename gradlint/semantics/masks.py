@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from enum import IntEnum
 from typing import NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gradlint.semantics.interpretation import Operand
-from gradlint.semantics.tensor import REARRANGING, Application, Tensor, producer
+from gradlint.semantics.tensor import REARRANGING, Application, Tensor, producer, same
 from gradlint.semantics.value import Known, Value
 
 _FAR = 1024
@@ -147,6 +149,41 @@ _ROWS: dict[str, Callable[[Application, int], Rows]] = {
 }
 
 
+class Grounds(IntEnum):
+    """Why a row may be covered: the mask is given from outside, two masks are joined that leave
+    different places, or a mask of queries is crossed with one of keys.
+    """
+
+    GIVEN = 0
+    JOINED = 1
+    CROSSED = 2
+
+
+def _grounds(mask: Value | None, far: int = _FAR) -> Grounds:
+    """The strongest grounds for which a mask that may cover a row does so."""
+    made = producer(mask)
+    if made is None or far == 0:
+        return Grounds.GIVEN
+    own = Grounds.GIVEN
+    if made.primitive in ("and_", "or_", "mul", "add") and len(made.operands) == 2:
+        first, second = made.value(0), made.value(1)
+        if not same(first, second) and same(_base(first), _base(second)):
+            own = Grounds.CROSSED
+        elif FREE in (rows(first), rows(second)) and rows(first) != rows(second):
+            own = Grounds.JOINED
+    limit = far // len(made.operands) if len(made.operands) > 1 else far - 1
+    return max([own, *[_grounds(operand.value, limit) for operand in made.operands]])
+
+
+def _base(mask: Value | None) -> Value | None:
+    """The mask before it was moved into another shape."""
+    made = producer(mask)
+    while made is not None and made.primitive in _PASSING:
+        mask = made.value(0)
+        made = producer(mask)
+    return mask
+
+
 class Fill(Struct, frozen=True, eq=False):
     """`application` puts -inf wherever `mask` is true (false if `inverted`); some row may get it throughout.
 
@@ -158,6 +195,7 @@ class Fill(Struct, frozen=True, eq=False):
     mask: Value
     value: Operand
     added: Tensor | None = None
+    grounds: Grounds = Grounds.GIVEN
 
 
 def fills(value: Value | None, far: int = _FAR) -> Iterator[Fill]:
@@ -170,19 +208,33 @@ def fills(value: Value | None, far: int = _FAR) -> Iterator[Fill]:
         if not _is_lowest(filled.value):
             return
         if covers:
-            yield Fill(made, mask, filled)
+            grounds = max(_grounds(mask), Grounds.JOINED if _is_filled(scores, far - 1) else Grounds.GIVEN)
+            yield Fill(made, mask, filled, grounds=grounds)
         yield from fills(scores, far - 1)
     elif made.primitive == "add":
         terms = (made.value(0), made.value(1, "other"))
         for term, other in (terms, terms[::-1]):
             for fill in fills(term, far // 3):
                 added = other if isinstance(other, Tensor) and _is_trained(other) else fill.added
-                yield Fill(fill.application, fill.mask, fill.value, added)
+                yield replace(fill, added=added)
     elif made.primitive in _SCORES:
         yield from fills(made.value(0), far - 1)
     elif made.primitive == "either":
         for operand in made.operands:
             yield from fills(operand.value, far // (len(made.operands) + 1))
+
+
+def _is_filled(scores: Value | None, far: int) -> bool:
+    """Whether there is -inf in the scores already."""
+    made = producer(scores)
+    if made is None or far == 0:
+        return False
+    found = _fill(made)
+    if found is not None:
+        return _is_lowest(found[1].value)
+    if made.primitive == "either":
+        return all(_is_filled(operand.value, far // 2) for operand in made.operands)
+    return made.primitive in _SCORES and _is_filled(made.value(0), far - 1)
 
 
 _SCORES = (REARRANGING | {"mul", "div", "sub"}) - {"diag", "diagonal", "sort", "topk"}
