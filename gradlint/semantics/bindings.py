@@ -4,30 +4,51 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from functools import lru_cache
 
 from gradlint.records import ir
 from gradlint.semantics.builtin import CHANGING
 from gradlint.semantics.scope import target_names
 
 
+class _Same:
+    """A function, equal only to itself and not to another with the same text."""
+
+    __slots__ = ("function",)
+
+    def __init__(self, function: ir.Function | ir.Lambda) -> None:
+        self.function = function
+
+    def __hash__(self) -> int:
+        return id(self.function)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.function is self.function
+
+
 def changes(function: ir.Function | ir.Lambda) -> Counter[str]:
     """How often each variable of `function` is bound or changed in place, parameters included."""
-    found = Counter(parameter.name for parameter in function.parameters)
-    for node in walk(function.body):
+    return _changes(_Same(function))
+
+
+@lru_cache(maxsize=8)
+def _changes(same: _Same) -> Counter[str]:
+    found = Counter(parameter.name for parameter in same.function.parameters)
+    for node in walk(same.function.body):
         found.update(_changed(node))
     return found
 
 
 def walk(node: object) -> Iterator[ir.Node]:
-    """Every node in `node`, which may be one or a tuple of them."""
-    if isinstance(node, tuple):
-        for item in node:
-            yield from walk(item)
-    elif isinstance(node, ir.Node):
-        yield node
-        for field in node.__struct_fields__:
-            if field != "span":
-                yield from walk(getattr(node, field))
+    """Every node in `node`, which may be one or a tuple of them, as they stand in the text."""
+    pending = [node]
+    while pending:
+        current = pending.pop()
+        if isinstance(current, tuple):
+            pending.extend(reversed(current))
+        elif isinstance(current, ir.Node):
+            yield current
+            pending.extend([getattr(current, field) for field in reversed(current.__struct_fields__[1:])])
 
 
 def filled(body: tuple[ir.Statement, ...]) -> Iterator[list[str]]:

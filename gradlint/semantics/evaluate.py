@@ -96,16 +96,21 @@ class Evaluator:
             return scope.values[name]
         scope.values[name] = None  # ends cycles
         outer, self.consulted = self.consulted, set()
+        try:
+            scope.values[name] = value = self._found_value(scope, name)
+        except RecursionError:
+            scope.values[name] = value = self.interpretation.unknown(())
+        self._rests_on[key] = frozenset(self.consulted)
+        self.consulted |= outer
+        return value
+
+    def _found_value(self, scope: ModuleScope, name: str) -> Value | None:
         found = [
             value
             for statement in scope.binding(name)
             if (value := self._bound_value(scope, name, statement)) is not None
         ]
-        value = self._prefer(found) if found else self._starred(scope, name)
-        scope.values[name] = value
-        self._rests_on[key] = frozenset(self.consulted)
-        self.consulted |= outer
-        return value
+        return self._prefer(found) if found else self._starred(scope, name)
 
     def _prefer(self, found: list[Value]) -> Value:
         """One of the alternatives that a module's branches bind: the first import, or their join.
