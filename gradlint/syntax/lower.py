@@ -8,6 +8,7 @@ from typing import Any
 
 from gradlint.records import ir
 from gradlint.records.span import Span
+from gradlint.syntax.columns import Columns
 
 _LARGEST = 2**63
 
@@ -43,26 +44,19 @@ _COMPARE = {
 
 
 class Lowering:
-    """Lowers the nodes of one text; `column` turns byte offsets into character columns."""
+    """Lowers the nodes of one text."""
 
     def __init__(self, text: str) -> None:
-        self._lines = None if text.isascii() else text.split("\n")
+        self._columns = Columns(text)
         self._yields = False
-
-    def _column(self, line: int, offset: int) -> int:
-        if self._lines is None:
-            return offset + 1
-        row = self._lines[line - 1]
-        if row.isascii():
-            return offset + 1
-        return len(row.encode()[:offset].decode(errors="ignore")) + 1
 
     def span(self, node: Any) -> Span:
         """Where `node` stands."""
         line, end = node.lineno, node.end_lineno
-        if self._lines is None:
+        if self._columns.are_offsets:
             return Span(line, node.col_offset + 1, end, node.end_col_offset + 1)
-        return Span(line, self._column(line, node.col_offset), end, self._column(end, node.end_col_offset))
+        column = self._columns.column
+        return Span(line, column(line, node.col_offset), end, column(end, node.end_col_offset))
 
     # expressions
 
@@ -344,7 +338,7 @@ class Lowering:
 
     def _header(self, node: Any, keyword: str) -> Span:
         line = node.lineno
-        start = self._column(line, node.col_offset) + len(keyword) + 1
+        start = self._columns.column(line, node.col_offset) + len(keyword) + 1
         return Span(line, start, line, start + len(node.name))
 
     def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> ir.Statement:
