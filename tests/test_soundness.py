@@ -119,7 +119,7 @@ def _cases() -> list[Any]:
 
 
 @pytest.mark.parametrize(("name", "op"), _cases())
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_results_lie_in_the_interval_and_reach_what_is_claimed(
     name: str, op: Any, data: st.DataObject
@@ -212,7 +212,7 @@ def _known_of(code: str) -> Facts:
     return facts_of(traces[0].returned)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(_programs())
 def test_what_is_known_of_a_program_holds_on_the_battery(expression: str) -> None:
     code = f"import torch\nimport torch.nn.functional as F\n\ndef f(x, y):\n    return {expression}\n"
