@@ -9,7 +9,7 @@ from gradlint.records.finding import Finding, Metric, Severity
 from gradlint.rule.claims import pole_claim
 from gradlint.rule.keep_away import keep_away
 from gradlint.rule.rule import Rule
-from gradlint.rule.triggers import LOGARITHM, VANISHING
+from gradlint.rule.triggers import DIVISOR, LOGARITHM
 from gradlint.semantics.discard import discards
 from gradlint.semantics.fused import fused
 from gradlint.semantics.guards import late_guard
@@ -54,7 +54,7 @@ class UnguardedLog(Rule):
     name = "unguarded-log"
     severity = Severity.WARNING
     help = "keep the operand away from 0: add a small number to it or clamp it from below"
-    triggers: ClassVar[Mapping[str, str]] = {**LOGARITHM, **VANISHING, "reciprocal": ""}
+    triggers: ClassVar[Mapping[str, str]] = {**LOGARITHM, **DIVISOR}
     bad: ClassVar[Mapping[str, str]] = {
         "unit vectors": "import torch\n\ndef unit(x):\n    return x / x.norm(dim=-1, keepdim=True)\n",
         "masked mean": (

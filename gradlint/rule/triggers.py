@@ -17,16 +17,18 @@ DEVIATION: Mapping[str, str] = {
     "std": rf"(?<=\.)(?<!np\.)std(?:_mean)?{_USED}",
     "var": rf"(?<=\.)(?<!np\.)var(?:_mean)?{_USED}",
 }
-NORM: Mapping[str, str] = {
-    "norm": rf"(?<!self\.)(?:(?<=\.)|(?<=vector_)|(?<=matrix_)|(?<=import ))norm{_USED}"
-}
-VANISHING: Mapping[str, str] = {
-    **NORM,
-    "sum": rf"(?<=\.)sum{_USED}",
-    "abs": rf"(?<=\.)abs{_USED}",
-    "min": rf"(?:(?<=\.)|(?<=\.a))min{_USED}",
+_DIVIDED = r"(?:(?!\n(?:def|class)\b)[\s\S]){0,600}?[\w\])]\s*/=?\s*\(*[A-Za-z_]"
+"""A division by something that has a name, not far below in the same definition."""
+
+DIVISOR: Mapping[str, str] = {
+    "/": r"/=?\s*\(*[^\n#'\"/]*?(?:\.sum|\.abs|\.a?min|norm|cdist|distance|count_nonzero)\s*\(",
+    "norm": rf"(?<!self\.)(?:(?<=\.)|(?<=vector_)|(?<=matrix_)|(?<=import ))norm\b{_DIVIDED}",
+    "sum": rf"(?<=\.)sum\b{_DIVIDED}",
+    "abs": rf"(?<=\.)abs\b{_DIVIDED}",
+    "min": rf"(?:(?<=\.)|(?<=\.a))min\b{_DIVIDED}",
     "cdist": "",
     "pairwise_distance": "",
     "count_nonzero": "",
+    "reciprocal": "",
 }
-"""Reductions that reach 0."""
+"""Reductions that reach 0, near a division."""

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from gradlint.semantics.interpretation import Operand
 from gradlint.semantics.tensor import Application, Tensor, Witness, origin, producer
-from gradlint.semantics.value import Value
+from gradlint.semantics.value import Known, Value
 
 _OPERANDS = {
     "log": (0, "input"),
@@ -57,7 +57,7 @@ def pole(application: Application) -> Pole | None:
         return None
     facts = application.facts(*place) if place is not None else None
     assert facts is not None
-    if _is_parameter(operand.value):
+    if _is_parameter(operand.value) or (application.primitive == "div" and _is_power(operand.value)):
         return Pole(application, operand, 0, None)
     if application.primitive != "log1p":
         return Pole(application, operand, 0, facts.zero)
@@ -78,6 +78,15 @@ def _is_reciprocal(power: Application) -> bool:
 def _is_parameter(value: Value) -> bool:
     """Whether `value` depends on parameters only, which are not initialised to make it 0."""
     return isinstance(value, Tensor) and bool(value.roots) and all(r.startswith("self.") for r in value.roots)
+
+
+def _is_power(value: Value | None) -> bool:
+    """Whether `value` is a power of an input as such, times a constant: as likely 0 as the input is."""
+    found = producer(value)
+    if found is not None and found.primitive in ("mul", "div"):
+        constant = isinstance(found.value(0), Known)
+        return _is_power(found.value(1, "other") if constant else found.value(0))
+    return found is not None and found.primitive in ("pow", "square") and producer(found.value(0)) is None
 
 
 def deviation(value: Value | None) -> Application | None:
