@@ -15,6 +15,13 @@ _ATTRIBUTE = "(?:" + "|".join(rf"(?<=self\.\w{{{n}}})" for n in range(1, 33)) + 
 _NUMBERS = r"(?!dict\(|sum\(|int\(|float\(|str\(|len\(|range\(|max\(|min\(|math\.|np\.|torch\.[a-z]\w*\()"
 _MADE = _NUMBERS + r"[A-Za-z_][\w.]*\("
 
+_BLOCK = """
+class Block(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.f = nn.GRU(8, 8)
+"""
+
 
 def _net(*constructor: str, used: str = "[layer(x) for layer in self.layers]") -> str:
     """A module with these lines in its constructor."""
@@ -59,7 +66,7 @@ class UnregisteredModule(Rule):
         " = (": rf"{_ATTRIBUTE} = \([\s\[(]*{_MADE}",
         " = {": rf"{_ATTRIBUTE} = \{{\s*[^:{{}}]*:\s*[\s\[(]*{_MADE}",
         " = dict(": rf"{_ATTRIBUTE} = dict\(\s*\w+={_MADE}",
-        " = list(": rf"{_ATTRIBUTE} = list\(\s*{_MADE}",
+        " = list(": rf"{_ATTRIBUTE} = list\([\s\[(]*{_MADE}",
         ".append(": rf"{_ATTRIBUTE}\.append\(\s*\w|\.append\(\s*(?:torch\.)?nn\.",
         "] = ": r"\] = (?:\w+\.)?nn\.\w+\(",
     }
@@ -83,13 +90,7 @@ class UnregisteredModule(Rule):
             "    blocks.append(nn.Sequential(nn.Flatten(), nn.Linear(8, n)))",
             "self.layers = blocks",
         ),
-        "own modules": (
-            "from torch import nn\n\nclass Expert(nn.Module):\n    def __init__(self):\n"
-            "        super().__init__()\n        self.project = nn.Linear(8, 8)\n\n"
-            "class Mixture(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
-            '        self.experts = {"a": Expert(), "b": Expert()}\n\n'
-            "    def forward(self, x):\n        return sum(e.project(x) for e in self.experts.values())\n"
-        ),
+        "own modules": _net("self.layers = {'a': Block()}", used="self.layers[x](x)") + _BLOCK,
     }
     good: ClassVar[Mapping[str, str]] = {
         "module list": _net("self.layers = nn.ModuleList([nn.Linear(8, 8) for _ in range(4)])"),
@@ -121,6 +122,8 @@ class UnregisteredModule(Rule):
             "    def forward(self, x):\n        return self.layers[0](x)\n"
         ),
         "nothing to train": _net("self.layers = [nn.ReLU(), nn.Tanh()]"),
+        "handed out": _net("self.layers = [nn.Linear(8, 8)]")
+        + "\n    def trained(self):\n        return self.layers\n",
         "gathered by hand": _net("self.layers = [nn.Linear(8, 1), nn.Linear(8, 1)]")
         + "\n    def trained(self):\n        return [list(layer.parameters()) for layer in self.layers]\n",
     }
@@ -137,13 +140,7 @@ class UnregisteredModule(Rule):
             "        self.pair = t.nn.ParameterList([t.nn.Parameter(t.ones(4)), t.nn.Parameter(x)])\n\n"
             "    def forward(self, x):\n        return x * self.pair[0] + self.pair[1]\n"
         ),
-        "own modules": (
-            "from torch import nn\n\nclass Expert(nn.Module):\n    def __init__(self):\n"
-            "        super().__init__()\n        self.project = nn.Linear(8, 8)\n\n"
-            "class Mixture(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
-            '        self.experts = nn.ModuleDict({"a": Expert(), "b": Expert()})\n\n'
-            "    def forward(self, x):\n        return sum(e.project(x) for e in self.experts.values())\n"
-        ),
+        "own modules": _net("self.layers = nn.ModuleDict({'a': Block()})", used="self.layers[x](x)") + _BLOCK,
     }
 
     def check(self, module: ModuleClass) -> Iterator[Finding]:

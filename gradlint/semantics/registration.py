@@ -125,7 +125,9 @@ def strays(module: ModuleClass) -> Iterator[Stray]:
                 [m for m in _members(collection) if _key(m) not in known and _holds(m, module, _DEEP)]
             )
             reads = tuple(module.reads(store.name))
-            if members and reads and not _is_touched(module, collection, members):
+            if not members or not reads or _is_handed_out(module, store.name):
+                continue
+            if not _is_touched(module, collection, members):
                 yield Stray(store.name, collection, store, members, reads)
 
 
@@ -190,6 +192,29 @@ def _asks_for_parameters(method: ir.Function | ir.Lambda) -> bool:
             if not isinstance(of, ir.Name) or of.id not in (own, "super"):
                 return True
     return False
+
+
+def _is_handed_out(module: ModuleClass, attribute: str) -> bool:
+    """Whether a method returns the collection or members of it, for others to look after."""
+    for base in module.type.lineage():
+        for member in getattr(base, "members", {}).values():
+            function = member.function if isinstance(member, Closure) else None
+            if isinstance(function, ir.Function) and function.parameters:
+                own = function.parameters[0].name
+                results = [node.value for node in walk(function.body) if isinstance(node, ir.Return)]
+                if any(_is_part(result, own, attribute) for result in results):
+                    return True
+    return False
+
+
+def _is_part(node: object, own: str, attribute: str) -> bool:
+    """Whether `node` is `self.attribute`, an item of it, or a list of these."""
+    if isinstance(node, ir.Display):
+        return any(_is_part(item, own, attribute) for item in node.items)
+    while isinstance(node, (ir.Index, ir.Starred)):
+        node = node.value
+    is_named = isinstance(node, ir.Attribute) and node.name == attribute
+    return is_named and isinstance(node.value, ir.Name) and node.value.id == own  # type: ignore[attr-defined]
 
 
 def _is_touched(module: ModuleClass, collection: Value, members: Iterable[Value]) -> bool:
