@@ -9,7 +9,7 @@ from gradlint.records.finding import Finding
 from gradlint.rule.rule import Rule
 from gradlint.semantics.project import Project
 from gradlint.source.source import Source
-from gradlint.syntax.extract import extract, lower_definition
+from gradlint.syntax.extract import extract, lower_omitted
 
 
 def check_text(text: str, rules: Sequence[type[Rule]], path: str = "<text>.py") -> tuple[Finding, ...]:
@@ -17,5 +17,5 @@ def check_text(text: str, rules: Sequence[type[Rule]], path: str = "<text>.py") 
     facts = extract(text, triggers_of(rules), outline=True)
     if facts.error:
         raise SyntaxError(facts.error)
-    project = Project(lambda _: facts, lambda _, name: lower_definition(text, name))
+    project = Project(lambda _: facts, lambda _, omitted: lower_omitted(text, omitted))
     return Inspector(project, rules).inspect(project.scope(path), Source(path, text)).findings

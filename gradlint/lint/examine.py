@@ -19,7 +19,7 @@ from gradlint.lint.outcome import Consulted, Outcome, Task, binding_digest, dige
 from gradlint.lint.suppress import parse as parse_suppressions
 from gradlint.records.facts import FileFacts
 from gradlint.records.failure import ParseFailure, internal_error
-from gradlint.records.ir import Statement
+from gradlint.records.ir import Omitted, Statement
 from gradlint.records.span import Span
 from gradlint.rule.registry import load
 from gradlint.rule.rule import Rule
@@ -29,7 +29,7 @@ from gradlint.semantics.scope import ModuleScope
 from gradlint.source.read import decode
 from gradlint.source.source import Source, SourceError
 from gradlint.source.triage import matching_lines, mentions_framework
-from gradlint.syntax.extract import extract, lower_definition, uses_of
+from gradlint.syntax.extract import extract, lower_omitted, uses_of
 
 DEEPEST = 6000
 """Calls within calls; as many fit on the stack of every interpreter and system."""
@@ -147,8 +147,8 @@ class Examiner:
             self._digests.setdefault(path, "")
             return FileFacts()
 
-    def _lower(self, path: str, name: str) -> tuple[Statement, ...]:
-        return lower_definition(self._source(path).text, name)
+    def _lower(self, path: str, omitted: Omitted) -> tuple[Statement, ...]:
+        return lower_omitted(self._source(path).text, omitted)
 
     def flush(self) -> None:
         """Hand what was found to the cache."""
@@ -164,7 +164,7 @@ def names_in(path: str, data: bytes) -> dict[str, str]:
     except SourceError:
         return {}
     facts = extract(source.text, (), outline=True)
-    scope = ModuleScope(path, "", facts, lambda name: ())
+    scope = ModuleScope(path, "", facts, lambda omitted: ())
     lines = source.lines()
     return {name: binding_digest(lines, statements) for name, statements in scope.bindings.items()}
 

@@ -45,14 +45,14 @@ _FOREIGN = frozenset(
 class Project:
     """Modules by name, read when they are first asked for.
 
-    `load` gives the facts of a file, `lower` one of the definitions that the facts left out.
+    `load` gives the facts of a file, `lower` what the facts of one left out.
     `absent` gathers the files that were looked for in vain since it was last cleared.
     """
 
     def __init__(
         self,
         load: Callable[[str], FileFacts],
-        lower: Callable[[str, str], tuple[ir.Statement, ...]],
+        lower: Callable[[str, ir.Omitted], tuple[ir.Statement, ...]],
     ) -> None:
         self._load = load
         self._lower = lower

@@ -39,7 +39,7 @@ class ModuleScope:
     path: str
     name: str
     facts: FileFacts
-    lower: Callable[[str], tuple[ir.Statement, ...]]
+    lower: Callable[[ir.Omitted], tuple[ir.Statement, ...]]
     is_package: bool = False
     values: dict[str, Value | None] = field(default_factory=dict)
     _bindings: dict[str, tuple[ir.Statement | ir.Binding, ...]] | None = None
@@ -77,7 +77,9 @@ class ModuleScope:
         """The statements that may have bound `name` last, lowered now if they were left out."""
         found = self.bindings.get(name, ())
         if any(isinstance(statement, ir.Omitted) for statement in found):
-            lowered = dict(_bound(self.lower(name), self.stars.append)).get(name, ())
+            omitted = [statement for statement in found if isinstance(statement, ir.Omitted)]
+            body = tuple([statement for each in omitted for statement in self.lower(each)])
+            lowered = dict(_bound(body, self.stars.append)).get(name, ())
             found = (*(s for s in found if not isinstance(s, ir.Omitted)), *lowered)
             self.bindings[name] = found
         return found

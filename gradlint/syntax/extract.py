@@ -45,26 +45,20 @@ def extract(text: str, triggers: Triggers, outline: bool = False) -> FileFacts:
         return FileFacts(error="the code is nested too deeply to be read")
 
 
-def lower_definition(text: str, name: str) -> tuple[ir.Statement, ...]:
-    """The lowered top-level statements of a module that bind `name`."""
+def lower_omitted(text: str, omitted: ir.Omitted) -> tuple[ir.Statement, ...]:
+    """The lowered statements of a module that its facts left out; only their lines are parsed."""
+    span = omitted.span
+    lines = text.split("\n")[span.line - 1 : span.end_line]
+    alone = "\n" * (span.line - 1) + "\n".join(lines)
     try:
-        return Lowering(text).body(_statements_by_name(text).get(name, ()))
+        return Lowering(alone).body(parse(alone).body)
     except (SyntaxError, RecursionError):
         return ()
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=4)
 def _tree(text: str) -> ast.Module:
     return parse(text)
-
-
-@lru_cache(maxsize=64)
-def _statements_by_name(text: str) -> dict[str, list[ast.stmt]]:
-    found: dict[str, list[ast.stmt]] = {}
-    for node in _tree(text).body:
-        for name in _binds(node):
-            found.setdefault(name, []).append(node)
-    return found
 
 
 def _propagated(tree: ast.Module, text: str, hits: tuple[int, ...]) -> tuple[set[str], tuple[int, ...]]:
@@ -92,15 +86,23 @@ def _relevant(tree: ast.Module, text: str, hits: tuple[int, ...]) -> tuple[ir.St
         if _is_wanted(node, hits):
             statements.extend(lowering.body([node]))
         else:
-            statements.append(ir.Omitted(lowering.span(node), tuple(_binds(node))))
+            statements.append(ir.Omitted(_with_decorators(node, lowering.span(node)), tuple(_binds(node))))
     return tuple(statements)
+
+
+def _first_line(node: ast.stmt) -> int:
+    decorators: list[ast.expr] = getattr(node, "decorator_list", [])
+    return min([node.lineno, *[decorator.lineno for decorator in decorators]])
+
+
+def _with_decorators(node: ast.stmt, span: Span) -> Span:
+    return Span(_first_line(node), span.column, span.end_line, span.end_column)
 
 
 def _is_wanted(node: ast.stmt, hits: tuple[int, ...]) -> bool:
     if isinstance(node, (ast.Import, ast.ImportFrom)):
         return True
-    start = min([node.lineno, *[d.lineno for d in getattr(node, "decorator_list", ())]])
-    end = node.end_lineno or start
+    start, end = _first_line(node), node.end_lineno or node.lineno
     if (
         not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
         and end - start < _LONGEST_ASSIGNMENT
