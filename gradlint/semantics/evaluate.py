@@ -31,9 +31,11 @@ from gradlint.semantics.value import (
 )
 
 MAX_UNROLLED = 32
+MAX_ROUNDS = 1024
 MAX_STEPS = 200_000
 MAX_OBJECTS = 64
-"""Bounds of the work: iterations of a loop that are run one by one, nodes, items and objects per entry."""
+"""Bounds of the work: iterations of a loop that are run one by one, those of loops within loops; and
+nodes, items and objects per entry."""
 
 _DEEPEST_JOIN = 4
 """How many collections within collections are joined item by item."""
@@ -57,9 +59,11 @@ class Evaluator:
         self._conditions: tuple[int, ...] = ()
         self._instances: list[Instance] = []
         self._changed: list[Value] = []
+        self._rounds = 1
         self._rests_on: dict[tuple[str, str], frozenset[tuple[str, str]]] = {}
         self.consulted: set[tuple[str, str]] = set()
         self.nested: list[Closure] = []
+        self.inlined: set[int] = set()
 
     # entry points
 
@@ -67,6 +71,7 @@ class Evaluator:
         """Call `closure` from outside, with unknown arguments unless they are given."""
         self._steps = 0
         self._conditions = ()
+        self._rounds = 1
         self._callers.clear()
         self._changed.clear()
         self._running.clear()
@@ -90,9 +95,10 @@ class Evaluator:
     def module_name(self, scope: ModuleScope, name: str) -> Value | None:
         """The value that `name` has once the module was imported, or None."""
         key = (scope.path, name)
-        self.consulted.add(key)
         if name in scope.values:
-            self.consulted |= self._rests_on.get(key, frozenset())
+            if key not in self.consulted:
+                self.consulted.add(key)
+                self.consulted |= self._rests_on.get(key, frozenset())
             return scope.values[name]
         scope.values[name] = None  # ends cycles
         outer, self.consulted = self.consulted, set()
@@ -102,6 +108,7 @@ class Evaluator:
             scope.values[name] = value = self.interpretation.unknown(())
         self._rests_on[key] = frozenset(self.consulted)
         self.consulted |= outer
+        self.consulted.add(key)
         return value
 
     def _found_value(self, scope: ModuleScope, name: str) -> Value | None:
@@ -441,6 +448,9 @@ class Evaluator:
             return self._unknown_of(closure, arguments)
         if not self.interpretation.follows(closure, len(self._running)):
             return self._unknown_of(closure, arguments)
+        if isinstance(closure.function, ir.Lambda):
+            self.inlined.add(id(closure.function))
+            return self._invoke(closure, arguments)
         self._callers.append(Site(site.node, site.path))
         try:
             return self._invoke(closure, arguments)
@@ -592,11 +602,13 @@ class Evaluator:
         generator = node.generators[depth]
         items, is_open = self._iterate(generator.iterable, frame)
         is_open = is_open or bool(generator.conditions)
+        outer, self._rounds = self._rounds, self._rounds * max(len(items), 1)
         for item in items:
             self._assign(generator.target, Operand(item, generator.iterable), frame)
             for condition in generator.conditions:
                 self.interpretation.tested(self.evaluate(condition, frame))
             is_open = self._generate(node, depth + 1, frame, found) or is_open
+        self._rounds = outer
         return is_open
 
     def _iterate(self, node: ir.Expression, frame: Frame) -> tuple[Sequence[Value], bool]:
@@ -604,14 +616,15 @@ class Evaluator:
         return self._items(self.evaluate(node, frame), self.site(node, frame))
 
     def _items(self, iterable: Value, site: Site) -> tuple[Sequence[Value], bool]:
-        if isinstance(iterable, Items) and not iterable.open and len(iterable.items) <= MAX_UNROLLED:
+        most = min(MAX_UNROLLED, MAX_ROUNDS // self._rounds)
+        if isinstance(iterable, Items) and not iterable.open and len(iterable.items) <= most:
             return list(iterable.items), False
         if isinstance(iterable, Items) and iterable.items:
             return [self._join(iterable.items)], True
-        if isinstance(iterable, Table) and not iterable.open and len(iterable.entries) <= MAX_UNROLLED:
+        if isinstance(iterable, Table) and not iterable.open and len(iterable.entries) <= most:
             return [Known(key) for key in iterable.entries], False
         if isinstance(iterable, Known) and isinstance(iterable.value, (range, str)):
-            if len(iterable.value) <= MAX_UNROLLED:
+            if len(iterable.value) <= most:
                 return [Known(item) for item in iterable.value], False
             return [self.interpretation.unknown(())], True
         return [self.interpretation.element(iterable, site)], True
@@ -740,14 +753,17 @@ class Evaluator:
     def _return(self, node: ir.Return, frame: Frame) -> None:
         frame.returned.append(self.evaluate(node.value, frame) if node.value is not None else Known(None))
         frame.alive = False
+        frame.jump = "return"
 
     def _raise(self, node: ir.Raise, frame: Frame) -> None:
         if node.value is not None:
             self.evaluate(node.value, frame)
         frame.alive = False
+        frame.jump = "raise"
 
     def _jump(self, node: ir.Jump, frame: Frame) -> None:
         frame.alive = False
+        frame.jump = node.kind
 
     def _assert(self, node: ir.Assert, frame: Frame) -> None:
         self.interpretation.tested(self.evaluate(node.test, frame))
@@ -770,18 +786,21 @@ class Evaluator:
         mark = len(self._changed)
         ends: list[dict[str, Value]] = []
         heaps: list[list[dict[str, Value]]] = []
+        jumps: set[str] = set()
         for position, body in enumerate(bodies):
             frame.variables = dict(before)
             frame.alive = True
             self._conditions = (*conditions, _arm(node, position))
             self._restore(heap)
             self.execute(body, frame)
+            jumps.add("" if frame.alive else frame.jump)
             if frame.alive:
                 ends.append(frame.variables)
                 heaps.append([dict(instance.attributes) for instance, _ in heap])
         self._open_since(mark)
         self._conditions = conditions if len(ends) == len(bodies) else (*conditions, _arm(node, len(bodies)))
         frame.alive = bool(ends)
+        frame.jump = next((kind for kind in ("continue", "break", "return") if kind in jumps), "raise")
         frame.variables = self._merge(ends) if ends else before
         for position, (instance, attributes) in enumerate(heap):
             after = self._merge([end[position] for end in heaps]) if heaps else attributes
@@ -829,14 +848,18 @@ class Evaluator:
 
     def _unroll(self, node: ir.Loop, items: Sequence[Value], frame: Frame) -> None:
         assert node.target is not None and node.iterable is not None
+        outer, self._rounds = self._rounds, self._rounds * max(len(items), 1)
         for item in items:
             self._assign(node.target, Operand(item, node.iterable), frame)
-            before = len(frame.returned)
             self.execute(node.body, frame)
-            if not frame.alive and len(frame.returned) > before:
-                frame.alive = True
-        frame.alive = True
-        self.execute(node.otherwise, frame)
+            if not frame.alive and frame.jump != "continue":
+                break
+            frame.alive = True
+        self._rounds = outer
+        if frame.alive:
+            self.execute(node.otherwise, frame)
+        elif frame.jump == "break":
+            frame.alive = True
 
     def _repeat(self, node: ir.Loop, item: Value | None, frame: Frame) -> None:
         """Run the body once for any number of iterations: what it changes is unknown at its start."""

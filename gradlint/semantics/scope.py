@@ -12,7 +12,10 @@ from gradlint.semantics.value import Closure, Value
 
 @dataclass(slots=True, eq=False)
 class Frame:
-    """The variables of one activation of a function, a class body or a comprehension."""
+    """The variables of one activation of a function, a class body or a comprehension.
+
+    `alive` until a statement leaves the body; `jump` says which kind did.
+    """
 
     scope: ModuleScope
     parent: Frame | None = None
@@ -20,6 +23,7 @@ class Frame:
     closure: Closure | None = None
     returned: list[Value] = field(default_factory=list)
     alive: bool = True
+    jump: str = ""
 
     def lookup(self, name: str) -> Value | None:
         """The value of `name` in this frame or one that encloses it."""
