@@ -51,6 +51,7 @@ class Analysis:
         self._hits = scope.facts.hits
         self._defines_optimizer = None
         self._evaluator.nested.clear()
+        self._evaluator.inlined.clear()
         yield Mentions(scope)
         yield from self._script()
         for statement in _definitions(self._scope.facts.body):
@@ -79,7 +80,7 @@ class Analysis:
         nested = len(self._evaluator.nested)
         yield from self._run(closure)
         for inner in self._evaluator.nested[nested:]:
-            if self._is_hit(inner.function.span):
+            if self._is_hit(inner.function.span) and id(inner.function) not in self._evaluator.inlined:
                 yield from self._run(inner)
 
     def _run(self, closure: Closure) -> Iterator[Trace]:
