@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from gradlint.records import ir
 from gradlint.records.span import Span
+from gradlint.semantics.bindings import changes
 from gradlint.semantics.interpretation import Site
 from gradlint.semantics.scope import ModuleScope
 from gradlint.semantics.tensor import Application, Tensor
@@ -87,14 +88,19 @@ class Trace(Struct, frozen=True, eq=False):
             yield from self.uses.of(value.number)
 
     def spell(self, name: str) -> str | None:
-        """How the module can write the qualified `name` (`F.softplus`), or None."""
-        return spell(self.scope, name)
+        """How the function can write the qualified `name` (`F.softplus`) with the module's imports, or None."""
+        return spell(self.scope, name, changes(self.function))
 
 
-def spell(scope: ModuleScope, name: str) -> str | None:
-    """The shortest way in which `scope` can write the qualified `name` with its imports, or None."""
+def spell(scope: ModuleScope, name: str, hidden: Container[str] = ()) -> str | None:
+    """The shortest way in which `scope` can write the qualified `name` with its imports, or None.
+
+    `hidden` are names that mean something else where it is to be written.
+    """
     found = []
     for bound, statements in scope.imports.items():
+        if bound in hidden:
+            continue
         for statement in statements:
             if statement.level:
                 continue
