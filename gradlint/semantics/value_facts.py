@@ -52,6 +52,10 @@ from gradlint.semantics.value import (
     Value,
 )
 
+_DEEPEST = 4
+_LONGEST_HELPER = 40
+"""Nested calls, and lines of a function, up to which calls are followed."""
+
 _NO_GRAD = frozenset({"torch.no_grad", "torch.inference_mode", "torch.autograd.no_grad"})
 _GRAD = frozenset({"torch.enable_grad"})
 _SWITCH = "torch.set_grad_enabled"
@@ -61,6 +65,7 @@ _METADATA = frozenset({"shape", "ndim", "dtype", "device", "requires_grad", "is_
 _MOST_COMPARED = 16
 _SHAPES = frozenset({"dim", "ndimension", "size", "numel", "nelement", "is_floating_point", "get_device"})
 _SAME_ELEMENTS = frozenset({"T", "mT", "H", "mH", "real"})
+_LINEAR = ("torch.nn.Linear", "torch.nn.Conv", "torch.nn.ConvTranspose")
 _SCALARS = frozenset({"int", "float", "bool", "str", "bytes", "complex"})
 _READERS = frozenset(
     {"float", "int", "bool", "str", "repr", "len", "isinstance", "hasattr", "type", "print", "range"}
@@ -356,7 +361,7 @@ class ValueFacts(Interpretation):
 
     def _call_module(self, module: Constructed, arguments: Arguments, site: Site) -> Value:
         primitive = module_primitive(module.name)
-        if primitive is not None:
+        if primitive is not None and not (primitive == "hardtanh" and module.positional):
             keywords = {name: Operand(value, module.node) for name, value in module.keywords.items()}
             if module.positional and primitive in ("softmax", "log_softmax"):
                 keywords["dim"] = Operand(module.positional[0], module.node)
@@ -367,7 +372,9 @@ class ValueFacts(Interpretation):
 
     def _module_output(self, module: Value, arguments: Arguments, site: Site) -> Tensor:
         made = self._derived(arguments.values())
-        return Tensor(made.number, TOP, made.roots, self._tracked(), _call_of(module, arguments, site))
+        inputs = facts_of(arguments.positional[0].value) if arguments.positional else TOP
+        facts = Facts(vanishes=inputs.vanishes) if _is_linear(module) else TOP
+        return Tensor(made.number, facts, made.roots, self._tracked(), _call_of(module, arguments, site))
 
     def _call_sequence(self, module: Constructed, arguments: Arguments, site: Site) -> Value:
         value = arguments.positional[0]
@@ -409,6 +416,8 @@ class ValueFacts(Interpretation):
             return output
         if name == "values" and isinstance(value, Tensor):
             return value
+        if name == "imag":
+            return self._apply("imag", "attribute", (receiver,), {}, site)
         if name in _SAME_ELEMENTS and isinstance(value, Tensor):
             return self._derived((value,), value.facts, value.producer)
         number = self._number(("attribute", name, self._key(value)))
@@ -488,8 +497,11 @@ class ValueFacts(Interpretation):
         self._tracking.pop()
 
     def follows(self, target: Closure | ClassObject, depth: int) -> bool:
-        """Helper functions are followed; what a module of the project computes is not."""
-        return depth < 4 and not (isinstance(target, ClassObject) and is_module(target))
+        """Helper functions are followed; long ones are none, and what a module computes is its own matter."""
+        if isinstance(target, ClassObject):
+            return depth < _DEEPEST and not is_module(target)
+        span = target.function.span
+        return depth < _DEEPEST and span.end_line - span.line < _LONGEST_HELPER
 
     def not_understood(self, reason: str) -> None:
         """Counted, for `--show-coverage`."""
@@ -499,6 +511,13 @@ class ValueFacts(Interpretation):
 def _is_pure(primitive: str, form: str) -> bool:
     """Whether a primitive that the table does not know is a function of torch, which keeps nothing."""
     return form == "function" and ("." not in primitive or primitive.startswith(("linalg.", "fft.")))
+
+
+def _is_linear(module: Value) -> bool:
+    """Whether a module is linear, without a bias."""
+    bias = module.keywords.get("bias") if isinstance(module, Constructed) else None
+    is_off = isinstance(bias, Known) and bias.value is False
+    return is_off and isinstance(module, Constructed) and module.name.startswith(_LINEAR)
 
 
 def _call_of(function: Value, arguments: Arguments, site: Site) -> Application:
