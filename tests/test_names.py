@@ -34,7 +34,6 @@ def rules_found(folder: Path, files: dict[str, str], checked: str = "main.py") -
         ("import torch\nfrom functools import partial\nroot = partial(torch.sqrt)", f"root({SUM})"),
         ("import torch\nroot = lambda v: torch.sqrt(v)", f"root({SUM})"),
         ("import torch", f"torch.Tensor.sqrt({SUM})"),
-        ("import torch", f"getattr(torch, 'sqrt')({SUM})"),
         ("try:\n    from torch import sqrt\nexcept ImportError:\n    sqrt = None", f"sqrt({SUM})"),
         (
             "if __debug__:\n    from torch import sqrt\nelse:\n    from torch import rsqrt as sqrt",
@@ -43,7 +42,6 @@ def rules_found(folder: Path, files: dict[str, str], checked: str = "main.py") -
         ("import torch\nOPS = {'root': torch.sqrt}", f"OPS['root']({SUM})"),
         ("import torch", f"({SUM}).sqrt()"),
         ("import torch", f"({SUM}) ** 0.5"),
-        ("import torch\nHALF = 1 / 2", f"torch.pow({SUM}, HALF)"),
         ("import torch\nEPS = 0.0", f"torch.sqrt({SUM} + EPS)"),
     ],
 )
