@@ -68,6 +68,8 @@ class UnregisteredModule(Rule):
         " = dict(": rf"{_ATTRIBUTE} = dict\(\s*\w+={_MADE}",
         " = list(": rf"{_ATTRIBUTE} = list\([\s\[(]*{_MADE}",
         ".append(": rf"{_ATTRIBUTE}\.append\(\s*\w|\.append\(\s*(?:torch\.)?nn\.",
+        "+= [": r"\+= \[\s*(?:\w+\.)*[A-Z]\w*\(",
+        ".extend(": r"\.extend\(\s*\[?\s*(?:\w+\.)*[A-Z]\w*\(",
         "] = ": r"\] = (?:\w+\.)?nn\.\w+\(",
     }
     bad: ClassVar[Mapping[str, str]] = {

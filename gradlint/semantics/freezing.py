@@ -43,6 +43,8 @@ def misspelt(trace: Trace) -> Iterator[StoredAttribute]:
         is_torch = isinstance(store.receiver, Tensor) or is_layer(store.receiver)
         if store.name == "requires_grad" or not is_torch or not _LIKE.fullmatch(store.name):
             continue
+        if _is_false(store.operand.value) and getattr(store.receiver, "grad", None) is False:
+            continue  # it requires no gradient anyway
         if store.name == "requires_grad_" or not _is_read(trace, store.name):
             yield store
 
@@ -71,12 +73,11 @@ def frozen_in_optimizer(trace: Trace) -> Iterator[Given]:
 
 def _is_read(trace: Trace, name: str) -> bool:
     """Whether the module reads an attribute of this name, so that it is one of its own."""
-    stored = {id(store.site.node) for store in trace.stores}
-    for statement in trace.scope.facts.body:
-        for node in walk(statement):
-            if isinstance(node, ir.Attribute) and node.name == name and id(node) not in stored:
-                return True
-    return False
+    nodes = [node for statement in trace.scope.facts.body for node in walk(statement)]
+    targets = {id(target) for node in nodes if isinstance(node, ir.Assign) for target in node.targets}
+    return any(
+        isinstance(node, ir.Attribute) and node.name == name and id(node) not in targets for node in nodes
+    )
 
 
 def _is_module(trace: Trace, value: Value) -> bool:

@@ -9,7 +9,7 @@ from msgspec import Struct
 from gradlint.semantics.interpretation import Operand
 from gradlint.semantics.objects import LEAVES
 from gradlint.semantics.ops import NON_DIFFERENTIABLE
-from gradlint.semantics.tensor import REARRANGING, Application, Tensor, made, producer
+from gradlint.semantics.tensor import CALL, REARRANGING, Application, Tensor, made, producer
 from gradlint.semantics.value import Items, Value
 
 _FAR = 512
@@ -60,8 +60,18 @@ def original(cut: Application) -> Operand | None:
     source = cut.operand(0, "data")
     while source is not None and (step := made(source.value, *_UNDRESSING)) is not None:
         source = step.operands[0]
-    is_live = source is not None and isinstance(source.value, Tensor) and source.value.grad is not False
-    return source if is_live else None
+    if source is None or not isinstance(source.value, Tensor) or source.value.grad is False:
+        return None
+    return source if _is_of_torch(source.value, _FAR) else None
+
+
+def _is_of_torch(value: Value | None, far: int) -> bool:
+    """Whether a module or a function of torch stands behind `value`, so that it is a tensor."""
+    made = producer(value)
+    if made is None or far == 0 or made.primitive in NON_DIFFERENTIABLE:
+        return False
+    is_certain = made.primitive == CALL or made.form in ("function", "module")
+    return is_certain or any(_is_of_torch(operand.value, far // 2) for operand in made.operands)
 
 
 def _starts(value: Value) -> Iterator[Start]:

@@ -589,7 +589,7 @@ def _gradient(values: Sequence[Value]) -> bool | None:
     others = any(not isinstance(value, (Tensor, Known)) for value in values)
     if any(state is True for state in states):
         return True
-    if values and not others and all(state is False for state in states):
+    if states and not others and all(state is False for state in states):
         return False
     return None
 
