@@ -164,6 +164,7 @@ OPS: dict[str, list[Op]] = {
     "stft": [Op(lambda x: torch.view_as_real(torch.stft(x, 4, return_complex=True)))],
     "istft": [Op(lambda x: x)],
     "view_as_real": [Op(lambda x: torch.view_as_real(torch.complex(x, x)))],
+    "imag": [Op(lambda x: torch.fft.fft(x).imag)],
     "view_as_complex": [Op(lambda x: torch.stack([x, x]))],
     "interpolate": [Op(lambda x: F.interpolate(x[None], scale_factor=2.0, mode="linear"))],
     "torch.fft.fft": [Op(lambda x: torch.view_as_real(torch.fft.fft(x)))],

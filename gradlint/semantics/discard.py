@@ -11,6 +11,7 @@ from gradlint.semantics.point import OVERFLOWING, Point, loses_gradient
 from gradlint.semantics.selection import (
     SELECTIONS,
     Selection,
+    compared,
     compares_with_constant,
     leaves,
     looks_for_infinity,
@@ -68,17 +69,17 @@ def discards(trace: Trace) -> dict[int, Discard]:
 
 def _lost(trace: Trace, selection: Selection) -> Iterator[Discard]:
     """The applications behind the branch whose gradient is nan at elements that are discarded."""
-    compared = leaves(selection.test)
-    if not compared or (selection.application.primitive in _MENDING and looks_for_infinity(selection.test)):
+    if selection.application.primitive in _MENDING and looks_for_infinity(selection.test):
         return
     behind = [
         a for a in _behind(selection.branch) if any(trace.carries_gradient(o.value) for o in a.operands)
     ]
-    for leaf in compared if behind else ():
-        found = list(_lost_at(selection, behind, leaf, list(_places(selection, compared, leaf))))
-        if found:
-            yield from found
-            return
+    for tensors in (compared(selection.test), leaves(selection.test)) if behind else ():
+        for leaf in tensors:
+            found = list(_lost_at(selection, behind, leaf, list(_places(selection, tensors, leaf))))
+            if found:
+                yield from found
+                return
 
 
 def _lost_at(
@@ -116,10 +117,10 @@ def _losing(a: Application, discarded: list[Place]) -> Place | None:
     return lost[0] if lost and len(lost) == len(discarded) else None
 
 
-def _places(selection: Selection, compared: list[Tensor], leaf: Tensor) -> Iterator[Place]:
+def _places(selection: Selection, tensors: list[Tensor], leaf: Tensor) -> Iterator[Place]:
     """The leaf at several numbers while the others stay; for a test for nan, everything at 0 as well."""
-    others = {other.number: _OTHERS + _APART * position for position, other in enumerate(compared)}
-    masks = {other.number: 1.0 for other in compared if other.facts.boolean}
+    others = {other.number: _OTHERS + _APART * position for position, other in enumerate(tensors)}
+    masks = {other.number: 1.0 for other in tensors if other.facts.boolean}
     points = [
         {**others, **masks, leaf.number: number}
         for number in _NUMBERS

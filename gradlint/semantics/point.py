@@ -17,6 +17,10 @@ _LARGEST_EXPONENT = 88.7
 _FAR = 40
 _IDENTITY = REARRANGING | {"as_bool", "detach", "int", "long"}
 _NAN = math.nan
+_PRODUCTS_OF_ZERO: dict[str, tuple[list[float | None], ...]] = {
+    "mul": ([0.0, None], [None, 0.0]),
+    "div": ([0.0, None],),
+}
 
 
 def value_at(value: Value | None, point: Point) -> float | None:
@@ -48,6 +52,8 @@ def _made_at(a: Application, known: _Known, far: int) -> float | None:
     if function is None or a.has(2, "alpha") or a.has(2, "rounding_mode"):
         return None
     found = [_at(operand.value, known, far) for operand in (*a.operands, *a.keywords.values())]
+    if found in _PRODUCTS_OF_ZERO.get(a.primitive, ()):
+        return 0.0  # whatever the other is
     operands = [number for number in found if number is not None]
     return _computed(function, operands) if len(operands) == len(found) else None
 

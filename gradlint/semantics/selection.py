@@ -56,13 +56,20 @@ def _masks(value: Value | None, depth: int = 0) -> Iterator[Value | None]:
         yield from _masks(product.value(1, "other"), depth + 1)
 
 
+def compared(test: Value | None) -> list[Tensor]:
+    """The tensors that a test compares."""
+    sides = [operand.value for comparison in _comparisons(test) for operand in comparison.operands]
+    return list({v.number: v for v in sides if isinstance(v, Tensor) and _varies(v)}.values())
+
+
 def leaves(test: Value | None) -> list[Tensor]:
-    """The tensors that a test compares, as far back as elements can be computed; none if it is no test."""
-    found: dict[int, Tensor] = {}
-    for value in _computed_from(test):
-        if made(value, *EVALUATED) is None and (value.roots or value.producer is not None):
-            found[value.number] = value
-    return list(found.values()) if any(_comparisons(test)) else []
+    """What they are computed from, as far back as elements can be computed."""
+    found = [value for value in _computed_from(test) if made(value, *EVALUATED) is None and _varies(value)]
+    return found if any(_comparisons(test)) else []
+
+
+def _varies(value: Tensor) -> bool:
+    return bool(value.roots) or value.producer is not None
 
 
 def compares_with_constant(test: Value | None, leaf: Tensor) -> bool:

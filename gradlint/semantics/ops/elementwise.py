@@ -200,6 +200,8 @@ transfer("atanh", "logit", "erfinv", "digamma", "lgamma")(_bounded(-math.inf, ma
 def hardtanh(a: Application) -> Facts:
     """min(max(x, -1), 1)."""
     x = a.facts(0)
+    if a.has(1, "min_val") or a.has(2, "max_val"):
+        return Facts()
     is_cut = x.lo < -1 or x.hi > 1
     one = Witness("a value clamped at ±1", UNMEASURED) if is_cut else x.one
     return Facts(max(min(x.lo, 1.0), -1.0), min(max(x.hi, -1.0), 1.0), x.zero, one)

@@ -183,6 +183,7 @@ def product(a: Application) -> Facts:
     "istft",
     "view_as_real",
     "view_as_complex",
+    "imag",
     "interpolate",
     "torch.fft.fft",
     "torch.fft.rfft",

@@ -106,8 +106,7 @@ _ALIASES = {
 _TRAILING = frozenset({"and_", "or_", "requires_grad_"})
 
 _CASTS = {"torch.bool": "as_bool"} | {
-    f"torch.{name}": "long"
-    for name in ("long", "int", "short", "uint8", "int8", "int16", "int32", "int64")
+    f"torch.{name}": "long" for name in ("long", "int", "short", "uint8", "int8", "int16", "int32", "int64")
 }
 
 _PREFIXES = ("torch.nn.functional.", "torch.special.", "torch.Tensor.", "torch._C._nn.")
@@ -127,6 +126,11 @@ _MODULES = {
     "torch.nn.CosineSimilarity": "cosine_similarity",
     "torch.nn.PairwiseDistance": "pairwise_distance",
     "torch.nn.Identity": "clone",
+    "torch.nn.Dropout": "dropout",
+    "torch.nn.GELU": "gelu",
+    "torch.nn.SiLU": "silu",
+    "torch.nn.ELU": "elu",
+    "torch.nn.LeakyReLU": "leaky_relu",
     "torch.nn.MSELoss": "mse_loss",
     "torch.nn.L1Loss": "l1_loss",
     "torch.nn.SmoothL1Loss": "smooth_l1_loss",
