@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from gradlint.records.finding import UNMEASURED
@@ -57,6 +58,7 @@ class Place(NamedTuple):
         return self.point[self.leaf.number]
 
 
+@lru_cache(maxsize=4)
 def discards(trace: Trace) -> dict[int, Discard]:
     """The first discard of each result, by its number."""
     found: dict[int, Discard] = {}
