@@ -8,20 +8,27 @@ from gradlint.records.version import VERSION
 
 if TYPE_CHECKING:
     from gradlint.api import check
+    from gradlint.config.error import ConfigError
     from gradlint.records.finding import Finding
 
-__all__ = ["Finding", "__version__", "check"]
+__all__ = ["ConfigError", "Finding", "__version__", "check"]
 __version__ = VERSION
+
+_HOMES = {
+    "check": "gradlint.api",
+    "ConfigError": "gradlint.config.error",
+    "Finding": "gradlint.records.finding",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """`check` and `Finding`, imported when they are asked for, so that the command starts fast."""
-    if name == "check":
-        from gradlint.api import check
+    """The public names, imported when they are asked for, so that the command starts fast."""
+    if name in _HOMES:
+        from importlib import import_module
 
-        return check
-    if name == "Finding":
-        from gradlint.records.finding import Finding
-
-        return Finding
+        return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'gradlint' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return __all__

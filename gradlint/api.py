@@ -13,7 +13,7 @@ from gradlint.source.discover import discover
 
 
 def check(
-    paths: Sequence[str],
+    paths: str | Sequence[str],
     *,
     select: Sequence[str] = (),
     ignore: Sequence[str] = (),
@@ -37,7 +37,11 @@ def check(
     options: dict[str, object] = {"preview": preview} if preview else {}
     options.update({key: list(value) for key, value in (("select", select), ("ignore", ignore)) if value})
     configurations = Configurations(rules, options, file=config, isolated=isolated)
-    found = discover(paths, configurations.for_folder("."), configurations.for_folder)
+    found = discover(
+        [paths] if isinstance(paths, str) else paths,
+        configurations.for_folder("."),
+        configurations.for_folder,
+    )
     if found.missing:
         raise FileNotFoundError(f"no such file or folder: {', '.join(found.missing)}")
     linter = Linter(rules, configurations.select, jobs=jobs, cache_dir=cache_dir, executor=executor)

@@ -46,6 +46,8 @@ def weigh(softmax: Application, fill: Fill, is_late: bool) -> tuple[Severity, st
 
 def finite(trace: Trace, fill: Fill) -> Fix | None:
     """The smallest finite number in place of -inf, where the scores have a name."""
+    if fill.application.site.path != trace.scope.path:
+        return None
     finfo = trace.spell("torch.finfo")
     scores = fill.application.operands[0].node
     if finfo is None or fill.application.primitive != "masked_fill" or not isinstance(scores, ir.Name):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from gradlint.semantics.interpretation import Operand
-from gradlint.semantics.tensor import Application, Tensor, Witness, origin, producer
+from gradlint.semantics.tensor import Application, Tensor, Witness, is_input, made, origin, producer, same
 from gradlint.semantics.value import Known, Value
 
 _OPERANDS = {
@@ -59,6 +59,8 @@ def pole(application: Application) -> Pole | None:
     assert facts is not None
     if _is_parameter(operand.value) or (application.primitive == "div" and _is_power(operand.value)):
         return Pole(application, operand, 0, None)
+    if application.primitive == "div":
+        return Pole(application, operand, 0, facts.zero or _empty_weights(application))
     if application.primitive != "log1p":
         return Pole(application, operand, 0, facts.zero)
     return Pole(application, operand, -1, facts.one if facts.lo == -1 else None)
@@ -66,7 +68,11 @@ def pole(application: Application) -> Pole | None:
 
 def root(value: Value | None) -> Application | None:
     """The root that `value` consists of: what its gradient at 0 does is the root's affair."""
-    return producer(origin(value), "sqrt", "hypot")
+    found = producer(origin(value), "sqrt", "hypot", "pow")
+    if found is None or found.primitive != "pow":
+        return found
+    exponent = found.constant(1, "exponent")
+    return found if isinstance(exponent, float) and 0 < exponent < 1 else None
 
 
 def _is_reciprocal(power: Application) -> bool:
@@ -80,13 +86,27 @@ def _is_parameter(value: Value) -> bool:
     return isinstance(value, Tensor) and bool(value.roots) and all(r.startswith("self.") for r in value.roots)
 
 
+def _empty_weights(quotient: Application) -> Witness | None:
+    """Why the divisor of a weighted mean Σ w·x / Σ w can be 0, where the weights are an input."""
+    summed, weights = made(origin(quotient.value(0)), "sum"), made(origin(quotient.value(1, "other")), "sum")
+    product = made(origin(summed.value(0)), "mul") if summed is not None else None
+    if product is None or weights is None:
+        return None
+    weight = origin(weights.value(0))
+    if not is_input(weight):
+        return None
+    if not any(same(origin(operand.value), weight) for operand in product.operands):
+        return None
+    return Witness("a sum of weights", "zeros")
+
+
 def _is_power(value: Value | None) -> bool:
     """Whether `value` is a power of an input as such, times a constant: as likely 0 as the input is."""
     found = producer(value)
     if found is not None and found.primitive in ("mul", "div"):
         constant = isinstance(found.value(0), Known)
         return _is_power(found.value(1, "other") if constant else found.value(0))
-    return found is not None and found.primitive in ("pow", "square") and producer(found.value(0)) is None
+    return found is not None and found.primitive in ("pow", "square", "abs") and producer(found.value(0)) is None
 
 
 def deviation(value: Value | None) -> Application | None:

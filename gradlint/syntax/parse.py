@@ -26,12 +26,10 @@ def parse(text: str) -> ast.Module:
 
 
 def _parse_newer(text: str, error: SyntaxError) -> ast.Module:
-    """The tree that libcst reads; where it cannot either, the error of the parser that came farther."""
+    """The tree that libcst reads; where it cannot either, the interpreter's error, which is exact."""
     from gradlint.syntax import newer
 
     try:
         return newer.parse(text)
-    except RecursionError:
+    except SyntaxError:
         raise error from None
-    except SyntaxError as other:
-        raise (other if (other.lineno or 0) > (error.lineno or 0) else error) from None
