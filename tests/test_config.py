@@ -173,6 +173,16 @@ def _active(select: list[str], ignore: list[str]) -> list[str]:
     return list(active(RULES, Settings(select=tuple(select), ignore=tuple(ignore))))
 
 
+def test_a_rule_about_a_later_torch_is_off() -> None:
+    since = {rule.id: rule.since for rule in load() if rule.since is not None}
+    assert since
+    for target in (None, (1, 13), (2, 3), (2, 4), (9, 0)):
+        chosen = active(load(), Settings(select=("ALL",), target_torch=target))
+        assert {code for code in since if code in chosen} == {
+            code for code, version in since.items() if target is None or version <= target
+        }
+
+
 def test_severities_may_be_set_by_prefix_and_code(tmp_path: Path) -> None:
     write(tmp_path, gradlint="[severity]\nlog-of-zero = 'error'\nGRD6 = 'note'")
     path = str(tmp_path / "a.py")
