@@ -79,9 +79,11 @@ class LogOfNormalised(Rule):
             "import torch\n\ndef gate(x):\n    a, b = torch.exp(x), torch.exp(-x)\n"
             "    return 1 / (1 + b) + x / (b + 1) + (a - b) / (a + b)\n"
         ),
-        "helper": (
-            "import torch\n\ndef squash(z):\n    return z.exp() / (1 + z.exp())\n\ndef loss(x):\n"
-            "    return -torch.log(squash(x)).mean()\n"
+        "discriminator": (
+            "import torch\nfrom torch import nn\n\nclass Adversary(nn.Module):\n    def __init__(self):\n"
+            "        super().__init__()\n        self.D = nn.Sequential(nn.Linear(4, 4), nn.Sigmoid())\n\n"
+            "    def forward(self, real, fake):\n"
+            "        return -(torch.log(self.D(real)) + torch.log(1 - self.D(fake))).mean()\n"
         ),
         "picked": (
             "import torch\n\ndef picked(x, y: torch.LongTensor):\n    p = torch.softmax(x, dim=1)\n"
@@ -117,7 +119,7 @@ class LogOfNormalised(Rule):
         "other sums": (
             "def share(x):\n    e = (-x.abs()).exp()\n    return e / (1 + e.sum(-1, keepdim=True))\n"
         ),
-        "not differentiated": "def report(x):\n    print(x.detach().softmax(dim=-1).log())\n    return x\n",
+        "detached": "def report(x):\n    print(x.detach().softmax(-1).log())\n    return x\n",
     }
     fixed: ClassVar[Mapping[str, str]] = {
         "nll": bad["nll"].replace("torch.log(F.softmax(x, -1))", "F.log_softmax(x, -1)"),
@@ -133,7 +135,6 @@ class LogOfNormalised(Rule):
             "1 / (1 + b) + x / (b + 1) + (a - b) / (a + b)",
             "torch.sigmoid(x) + x * torch.sigmoid(x) + torch.tanh(x)",
         ),
-        "helper": bad["helper"].replace("z.exp() / (1 + z.exp())", "torch.sigmoid(z)"),
     }
 
     def check(self, trace: Trace) -> Iterator[Finding]:

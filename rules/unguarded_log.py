@@ -56,7 +56,7 @@ class UnguardedLog(Rule):
     help = "keep the operand away from 0: add a small number to it or clamp it from below"
     triggers: ClassVar[Mapping[str, str]] = {**LOGARITHM, **DIVISOR}
     bad: ClassVar[Mapping[str, str]] = {
-        "unit vectors": "import torch\n\ndef unit(x):\n    return x / x.norm(dim=-1, keepdim=True)\n",
+        "unit vectors": "def unit(x):\n    y = 2 * x\n    y /= x.norm(dim=-1, keepdim=True)\n    return y\n",
         "masked mean": (
             "import torch\n\ndef masked_mean(x, mask: torch.BoolTensor):\n    total = (x * mask).sum()\n"
             "    return total / mask.sum()\n"
@@ -77,15 +77,14 @@ class UnguardedLog(Rule):
             "        action = torch.tanh(self.mean(x))\n"
             "        return torch.log(1 - action.pow(2)).sum(-1)\n"
         ),
-        "reciprocals": (
-            "import torch\n\ndef inverse(x):\n"
-            "    return torch.reciprocal(x.abs().sum(-1)) + 1 / torch.linalg.norm(x)\n"
+        "weighted mean": (
+            "import torch\n\ndef loss(pred, target, weight):\n"
+            "    error = torch.abs(pred - target) * weight\n    return error.sum() / weight.sum()\n"
         ),
         "entropy of a product": (
             "import torch\n\ndef entropy(x):\n    p = torch.softmax(x, -1) * torch.sigmoid(x)\n"
             "    return torch.special.entr(p).sum() - torch.xlogy(p, p).sum()\n"
         ),
-        "in place": "def unit(x):\n    y = x * 2\n    y /= x.norm()\n    return y\n",
     }
     good: ClassVar[Mapping[str, str]] = {
         "epsilon inside": (
@@ -124,22 +123,17 @@ class UnguardedLog(Rule):
         ),
     }
     fixed: ClassVar[Mapping[str, str]] = {
-        "unit vectors": bad["unit vectors"].replace(
-            "x.norm(dim=-1, keepdim=True)", "(x.norm(dim=-1, keepdim=True) + 1e-8)"
-        ),
+        "unit vectors": bad["unit vectors"].replace("True)", "True) + 1e-8"),
         "masked mean": bad["masked mean"].replace("mask.sum()", "mask.sum().clamp(min=1)"),
         "range": bad["range"].replace("high - low)", "high - low + 1e-8)"),
         "peak": bad["peak"].replace("wave.abs().max()", "(wave.abs().max() + 1e-8)"),
         "unused class": bad["unused class"].replace("-share.log()", "-(share + 1e-8).log()"),
         "complement": bad["complement"].replace("1 - p)", "1 - p + 1e-8)"),
         "squashed policy": bad["squashed policy"].replace("pow(2))", "pow(2) + 1e-8)"),
-        "reciprocals": bad["reciprocals"]
-        .replace("sum(-1))", "sum(-1) + 1e-8)")
-        .replace("torch.linalg.norm(x)", "(torch.linalg.norm(x) + 1e-8)"),
+        "weighted mean": bad["weighted mean"].replace("weight.sum()", "(weight.sum() + 1e-8)"),
         "entropy of a product": bad["entropy of a product"]
         .replace("entr(p)", "entr(p + 1e-8)")
         .replace("xlogy(p, p)", "xlogy(p, p + 1e-8)"),
-        "in place": bad["in place"].replace("x.norm()", "x.norm() + 1e-8"),
     }
 
     def check(self, trace: Trace) -> Iterator[Finding]:

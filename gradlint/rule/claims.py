@@ -30,12 +30,15 @@ def pole_claim(trace: Trace, pole: Pole, condition: str) -> Claim:
     """What an application does to the gradient at its pole; to the result, where nothing gets behind."""
     operand = pole.operand.value
     divided = pole.application.value(0) if pole.application.primitive == "div" else None
-    candidates = [operand] if divided is None else [operand, divided]
-    if divided is not None and infinite_gradient(divided) == math.inf and not _shared(trace, divided, operand):
-        candidates.reverse()
+    candidates = [operand]
+    if divided is not None:
+        is_plain = infinite_gradient(divided) == math.inf and not _shared(trace, divided, operand)
+        candidates = [divided, operand] if is_plain else [operand, divided]
     for value in candidates:
         predicted = infinite_gradient(value)
         if predicted is not None and trace.carries_gradient(value):
+            if value is operand and divided is not None and condition == "zeros":
+                predicted = math.nan  # what is divided is 0 as well
             return non_finite_gradient(trace, value, predicted, condition)
     return non_finite_value(trace, math.inf if divided is None else math.nan, condition)
 

@@ -29,7 +29,7 @@ _AXES = {"dim": "dim", "axis": "dim", "keepdim": "keepdim", "keepdims": "keepdim
 
 def fuse(trace: Trace, application: Application, found: Fused) -> Fix | None:
     """Replace `application` by a call of the function that it computes, where that gives the same."""
-    if not found.exact or not _is_plain(trace, application):
+    if not found.exact or not _is_plain(trace, application, found):
         return None
     text = _Text(application, changes(trace.function))
     operand, arguments = text.operand(found.operand, found.negated), text.arguments(found)
@@ -61,11 +61,15 @@ def _spelled(trace: Trace, name: str) -> str | None:
     return min(found, key=len) if found else None
 
 
-def _is_plain(trace: Trace, application: Application) -> bool:
-    """Whether the place is an expression of the function at hand that changes nothing."""
+def _is_plain(trace: Trace, application: Application, found: Fused) -> bool:
+    """Whether the place is an expression of the function at hand that changes nothing, on an operand
+    that is written out.
+    """
     node = application.site.node
     if trace.via is not None or application.site.callers or application.form in ("in-place", "module"):
         return False
+    if found.source is not None and found.operand.node is found.source.site.node:
+        return False  # a layer of a Sequential: its input is not written anywhere
     if isinstance(node, ir.Call) and isinstance(node.function, ir.Attribute):
         return not node.function.name.endswith("_")
     return True
@@ -97,7 +101,7 @@ class _Text:
     def arguments(self, found: Fused) -> list[Parts] | None:
         """The axis and whatever else the function takes over; None where that cannot be."""
         source = found.source
-        if source is None:
+        if source is None or source.primitive == "sigmoid":
             return []
         if source.primitive == "softmax":
             return self._softmax(source)

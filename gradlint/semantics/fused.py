@@ -80,7 +80,8 @@ def _quotient(a: Application) -> Fused | None:
         return None
     if top is None:
         return _logistic(top, bottom)
-    return _logistic(top, bottom) or _normalised(top.value, bottom) or _tangent(top.value, bottom)
+    forms = (_normalised, _share, _tangent)
+    return _logistic(top, bottom) or next((f for form in forms if (f := form(top.value, bottom))), None)
 
 
 def _logistic(top: Operand | None, bottom: Value | None) -> Fused | None:
@@ -91,6 +92,14 @@ def _logistic(top: Operand | None, bottom: Value | None) -> Fused | None:
         return Fused("sigmoid", exp.operands[0], "exp(x) / (1 + exp(x))")
     factor = None if top is None or _is_one(top.value) else top
     return Fused("sigmoid", exp.operands[0], "1 / (1 + exp(-x))", negated=True, factor=factor)
+
+
+def _share(top: Value, bottom: Value | None) -> Fused | None:
+    """exp(x) / (exp(x) + …)."""
+    exp, sum_ = _exponential(top), made(bottom, "add")
+    if exp is None or sum_ is None or not any(same(top, operand.value) for operand in sum_.operands):
+        return None
+    return Fused("softmax", exp.operands[0], "exp(x) / (exp(x) + ...)", exact=False)
 
 
 def _normalised(top: Value, bottom: Value | None) -> Fused | None:
@@ -135,7 +144,7 @@ def _probability(value: Value | None) -> Fused | None:
     """The sigmoid or softmax that `value` is, whoever computed it."""
     found = made(value, "sigmoid")
     if found is not None:
-        return Fused("sigmoid", found.operands[0], "sigmoid(x)", _SIGMOID_IS_0)
+        return Fused("sigmoid", found.operands[0], "sigmoid(x)", _SIGMOID_IS_0, source=found)
     found = made(value, "softmax")
     if found is not None:
         return Fused("softmax", found.operands[0], "softmax(x)", _SOFTMAX_IS_0, source=found)

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import math
 
-from gradlint.semantics.tensor import REARRANGING, Application, Facts, Tensor, facts_of, origin, producer
+from gradlint.semantics.tensor import (
+    REARRANGING,
+    Application,
+    Facts,
+    Tensor,
+    facts_of,
+    is_input,
+    origin,
+    producer,
+)
 from gradlint.semantics.value import Value
 
 _CLAMPS = frozenset({"clamp", "clamp_max", "minimum", "fmin", "hardtanh"})
@@ -48,7 +57,7 @@ def _is_kept(value: Value | None, limit: float, only_above: bool, depth: int) ->
 def _scaled(found: Application) -> tuple[Value | None, ...]:
     """What a setting scales in a product or a quotient."""
     first, second = found.value(0), found.value(1, "other")
-    if _is_setting(second):
+    if _is_setting(second) or (found.primitive == "div" and is_input(second)):
         return (first,)
     return (second,) if found.primitive == "mul" and _is_setting(first) else ()
 

@@ -320,6 +320,9 @@ def subtract(a: Application) -> Facts:
         return Facts(0.0, hi, Witness("a difference of extremes", "equal rows"), vanishes=_vanishing(a, x, y))
     if _is_below_maximum(a):
         return Facts(lo, 0.0)
+    if _is_above_minimum(a):
+        least = Witness("the difference of a minimum from itself", "randn")
+        return Facts(0.0, hi, least, vanishes=_vanishing(a, x, y) | {"equal rows"})
     if x.lo == x.hi == 1 and y.hi == 1 and y.one:
         return Facts(lo, hi, y.one, Witness(y.zero.reason, y.zero.condition) if y.zero else None)
     if x.lo == x.hi == 1 and y.lo == 0 and y.hi == 1 and y.zero:
@@ -347,6 +350,12 @@ def _is_range(a: Application) -> bool:
     top = producer(a.value(0), "max", "amax")
     bottom = producer(a.value(1, "other"), "min", "amin")
     return top is not None and bottom is not None and same(top.value(0), bottom.value(0))
+
+
+def _is_above_minimum(a: Application) -> bool:
+    """x - min(x)."""
+    bottom = producer(origin(a.value(1, "other")), "min", "amin")
+    return bottom is not None and not bottom.has(1, "other") and same(origin(bottom.value(0)), origin(a.value(0)))
 
 
 def _is_below_maximum(a: Application) -> bool:
