@@ -118,6 +118,11 @@ class NanThroughWhere(Rule):
             "    return torch.where(mask, (1 + x ** 2).log(), x)\n"
         ),
         "epsilon": "import torch\n\ndef f(x):\n    return (x > 0) * torch.sqrt(x.relu() + 1e-8)\n",
+        "only for inference": (
+            "import torch\n\nclass Head(torch.nn.Module):\n    def forward(self, x):\n"
+            "        if self.training:\n            return x * 2\n        return self.decode(x.detach())\n\n"
+            "    def decode(self, x):\n        scores = torch.sqrt(x)\n        return scores[scores > 0]\n"
+        ),
     }
 
     def check(self, trace: Trace) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from gradlint.records import ir
 from gradlint.records.span import Span
 from gradlint.semantics.classes import is_differentiated, is_module, is_optimizer, may_define_optimizer
 from gradlint.semantics.evaluate import Evaluator
+from gradlint.semantics.inference import inference_only
 from gradlint.semantics.mentions import Mentions
 from gradlint.semantics.project import Project
 from gradlint.semantics.scope import ModuleScope
@@ -133,9 +134,12 @@ class Analysis:
                 yield from self._function(self._method(member, instance))
 
     def _is_differentiated(self, closure: Closure) -> bool:
-        """Whether autograd may record a function: not where optimizers are defined, unless in a module."""
+        """Whether autograd may record a function: not where optimizers are defined, unless in a module,
+        and not in methods for inference.
+        """
         if closure.owner is not None:
-            return is_differentiated(closure.owner)
+            name = getattr(closure.function, "name", "")
+            return is_differentiated(closure.owner) and name not in inference_only(closure.owner)
         if self._defines_optimizer is None:
             self._defines_optimizer = self._find_optimizer()
         return not self._defines_optimizer
