@@ -1,10 +1,14 @@
-"""Write what the documentation takes from the rules: a page for each, their index, and the schema.
+"""Write what the documentation takes from the rules and from real runs.
+
+A page for each rule, their index, the schema of the settings, and in the README a run and a table.
 
 `python docs/generate.py` writes the files; with `--check` it only tells which of them are out of date.
 """
 
 from __future__ import annotations
 
+import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +19,9 @@ from gradlint.rule.registry import load
 from gradlint.rule.rule import Rule
 
 FOLDER = Path(__file__).parent / "rules"
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+SHOWN = ("fixtures/infinite-gradient-at-zero/contrastive_loss.py", "fixtures/log-of-normalised/losses.py")
 SCHEMA = Path(__file__).parent / "gradlint.schema.json"
 FAMILIES = {
     "0": "About gradlint itself",
@@ -50,11 +57,38 @@ def row(rule: type[Rule]) -> str:
     return f"| {rule.id} | [{rule.name}]({rule.name}.md) | {severity} | {fix} | {rule.summary()} |"
 
 
+def run() -> str:
+    """What `gradlint check` prints for two of the examples."""
+    options = ("--isolated", "--no-cache", "--color", "never", "--output-format", "full")
+    command = [sys.executable, "-m", "gradlint", "check", *SHOWN, *options]
+    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    return f"```console\n$ gradlint check {' '.join(SHOWN)}\n{printed}```"
+
+
+def overview(rules: tuple[type[Rule], ...]) -> str:
+    """The table of all rules in the README."""
+    rows = [
+        f"| [{rule.id}](docs/rules/{rule.name}.md) | {rule.name} | {rule.severity.value} | {rule.summary()} |"
+        for rule in rules
+    ]
+    return "\n".join(["| Code | Name | Severity | What it finds |", "|---|---|---|---|", *rows])
+
+
+def readme(rules: tuple[type[Rule], ...]) -> str:
+    """The README with its generated parts renewed."""
+    text = README.read_text(encoding="utf-8")
+    for mark, content in (("output", run()), ("rules", overview(rules))):
+        marked = f"<!-- {mark} -->\n{content}\n<!-- /{mark} -->"
+        text = re.sub(f"<!-- {mark} -->.*?<!-- /{mark} -->", lambda _, new=marked: new, text, flags=re.DOTALL)
+    return text
+
+
 def generated() -> dict[Path, str]:
     """Every generated file with its contents."""
     rules = load()
     files = {FOLDER / f"{rule.name}.md": page(rule).rstrip() + "\n" for rule in rules}
     files[SCHEMA] = render_schema(rules)
+    files[README] = readme(rules)
     files[FOLDER / "README.md"] = "\n".join(index(rules)).rstrip() + "\n"
     return files
 
