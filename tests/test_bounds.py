@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 
-from gradlint.lint.examine import Examiner
+from gradlint.lint import examine
+from gradlint.lint.examine import Examiner, examine_files
+from gradlint.lint.outcome import Task
 from gradlint.rule.registry import load
 from gradlint.source.source import Source
 
@@ -142,3 +145,28 @@ def test_work_is_bounded_and_hides_nothing(code: str) -> None:
     last = text.count("\n", 0, text.rindex(HAZARD)) + 1
     assert ("GRD603", last) in {(finding.rule, finding.span.line) for finding in outcome.findings}
     assert not [finding.message for finding in outcome.findings if finding.rule in ("GRD000", "GRD001")]
+
+
+def test_forgetting_changes_no_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "helper.py").write_text("import torch\n\ndef safe(x): return torch.log(x)\n")
+    code = (
+        f"import torch\nfrom helper import safe\n\ndef f(x): return safe(torch.softmax(x, -1)) + {HAZARD}\n"
+    )
+    paths = [tmp_path / f"m{i}.py" for i in range(4)]
+    for path in paths:
+        path.write_text(code)
+    tasks = [Task(str(path)) for path in paths]
+    remembered = examine_files(tasks, None, "")
+    monkeypatch.setattr(examine, "MOST_HELD", 0)
+    assert examine_files(tasks, None, "") == remembered
+    assert all(len(outcome.findings) == 2 for outcome in remembered)
+
+
+@pytest.mark.parametrize("content", [b"x = '\xff'\n", b"\0", b"def (:\n", b"# coding: nonsense\n", None])
+def test_an_unreadable_import_hides_nothing(tmp_path: Path, content: bytes | None) -> None:
+    other = tmp_path / "other.py"
+    other.mkdir() if content is None else other.write_bytes(content)
+    main = tmp_path / "main.py"
+    main.write_text(f"import torch\nimport other\nfrom other import *\nfrom other import g\n\n{function('')}")
+    (outcome,) = examine_files([Task(str(main))], None, "")
+    assert [finding.rule for finding in outcome.findings] == ["GRD603"]

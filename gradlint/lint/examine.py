@@ -34,6 +34,12 @@ from gradlint.syntax.extract import extract, lower_omitted, uses_of
 DEEPEST = 6000
 """Calls within calls; as many fit on the stack of every interpreter and system."""
 
+MOST_HELD = 6_000_000
+"""Characters of source after which everything known is forgotten: each takes some ten bytes."""
+
+WORTH_COLLECTING = 1_000_000
+"""Characters of source that take enough memory to give it back at once."""
+
 
 class Examiner:
     """Examines files one after the other; what one needs of another is read once."""
@@ -49,9 +55,11 @@ class Examiner:
         self._new: dict[str, bytes] = {}
         self._project = Project(self._facts, self._lower)
         self._inspector = Inspector(self._project, rules)
-        self._imported = ImportedHelpers(self._project, lambda path: self._source(path).text, self._triggers)
+        self._imported = ImportedHelpers(self._project, self._text, self._triggers)
         self._names: dict[tuple[str, str], str] = {}
         self._lines: dict[str, list[str]] = {}
+        self.held = 0
+        """How many characters of source are held, with all that is known of them."""
 
     def examine(self, path: str, data: bytes, is_named: bool) -> Outcome:
         """The outcome for the file at `path` with these contents; never raises."""
@@ -82,6 +90,7 @@ class Examiner:
         if known is not None and known.text != source.text:
             self._project.forget(source.path)
         self._texts[source.path] = source
+        self.held += len(source.text)
         self._project.absent.clear()
         self._imported.consulted.clear()
         scope = self._project.scope(source.path)
@@ -128,7 +137,7 @@ class Examiner:
 
     def _lines_of(self, path: str) -> list[str]:
         if path not in self._lines:
-            self._lines[path] = self._source(path).lines()
+            self._lines[path] = self._text(path).split("\n")
         return self._lines[path]
 
     def _source(self, path: str) -> Source:
@@ -138,17 +147,22 @@ class Examiner:
                 data = file.read()
             self._digests[path] = digest(data)
             known = self._texts[path] = decode(path, data)
+            self.held += len(known.text)
         return known
 
-    def _facts(self, path: str) -> FileFacts:
+    def _text(self, path: str) -> str:
+        """The text of another file; empty where it cannot be read."""
         try:
-            return extract(self._source(path).text, self._triggers, outline=True)
+            return self._source(path).text
         except (OSError, SourceError):
             self._digests.setdefault(path, "")
-            return FileFacts()
+            return ""
+
+    def _facts(self, path: str) -> FileFacts:
+        return extract(self._text(path), self._triggers, outline=True)
 
     def _lower(self, path: str, omitted: Omitted) -> tuple[Statement, ...]:
-        return lower_omitted(self._source(path).text, omitted)
+        return lower_omitted(self._text(path), omitted)
 
     def flush(self) -> None:
         """Hand what was found to the cache."""
@@ -177,14 +191,22 @@ def examine_files(
     With a `cache_dir` the outcomes are kept there.
     """
     cache = Cache(cache_dir) if cache_dir is not None else None
-    examiner = Examiner(load(), cache, fingerprint)
+    rules = load()
+    examiner = Examiner(rules, cache, fingerprint)
     outcomes = []
     with _little_collection():
         for task in tasks:
+            if examiner.held > MOST_HELD:
+                examiner.flush()
+                examiner = Examiner(rules, cache, fingerprint)
+                gc.collect()
             outcomes.append(_examine_file(examiner, task))
             if step is not None:
                 step()
     examiner.flush()
+    if examiner.held > WORTH_COLLECTING:
+        del examiner
+        gc.collect()
     if cache is not None:
         cache.close()
     return outcomes
