@@ -106,7 +106,9 @@ def _is_power(value: Value | None) -> bool:
     if found is not None and found.primitive in ("mul", "div"):
         constant = isinstance(found.value(0), Known)
         return _is_power(found.value(1, "other") if constant else found.value(0))
-    return found is not None and found.primitive in ("pow", "square", "abs") and producer(found.value(0)) is None
+    return (
+        found is not None and found.primitive in ("pow", "square", "abs") and producer(found.value(0)) is None
+    )
 
 
 def deviation(value: Value | None) -> Application | None:

@@ -88,7 +88,7 @@ class Trace(Struct, frozen=True, eq=False):
             yield from self.uses.of(value.number)
 
     def spell(self, name: str) -> str | None:
-        """How the function can write the qualified `name` (`F.softplus`) with the module's imports, or None."""
+        """How the function can write the qualified `name` (`F.softplus`) with its imports, or None."""
         return spell(self.scope, name, changes(self.function))
 
 

@@ -355,7 +355,11 @@ def _is_range(a: Application) -> bool:
 def _is_above_minimum(a: Application) -> bool:
     """x - min(x)."""
     bottom = producer(origin(a.value(1, "other")), "min", "amin")
-    return bottom is not None and not bottom.has(1, "other") and same(origin(bottom.value(0)), origin(a.value(0)))
+    return (
+        bottom is not None
+        and not bottom.has(1, "other")
+        and same(origin(bottom.value(0)), origin(a.value(0)))
+    )
 
 
 def _is_below_maximum(a: Application) -> bool:
