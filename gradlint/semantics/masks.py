@@ -57,12 +57,12 @@ def _inverted(a: Application, far: int) -> Rows:
 
 def _both(a: Application, far: int) -> Rows:
     x, y = rows(a.value(0), far), rows(a.value(1, "other"), far)
-    return Rows(x.full and y.full, x.empty or y.empty)
+    return Rows(x.full and y.full and FREE in (x, y), x.empty or y.empty)
 
 
 def _any(a: Application, far: int) -> Rows:
     x, y = rows(a.value(0), far), rows(a.value(1, "other"), far)
-    return Rows(x.full or y.full, x.empty and y.empty)
+    return Rows(x.full or y.full, x.empty and y.empty and FREE in (x, y))
 
 
 def _either(a: Application, far: int) -> Rows:
