@@ -10,6 +10,7 @@ from gradlint.records.finding import Finding, Related, Severity
 from gradlint.rule.claims import non_finite_gradient
 from gradlint.rule.rule import Rule
 from gradlint.semantics.discard import discards
+from gradlint.semantics.fused import written_out
 from gradlint.semantics.trace import Trace
 
 _MASKING = r"(?:\]|\)\s*(?:\*|\.(?:float|double|to|type|type_as)\b))"
@@ -72,9 +73,7 @@ class NanThroughWhere(Rule):
             "import torch\n\ndef sinc(x, eps=1e-4):\n    angle = x.abs()\n    series = 1 - angle ** 2 / 6\n"
             "    return torch.where(angle < eps, series, torch.sin(angle) / angle)\n"
         ),
-        "softplus": (
-            "import torch\n\ndef softplus(x):\n    return torch.where(x > 20, x, torch.log1p(torch.exp(x)))\n"
-        ),
+        "overflow": "import torch\n\ndef elu(x):\n    return torch.where(x > 0, x, torch.exp(x) - 1)\n",
         "gamma curve": (
             "import torch\n\ndef to_srgb(x):\n    bright = 1.055 * x ** (1 / 2.4) - 0.055\n"
             "    return torch.where(x > 0.0031308, bright, 12.92 * x)\n"
@@ -127,8 +126,11 @@ class NanThroughWhere(Rule):
 
     def check(self, trace: Trace) -> Iterator[Finding]:
         """Report each function whose gradient is nan at what is discarded."""
+        owned = written_out(trace)
         for discard in discards(trace).values():
             application = discard.application
+            if application.number in owned:
+                continue
             operand = next(o.value for o in application.operands if trace.carries_gradient(o.value))
             claim = non_finite_gradient(trace, operand, math.nan, discard.condition)
             how = _HOW.get(discard.selection.primitive, discard.selection.primitive)

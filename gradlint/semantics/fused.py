@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -10,10 +10,14 @@ from msgspec.structs import replace
 from gradlint.semantics.interpretation import Operand
 from gradlint.semantics.moderate import stays_below
 from gradlint.semantics.tensor import Application, Tensor, facts_of, made, origin, producer, same
+from gradlint.semantics.trace import Trace
 from gradlint.semantics.value import Value
 
 OVERFLOW = 88.0
 """exp(x) is infinite in float32 beyond this, and 1/exp(x) zero."""
+
+_LONGEST = 4
+"""How many steps a function may be written out in."""
 
 _OVERFLOWS = "exp overflows, at 88"
 _SIGMOID_IS_0 = "the sigmoid rounds to 0, at -88"
@@ -46,6 +50,24 @@ def fused(application: Application) -> Fused | None:
     """The function that `application` completes by hand, if its operand can be large enough to matter."""
     form = FORMS.get(application.primitive)
     return form(application) if form is not None else None
+
+
+def written_out(trace: Trace) -> frozenset[int]:
+    """The numbers of the results that make up functions written by hand, from operand to function."""
+    found: set[int] = set()
+    for application in trace.differentiated(*FORMS):
+        form = fused(application)
+        if form is not None:
+            found.update(_steps(application, form, 0))
+    return frozenset(found)
+
+
+def _steps(application: Application, form: Fused, depth: int) -> Iterator[int]:
+    yield application.number
+    for operand in application.operands if depth < _LONGEST else ():
+        step = made(operand.value)
+        if step is not None and operand is not form.factor and not same(operand.value, form.operand.value):
+            yield from _steps(step, form, depth + 1)
 
 
 def _is_one(value: Value | None) -> bool:
