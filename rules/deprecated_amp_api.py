@@ -23,16 +23,15 @@ class DeprecatedAmpApi(Rule):
     take the device as an argument, so that one code serves CUDA, CPU and the other accelerators.
 
     ### How it is verified
-    There is nothing to measure, hence no claim: both spellings compute the same.
+    There is nothing to measure, hence no claim: both compute the same.
 
     ### When it is fine
     As the fallback of code that tries `torch.amp` first, and for code that must run on a torch older
     than 2.4: `--target-torch 2.3` turns the rule off.
 
     ### Fix safety
-    Safe: the new call gets the device that the old name implied, and the positional arguments of
-    `autocast`, whose order changed, become keywords. An import is rewritten together with everything
-    that uses it, or, where one use is not understood, not at all.
+    Safe: the call gets the device that the old name implied; positional arguments of `autocast`, whose
+    order changed, become keywords. An import changes together with all that uses it, or not at all.
 
     ### References
     - [torch.amp](https://docs.pytorch.org/docs/stable/amp.html)
@@ -79,13 +78,15 @@ class DeprecatedAmpApi(Rule):
             "import contextlib\nfrom torch.cuda.amp import autocast\n\ndef context(use):\n"
             "    make = autocast if use else contextlib.nullcontext\n    return make()\n"
         ),
+        "beside another successor": (
+            'import torch\n\ndef make():\n    return torch.cuda.amp.GradScaler(), torch.autocast("cuda")\n'
+        ),
     }
     good: ClassVar[Mapping[str, str]] = {
         "torch.amp": (
             "import torch\nfrom torch.amp import GradScaler\n\nscaler = GradScaler('cuda')\n"
             "cast = torch.amp.autocast('cuda')\n"
         ),
-        "torch.autocast": "import torch\n\nwith torch.autocast(device_type='cuda'):\n    y = torch.ones(3)\n",
         "fallback import": (
             "try:\n    from torch.amp import GradScaler\nexcept ImportError:\n"
             "    from torch.cuda.amp import GradScaler\n\nscaler = GradScaler()\n"
@@ -133,6 +134,9 @@ class DeprecatedAmpApi(Rule):
         "local import": (
             'def make(on):\n    from torch.amp import GradScaler\n    return GradScaler("cuda", enabled=on)\n'
         ),
+        "beside another successor": (
+            'import torch\n\ndef make():\n    return torch.amp.GradScaler("cuda"), torch.autocast("cuda")\n'
+        ),
     }
 
     def check(self, mentions: Mentions) -> Iterator[Finding]:
@@ -148,7 +152,8 @@ def _is_fallback(mentions: Mentions, mention: Mention) -> bool:
     """Whether the successor is named beside it, in the same function or by another import."""
     names = [target(binding) for binding in mention.bindings]
     names.extend(other.name for other in mentions.beside(mention))
-    return any(name.startswith(("torch.amp.", "torch.autocast")) for name in names)
+    word = mention.name.rpartition(".")[2]
+    return any(name in (f"torch.amp.{word}", f"torch.{word}") for name in names)
 
 
 def _fix(mentions: Mentions, mention: Mention, move: Move) -> Fix | None:
