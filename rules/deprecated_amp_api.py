@@ -51,27 +51,22 @@ class DeprecatedAmpApi(Rule):
     }
     bad: ClassVar[Mapping[str, str]] = {
         "names imported": (
-            "from torch.cuda.amp import GradScaler, autocast\n\nscaler = GradScaler()\n"
-            "cast = autocast(enabled=True)\n"
+            "from torch.cuda.amp import GradScaler, autocast\n\npair = GradScaler(), autocast()\n"
         ),
         "full name": "import torch as t\n\ndef cast(use):\n    return t.cuda.amp.autocast(use, t.bfloat16)\n",
         "module alias": "import torch.cuda.amp as amp\n\nscaler = amp.GradScaler(init_scale=1024.0)\n",
-        "submodule": (
-            "from torch.cuda import amp\n\ndef make(**options):\n    return amp.GradScaler(**options)\n"
-        ),
+        "submodule": "from torch.cuda import amp\n\ndef make(**kw):\n    return amp.GradScaler(**kw)\n",
         "name changed": (
-            "from torch.cuda.amp import autocast as cast\n\n@cast()\ndef double(x):\n    return 2 * x\n"
+            "from torch.cuda.amp import autocast as ac\n\n@ac()\ndef double(x):\n    return 2 * x\n"
         ),
         "decorators": (
             "import torch\nfrom torch.cuda.amp import custom_bwd, custom_fwd\n\n"
             "@custom_fwd(cast_inputs=torch.half)\ndef forward(ctx, x):\n    return x\n\n@custom_bwd\n"
             "def backward(ctx, g):\n    return g\n"
         ),
-        "processor": (
-            "import torch\n\nwith torch.no_grad(), torch.cpu.amp.autocast():\n    y = torch.ones(3)\n"
-        ),
+        "processor": "import torch\n\nwith torch.cpu.amp.autocast():\n    y = torch.ones(3)\n",
         "local import": (
-            "def make(on):\n    from torch.cuda.amp import GradScaler\n    return GradScaler(enabled=on)\n"
+            "def f(on):\n    from torch.cuda.amp import GradScaler\n    return GradScaler(enabled=on)\n"
         ),
         "base class": "import torch\n\nclass Scaler(torch.cuda.amp.GradScaler):\n    pass\n",
         "passed on": (
@@ -79,13 +74,12 @@ class DeprecatedAmpApi(Rule):
             "    make = autocast if use else contextlib.nullcontext\n    return make()\n"
         ),
         "beside another successor": (
-            'import torch\n\ndef make():\n    return torch.cuda.amp.GradScaler(), torch.autocast("cuda")\n'
+            'import torch\n\ndef f():\n    return torch.cuda.amp.GradScaler(), torch.autocast("cuda")\n'
         ),
     }
     good: ClassVar[Mapping[str, str]] = {
         "torch.amp": (
-            "import torch\nfrom torch.amp import GradScaler\n\nscaler = GradScaler('cuda')\n"
-            "cast = torch.amp.autocast('cuda')\n"
+            'import torch\n\nscaler, cast = torch.amp.GradScaler("cuda"), torch.amp.autocast("cuda")\n'
         ),
         "fallback import": (
             "try:\n    from torch.amp import GradScaler\nexcept ImportError:\n"
@@ -109,33 +103,28 @@ class DeprecatedAmpApi(Rule):
     }
     fixed: ClassVar[Mapping[str, str]] = {
         "names imported": (
-            'from torch.amp import GradScaler, autocast\n\nscaler = GradScaler("cuda")\n'
-            'cast = autocast("cuda", enabled=True)\n'
+            'from torch.amp import GradScaler, autocast\n\npair = GradScaler("cuda"), autocast("cuda")\n'
         ),
         "full name": (
             "import torch as t\n\ndef cast(use):\n"
             '    return t.amp.autocast("cuda", enabled=use, dtype=t.bfloat16)\n'
         ),
         "module alias": 'import torch.amp as amp\n\nscaler = amp.GradScaler("cuda", init_scale=1024.0)\n',
-        "submodule": (
-            'from torch import amp\n\ndef make(**options):\n    return amp.GradScaler("cuda", **options)\n'
-        ),
+        "submodule": 'from torch import amp\n\ndef make(**kw):\n    return amp.GradScaler("cuda", **kw)\n',
         "name changed": (
-            'from torch.amp import autocast as cast\n\n@cast("cuda")\ndef double(x):\n    return 2 * x\n'
+            'from torch.amp import autocast as ac\n\n@ac("cuda")\ndef double(x):\n    return 2 * x\n'
         ),
         "decorators": (
             "import torch\nfrom torch.amp import custom_bwd, custom_fwd\n\n"
             '@custom_fwd(device_type="cuda", cast_inputs=torch.half)\ndef forward(ctx, x):\n    return x\n\n'
             '@custom_bwd(device_type="cuda")\ndef backward(ctx, g):\n    return g\n'
         ),
-        "processor": (
-            'import torch\n\nwith torch.no_grad(), torch.amp.autocast("cpu"):\n    y = torch.ones(3)\n'
-        ),
+        "processor": 'import torch\n\nwith torch.amp.autocast("cpu"):\n    y = torch.ones(3)\n',
         "local import": (
-            'def make(on):\n    from torch.amp import GradScaler\n    return GradScaler("cuda", enabled=on)\n'
+            'def f(on):\n    from torch.amp import GradScaler\n    return GradScaler("cuda", enabled=on)\n'
         ),
         "beside another successor": (
-            'import torch\n\ndef make():\n    return torch.amp.GradScaler("cuda"), torch.autocast("cuda")\n'
+            'import torch\n\ndef f():\n    return torch.amp.GradScaler("cuda"), torch.autocast("cuda")\n'
         ),
     }
 
