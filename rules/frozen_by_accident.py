@@ -49,11 +49,10 @@ class FrozenByAccident(Rule):
     bad: ClassVar[Mapping[str, str]] = {
         "misspelt": "def freeze(model):\n    for p in model.parameters():\n        p.require_grad = False\n",
         "method replaced": (
-            "from torch import nn\n\nnet = nn.Linear(4, 4)\nnet.weight.requires_grad_ = False\n"
+            "import torch\n\nw = torch.nn.Parameter(torch.ones(4))\nw.requires_grad_ = False\n"
         ),
         "attribute of a module": (
-            'import torchvision\n\nmodel = torchvision.models.resnet18(weights="DEFAULT")\n'
-            "model.requires_grad = False\n"
+            "from torchvision import models\n\nnet = models.resnet18()\nnet.requires_grad = False\n"
         ),
         "all frozen, then optimized": (
             "import torch\n\ndef train(model):\n    for p in model.parameters():\n"
@@ -66,8 +65,8 @@ class FrozenByAccident(Rule):
             'optimizer = optim.Adam([{"params": net.parameters(), "lr": 1e-3}])\n'
         ),
         "a tensor without a gradient": (
-            "import torch\n\nw = torch.randn(3, 1, requires_grad=True)\nb = torch.zeros(1)\n"
-            "optimizer = torch.optim.SGD([w, b], lr=0.1)\n"
+            "import torch\n\nw, b = torch.ones(3, requires_grad=True), torch.zeros(1)\n"
+            "optimizer = torch.optim.SGD([w, b])\n"
         ),
         "attribute of an own module": (
             "from torch import nn\n\nclass Encoder(nn.Module):\n    pass\n\nclass Net(nn.Module):\n"
@@ -82,8 +81,8 @@ class FrozenByAccident(Rule):
             "optimizer = torch.optim.SGD(model.parameters(), lr=0.1)\n"
         ),
         "part thawed": (
-            "import torch\n\ndef prepare(model):\n    model.requires_grad_(False)\n"
-            "    model.layer4.requires_grad_()\n    return torch.optim.Adam(model.parameters())\n"
+            "import torch\n\ndef f(net):\n    net.requires_grad_(False)\n    net.fc.requires_grad_()\n"
+            "    return torch.optim.Adam(net.parameters())\n"
         ),
         "by name": (
             "import torch\n\ndef prepare(model):\n    for name, p in model.named_parameters():\n"
@@ -118,12 +117,9 @@ class FrozenByAccident(Rule):
     }
     fixed: ClassVar[Mapping[str, str]] = {
         "misspelt": "def freeze(model):\n    for p in model.parameters():\n        p.requires_grad = False\n",
-        "method replaced": (
-            "from torch import nn\n\nnet = nn.Linear(4, 4)\nnet.weight.requires_grad = False\n"
-        ),
+        "method replaced": "import torch\n\nw = torch.nn.Parameter(torch.ones(4))\nw.requires_grad = False\n",
         "attribute of a module": (
-            'import torchvision\n\nmodel = torchvision.models.resnet18(weights="DEFAULT")\n'
-            "model.requires_grad_(False)\n"
+            "from torchvision import models\n\nnet = models.resnet18()\nnet.requires_grad_(False)\n"
         ),
         "attribute of an own module": (
             "from torch import nn\n\nclass Encoder(nn.Module):\n    pass\n\nclass Net(nn.Module):\n"

@@ -52,13 +52,12 @@ class RebuiltLoss(Rule):
             "    loss = criterion(model(x), y)\n    Variable(loss.data, requires_grad=True).backward()\n"
         ),
         "new tensor": (
-            "import torch\nimport torch.nn.functional as F\n\ndef step(model, optimizer, x, y):\n"
-            "    loss = torch.tensor(F.mse_loss(model(x), y), requires_grad=True)\n    loss.backward()\n"
+            "import torch\n\ndef step(model, optimizer, x, y):\n"
+            "    loss = torch.tensor(torch.dist(model(x), y), requires_grad=True)\n    loss.backward()\n"
             "    optimizer.step()\n"
         ),
         "detached": (
-            "import torch\n\ndef step(model, x):\n"
-            "    (model(x) ** 2).mean().detach().requires_grad_().backward()\n"
+            "import torch\n\ndef step(model, x):\n    model(x).mean().detach().requires_grad_().backward()\n"
         ),
         "attribute set": (
             "import torch\n\ndef step(model, x, y):\n    wrong = (model(x).argmax(-1) != y).float().mean()\n"
@@ -82,8 +81,7 @@ class RebuiltLoss(Rule):
     }
     good: ClassVar[Mapping[str, str]] = {
         "the loss itself": (
-            "import torch\n\ndef step(loss, history):\n    history.append(loss.item())\n    loss.backward()\n"
-            "    return torch.tensor(history)\n"
+            "import torch\n\ndef step(loss, past):\n    past.append(loss.item())\n    loss.backward()\n"
         ),
         "adversarial input": (
             "import torch\n\ndef attack(model, criterion, x, y):\n    x = x.detach().requires_grad_()\n"
@@ -101,7 +99,7 @@ class RebuiltLoss(Rule):
             "    loss.backward()\n"
         ),
         "a constant leaf": (
-            "import torch\n\nw = torch.tensor([2.0, 3.0], requires_grad=True)\n(3 * w).sum().backward()\n"
+            "import torch\n\nw = torch.tensor([2.0], requires_grad=True)\n(3 * w).sum().backward()\n"
         ),
         "detached for the log": (
             'def step(fabric, model, x):\n    loss = model(x).mean()\n    fabric.log("loss", loss.detach())\n'
@@ -114,10 +112,10 @@ class RebuiltLoss(Rule):
             "    loss = criterion(model(x), y)\n    loss.backward()\n"
         ),
         "new tensor": (
-            "import torch\nimport torch.nn.functional as F\n\ndef step(model, optimizer, x, y):\n"
-            "    loss = F.mse_loss(model(x), y)\n    loss.backward()\n    optimizer.step()\n"
+            "import torch\n\ndef step(model, optimizer, x, y):\n    loss = torch.dist(model(x), y)\n"
+            "    loss.backward()\n    optimizer.step()\n"
         ),
-        "detached": "import torch\n\ndef step(model, x):\n    (model(x) ** 2).mean().backward()\n",
+        "detached": "import torch\n\ndef step(model, x):\n    model(x).mean().backward()\n",
     }
 
     def check(self, trace: Trace) -> Iterator[Finding]:
