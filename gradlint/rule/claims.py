@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from gradlint.records.finding import Claim, Metric
 from gradlint.semantics.backflow import infinite_gradient, is_followed
 from gradlint.semantics.guards import LateGuard
-from gradlint.semantics.poles import Pole
+from gradlint.semantics.poles import WEIGHTS, Pole
 from gradlint.semantics.tensor import Tensor, facts_of
 from gradlint.semantics.trace import Trace
 from gradlint.semantics.value import Value
@@ -30,6 +30,8 @@ def pole_claim(trace: Trace, pole: Pole, condition: str) -> Claim:
     """What an application does to the gradient at its pole; to the result, where nothing gets behind."""
     operand = pole.operand.value
     divided = pole.application.value(0) if pole.application.primitive == "div" else None
+    if pole.witness is not None and pole.witness.reason == WEIGHTS:
+        return non_finite_gradient(trace, _unweighted(divided, operand), math.nan, condition)
     candidates = [operand]
     if divided is not None:
         is_plain = infinite_gradient(divided) == math.inf and not _shared(trace, divided, operand)
@@ -41,6 +43,13 @@ def pole_claim(trace: Trace, pole: Pole, condition: str) -> Claim:
                 predicted = math.nan  # what is divided is 0 as well
             return non_finite_gradient(trace, value, predicted, condition)
     return non_finite_value(trace, math.inf if divided is None else math.nan, condition)
+
+
+def _unweighted(divided: Value | None, weights: Value) -> Value | None:
+    """The dividend of a weighted mean as it depends on what is averaged."""
+    if isinstance(divided, Tensor) and isinstance(weights, Tensor):
+        return replace(divided, roots=(divided.roots - weights.roots) or divided.roots)
+    return divided
 
 
 def _shared(trace: Trace, first: Value, second: Value) -> bool:

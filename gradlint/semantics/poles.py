@@ -22,6 +22,9 @@ _OPERANDS = {
 POLES = tuple(_OPERANDS)
 """The primitives that have a pole: log1p at -1, all others at 0."""
 
+WEIGHTS = "a sum of weights"
+"""The reason for which the divisor of a weighted mean is 0."""
+
 _DEVIATIONS = ("std", "var", "std_mean", "var_mean")
 
 
@@ -67,12 +70,15 @@ def pole(application: Application) -> Pole | None:
 
 
 def root(value: Value | None) -> Application | None:
-    """The root that `value` consists of: what its gradient at 0 does is the root's affair."""
-    found = producer(origin(value), "sqrt", "hypot", "pow")
-    if found is None or found.primitive != "pow":
-        return found
+    """The root that `value` consists of, times a constant: its gradient at 0 is the root's affair."""
+    found = producer(origin(value))
+    if found is not None and found.primitive in ("mul", "div") and isinstance(found.value(1, "other"), Known):
+        return root(found.value(0))
+    if found is None or found.primitive not in ("sqrt", "hypot", "pow"):
+        return None
     exponent = found.constant(1, "exponent")
-    return found if isinstance(exponent, float) and 0 < exponent < 1 else None
+    is_root = found.primitive != "pow" or (isinstance(exponent, float) and 0 < exponent < 1)
+    return found if is_root else None
 
 
 def _is_reciprocal(power: Application) -> bool:
@@ -97,7 +103,7 @@ def _empty_weights(quotient: Application) -> Witness | None:
         return None
     if not any(same(origin(operand.value), weight) for operand in product.operands):
         return None
-    return Witness("a sum of weights", "zeros")
+    return Witness(WEIGHTS, "zeros")
 
 
 def _is_power(value: Value | None) -> bool:

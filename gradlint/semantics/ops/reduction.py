@@ -158,7 +158,21 @@ def count_nonzero(a: Application) -> Facts:
 
 
 @transfer(
-    "any", "all", "argmax", "argmin", "numel", "size", "dim", "item", "tolist", "numpy", differentiable=False
+    "any",
+    "all",
+    "argmax",
+    "argsort",
+    "argwhere",
+    "histc",
+    "isin",
+    "argmin",
+    "numel",
+    "size",
+    "dim",
+    "item",
+    "tolist",
+    "numpy",
+    differentiable=False,
 )
 def untracked(a: Application) -> Facts:
     """Results that carry no gradient and of which nothing else is known."""
@@ -176,6 +190,20 @@ def product(a: Application) -> Facts:
     if x.unit and y.unit:
         return Facts(-1.0, 1.0, one=parallel(a.value(first), a.value(first + 1)), vanishes=vanishes)
     return Facts(0.0 if x.lo >= 0 and y.lo >= 0 else -math.inf, vanishes=vanishes)
+
+
+@transfer("conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
+def convolution(a: Application) -> Facts:
+    """Sums of products; without a bias zero where the signal is."""
+    return Facts() if a.has(2, "bias") else Facts(vanishes=a.facts(0).vanishes)
+
+
+@transfer("torch.autograd.grad")
+def gradient(a: Application) -> Facts:
+    """A gradient that is itself differentiated: it is zero where every unit is dead."""
+    if a.constant(9, "create_graph") is not True:
+        return Facts()
+    return Facts(zero=Witness("a gradient", UNMEASURED), vanishes=frozenset({UNMEASURED}))
 
 
 @transfer(
