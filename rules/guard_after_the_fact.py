@@ -28,16 +28,15 @@ class GuardAfterTheFact(Rule):
     next step. An epsilon that is added to a logarithm or a quotient does not even mend the value.
 
     ### How it is verified
-    One backward pass on inputs that make the operand 0 (or overflow exp): the gradient at the input
-    is nan, infinite for an epsilon.
+    One backward pass on inputs that make the operand 0 or exp overflow: the gradient is nan or inf.
 
     ### When it is fine
-    With the guard inside: log(x.clamp(min=1e-8)), a / (b + 1e-8). A bound is taken for a guard only
-    where it gives the fact away: below -4 behind a logarithm, above 1000 behind exp; ratios may be
-    clipped. What is mended here is not reported as [unguarded-log](unguarded-log.md) or
-    [degenerate-deviation](degenerate-deviation.md) again. Selections by a mask, such as
-    where(isnan(y), 0, y), belong to [nan-through-where](nan-through-where.md), roots of 0 to
-    [infinite-gradient-at-zero](infinite-gradient-at-zero.md).
+    With the guard inside: log(x.clamp(min=1e-8)), a / (b + 1e-8). A bound counts as a guard only if
+    it tells: below -4 behind a logarithm, above 1000 behind exp; ratios may be clipped. What stands
+    here is not [unguarded-log](unguarded-log.md) or [degenerate-deviation](degenerate-deviation.md)
+    as well. Selections by a mask belong to [nan-through-where](nan-through-where.md), roots of 0 to
+    [infinite-gradient-at-zero](infinite-gradient-at-zero.md), log(softmax(x)) and the like, guarded
+    behind or not, to [log-of-normalised](log-of-normalised.md).
 
     ### Fix safety
     There is no fix: where the guard belongs is plain, but not which bound gives the same values.
@@ -120,7 +119,6 @@ class GuardAfterTheFact(Rule):
             '    weights = torch.softmax(x.masked_fill(mask, float("-inf")), dim=-1)\n'
             "    return torch.nan_to_num(weights)\n"
         ),
-        "large offset": "def shifted(x):\n    return (x.abs() + 1).log() + 1e-8 + 1\n",
     }
 
     def check(self, trace: Trace) -> Iterator[Finding]:

@@ -71,11 +71,11 @@ class LogOfNormalised(Rule):
             "from torch import exp as e, log as ln\nimport torch\n\ndef free_energy(x):\n"
             "    return ln(e(x).sum(dim=1)) + torch.log(torch.sum(torch.exp(x)))\n"
         ),
-        "softmax by hand": (
+        "softmax": (
             "import torch\n\ndef attend(s, v):\n    w = torch.exp(s)\n"
             "    return w / w.sum(-1, keepdim=True) @ v\n"
         ),
-        "gates by hand": (
+        "gates": (
             "import torch\n\ndef gate(x):\n    a, b = torch.exp(x), torch.exp(-x)\n"
             "    return 1 / (1 + b) + x / (b + 1) + (a - b) / (a + b)\n"
         ),
@@ -119,7 +119,7 @@ class LogOfNormalised(Rule):
         "other sums": (
             "def share(x):\n    e = (-x.abs()).exp()\n    return e / (1 + e.sum(-1, keepdim=True))\n"
         ),
-        "detached": "def report(x):\n    print(x.detach().softmax(-1).log())\n    return x\n",
+        "detached": "def f(x):\n    print(x.detach().softmax(-1).log())\n    return x\n",
     }
     fixed: ClassVar[Mapping[str, str]] = {
         "nll": bad["nll"].replace("torch.log(F.softmax(x, -1))", "F.log_softmax(x, -1)"),
@@ -128,10 +128,8 @@ class LogOfNormalised(Rule):
         "module": bad["module"].replace("log(self.act(z))", "log_softmax(z, dim=1)"),
         "softplus": bad["softplus"].replace("(1 + x.exp()).log()", "F.softplus(x)"),
         "log of a sum": bad["log of a sum"].replace("ln(e(x).sum(dim=1))", "torch.logsumexp(x, dim=1)"),
-        "softmax by hand": bad["softmax by hand"].replace(
-            "w / w.sum(-1, keepdim=True)", "torch.softmax(s, dim=-1)"
-        ),
-        "gates by hand": bad["gates by hand"].replace(
+        "softmax": bad["softmax"].replace("w / w.sum(-1, keepdim=True)", "torch.softmax(s, dim=-1)"),
+        "gates": bad["gates"].replace(
             "1 / (1 + b) + x / (b + 1) + (a - b) / (a + b)",
             "torch.sigmoid(x) + x * torch.sigmoid(x) + torch.tanh(x)",
         ),

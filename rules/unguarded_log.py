@@ -112,7 +112,6 @@ class UnguardedLog(Rule):
             "def unit(x):\n    norm = x.norm(dim=-1, keepdim=True).detach()\n    norm[norm == 0] = 1\n"
             "    return x / norm\n"
         ),
-        "numbers": "def mean(x):\n    return x.sum() / x.numel() / len(x) / 0.07\n",
         "parameters": (
             "import torch\nfrom torch import nn\n\nclass WeightNorm(nn.Module):\n    def __init__(self):\n"
             "        super().__init__()\n        self.v = nn.Parameter(torch.ones(4, 4))\n\n"
