@@ -13,6 +13,7 @@ from gradlint.semantics.trace import ModuleClass
 
 _ATTRIBUTE = "(?:" + "|".join(rf"(?<=self\.\w{{{n}}})" for n in range(1, 33)) + r"|(?<=\]))"
 _NUMBERS = r"(?!dict\(|sum\(|int\(|float\(|str\(|len\(|range\(|max\(|min\(|math\.|np\.|torch\.[a-z]\w*\()"
+_STORED = r"(?=[\s\S]{0,800}?\n\s+self\.\w+ = [a-z_]\w*\n)"
 _MADE = _NUMBERS + r"[A-Za-z_][\w.]*\("
 
 _BLOCK = """
@@ -62,14 +63,14 @@ class UnregisteredModule(Rule):
     severity = Severity.ERROR
     help = "keep them in nn.ModuleList, nn.ModuleDict or nn.ParameterList"
     triggers: ClassVar[Mapping[str, str]] = {
-        " = [": rf"{_ATTRIBUTE} = \[[\s\[(]*{_MADE}| = \[\s*(?:torch\.)?nn\.",
+        " = [": rf"{_ATTRIBUTE} = \[[\s\[(]*{_MADE}| = \[\s*(?:torch\.)?nn\.{_STORED}",
         " = (": rf"{_ATTRIBUTE} = \([\s\[(]*{_MADE}",
         " = {": rf"{_ATTRIBUTE} = \{{\s*[^:{{}}]*:\s*[\s\[(]*{_MADE}",
         " = dict(": rf"{_ATTRIBUTE} = dict\(\s*\w+={_MADE}",
         " = list(": rf"{_ATTRIBUTE} = list\([\s\[(]*{_MADE}",
-        ".append(": rf"{_ATTRIBUTE}\.append\(\s*\w|\.append\(\s*(?:torch\.)?nn\.",
-        "+= [": r"\+= \[\s*(?:\w+\.)*[A-Z]\w*\(",
-        ".extend(": r"\.extend\(\s*\[?\s*(?:\w+\.)*[A-Z]\w*\(",
+        ".append(": rf"{_ATTRIBUTE}\.append\(\s*\w|\.append\(\s*(?:torch\.)?nn\.{_STORED}",
+        " += [": rf"{_ATTRIBUTE} \+= \[\s*(?:\w+\.)*[A-Z]\w*\(",
+        ".extend(": rf"{_ATTRIBUTE}\.extend\(\s*\[?\s*(?:\w+\.)*[A-Z]\w*\(",
         "] = ": r"\] = (?:\w+\.)?nn\.\w+\(",
     }
     bad: ClassVar[Mapping[str, str]] = {
