@@ -6,6 +6,7 @@ tensors; what primitives mean is the business of the interpretation that it is g
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -293,7 +294,7 @@ class Evaluator:
     def arguments(self, node: ir.Call, frame: Frame) -> Arguments:
         """The evaluated arguments of a call."""
         positional: list[Operand] = []
-        is_open = False
+        certain = sys.maxsize
         for argument in node.positional:
             if not isinstance(argument, ir.Starred):
                 positional.append(self.operand(argument, frame))
@@ -302,8 +303,11 @@ class Evaluator:
             if isinstance(spread, Items) and not spread.open and size(spread) <= MAX_ITEMS:
                 positional.extend(Operand(item, argument.value) for item in spread.items)
             else:
-                is_open = True
-                positional.append(Operand(self.interpretation.unknown((spread,)), argument.value))
+                certain = min(certain, len(positional))
+                others = spread.items if isinstance(spread, Items) and size(spread) <= MAX_ITEMS else ()
+                others = others or [self.interpretation.unknown((spread,))]
+                positional.extend(Operand(item, argument.value) for item in others)
+        is_open = certain < len(positional)
         keywords: dict[str, Operand] = {}
         for keyword in node.keywords:
             operand = self.operand(keyword.value, frame)
@@ -314,7 +318,7 @@ class Evaluator:
                 keywords.update({str(key): Operand(value, keyword.value) for key, value in entries})
             else:
                 is_open = True
-        return Arguments(tuple(positional), keywords, is_open)
+        return Arguments(tuple(positional), keywords, is_open, min(certain, len(positional)))
 
     def _call(self, node: ir.Call, frame: Frame) -> Value:
         function = node.function
@@ -332,7 +336,7 @@ class Evaluator:
                     self._assign(function.value, Operand(result, node), frame)
                 return result
             return self.call(target, arguments, site, frame)
-        if isinstance(function, ir.Name) and function.id == "super" and not node.positional:
+        if isinstance(function, ir.Name) and function.id == "super" and len(node.positional) != 1:
             return self._super(frame)
         return self.call(
             self.evaluate(function, frame), self.arguments(node, frame), self.site(node, frame), frame
@@ -491,6 +495,11 @@ class Evaluator:
                 frame.variables[parameter.name] = self.interpretation.parameter(parameter, closure)
             return
         positional = list(arguments.positional)
+        if arguments.open:
+            positional = [
+                operand if i < arguments.certain else Operand(self.interpretation.unknown(()), operand.node)
+                for i, operand in enumerate(positional)
+            ]
         keywords = dict(arguments.keywords)
         for parameter in parameters:
             frame.variables[parameter.name] = self._argument(
@@ -520,7 +529,27 @@ class Evaluator:
             return self.evaluate(parameter.default, Frame(closure.scope, closure.frame))
         return self.interpretation.unknown(())
 
+    def _junction(self, node: ir.Operation, frame: Frame) -> Value:
+        """`and` and `or`: what stands behind an operand is only reached past a test of it."""
+        operands: list[Operand] = []
+        for part in node.operands:
+            if operands:
+                self.interpretation.tested(operands[-1].value)
+            operand = self.operand(part, frame)
+            decides = isinstance(operand.value, Known) and bool(operand.value.value) is (
+                node.operator == "or"
+            )
+            if decides or part is node.operands[-1] or not isinstance(operand.value, Known):
+                operands.append(operand)
+            if decides:
+                break
+        if len(operands) == 1:
+            return operands[0].value
+        return self.interpretation.operator(node.operator, tuple(operands), self.site(node, frame))
+
     def _operation(self, node: ir.Operation, frame: Frame) -> Value:
+        if node.operator in ("and", "or"):
+            return self._junction(node, frame)
         operands = tuple([self.operand(operand, frame) for operand in node.operands])
         if all(isinstance(operand.value, Known) for operand in operands):
             folded = constants.fold(node.operator, [operand.value.value for operand in operands])  # type: ignore[attr-defined]
@@ -648,7 +677,7 @@ class Evaluator:
 
     def _opaque(self, node: ir.Unknown, frame: Frame) -> Value:
         values = [self.evaluate(part, frame) for part in node.parts]
-        if node.kind != "ellipsis":
+        if node.kind not in ("ellipsis", "capture"):
             self.interpretation.not_understood(node.kind)
         return self.interpretation.unknown(values)
 
@@ -694,6 +723,8 @@ class Evaluator:
         value = operand.value
         if isinstance(target, ir.Name):
             frame.variables[target.id] = value
+            if target.id in frame.outer:
+                self._disturb(target.id, frame.parent)
         elif isinstance(target, ir.Attribute):
             receiver = self.evaluate(target.value, frame)
             changed = self._store(receiver, target.name, operand, self.site(target, frame))
@@ -706,9 +737,28 @@ class Evaluator:
         elif isinstance(target, ir.Starred):
             self._assign(target.value, Operand(self.interpretation.unknown((value,)), operand.node), frame)
 
+    def _disturb(self, name: str, frame: Frame | None) -> None:
+        """A function within bound the variable: it may have run, or not."""
+        while frame is not None and name not in frame.variables:
+            frame = frame.parent
+        if frame is not None:
+            frame.variables[name] = self.interpretation.unknown((frame.variables[name],))
+
+    def disturb(self, instance: Instance, names: Iterable[str]) -> None:
+        """Some of these attributes may have changed: constants and tensors are not known any more."""
+        for name in set(names) & instance.attributes.keys():
+            value = instance.attributes[name]
+            if isinstance(value, Known) or _is_domain(value):
+                instance.attributes[name] = self.interpretation.unknown((value,))
+
+    def _declaration(self, node: ir.Declare, frame: Frame) -> None:
+        frame.outer.update(node.names)
+
     def _store(self, receiver: Value, name: str, operand: Operand, site: Site) -> Value | None:
         if isinstance(receiver, Instance) and name:
             receiver.attributes[name] = operand.value
+        elif isinstance(receiver, Instance):
+            self.disturb(receiver, receiver.attributes)
         return self.interpretation.stored(receiver, name, operand, site)
 
     def _unpack(self, target: ir.Display, operand: Operand, frame: Frame) -> None:
@@ -774,6 +824,8 @@ class Evaluator:
             self.execute(node.then if test.value else node.otherwise, frame)
             return
         self.interpretation.tested(test)
+        for part in node.test.parts if isinstance(node.test, ir.Unknown) else ():
+            self.interpretation.tested(self.evaluate(part, frame))
         self._alternatives(node, (node.then, node.otherwise), frame)
 
     def _alternatives(
@@ -864,6 +916,8 @@ class Evaluator:
     def _repeat(self, node: ir.Loop, item: Value | None, frame: Frame) -> None:
         """Run the body once for any number of iterations: what it changes is unknown at its start."""
         before = dict(frame.variables)
+        if node.test is not None:
+            self.interpretation.tested(self.evaluate(node.test, frame))
         mark = len(self._changed)
         self._changed.extend(self._filled(node, frame))
         self._open_since(mark)
@@ -1037,7 +1091,7 @@ _STATEMENTS: dict[type, Callable[[Evaluator, Any, Frame], None]] = {
     ir.Raise: Evaluator._raise,
     ir.Assert: Evaluator._assert,
     ir.Delete: Evaluator._delete,
-    ir.Declare: Evaluator._nothing,
+    ir.Declare: Evaluator._declaration,
     ir.Jump: Evaluator._jump,
     ir.Import: Evaluator._import,
     ir.Function: Evaluator._function,

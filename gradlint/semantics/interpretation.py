@@ -34,11 +34,15 @@ class Site(Struct, frozen=True, eq=False):
 
 
 class Arguments(Struct, frozen=True, eq=False):
-    """The operands of a call; `open` when `*` or `**` may add more."""
+    """The operands of a call; `open` when `*` or `**` may add more.
+
+    Then only the first `certain` positional ones are known to stand where they do.
+    """
 
     positional: tuple[Operand, ...] = ()
     keywords: dict[str, Operand] = {}
     open: bool = False
+    certain: int = 0
 
     def values(self) -> list[Value]:
         """Every value, the positional ones first."""

@@ -14,7 +14,8 @@ from gradlint.semantics.value import Closure, Value
 class Frame:
     """The variables of one activation of a function, a class body or a comprehension.
 
-    `alive` until a statement leaves the body; `jump` says which kind did.
+    `alive` until a statement leaves the body; `jump` says which kind did. `outer` are the variables
+    that belong to a function around this one though they are bound here.
     """
 
     scope: ModuleScope
@@ -24,6 +25,7 @@ class Frame:
     returned: list[Value] = field(default_factory=list)
     alive: bool = True
     jump: str = ""
+    outer: set[str] = field(default_factory=set)
 
     def lookup(self, name: str) -> Value | None:
         """The value of `name` in this frame or one that encloses it."""
@@ -121,20 +123,28 @@ def _bound(body: Iterable[ir.Statement], star: Callable[[ir.Binding], None]) -> 
             for name in statement.names:
                 yield name, (statement,)
         elif isinstance(statement, ir.Assign) and statement.value is not None:
-            for target in statement.targets:
-                for name in target_names(target):
-                    yield name, (statement,)
+            yield from _targets(statement.targets, statement)
         elif isinstance(statement, ir.Augment):
-            for name in target_names(statement.target):
-                yield name, (statement,)
+            yield from _targets([statement.target], statement)
         elif isinstance(statement, ir.Branch):
             yield from _alternatives((statement.then, statement.otherwise), star)
         elif isinstance(statement, ir.Try):
             bodies = [statement.body, *[handler.body for handler in statement.handlers]]
             yield from _alternatives(bodies, star)
             yield from _bound((*statement.otherwise, *statement.final), star)
-        elif isinstance(statement, (ir.With, ir.Loop)):
+        elif isinstance(statement, ir.With):
+            targets = [item.target for item in statement.items if item.target is not None]
+            yield from _targets(targets, statement)
             yield from _bound(statement.body, star)
+        elif isinstance(statement, ir.Loop):
+            yield from _targets([statement.target] if statement.target is not None else [], statement)
+            yield from _alternatives((statement.body, statement.otherwise), star)
+
+
+def _targets(targets: Iterable[ir.Expression], statement: ir.Statement) -> Iterator[Bound]:
+    for target in targets:
+        for name in target_names(target):
+            yield name, (statement,)
 
 
 def _alternatives(

@@ -293,7 +293,7 @@ class Lowering:
     def _try(self, node: Any) -> ir.Statement:
         handlers = tuple(
             [
-                ir.Handler(self.span(h), self.optional(h.type), h.name, self.body(h.body))
+                ir.Handler(self.span(h), self.optional(h.type), h.name, self._handler_body(h))
                 for h in node.handlers
             ]
         )
@@ -304,6 +304,10 @@ class Lowering:
             self.body(node.orelse),
             self.body(node.finalbody),
         )
+
+    def _handler_body(self, node: ast.ExceptHandler) -> tuple[ir.Statement, ...]:
+        body = self.body(node.body)
+        return body if node.name is None else (_captured(self.span(node), node.name), *body)
 
     def _raise(self, node: ast.Raise) -> ir.Statement:
         return ir.Raise(self.span(node), self.optional(node.exc))
@@ -372,19 +376,16 @@ class Lowering:
         chain: tuple[ir.Statement, ...] = ()
         for case in reversed(node.cases):
             span = self.span(case.pattern)
-            test = ir.Unknown(
-                span, "pattern", (subject, *((self.expression(case.guard),) if case.guard else ()))
-            )
-            captured = tuple(
-                [
-                    ir.Assign(span, (ir.Name(span, name),), ir.Unknown(span, "capture", (subject,)))
-                    for name in _captures(case.pattern)
-                ]
-            )
-            chain = (ir.Branch(self.span(node), test, (*captured, *self.body(case.body)), chain),)
-        statement = chain[0]
-        assert isinstance(statement, ir.Branch)
-        return statement
+            captured = [_captured(span, name, subject) for name in _captures(case.pattern)]
+            guard = [self.expression(case.guard)] if case.guard else []
+            test = ir.Unknown(span, "pattern", (subject, *guard))
+            chain = (*captured, ir.Branch(self.span(node), test, self.body(case.body), chain))
+        return ir.Branch(self.span(node), ir.Literal(self.span(node), True), chain, ())
+
+
+def _captured(span: Span, name: str, *sources: ir.Expression) -> ir.Statement:
+    """The assignment to a name that a pattern or an exception is bound to."""
+    return ir.Assign(span, (ir.Name(span, name),), ir.Unknown(span, "capture", sources))
 
 
 def _captures(pattern: ast.pattern) -> list[str]:
