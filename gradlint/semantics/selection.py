@@ -85,7 +85,9 @@ def compares_with_constant(test: Value | None, leaf: Tensor) -> bool:
 def looks_for_infinity(test: Value | None) -> bool:
     """Whether a test only looks for what is not finite."""
     return all(
-        comparison.primitive in _DETECTORS or comparison.constant(1, "other") in (math.inf, -math.inf)
+        comparison.primitive in _DETECTORS
+        or comparison.constant(1, "other") in (math.inf, -math.inf)
+        or same(comparison.value(0), comparison.value(1, "other"))
         for comparison in _comparisons(test)
     )
 

@@ -198,14 +198,6 @@ def convolution(a: Application) -> Facts:
     return Facts() if a.has(2, "bias") else Facts(vanishes=a.facts(0).vanishes)
 
 
-@transfer("torch.autograd.grad")
-def gradient(a: Application) -> Facts:
-    """A gradient that is itself differentiated: it is zero where every unit is dead."""
-    if a.constant(9, "create_graph") is not True:
-        return Facts()
-    return Facts(zero=Witness("a gradient", UNMEASURED), vanishes=frozenset({UNMEASURED}))
-
-
 @transfer(
     "stft",
     "istft",
