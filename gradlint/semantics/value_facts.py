@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from gradlint.records import ir
 from gradlint.semantics.classes import is_module
+from gradlint.semantics.effects import VIEWS, is_check, overwrites
 from gradlint.semantics.extent import fits
 from gradlint.semantics.flow import Flow
 from gradlint.semantics.interpretation import Arguments, Interpretation, Operand, Site
@@ -256,9 +257,34 @@ class ValueFacts(Interpretation):
             return True
         return any(isinstance(value, Tensor) and value.number in self._guarded for value in values)
 
+    def _overwrite(self, value: Value | None) -> None:
+        """A tensor is changed in place: what still refers to the old one is as good as guarded."""
+        while isinstance(value, Tensor):
+            self._guarded.add(value.number)
+            made = value.producer
+            if made is None or (made.number == value.number and made.primitive not in VIEWS):
+                return
+            self._guarded.add(made.number)
+            value = made.value(0) if made.primitive in VIEWS else None
+
+    def _note_effects(self, name: str, operands: Sequence[Operand], arguments: Arguments) -> None:
+        """Heed what a call does to its operands by its name: test them, or change them in place."""
+        if is_check(name):
+            for operand in operands:
+                self.tested(operand.value)
+        if overwrites(name, arguments) and operands:
+            self._overwrite(operands[0].value)
+        if "out" in arguments.keywords:
+            self._overwrite(arguments.keywords["out"].value)
+
     def call(self, reference: Reference, arguments: Arguments, site: Site) -> Value:
         """A function or class from outside the project."""
-        name = reference.name
+        result = self._call(reference.name, arguments, site)
+        self._note_effects(reference.name, arguments.positional, arguments)
+        is_constant = not isinstance(result, Tensor) or not arguments.open
+        return result if is_constant else self._derived((result,))
+
+    def _call(self, name: str, arguments: Arguments, site: Site) -> Value:
         if name.startswith(_ARRAY_MODULES):
             self.arrays |= _roots(arguments.values())
             return Tensor(self._number(None), TOP, _roots(arguments.values()), False)
@@ -309,11 +335,14 @@ class ValueFacts(Interpretation):
         if name == "__call__":
             return self._called(value, arguments, site)
         operands = (receiver, *arguments.positional)
-        return self._apply(canonical(name), "method", operands, arguments.keywords, site)
+        result = self._apply(canonical(name), "method", operands, arguments.keywords, site)
+        self._note_effects(name, operands, arguments)
+        return self._derived((result,)) if arguments.open else result
 
     def _object_method(self, receiver: Operand, name: str, arguments: Arguments, site: Site) -> Value:
         """A method of a module or another object; its primitive begins with a dot."""
         value = receiver.value
+        self._note_effects(name, arguments.positional, arguments)
         made = self._apply(f".{name}", "method", (receiver, *arguments.positional), arguments.keywords, site)
         if isinstance(value, Constructed):
             return value if name in SAME_OBJECT else made
@@ -355,6 +384,8 @@ class ValueFacts(Interpretation):
 
     def _called(self, value: Value, arguments: Arguments, site: Site) -> Value:
         """Something unknown was called: a module, most likely, so a gradient may flow."""
+        called = site.node.function if isinstance(site.node, ir.Call) else None
+        self._note_effects(getattr(called, "id", ""), arguments.positional, arguments)
         made = self.unknown([value, *arguments.values()])
         grad = (_gradient(arguments.values()) or None) if self._tracked() else False
         return Tensor(made.number, TOP, made.roots, grad, _call_of(value, arguments, site))
@@ -396,7 +427,10 @@ class ValueFacts(Interpretation):
             application = Application(name, "operator", operands, {}, site, False)
             return Tensor(made.number, TOP, made.roots, made.grad, application)
         form = "in-place" if name in ir.IN_PLACE else "operator"
-        return self._apply(canonical(ir.IN_PLACE.get(name, name)), form, operands, {}, site)
+        result = self._apply(canonical(ir.IN_PLACE.get(name, name)), form, operands, {}, site)
+        if form == "in-place":
+            self._overwrite(operands[0].value)
+        return result
 
     def attribute(self, receiver: Operand, name: str, site: Site) -> Value:
         """An attribute of a tensor, or of an object whose class says nothing about it."""
@@ -453,7 +487,9 @@ class ValueFacts(Interpretation):
 
     def replaced(self, receiver: Operand, index: Operand, value: Operand, site: Site) -> Value:
         """`x[index] = value`."""
-        return self._apply("index_put", "in-place", (receiver, index, value), {}, site)
+        result = self._apply("index_put", "in-place", (receiver, index, value), {}, site)
+        self._overwrite(receiver.value)
+        return result
 
     def element(self, iterable: Value, site: Site) -> Value:
         """One item of something unknown."""
@@ -477,6 +513,8 @@ class ValueFacts(Interpretation):
     def stored(self, receiver: Value, name: str, value: Operand, site: Site) -> Value | None:
         """Remember assignments to attributes; a parameter is called after its attribute."""
         self.stores.append(StoredAttribute(receiver, name, value, site, len(self.applications)))
+        if name == "data":
+            self._overwrite(receiver)
         if name not in ("data", "grad"):
             self.flow.leaves((value.value,))
         if isinstance(receiver, Instance) and _is_parameter(value.value):
