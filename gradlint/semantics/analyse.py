@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from gradlint.records import ir
 from gradlint.records.span import Span
+from gradlint.semantics.bindings import stored
 from gradlint.semantics.classes import is_differentiated, is_module, is_optimizer, may_define_optimizer
 from gradlint.semantics.evaluate import Evaluator
 from gradlint.semantics.inference import inference_only
@@ -52,6 +53,7 @@ class Analysis:
         self._hits = scope.facts.hits
         self._defines_optimizer = None
         self._evaluator.nested.clear()
+        self._evaluator.nested_classes.clear()
         self._evaluator.inlined.clear()
         yield Mentions(scope)
         yield from self._script()
@@ -77,12 +79,15 @@ class Analysis:
                 Closure(ir.Function(span, "<module>", (), code, (), False, span), self._scope)
             )
 
-    def _function(self, closure: Closure) -> Iterator[Trace]:
-        nested = len(self._evaluator.nested)
+    def _function(self, closure: Closure) -> Iterator[Subject]:
+        nested, classes = len(self._evaluator.nested), len(self._evaluator.nested_classes)
         yield from self._run(closure)
-        for inner in self._evaluator.nested[nested:]:
+        for inner in {id(c.function): c for c in self._evaluator.nested[nested:]}.values():
             if self._is_hit(inner.function.span) and id(inner.function) not in self._evaluator.inlined:
                 yield from self._run(inner)
+        for cls in {id(c.definition): c for c in self._evaluator.nested_classes[classes:]}.values():
+            if self._is_hit(cls.definition.span):
+                yield from self._class(cls)
 
     def _run(self, closure: Closure) -> Iterator[Trace]:
         self.facts.begin(self._is_differentiated(closure))
@@ -127,7 +132,10 @@ class Analysis:
             if is_module(cls):
                 own = next(trace for trace in traces if trace.via is None)
                 yield ModuleClass(cls, instance, own, self._build)
+        self._evaluator.disturb(instance, _stored_elsewhere(cls))
         for member in list(cls.members.values()):
+            if isinstance(member, ClassObject) and self._is_hit(member.definition.span):
+                yield from self._class(member)
             if not isinstance(member, Closure) or not isinstance(member.function, ir.Function):
                 continue
             if member.function.name != "__init__" and self._is_hit(member.function.span):
@@ -183,6 +191,17 @@ def _depends_on_caller(application: Application) -> bool:
         else:
             pending.extend(operand.value for operand in value.producer.operands)
     return False
+
+
+def _stored_elsewhere(cls: ClassObject) -> set[str]:
+    """The attributes that methods other than the constructor assign to."""
+    found: set[str] = set()
+    for ancestor in cls.lineage():
+        for name, member in ancestor.members.items() if isinstance(ancestor, ClassObject) else ():
+            function = member.function if isinstance(member, Closure) else None
+            if isinstance(function, ir.Function) and function.parameters and name != "__init__":
+                found.update(stored(function.body, function.parameters[0].name))
+    return found
 
 
 def _definitions(body: Iterable[ir.Statement]) -> Iterator[ir.Function | ir.Class]:

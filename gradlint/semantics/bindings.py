@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from gradlint.records import ir
@@ -64,6 +64,38 @@ def filled(body: tuple[ir.Statement, ...]) -> Iterator[list[str]]:
             path = _path(expression)
             if path:
                 yield path
+
+
+def stored(body: tuple[ir.Statement, ...], receiver: str) -> Iterator[str]:
+    """The attributes of the variable `receiver` that `body` assigns to."""
+    for node in walk(body):
+        if isinstance(node, ir.Assign):
+            targets = [part for target in node.targets for part in walk(target)]
+        else:
+            targets = [node.target] if isinstance(node, ir.Augment) else []
+        for target in targets:
+            path = _path(target)  # type: ignore[arg-type]
+            if len(path) == 2 and path[0] == receiver:
+                yield path[1]
+
+
+def returns_argument(function: ir.Function | ir.Lambda) -> bool:
+    """Whether a function gives back its first argument, whatever else it does."""
+    if isinstance(function, ir.Lambda) or not function.parameters:
+        return False
+    first = function.parameters[0].name
+    returned = [node.value for node in _own(function.body) if isinstance(node, ir.Return)]
+    return bool(returned) and all(isinstance(value, ir.Name) and value.id == first for value in returned)
+
+
+def _own(body: Iterable[object]) -> Iterator[ir.Node]:
+    """The statements in `body`, without those of functions and classes within."""
+    for node in body:
+        if isinstance(node, ir.Node) and not isinstance(node, (ir.Function, ir.Class)):
+            yield node
+            for field in node.__struct_fields__[1:]:
+                part = getattr(node, field)
+                yield from _own(part) if isinstance(part, tuple) else ()
 
 
 def _path(node: ir.Expression) -> list[str]:

@@ -118,7 +118,11 @@ _BUILTINS: dict[str, Callable[[Sequence[Value], ir.Expression], Value | None]] =
 def collection_method(method: Method, arguments: Arguments) -> Value | None:
     """The result of a method of a list or dictionary, whose contents it may change."""
     receiver = method.receiver
-    values = arguments.values()
+    values = [operand.value for operand in arguments.positional]
+    if isinstance(receiver, Table) and method.name == "update":
+        for other in values:
+            _update(receiver, other)
+        return _update(receiver, Table({k: o.value for k, o in arguments.keywords.items()}, receiver.node))
     if isinstance(receiver, Items):
         return _list_method(receiver, method.name, values)
     if isinstance(receiver, Table):
@@ -197,14 +201,17 @@ def _table_method(receiver: Table, name: str, values: list[Value]) -> Value | No
         if name == "pop":
             receiver.loosen()
         return receiver.entries.get(values[0].value)
-    if name == "update" and values and isinstance(values[0], Table):
-        return _update(receiver, values[0])
     if name in _REORDERING:
         receiver.loosen()
     return None
 
 
-def _update(receiver: Table, other: Table) -> Value:
+def _update(receiver: Table, other: Value) -> Value:
+    if not isinstance(other, Table):
+        receiver.others.extend(receiver.entries.values())
+        receiver.entries.clear()
+        receiver.loosen()
+        return Known(None)
     if other.open:
         receiver.loosen()
     if other is not receiver and fits(other, receiver) and size(receiver) + size(other) <= MAX_ITEMS:

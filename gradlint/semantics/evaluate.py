@@ -12,7 +12,7 @@ from typing import Any
 
 from gradlint.records import ir
 from gradlint.semantics import constants
-from gradlint.semantics.bindings import filled
+from gradlint.semantics.bindings import filled, returns_argument
 from gradlint.semantics.builtin import CHANGING, call_builtin, collection_method, extend, store_item
 from gradlint.semantics.extent import MAX_ITEMS, fits, size
 from gradlint.semantics.interpretation import Arguments, Interpretation, Operand, Site
@@ -64,6 +64,7 @@ class Evaluator:
         self._rests_on: dict[tuple[str, str], frozenset[tuple[str, str]]] = {}
         self.consulted: set[tuple[str, str]] = set()
         self.nested: list[Closure] = []
+        self.nested_classes: list[ClassObject] = []
         self.inlined: set[int] = set()
 
     # entry points
@@ -375,7 +376,11 @@ class Evaluator:
             return None
         if method.name in CHANGING:
             self._changed.append(method.receiver)
-        if method.name in ("extend", "update") and arguments.positional:
+        if (
+            method.name in ("extend", "update")
+            and arguments.positional
+            and isinstance(method.receiver, Items)
+        ):
             added, *_ = arguments.positional
             if not isinstance(added.value, (Items, Table)):
                 one = self.interpretation.element(added.value, site)
@@ -450,7 +455,8 @@ class Evaluator:
         if any(closure.function is running for running in self._running):
             self.interpretation.not_understood("recursion")
             return self._unknown_of(closure, arguments)
-        if not self.interpretation.follows(closure, len(self._running)):
+        is_worth_it = self.interpretation.follows(closure, len(self._running))
+        if not is_worth_it or self._is_wrapped(closure):
             return self._unknown_of(closure, arguments)
         if isinstance(closure.function, ir.Lambda):
             self.inlined.add(id(closure.function))
@@ -460,6 +466,18 @@ class Evaluator:
             return self._invoke(closure, arguments)
         finally:
             self._callers.pop()
+
+    def _is_wrapped(self, closure: Closure) -> bool:
+        """Whether a decorator of the project may give something else than the function."""
+        frame = Frame(closure.scope, closure.frame)
+        for node in getattr(closure.function, "decorators", ()):
+            if isinstance(node, ir.Name) or (
+                isinstance(node, ir.Call) and isinstance(node.function, ir.Name)
+            ):
+                decorator = self.evaluate(node, frame)
+                if isinstance(decorator, Closure) and not returns_argument(decorator.function):
+                    return True
+        return False
 
     def _invoke(self, closure: Closure, arguments: Arguments | None) -> Value:
         function = closure.function
@@ -999,6 +1017,8 @@ class Evaluator:
             else:
                 self._statement(statement, body)
         cls.members.update({n: v for n, v in body.variables.items() if n not in cls.members})
+        if frame.closure is not None:
+            self.nested_classes.append(cls)
         frame.variables[node.name] = cls
 
     def _nothing(self, node: Any, frame: Frame) -> None:
