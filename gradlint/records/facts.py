@@ -13,15 +13,16 @@ class FileFacts(Struct, frozen=True):
 
     `body` holds the module's statements in order. `hits` are the lines on which a trigger of some
     rule stands: only what contains one need be looked at; `literals` are the triggers that matched
-    somewhere. `helpers` are the module's functions that
-    contain one: their callers are of interest too, in whatever file. `error` tells why the file could not be
-    read as Python.
+    somewhere. `helpers` are the module's functions that contain one: their callers are of interest
+    too, in whatever file. `rebound` are the names that some function declares global. `error` tells
+    why the file could not be read as Python.
     """
 
     body: tuple[Statement, ...] = ()
     hits: tuple[int, ...] = ()
     literals: frozenset[str] = frozenset()
     helpers: tuple[str, ...] = ()
+    rebound: frozenset[str] = frozenset()
     parsed: bool = False
     error: str = ""
     error_span: Span = Span(1, 1, 1, 1)

@@ -105,7 +105,10 @@ class Evaluator:
         scope.values[name] = None  # ends cycles
         outer, self.consulted = self.consulted, set()
         try:
-            scope.values[name] = value = self._found_value(scope, name)
+            value = self._found_value(scope, name)
+            if name in scope.facts.rebound and isinstance(value, (Known, Items, Table)):
+                value = self.interpretation.unknown(())
+            scope.values[name] = value
         except RecursionError:
             scope.values[name] = value = self.interpretation.unknown(())
         self._rests_on[key] = frozenset(self.consulted)
@@ -939,14 +942,15 @@ class Evaluator:
         mark = len(self._changed)
         self._changed.extend(self._filled(node, frame))
         self._open_since(mark)
-        for name in assigned(node.body):
-            if name in frame.variables:
-                frame.variables[name] = self._forgotten(frame.variables[name])
+        carried = [name for name in assigned(node.body) if name in frame.variables]
+        for name in carried:
+            frame.variables[name] = self._forgotten(frame.variables[name])
         if node.test is not None:
             self.interpretation.tested(self.evaluate(node.test, frame))
         if item is not None and node.target is not None and node.iterable is not None:
             self._assign(node.target, Operand(item, node.iterable), frame)
         self.execute(node.body, frame)
+        self.interpretation.carried([frame.variables[name] for name in carried if name in frame.variables])
         self._open_since(mark)
         frame.alive = True
         frame.variables = self._merge([before, frame.variables])

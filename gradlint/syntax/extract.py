@@ -18,6 +18,7 @@ from gradlint.syntax.parse import parse
 _LONGEST_ASSIGNMENT = 40
 _LONGEST_HELPER = 40
 _ROUNDS = 3
+_GLOBAL = re.compile(r"^[ \t]+global[ \t]+(\w+(?:[ \t]*,[ \t]*\w+)*)", re.MULTILINE)
 _COMMON = frozenset({"forward", "__init__", "__call__", "main"})
 
 
@@ -36,13 +37,25 @@ def extract(text: str, triggers: Triggers, outline: bool = False) -> FileFacts:
         names, hits = _propagated(tree, text, hits)
         helpers = names.intersection(name for node in tree.body for name in _binds(node))
         return FileFacts(
-            _relevant(tree, text, hits), hits, frozenset(found), tuple(sorted(helpers)), parsed=True
+            body=_relevant(tree, text, hits),
+            hits=hits,
+            literals=frozenset(found),
+            helpers=tuple(sorted(helpers)),
+            rebound=_rebound(text),
+            parsed=True,
         )
     except SyntaxError as error:
         line, column = error.lineno or 1, max(error.offset or 1, 1)
         return FileFacts(error=str(error.msg or error), error_span=Span(line, column, line, column + 1))
     except RecursionError:
         return FileFacts(error="the code is nested too deeply to be read")
+
+
+def _rebound(text: str) -> frozenset[str]:
+    """The names after the word `global`."""
+    if "global " not in text:
+        return frozenset()
+    return frozenset(name for names in _GLOBAL.findall(text) for name in re.split(r"[\s,]+", names))
 
 
 def lower_omitted(text: str, omitted: ir.Omitted) -> tuple[ir.Statement, ...]:
