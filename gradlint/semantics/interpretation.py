@@ -108,6 +108,9 @@ class Interpretation:
     def tested(self, value: Value) -> None:
         """A branch, an assertion or a loop depends on `value`."""
 
+    def carried(self, values: Sequence[Value]) -> None:
+        """`values` are what one iteration of a loop leaves to the next."""
+
     def stored(self, receiver: Value, name: str, value: Operand, site: Site) -> Value | None:
         """`receiver.name = value` was executed; what became of `receiver` where that is another value.
 

@@ -510,6 +510,10 @@ class ValueFacts(Interpretation):
                 if current.producer is not None and current.producer.primitive not in _SHAPES:
                     pending.extend(operand.value for operand in current.producer.operands)
 
+    def carried(self, values: Sequence[Value]) -> None:
+        """The next iteration may differentiate them."""
+        self.flow.leaves(values)
+
     def stored(self, receiver: Value, name: str, value: Operand, site: Site) -> Value | None:
         """Remember assignments to attributes; a parameter is called after its attribute."""
         self.stores.append(StoredAttribute(receiver, name, value, site, len(self.applications)))
