@@ -35,9 +35,9 @@ class LogOfNormalised(Rule):
     [nan-through-where](nan-through-where.md) as well.
 
     ### Fix safety
-    Safe: the results differ by rounding only, where the one written by hand is finite at all. There
-    is no fix where more is computed on the way (log2, a mask, an epsilon, an item of the
-    probabilities), where no axis is named, or where a name would mean something else by then.
+    Safe: the results differ by rounding only, where the one written by hand is finite at all; unsafe
+    if a comment would be lost. There is no fix where more is computed on the way (log2, a mask, an
+    epsilon, an item), where no axis is named, or where a name would mean something else by then.
 
     ### References
     - [nn.Log: the gradient of log(softmax(x)) is nan](https://github.com/pytorch/pytorch/issues/1620)

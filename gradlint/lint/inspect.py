@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gradlint.records.failure import internal_error
-from gradlint.records.finding import Edit, Finding, Fix, Related
+from gradlint.records.finding import Applicability, Edit, Finding, Fix, Related
 from gradlint.records.span import Span
 from gradlint.rule.rule import Rule, subject_of
 from gradlint.semantics.analyse import Analysis
@@ -92,7 +92,15 @@ def _materialised(finding: Finding, lines: list[str]) -> Finding:
     if finding.fix is None:
         return finding
     edits = tuple([Edit(edit.span, (_text(edit, lines),), edit.cell) for edit in finding.fix.edits])
-    return replace(finding, fix=Fix(finding.fix.title, finding.fix.applicability, edits))
+    applicability = finding.fix.applicability
+    if applicability is Applicability.SAFE and any(_drops_comment(e, lines) for e in finding.fix.edits):
+        applicability = Applicability.UNSAFE
+    return replace(finding, fix=Fix(finding.fix.title, applicability, edits))
+
+
+def _drops_comment(edit: Edit, lines: list[str]) -> bool:
+    """Whether a comment stands between what the edit keeps; a plain removal means what it removes."""
+    return bool(edit.parts) and _text(edit, lines).count("#") < text_of(edit.span, lines).count("#")
 
 
 def _text(edit: Edit, lines: list[str]) -> str:

@@ -21,7 +21,7 @@ _DIVIDED = r"(?:(?!\n(?:def|class)\b)[\s\S]){0,600}?[\w\])]\s*/=?\s*\(*[A-Za-z_]
 """A division by something that has a name, not far below in the same definition."""
 
 DIVISOR: Mapping[str, str] = {
-    "/": r"/=?\s*\(*[^\n#'\"/]*?(?:\.sum|\.abs|\.a?min|norm|cdist|distance|count_nonzero)\s*\(",
+    "/": r"/=?\s*\(*\s*[^\n#'\"/]*?(?:\.sum|\.abs|\.a?min|norm|cdist|distance|count_nonzero)\s*\(",
     "norm": rf"(?<!self\.)(?:(?<=\.)|(?<=vector_)|(?<=matrix_)|(?<=import ))norm\b{_DIVIDED}",
     "sum": rf"(?<=\.)sum\b{_DIVIDED}",
     "abs": rf"(?<=\.)abs\b{_DIVIDED}",
