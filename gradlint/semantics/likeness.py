@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from gradlint.records.finding import UNMEASURED
-from gradlint.semantics.interpretation import Operand
-from gradlint.semantics.tensor import Tensor, Witness, is_input, same
-from gradlint.semantics.value import Known, Value
+from gradlint.semantics.tensor import REARRANGING, Tensor, Witness, is_input, same
+from gradlint.semantics.value import Value
 
 _DEEPEST = 12
 _RESHAPING = frozenset({"unsqueeze", "view", "reshape", "expand", "expand_as", "repeat", "contiguous"})
@@ -25,15 +22,11 @@ def interchangeable(first: Value | None, second: Value | None, depth: int = 0) -
     if one.primitive != other.primitive or one.keywords.keys() != other.keywords.keys():
         return False
     keywords = [(one.keywords[name], other.keywords[name]) for name in one.keywords]
-    return _all_interchangeable(one.operands, other.operands, depth) and all(
-        interchangeable(mine.value, theirs.value, depth + 1) for mine, theirs in keywords
-    )
-
-
-def _all_interchangeable(first: Sequence[Operand], second: Sequence[Operand], depth: int) -> bool:
-    return len(first) == len(second) and all(
-        isinstance(mine.value, Known) or interchangeable(mine.value, theirs.value, depth + 1)
-        for mine, theirs in zip(first, second, strict=True)
+    operands = list(zip(one.operands, other.operands, strict=False))
+    if one.primitive in REARRANGING:
+        operands = operands[:1]  # how they are laid out makes no difference
+    return len(one.operands) == len(other.operands) and all(
+        interchangeable(mine.value, theirs.value, depth + 1) for mine, theirs in (*operands, *keywords)
     )
 
 
