@@ -23,12 +23,14 @@ def enclosed(node: ir.Expression) -> Parts:
 
 def negative(node: ir.Expression) -> Parts:
     """The text of -node; of x where `node` is -x, and of x * y where it is -x * y."""
+    if isinstance(node, ir.Operation) and node.operator == "neg":
+        return (node.operands[0].span,)
     first = node
     while isinstance(first, ir.Operation) and first.operator in ("mul", "truediv"):
         first = first.operands[0]
-    if isinstance(first, ir.Operation) and first.operator == "neg" and first.span.start == node.span.start:
-        rest = first.operands[0].span
-        return (Span(rest.line, rest.column, node.span.end_line, node.span.end_column),)
+    start, end = node.span, node.span.end
+    if isinstance(first, ir.Operation) and first.operator == "neg" and first.span.start == start.start:
+        return (Span(start.line, start.column + 1, end.line, end.column),)
     return ("-", *enclosed(node))
 
 

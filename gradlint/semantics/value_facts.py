@@ -452,10 +452,10 @@ class ValueFacts(Interpretation):
             return value
         if name == "imag":
             return self._apply("imag", "attribute", (receiver,), {}, site)
-        if name in _SAME_ELEMENTS and isinstance(value, Tensor):
-            return self._derived((value,), value.facts, value.producer)
         number = self._number(("attribute", name, self._key(value)))
         self.flow.into(number, (value,))
+        if name in _SAME_ELEMENTS and isinstance(value, Tensor):
+            return replace(value, number=number)
         return Tensor(number, TOP, _roots((value,)), value.grad if isinstance(value, Tensor) else None)
 
     def index(self, receiver: Operand, index: Value, site: Site) -> Value:
