@@ -30,5 +30,8 @@ DIVISOR: Mapping[str, str] = {
     "pairwise_distance": "",
     "count_nonzero": "",
     "reciprocal": "",
+    "div": r"(?:(?<=\.)|(?<=true_))div(?:ide)?_?\s*\(",
+    "**": r"\*\*\s*\(?\s*-\s*\d+(?![\d.])",
+    "pow": r"pow_?\s*\([^()\n]*-\s*\d+\s*\)",
 }
 """Reductions that reach 0, near a division."""

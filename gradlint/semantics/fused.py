@@ -78,7 +78,9 @@ def _is_one(value: Value | None) -> bool:
 def _exponential(value: Value | None) -> Application | None:
     """The application of exp whose whole result `value` is, where it can overflow."""
     found = made(value, "exp")
-    return found if found is not None and not stays_below(found.value(0), OVERFLOW) else None
+    if found is None or not found.operands:
+        return None
+    return None if stays_below(found.value(0), OVERFLOW) else found
 
 
 def _one_plus(value: Value | None) -> Application | None:
@@ -165,10 +167,10 @@ def _tangent(top: Value, bottom: Value | None) -> Fused | None:
 def _probability(value: Value | None) -> Fused | None:
     """The sigmoid or softmax that `value` is, whoever computed it."""
     found = made(value, "sigmoid")
-    if found is not None:
+    if found is not None and found.operands:
         return Fused("sigmoid", found.operands[0], "sigmoid(x)", _SIGMOID_IS_0, source=found)
     found = made(value, "softmax")
-    if found is not None:
+    if found is not None and found.operands:
         return Fused("softmax", found.operands[0], "softmax(x)", _SOFTMAX_IS_0, source=found)
     found = made(value)
     by_hand = _quotient(found) if found is not None else None

@@ -201,6 +201,7 @@ class ValueFacts(Interpretation):
         keywords: dict[str, Operand],
         site: Site,
     ) -> Value:
+        operands, keywords = _placed(operands, keywords)
         if self._guarded:
             operands = tuple([self._under_guard(operand) for operand in operands])
         values = [operand.value for operand in (*operands, *keywords.values())]
@@ -548,6 +549,17 @@ class ValueFacts(Interpretation):
     def not_understood(self, reason: str) -> None:
         """Counted, for `--show-coverage`."""
         self.reasons[reason] += 1
+
+
+def _placed(
+    operands: tuple[Operand, ...], keywords: dict[str, Operand]
+) -> tuple[tuple[Operand, ...], dict[str, Operand]]:
+    """The operands of a call whose first ones are named, `input` and `other`, in their places."""
+    if operands or "input" not in keywords or "condition" in keywords:
+        return operands, keywords
+    names = [name for name in ("input", "other") if name in keywords]
+    rest = {name: operand for name, operand in keywords.items() if name not in names}
+    return tuple([keywords[name] for name in names]), rest
 
 
 def _is_pure(primitive: str, form: str) -> bool:
