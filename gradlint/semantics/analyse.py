@@ -35,6 +35,7 @@ class Analysis:
         self._scope: ModuleScope
         self._hits: tuple[int, ...] = ()
         self._defines_optimizer: bool | None = None
+        self._stored: dict[int, tuple[ir.Class | None, set[str]]] = {}
 
     def take_reasons(self) -> dict[str, int]:
         """What was not understood since the last call: reason to count."""
@@ -132,7 +133,7 @@ class Analysis:
             if is_module(cls):
                 own = next(trace for trace in traces if trace.via is None)
                 yield ModuleClass(cls, instance, own, self._build)
-        self._evaluator.disturb(instance, _stored_elsewhere(cls))
+        self._evaluator.disturb(instance, self._stored_elsewhere(cls))
         for member in list(cls.members.values()):
             if isinstance(member, ClassObject) and self._is_hit(member.definition.span):
                 yield from self._class(member)
@@ -140,6 +141,23 @@ class Analysis:
                 continue
             if member.function.name != "__init__" and self._is_hit(member.function.span):
                 yield from self._function(self._method(member, instance))
+
+    def _stored_elsewhere(self, cls: ClassObject) -> set[str]:
+        """The attributes that methods other than the constructor assign to."""
+        found: set[str] = set()
+        for ancestor in cls.lineage():
+            if isinstance(ancestor, ClassObject):
+                found |= self._stored_by_methods(ancestor)
+        return found
+
+    def _stored_by_methods(self, cls: ClassObject) -> set[str]:
+        definition, found = self._stored.get(id(cls.definition), (None, set[str]()))
+        if definition is None:
+            members = [m.function for m in cls.members.values() if isinstance(m, Closure)]
+            methods = [f for f in members if isinstance(f, ir.Function) and f.name != "__init__"]
+            found = {name for method in methods for name in stored(method)}
+            self._stored[id(cls.definition)] = cls.definition, found
+        return found
 
     def _is_differentiated(self, closure: Closure) -> bool:
         """Whether autograd may record a function: not where optimizers are defined, unless in a module,
@@ -191,17 +209,6 @@ def _depends_on_caller(application: Application) -> bool:
         else:
             pending.extend(operand.value for operand in value.producer.operands)
     return False
-
-
-def _stored_elsewhere(cls: ClassObject) -> set[str]:
-    """The attributes that methods other than the constructor assign to."""
-    found: set[str] = set()
-    for ancestor in cls.lineage():
-        for name, member in ancestor.members.items() if isinstance(ancestor, ClassObject) else ():
-            function = member.function if isinstance(member, Closure) else None
-            if isinstance(function, ir.Function) and function.parameters and name != "__init__":
-                found.update(stored(function.body, function.parameters[0].name))
-    return found
 
 
 def _definitions(body: Iterable[ir.Statement]) -> Iterator[ir.Function | ir.Class]:

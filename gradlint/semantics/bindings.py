@@ -66,17 +66,25 @@ def filled(body: tuple[ir.Statement, ...]) -> Iterator[list[str]]:
                 yield path
 
 
-def stored(body: tuple[ir.Statement, ...], receiver: str) -> Iterator[str]:
-    """The attributes of the variable `receiver` that `body` assigns to."""
-    for node in walk(body):
+def stored(function: ir.Function) -> Iterator[str]:
+    """The attributes of its first parameter that a method assigns to."""
+    receiver = function.parameters[0].name if function.parameters else ""
+    for node in _own(function.body):
         if isinstance(node, ir.Assign):
-            targets = [part for target in node.targets for part in walk(target)]
+            targets = [part for target in node.targets for part in _flat(target)]
         else:
             targets = [node.target] if isinstance(node, ir.Augment) else []
         for target in targets:
-            path = _path(target)  # type: ignore[arg-type]
-            if len(path) == 2 and path[0] == receiver:
-                yield path[1]
+            if _path(target)[:-1] == [receiver]:
+                yield _path(target)[1]
+
+
+def _flat(target: ir.Expression) -> Iterator[ir.Expression]:
+    if isinstance(target, ir.Display):
+        for item in target.items:
+            yield from _flat(item)
+    else:
+        yield target.value if isinstance(target, ir.Starred) else target
 
 
 def returns_argument(function: ir.Function | ir.Lambda) -> bool:
@@ -88,14 +96,15 @@ def returns_argument(function: ir.Function | ir.Lambda) -> bool:
     return bool(returned) and all(isinstance(value, ir.Name) and value.id == first for value in returned)
 
 
-def _own(body: Iterable[object]) -> Iterator[ir.Node]:
+def _own(body: Iterable[ir.Statement | ir.Handler]) -> Iterator[ir.Statement | ir.Handler]:
     """The statements in `body`, without those of functions and classes within."""
     for node in body:
-        if isinstance(node, ir.Node) and not isinstance(node, (ir.Function, ir.Class)):
-            yield node
+        yield node
+        if isinstance(node, (ir.Branch, ir.Loop, ir.With, ir.Try, ir.Handler)):
             for field in node.__struct_fields__[1:]:
                 part = getattr(node, field)
-                yield from _own(part) if isinstance(part, tuple) else ()
+                if isinstance(part, tuple) and field != "items":
+                    yield from _own(part)
 
 
 def _path(node: ir.Expression) -> list[str]:
