@@ -1,0 +1,79 @@
+"""What a model computes: the graph of its forward pass, with every layer's parameters as constructed."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from gradlint.records.span import Span
+
+Setting = float | int | str | bool | tuple[int | None, ...] | None
+
+
+class Place(Struct, frozen=True):
+    """A piece of source text."""
+
+    path: str
+    span: Span
+
+
+class Initial(Struct, frozen=True):
+    """What a parameter holds once the model is constructed.
+
+    `scheme` is the name of torch's initialiser without module and underscores ("kaiming_uniform",
+    "xavier_normal", "orthogonal", "normal", "uniform", "trunc_normal", "constant", "zeros", "ones",
+    "eye", "dirac", "sparse"); "default" is what the layer's own `reset_parameters` does, "empty" is
+    memory that nothing wrote, "unknown" anything else. `settings` holds the initialiser's arguments by
+    the names of its parameters, torch's defaults left out ({"std": 0.02}); one that is not known is
+    None. `factor` multiplies the result afterwards. `place` is where that was written.
+    """
+
+    scheme: str = "default"
+    settings: dict[str, Setting] = {}
+    factor: float = 1.0
+    place: Place | None = None
+
+
+class Parameter(Struct, frozen=True):
+    """A parameter of a layer: the name within the model, its shape (None where unknown), its values."""
+
+    path: str
+    shape: tuple[int | None, ...] | None = None
+    initial: Initial = Initial()
+    is_trained: bool = True
+
+
+class Node(Struct, frozen=True):
+    """One operation of the forward pass; `inputs` are numbers of earlier nodes.
+
+    `op` is the name of the operation in `torch.nn.functional`'s spelling, whatever form the code has
+    ("linear", "conv2d", "relu", "layer_norm", "add"); `settings` its hyper-parameters by torch's
+    names. `parameters` are those of the layer by their local names ("weight", "bias", "weight_hh").
+    `module` is the layer's path in the model ("blocks.3.fc1"), empty for a function. `place` is where
+    the operation is written; `made` where its layer is constructed. `callers` are the calls that led
+    there, the outermost first.
+    """
+
+    number: int
+    op: str
+    inputs: tuple[int, ...] = ()
+    settings: dict[str, Setting] = {}
+    parameters: dict[str, Parameter] = {}
+    module: str = ""
+    place: Place | None = None
+    made: Place | None = None
+    callers: tuple[Place, ...] = ()
+
+
+class ModelGraph(Struct, frozen=True):
+    """What one forward pass of a model computes, inputs first.
+
+    `arguments` are the constructor arguments that are known, as text. `outputs` are the nodes that
+    forward returns. `reasons` counts what was not understood, each of which is a node "unknown".
+    """
+
+    name: str
+    place: Place
+    nodes: tuple[Node, ...]
+    outputs: tuple[int, ...]
+    arguments: dict[str, str] = {}
+    reasons: dict[str, int] = {}
