@@ -15,6 +15,7 @@ from gradlint.semantics import constants
 from gradlint.semantics.bindings import filled, returns_argument
 from gradlint.semantics.builtin import CHANGING, call_builtin, collection_method, extend, store_item
 from gradlint.semantics.extent import MAX_ITEMS, fits, size
+from gradlint.semantics.heap import Changes, Heap
 from gradlint.semantics.interpretation import Arguments, Interpretation, Operand, Site
 from gradlint.semantics.scope import Frame, ModuleScope, absolute_module, assigned
 from gradlint.semantics.value import (
@@ -31,13 +32,6 @@ from gradlint.semantics.value import (
     Value,
 )
 
-MAX_UNROLLED = 32
-MAX_ROUNDS = 1024
-MAX_STEPS = 200_000
-MAX_OBJECTS = 64
-"""Bounds of the work: iterations of a loop that are run one by one, those of loops within loops; and
-nodes, items and objects per entry."""
-
 _DEEPEST_JOIN = 4
 """How many collections within collections are joined item by item."""
 
@@ -53,12 +47,15 @@ class Evaluator:
         self, interpretation: Interpretation, resolve: Callable[[str, ModuleScope], ModuleScope | None]
     ) -> None:
         self.interpretation = interpretation
+        self._budget = interpretation.budget
+        interpretation.evaluator = self
         self._resolve = resolve
         self._callers: list[Site] = []
         self._running: list[object] = []
         self._steps = 0
         self._conditions: tuple[int, ...] = ()
-        self._instances: list[Instance] = []
+        self._objects = 0
+        self.heap = Heap()
         self._changed: list[Value] = []
         self._rounds = 1
         self._rests_on: dict[tuple[str, str], frozenset[tuple[str, str]]] = {}
@@ -77,7 +74,8 @@ class Evaluator:
         self._callers.clear()
         self._changed.clear()
         self._running.clear()
-        self._instances = [closure.receiver] if isinstance(closure.receiver, Instance) else []
+        self._objects = 0
+        self.heap = Heap()
         try:
             return self._invoke(closure, arguments)
         except RecursionError:
@@ -191,10 +189,10 @@ class Evaluator:
 
     def _affords(self, steps: int) -> bool:
         """Whether there is work left for so many more steps, which are then taken."""
-        if self._steps > MAX_STEPS:
+        if self._steps > self._budget.steps:
             return False
         self._steps += steps
-        if self._steps > MAX_STEPS:
+        if self._steps > self._budget.steps:
             self.interpretation.not_understood("too much code behind one function")
             return False
         return True
@@ -435,14 +433,14 @@ class Evaluator:
             member = target.type.member(name)
             if isinstance(member, Closure):
                 return self._call_closure(self._bind(member, target), arguments, site)
-        return self._unknown_of(target, arguments)
+        return self.interpretation.called(target, arguments, site)
 
     def _construct(self, cls: ClassObject, arguments: Arguments, site: Site) -> Value:
         is_worth_it = self.interpretation.follows(cls, len(self._running))
-        if not is_worth_it or len(self._instances) >= MAX_OBJECTS:
+        if not is_worth_it or self._objects >= self._budget.objects:
             return self.interpretation.construct(cls, arguments, site)
         instance = Instance(cls, {})
-        self._instances.append(instance)
+        self._objects += 1
         init = cls.member("__init__")
         if isinstance(init, Closure) and not _generates_init(cls):
             self._call_closure(self._bind(init, instance), arguments, site)
@@ -557,10 +555,9 @@ class Evaluator:
             if operands:
                 self.interpretation.tested(operands[-1].value)
             operand = self.operand(part, frame)
-            decides = isinstance(operand.value, Known) and bool(operand.value.value) is (
-                node.operator == "or"
-            )
-            if decides or part is node.operands[-1] or not isinstance(operand.value, Known):
+            decided = self._truth(operand.value)
+            decides = decided is (node.operator == "or")
+            if decides or part is node.operands[-1] or decided is None:
                 operands.append(operand)
             if decides:
                 break
@@ -586,8 +583,9 @@ class Evaluator:
 
     def _conditional(self, node: ir.Conditional, frame: Frame) -> Value:
         test = self.evaluate(node.test, frame)
-        if isinstance(test, Known):
-            return self.evaluate(node.then if test.value else node.otherwise, frame)
+        decided = self._truth(test)
+        if decided is not None:
+            return self.evaluate(node.then if decided else node.otherwise, frame)
         self.interpretation.tested(test)
         before = self._conditions
         values = []
@@ -666,7 +664,8 @@ class Evaluator:
         return self._items(self.evaluate(node, frame), self.site(node, frame))
 
     def _items(self, iterable: Value, site: Site) -> tuple[Sequence[Value], bool]:
-        most = min(MAX_UNROLLED, MAX_ROUNDS // self._rounds)
+        iterable = self.interpretation.items(iterable) or iterable
+        most = min(self._budget.unrolled, self._budget.rounds // self._rounds)
         if isinstance(iterable, Items) and not iterable.open and len(iterable.items) <= most:
             return list(iterable.items), False
         if isinstance(iterable, Items) and iterable.items:
@@ -770,14 +769,14 @@ class Evaluator:
         for name in set(names) & instance.attributes.keys():
             value = instance.attributes[name]
             if isinstance(value, Known) or _is_domain(value):
-                instance.attributes[name] = self.interpretation.unknown((value,))
+                self.heap.write(instance.attributes, name, self.interpretation.unknown((value,)))
 
     def _declaration(self, node: ir.Declare, frame: Frame) -> None:
         frame.outer.update(node.names)
 
     def _store(self, receiver: Value, name: str, operand: Operand, site: Site) -> Value | None:
         if isinstance(receiver, Instance) and name:
-            receiver.attributes[name] = operand.value
+            self.heap.write(receiver.attributes, name, operand.value)
         elif isinstance(receiver, Instance):
             self.disturb(receiver, receiver.attributes)
         return self.interpretation.stored(receiver, name, operand, site)
@@ -841,13 +840,18 @@ class Evaluator:
 
     def _branch(self, node: ir.Branch, frame: Frame) -> None:
         test = self.evaluate(node.test, frame)
-        if isinstance(test, Known):
-            self.execute(node.then if test.value else node.otherwise, frame)
+        decided = self._truth(test)
+        if decided is not None:
+            self.execute(node.then if decided else node.otherwise, frame)
             return
         self.interpretation.tested(test)
         for part in node.test.parts if isinstance(node.test, ir.Unknown) else ():
             self.interpretation.tested(self.evaluate(part, frame))
         self._alternatives(node, (node.then, node.otherwise), frame)
+
+    def _truth(self, value: Value) -> bool | None:
+        """Whether a test of `value` succeeds, where that is known."""
+        return bool(value.value) if isinstance(value, Known) else self.interpretation.truth(value)
 
     def _alternatives(
         self, node: ir.Statement, bodies: Sequence[tuple[ir.Statement, ...]], frame: Frame
@@ -855,41 +859,33 @@ class Evaluator:
         """Run each body from here on its own; go on with the join of those that reach their end."""
         before = frame.variables
         conditions = self._conditions
-        heap = [(instance, dict(instance.attributes)) for instance in self._instances]
         mark = len(self._changed)
         ends: list[dict[str, Value]] = []
-        heaps: list[list[dict[str, Value]]] = []
+        heaps: list[Changes] = []
         jumps: set[str] = set()
         for position, body in enumerate(bodies):
             frame.variables = dict(before)
             frame.alive = True
             self._conditions = (*conditions, _arm(node, position))
-            self._restore(heap)
+            self.heap.begin()
             self.execute(body, frame)
+            changes = self.heap.take_back()
             jumps.add("" if frame.alive else frame.jump)
             if frame.alive:
                 ends.append(frame.variables)
-                heaps.append([dict(instance.attributes) for instance, _ in heap])
+                heaps.append(changes)
         self._open_since(mark)
         self._conditions = conditions if len(ends) == len(bodies) else (*conditions, _arm(node, len(bodies)))
         frame.alive = bool(ends)
         frame.jump = next((kind for kind in ("continue", "break", "return") if kind in jumps), "raise")
         frame.variables = self._merge(ends) if ends else before
-        for position, (instance, attributes) in enumerate(heap):
-            after = self._merge([end[position] for end in heaps]) if heaps else attributes
-            instance.attributes.clear()
-            instance.attributes.update(after)
+        self.heap.merge(heaps, self._join)
 
     def _open_since(self, mark: int) -> None:
         """Of the collections that changed since, how much they hold is not known any more."""
         for collection in self._changed[mark:]:
             if isinstance(collection, Collection):
                 collection.loosen()
-
-    def _restore(self, heap: list[tuple[Instance, dict[str, Value]]]) -> None:
-        for instance, attributes in heap:
-            instance.attributes.clear()
-            instance.attributes.update(attributes)
 
     def _merge(self, ends: list[dict[str, Value]]) -> dict[str, Value]:
         first, *others = ends

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from typing import TYPE_CHECKING
+
 from msgspec import Struct
 
 from gradlint.records import ir
-from gradlint.semantics.value import ClassObject, Closure, Known, Reference, Value
+from gradlint.semantics.value import ClassObject, Closure, Instance, Items, Known, Reference, Value
+
+if TYPE_CHECKING:
+    from gradlint.semantics.evaluate import Evaluator
 
 
 class Operand(Struct, frozen=True, eq=False):
@@ -55,11 +60,28 @@ class Arguments(Struct, frozen=True, eq=False):
         return self.keywords.get(name)
 
 
+class Budget(Struct, frozen=True):
+    """Bounds of the work for one entry.
+
+    Iterations of a loop that are run one by one, those of loops within loops, nodes that are
+    evaluated, objects that are made, and calls within calls.
+    """
+
+    unrolled: int = 32
+    rounds: int = 1024
+    steps: int = 200_000
+    objects: int = 64
+
+
 class Interpretation:
     """A table from primitive to meaning, and how its values join.
 
     Everything defaults to the unknown value; an interpretation overrides what it knows about.
+    `evaluator` is the one that runs code under it.
     """
+
+    budget = Budget()
+    evaluator: Evaluator
 
     def unknown(self, sources: Sequence[Value]) -> Value:
         """The value of which nothing is known but that it was made of `sources`."""
@@ -85,6 +107,10 @@ class Interpretation:
         """The result of `super().name(...)` where that is a method from outside the project."""
         return self.unknown([receiver, *arguments.values()])
 
+    def called(self, target: Instance, arguments: Arguments, site: Site) -> Value:
+        """The result of calling an object whose class does not say in the project what that does."""
+        return self.unknown([target, *arguments.values()])
+
     def attribute(self, receiver: Operand, name: str, site: Site) -> Value:
         """An attribute that the evaluator cannot look up itself."""
         return self.unknown((receiver.value,))
@@ -104,6 +130,14 @@ class Interpretation:
     def join(self, values: Sequence[Value]) -> Value:
         """The least that holds of all `values`, which differ."""
         return self.unknown(values)
+
+    def truth(self, value: Value) -> bool | None:
+        """Whether a test of `value`, which is no constant, succeeds; None where that is not known."""
+        return None
+
+    def items(self, value: Value) -> Items | None:
+        """What an iteration over something that the interpretation brought gives, item by item."""
+        return None
 
     def tested(self, value: Value) -> None:
         """A branch, an assertion or a loop depends on `value`."""

@@ -352,14 +352,15 @@ class ValueFacts(Interpretation):
             return self._called(self.attribute(receiver, name, site), arguments, site)
         attribute, stored = found
         if isinstance(value, Instance) and attribute and not isinstance(stored.value, Known):
-            value.attributes[attribute] = stored.value
+            self.evaluator.heap.write(value.attributes, attribute, stored.value)
         self.stored(value, attribute, stored, site)
         return Known(None)
 
     def inherited(self, receiver: Value, name: str, arguments: Arguments, site: Site) -> Value:
         """`super().__init__(*layers)` gives a container its layers; other methods do what they do."""
         if name == "__init__" and isinstance(receiver, Instance) and arguments.positional:
-            receiver.attributes["super()"] = one_of([o.value for o in arguments.positional], site.node)
+            parts = one_of([o.value for o in arguments.positional], site.node)
+            self.evaluator.heap.write(receiver.attributes, "super()", parts)
             return Known(None)
         if registered(name, arguments) is not None:
             return self._object_method(Operand(receiver, site.node), name, arguments, site)
