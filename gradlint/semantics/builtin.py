@@ -127,7 +127,27 @@ def collection_method(method: Method, arguments: Arguments) -> Value | None:
         return _list_method(receiver, method.name, values)
     if isinstance(receiver, Table):
         return _table_method(receiver, method.name, values)
+    if isinstance(receiver, Known) and isinstance(receiver.value, str) and not arguments.keywords:
+        return _text_method(receiver.value, method, values)
     return None
+
+
+_OF_TEXT = frozenset(
+    {"find", "startswith", "endswith", "lower", "upper", "strip", "split", "replace", "count", "removeprefix"}
+)
+
+
+def _text_method(text: str, method: Method, values: list[Value]) -> Value | None:
+    given = [value.value for value in values if isinstance(value, Known)]
+    if method.name not in _OF_TEXT or len(given) < len(values) or len(text) > _LONGEST:
+        return None
+    try:
+        result = getattr(text, method.name)(*given)
+    except (TypeError, ValueError):
+        return None
+    if isinstance(result, list):
+        return Items("list", [Known(part) for part in result], method.node)
+    return Known(result)
 
 
 def _list_method(receiver: Items, name: str, values: list[Value]) -> Value | None:

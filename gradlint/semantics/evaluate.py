@@ -27,6 +27,7 @@ from gradlint.semantics.value import (
     Known,
     Method,
     ModuleObject,
+    Partial,
     Reference,
     Table,
     Value,
@@ -368,6 +369,8 @@ class Evaluator:
             return found if found is not None else self._unknown_of(target.receiver, arguments)
         if isinstance(target, Reference):
             return self._call_reference(target, arguments, site, frame)
+        if isinstance(target, Partial):
+            return self.call(target.function, _completed(target, arguments), site, frame)
         if isinstance(target, (Known, ModuleObject, Items, Table, Super)):
             return self._unknown_of(target, arguments)
         return self.interpretation.method(Operand(target, site.node), "__call__", arguments, site)
@@ -400,6 +403,7 @@ class Evaluator:
         self, target: Reference, arguments: Arguments, site: Site, frame: Frame | None
     ) -> Value:
         if target.name.startswith("builtins.") and self._affords_all(arguments):
+            arguments = self._opened(arguments)
             found = call_builtin(target.name[9:], arguments, site)
             if found is not None:
                 return found
@@ -414,13 +418,18 @@ class Evaluator:
                 return self.attribute(arguments.positional[0], name.value, site)
         if target.name == "builtins.map" and len(arguments.positional) == 2:
             return self._map(arguments.positional[0].value, arguments.positional[1].value, site)
-        if target.name == "functools.partial" and arguments.positional:
-            return (
-                arguments.positional[0].value
-                if len(arguments.values()) == 1
-                else self.interpretation.unknown(arguments.values())
-            )
+        if target.name == "functools.partial" and arguments.positional and not arguments.open:
+            function, *given = [operand.value for operand in arguments.positional]
+            named = {name: operand.value for name, operand in arguments.keywords.items()}
+            return Partial(function, tuple(given), named, site.node) if given or named else function
         return self.interpretation.call(target, arguments, site)
+
+    def _opened(self, arguments: Arguments) -> Arguments:
+        """The arguments with what the interpretation knows item by item as lists of these items."""
+        positional = tuple(
+            [Operand(self.interpretation.items(o.value) or o.value, o.node) for o in arguments.positional]
+        )
+        return Arguments(positional, arguments.keywords, arguments.open, arguments.certain)
 
     def _map(self, function: Value, iterable: Value, site: Site) -> Value:
         """`map(function, iterable)`, run at once: the function is called on every item."""
@@ -453,7 +462,7 @@ class Evaluator:
         return instance
 
     def _call_closure(self, closure: Closure, arguments: Arguments, site: Site) -> Value:
-        if any(closure.function is running for running in self._running):
+        if sum([running is closure.function for running in self._running]) >= self._budget.recursion:
             self.interpretation.not_understood("recursion")
             return self._unknown_of(closure, arguments)
         is_worth_it = self.interpretation.follows(closure, len(self._running))
@@ -1036,8 +1045,15 @@ def _is_domain(value: Value) -> bool:
     """Whether `value` belongs to the interpretation."""
     return not isinstance(
         value,
-        (Known, Reference, ModuleObject, Closure, ClassObject, Instance, Items, Table, Method, Super),
+        (Known, Reference, ModuleObject, Closure, ClassObject, Instance, Items, Table, Method, Super, Partial),
     )
+
+
+def _completed(partial: Partial, arguments: Arguments) -> Arguments:
+    given = tuple([Operand(value, partial.node) for value in partial.positional])
+    named = {name: Operand(value, partial.node) for name, value in partial.keywords.items()}
+    positional = (*given, *arguments.positional)
+    return Arguments(positional, named | arguments.keywords, arguments.open, len(given) + arguments.certain)
 
 
 def _generates_init(cls: ClassObject) -> bool:

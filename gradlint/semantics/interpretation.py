@@ -64,13 +64,14 @@ class Budget(Struct, frozen=True):
     """Bounds of the work for one entry.
 
     Iterations of a loop that are run one by one, those of loops within loops, nodes that are
-    evaluated, objects that are made, and calls within calls.
+    evaluated, objects that are made, and how often a function may be within itself.
     """
 
     unrolled: int = 32
     rounds: int = 1024
     steps: int = 200_000
     objects: int = 64
+    recursion: int = 1
 
 
 class Interpretation:

@@ -143,6 +143,15 @@ class Table(Collection, frozen=True, eq=False):
         return [*self.entries.values(), *self.others]
 
 
+class Partial(Value, frozen=True, eq=False):
+    """`functools.partial`: something to call with arguments of which some are given."""
+
+    function: Value
+    positional: tuple[Value, ...]
+    keywords: dict[str, Value]
+    node: ir.Expression
+
+
 class Method(Value, frozen=True, eq=False):
     """A method that was looked up on a value of the evaluator or the interpretation."""
 

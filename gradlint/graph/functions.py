@@ -1,0 +1,137 @@
+"""Functions and methods of torch on tensors: the op that each is, and its settings with their defaults."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from gradlint.graph.layers import LAYERS
+from gradlint.records.graph import Setting
+
+
+class Form(Struct, frozen=True):
+    """A function by the op that it computes; `signature` are its parameters behind the data."""
+
+    op: str
+    signature: tuple[tuple[str, Setting], ...] = ()
+    data: int = 1
+
+
+_DIM: tuple[tuple[str, Setting], ...] = (("dim", None), ("keepdim", False))
+
+UNARY: dict[str, Form] = {
+    kind.op: Form(kind.op, tuple([(name, default) for name, default in kind.signature if default != "…"]))
+    for kind in LAYERS.values()
+    if kind.shapes is None and kind.op not in ("reshape", "unknown", "identity", "pad", "upsample")
+}
+UNARY |= {
+    "threshold": Form("threshold", (("threshold", None), ("value", None))),
+    "dropout": Form("dropout", (("p", 0.5), ("training", True))),
+    "dropout1d": Form("dropout1d", (("p", 0.5), ("training", True))),
+    "dropout2d": Form("dropout2d", (("p", 0.5), ("training", True))),
+    "dropout3d": Form("dropout3d", (("p", 0.5), ("training", True))),
+    "feature_dropout": Form("dropout2d", (("p", 0.5), ("training", True))),
+    "drop_path": Form("drop_path", (("p", 0.0), ("training", True))),
+    "normalize": Form("normalize", (("p", 2.0), ("dim", 1), ("eps", 1e-12))),
+    "prelu": Form("prelu", (("weight", None),)),
+    "clamp": Form("clamp", (("min", None), ("max", None))),
+    "clip": Form("clamp", (("min", None), ("max", None))),
+    "clamp_min": Form("clamp", (("min", None),)),
+    "clamp_max": Form("clamp", (("max", None),)),
+    "interpolate": Form("upsample", (("size", None), ("scale_factor", None), ("mode", "nearest"))),
+    "upsample": Form("upsample", (("size", None), ("scale_factor", None), ("mode", "nearest"))),
+    "pad": Form("pad", (("pad", None), ("mode", "constant"), ("value", 0.0))),
+    "glu": Form("glu", (("dim", -1),)),
+    "softmax": Form("softmax", (("dim", None),)),
+    "log_softmax": Form("log_softmax", (("dim", None),)),
+    "cumsum": Form("cumsum", (("dim", None),)),
+    "expand": Form("expand"),
+    "expand_as": Form("expand"),
+    "repeat": Form("expand"),
+    "tile": Form("expand"),
+    "repeat_interleave": Form("expand"),
+    "broadcast_to": Form("expand"),
+    "pixel_shuffle": Form("pixel_shuffle", (("upscale_factor", None),)),
+    "pixel_unshuffle": Form("pixel_unshuffle", (("downscale_factor", None),)),
+    "detach": Form("detach"),
+    "detach_": Form("detach"),
+    "logsumexp": Form("logsumexp", _DIM),
+    "pow": Form("pow", (("exponent", None),)),
+}
+UNARY |= {
+    name: Form(name)
+    for name in (
+        *("exp", "log", "sqrt", "rsqrt", "square", "abs", "sin", "cos", "neg", "reciprocal"),
+        *("log1p", "expm1", "log2", "log10", "erf", "sinh", "cosh", "tan", "atan", "asin", "acos"),
+    )
+}
+UNARY["negative"] = UNARY["neg"]
+UNARY["absolute"] = UNARY["abs"]
+for _n in (1, 2, 3):
+    _pool: tuple[tuple[str, Setting], ...] = (("kernel_size", None), ("stride", None), ("padding", 0))
+    UNARY |= {
+        f"max_pool{_n}d": Form("max_pool", _pool),
+        f"avg_pool{_n}d": Form("avg_pool", _pool),
+        f"adaptive_avg_pool{_n}d": Form("adaptive_avg_pool", (("output_size", None),)),
+        f"adaptive_max_pool{_n}d": Form("adaptive_max_pool", (("output_size", None),)),
+    }
+UNARY |= {
+    name: Form("reshape")
+    for name in (
+        *("view", "reshape", "flatten", "permute", "transpose", "t", "squeeze", "unsqueeze", "contiguous"),
+        *("movedim", "moveaxis", "swapaxes", "swapdims", "unflatten", "view_as", "reshape_as", "roll"),
+        *("flip", "to", "float", "type", "type_as", "double", "half", "bfloat16", "cuda", "cpu", "clone"),
+        *("rearrange", "requires_grad_", "adjoint", "rot90", "tensor_split_as", "channel_shuffle", "ravel"),
+        *("unfold", "refine_names", "rename", "align_to", "unsqueeze_", "squeeze_", "transpose_"),
+    )
+}
+UNARY |= {name: Form(name, _DIM) for name in ("sum", "mean", "prod", "var", "std", "norm", "amax", "amin")}
+UNARY["vector_norm"] = Form("norm", (("ord", 2.0), *_DIM))
+UNARY["nanmean"], UNARY["nansum"] = UNARY["mean"], UNARY["sum"]
+UNARY |= {
+    name: Form("select")
+    for name in ("narrow", "select", "gather", "index_select", "masked_select", "take", "diagonal", "tril", "triu")
+}
+
+NOT_DIFFERENTIABLE = frozenset(
+    {
+        *("argmax", "argmin", "argsort", "round", "floor", "ceil", "trunc", "sign", "one_hot", "bincount"),
+        *("eq", "ne", "lt", "le", "gt", "ge", "isnan", "isinf", "isfinite", "logical_not", "logical_and"),
+        *("long", "int", "bool", "byte", "short", "nonzero", "multinomial", "searchsorted", "bernoulli"),
+        *("item", "tolist", "numpy", "round_", "any", "all", "logical_or", "unique"),
+    }
+)
+"""Functions whose results carry no gradient."""
+
+BINARY = {
+    "add": "add",
+    "sub": "sub",
+    "subtract": "sub",
+    "rsub": "sub",
+    "mul": "mul",
+    "multiply": "mul",
+    "div": "div",
+    "divide": "div",
+    "true_divide": "div",
+    "matmul": "matmul",
+    "mm": "matmul",
+    "bmm": "matmul",
+    "mv": "matmul",
+    "einsum": "einsum",
+    "dot": "matmul",
+    "maximum": "maximum",
+    "minimum": "minimum",
+}
+OPERATORS = {"add": "add", "sub": "sub", "mul": "mul", "truediv": "div", "matmul": "matmul", "pow": "pow"}
+
+PIECES = frozenset({"chunk", "split", "unbind", "tensor_split", "split_with_sizes", "hsplit", "vsplit"})
+"""Functions that cut a tensor into several."""
+
+SIZES = frozenset(
+    {"size", "dim", "ndimension", "numel", "nelement", "stride", "get_device", "element_size", "storage_offset"}
+)
+"""Methods that tell of a tensor what has no gradient."""
+
+METADATA = frozenset({"shape", "ndim", "dtype", "device", "requires_grad", "is_cuda", "layout", "is_sparse"})
+
+LIKE = frozenset({"zeros_like", "ones_like", "randn_like", "rand_like", "empty_like", "full_like"})
+"""Functions that make a tensor of the shape of another."""

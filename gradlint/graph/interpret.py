@@ -1,0 +1,413 @@
+"""The interpretation that builds model graphs: constructors make layers, forward passes make nodes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+
+from gradlint.graph import initial
+from gradlint.graph.apply import Applier
+from gradlint.graph.construct import CONTAINERS, class_of, container, copied, layer, pairs, torch_base
+from gradlint.graph.blocks import TRANSFORMERS, attention, transformer_layer
+from gradlint.graph.functions import LIKE, METADATA, SIZES
+from gradlint.graph.modules import ClassName, Members, is_kind_of
+from gradlint.graph.recorder import Recorder
+from gradlint.graph.values import (
+    Anything,
+    Choice,
+    Container,
+    Drawn,
+    Layer,
+    Signal,
+    Weight,
+    is_module,
+    number,
+    signals,
+)
+from gradlint.records import ir
+from gradlint.records.graph import Initial, Place
+from gradlint.semantics.interpretation import Arguments, Budget, Interpretation, Operand, Site
+from gradlint.semantics.value import (
+    ClassObject,
+    Closure,
+    Instance,
+    Items,
+    Known,
+    ModuleObject,
+    Partial,
+    Reference,
+    Table,
+    Value,
+)
+
+_SAME = frozenset(
+    {
+        *("torch.compile", "torch.jit.script", "torch.jit.trace", "torch.nn.DataParallel"),
+        *("torch.nn.parallel.DistributedDataParallel", "torch.nn.parallel.DataParallel"),
+        *("torch.nn.SyncBatchNorm.convert_sync_batchnorm", "torch.jit.ignore", "torch.jit.export"),
+        *("torch.fx.wrap", "torch._dynamo.disable", "torch.jit.annotate", "typing.cast"),
+    }
+)
+_WEIGHT_NORM = frozenset({"weight_norm", "spectral_norm", "orthogonal"})
+_NO_GRAD = frozenset({"torch.no_grad", "torch.inference_mode", "torch.autograd.no_grad"})
+_MATH: dict[str, Callable[..., float]] = {
+    name: getattr(math, name) for name in ("sqrt", "log", "log2", "log10", "exp", "floor", "ceil", "pow")
+}
+_PARAMETERS = frozenset({"torch.nn.Parameter", "torch.nn.parameter.Parameter", "torch.nn.UninitializedParameter"})
+
+
+class GraphFacts(Interpretation):
+    """Runs models on signals: every operation on one becomes a node of the recorder."""
+
+    budget = Budget(unrolled=256, rounds=4096, steps=600_000, objects=4000, recursion=6)
+
+    def __init__(self) -> None:
+        self.recorder = Recorder()
+        self.members = Members(self)
+        self.applier = Applier(self)
+
+    def begin(self) -> None:
+        """Forget the nodes of one forward pass before another is run."""
+        self.recorder = Recorder()
+        self.applier = Applier(self)
+
+    # values
+
+    def unknown(self, sources: Sequence[Value]) -> Value:
+        """A node of which only the inputs are known, or something that no signal went into."""
+        if any(next(signals(source), None) is not None for source in sources):
+            return self.recorder.unknown("something that is not understood", sources)
+        return Anything()
+
+    def parameter(self, parameter: ir.Parameter, closure: Closure) -> Value:
+        """What a constructor or forward is given when it is called from outside: its default."""
+        if parameter.kind in ("arguments", "keywords"):
+            empty = ir.Display(parameter.span, "tuple", ())
+            return Items("tuple", [], empty, True) if parameter.kind == "arguments" else Table({}, empty, True)
+        if parameter.default is not None:
+            return self.evaluator.default(parameter, closure)
+        if parameter.annotation is not None:
+            configuration = self.evaluator.annotated(parameter.annotation, closure)
+            if configuration is not None:
+                return configuration
+        return Anything()
+
+    def join(self, values: Sequence[Value]) -> Value:
+        """One of several: a node that is either input, a choice of modules, or anything."""
+        distinct = list({id(value): value for value in values}.values())
+        real = [value for value in distinct if not (isinstance(value, Known) and value.value is None)]
+        if any(isinstance(value, Signal) for value in real):
+            if all(isinstance(value, Signal) for value in real):
+                return self._either([value for value in real if isinstance(value, Signal)])
+            return self.unknown(values)
+        if real and all(_is_callable(value) for value in real):
+            return Choice(tuple(_options(distinct)))
+        if real and all(isinstance(value, (Drawn, Weight)) for value in real):
+            return self._either_data(real)
+        return self.unknown(values)
+
+    def _either(self, found: Sequence[Signal]) -> Value:
+        numbers = {signal.number: signal for signal in found}
+        if len(numbers) == 1:
+            return found[0]
+        recorder = self.recorder
+        node = recorder.nodes[max(numbers)]
+        site = Site(ir.Literal(node.place.span, None), node.place.path) if node.place is not None else None
+        if site is None:
+            return recorder.unknown("a branch", list(numbers.values()))
+        return recorder.emit("join", list(numbers.values()), site)
+
+    def _either_data(self, found: Sequence[Value]) -> Value:
+        data = [value.data if isinstance(value, Weight) else value for value in found]
+        first = data[0]
+        assert isinstance(first, Drawn)
+        same = all(isinstance(other, Drawn) and other.initial == first.initial for other in data)
+        shape = first.shape if all(isinstance(d, Drawn) and d.shape == first.shape for d in data) else None
+        initial_ = first.initial if same else Initial("unknown")
+        weight = next((value for value in found if isinstance(value, Weight)), None)
+        return Drawn(initial_, shape) if weight is None else Weight({"data": Drawn(initial_, shape)}, weight.made)
+
+    def truth(self, value: Value) -> bool | None:
+        """Modules, functions and objects are true; empty containers are not."""
+        if isinstance(value, Container):
+            inside = value.held.items if isinstance(value.held, Items) else value.held.entries
+            return bool(inside) if not value.held.open else (True if inside else None)
+        if isinstance(value, Items):
+            return bool(value.items) if not value.open else (True if value.items else None)
+        if isinstance(value, Choice):
+            return None if any(isinstance(option, Known) for option in value.options) else True
+        if isinstance(value, (Layer, Instance, Closure, ClassObject, Reference, Partial)):
+            return True
+        return None
+
+    def items(self, value: Value) -> Items | None:
+        """The members of a container, or of an object that derives from one."""
+        if isinstance(value, Instance):
+            inner = value.attributes.get("super()")
+            return self.items(inner) if inner is not None else None
+        if not isinstance(value, Container):
+            return None
+        if isinstance(value.held, Items):
+            return value.held
+        return Items("list", [Known(key) for key in value.held.entries], value.held.node, value.held.open)
+
+    def element(self, iterable: Value, site: Site) -> Value:
+        """One item of an iteration of unknown length."""
+        inside = self.items(iterable)
+        if inside is not None and inside.items:
+            return inside.items[0] if len(inside.items) == 1 else self.join(inside.items)
+        if isinstance(iterable, Signal):
+            return self.recorder.emit("select", (iterable,), site)
+        return self.unknown((iterable,))
+
+    # outside the project
+
+    def call(self, reference: Reference, arguments: Arguments, site: Site) -> Value:
+        """A function or a class from outside the project."""
+        name, place = reference.name, Place(site.path, site.node.span)
+        class_ = class_of(name)
+        if class_ is not None:
+            made = self._constructed(class_, arguments, place, site)
+            if made is not None:
+                return made
+        if name in _PARAMETERS:
+            return self._parameter(arguments, place)
+        first = arguments.positional[0].value if arguments.positional else None
+        last = name.rpartition(".")[2]
+        if name in _SAME or (last in _WEIGHT_NORM and "nn.utils" in name):
+            if last == "spectral_norm" and isinstance(first, Layer):
+                self.members.rescale(first, None, place)
+            return first if first is not None else Anything()
+        if name.endswith("init.calculate_gain"):
+            return initial.gain(arguments)
+        scheme = initial.scheme_of(last) if _initialises(name) else None
+        if scheme is not None:
+            return self.members.initialise(first, initial.initialised(scheme, arguments, place))
+        if name.startswith(("builtins.", "math.", "copy.", "collections.", "numpy.", "itertools.", "functools.")):
+            return self._python(name, arguments, site)
+        if name.endswith("checkpoint.checkpoint") and first is not None:
+            keywords = {k: o for k, o in arguments.keywords.items() if k not in ("use_reentrant", "preserve_rng_state")}
+            rest = Arguments(arguments.positional[1:], keywords, arguments.open, arguments.certain - 1)
+            return self.evaluator.call(first, rest, site)
+        if name in _NO_GRAD:
+            return reference
+        if name.startswith("torch.") and (drawn := initial.fresh(last, arguments, place)) is not None:
+            if last not in LIKE or not isinstance(first, Signal):
+                return drawn
+            return self.recorder.emit("constant", (), site, {"value": None})
+        if name.startswith(("torch.", "einops.", "torch_scatter.", "torch_geometric.utils.")):
+            return self.applier.function(last, arguments, site)
+        if last[:1].isupper() and not name.startswith(("torch", "timm")):
+            return Items("tuple", arguments.values(), ir.Display(site.node.span, "tuple", ()))
+        return self._foreign(f"a call of {name}", arguments.values(), site)
+
+    def _foreign(self, reason: str, values: Sequence[Value], site: Site) -> Value:
+        if any(next(signals(value), None) is not None for value in values):
+            return self.recorder.unknown(reason, values, site)
+        return Anything(reason)
+
+    def _constructed(self, class_: str, arguments: Arguments, place: Place, site: Site) -> Value | None:
+        if class_ in CONTAINERS:
+            return container(class_, arguments, place, site.node)
+        if class_ == "MultiheadAttention":
+            return attention(arguments, place)
+        if class_ in TRANSFORMERS:
+            return transformer_layer(class_, arguments, place)
+        if class_ in ("TransformerEncoder", "TransformerDecoder"):
+            return self._stacked(class_, arguments, place, site)
+        return layer(class_, arguments, place)
+
+    def _stacked(self, class_: str, arguments: Arguments, place: Place, site: Site) -> Value | None:
+        one, count = arguments.get(0, f"{class_[11:].lower()}_layer"), arguments.get(1, "num_layers")
+        if one is None or not is_module(one.value):
+            return None
+        repeats = number(count.value) if count is not None else None
+        known = int(repeats) if repeats is not None and repeats <= self.budget.unrolled else None
+        members = [copied(one.value) for _ in range(known or 1)]
+        inside = Items("list", members, site.node, known is None)
+        parts: dict[str, Value] = {"layers": Container("ModuleList", inside, place)}
+        norm = arguments.get(2, "norm")
+        if norm is not None and is_module(norm.value):
+            parts["norm"] = norm.value
+        return Layer(class_, {}, {}, place, parts)
+
+    def _parameter(self, arguments: Arguments, place: Place) -> Value:
+        given = arguments.get(0, "data")
+        value = given.value if given is not None else None
+        data = value if isinstance(value, Drawn) else Drawn(Initial("unknown"))
+        data = value.data if isinstance(value, Weight) else data
+        switch = arguments.get(1, "requires_grad")
+        trained = not (switch is not None and isinstance(switch.value, Known) and switch.value.value is False)
+        return Weight({"data": data}, place, trained)
+
+    def _python(self, name: str, arguments: Arguments, site: Site) -> Value:
+        values = arguments.values()
+        last = name.rpartition(".")[2]
+        first = values[0] if values else None
+        if last == "isinstance" and len(values) == 2:
+            decided = is_kind_of(values[0], values[1])
+            return Anything() if decided is None else Known(decided)
+        if name == "builtins.type" and len(values) == 1:
+            return ClassName(values[0]) if is_module(values[0]) else Anything()
+        if name == "builtins.hasattr" and len(values) == 2:
+            return self.members.has(values[0], values[1])
+        if name == "builtins.callable" and first is not None and _is_callable(first):
+            return Known(True)
+        if name == "copy.deepcopy" or name == "copy.copy":
+            return copied(first) if first is not None else Anything()
+        if name == "collections.OrderedDict":
+            found = pairs(first, site.node) if first is not None else Table({}, site.node)
+            return found if found is not None else (first or Anything())
+        if name in ("builtins.list", "builtins.tuple", "builtins.sum") and isinstance(first, Items):
+            return self.applier.function("sum_of", arguments, site)
+        if last in _MATH and all(number(value) is not None for value in values):
+            try:
+                return Known(_MATH[last](*[number(value) for value in values]))
+            except (ArithmeticError, ValueError, TypeError):
+                return Anything()
+        if last in ("print", "len", "id", "repr", "str"):
+            return Anything()
+        if last in ("float", "int", "bool"):
+            return self._foreign("a number read from a tensor", values, site)
+        return self._foreign(f"a call of {last}", values, site)
+
+    # objects
+
+    def construct(self, cls: ClassObject, arguments: Arguments, site: Site) -> Value:
+        """An object of the project whose constructor could not be run."""
+        return Anything(f"an object of {cls.definition.name}")
+
+    def called(self, target: Instance, arguments: Arguments, site: Site) -> Value:
+        """An object that derives from a layer or a container of torch.nn and has no forward of its own."""
+        return self.applier.module(target, arguments, site)
+
+    def inherited(self, receiver: Value, name: str, arguments: Arguments, site: Site) -> Value:
+        """A method of a base from outside the project."""
+        if not isinstance(receiver, Instance):
+            return Anything()
+        if name == "__init__":
+            base = torch_base(receiver)
+            if base is not None:
+                made = self._constructed(base, arguments, Place(site.path, site.node.span), site)
+                if made is not None:
+                    self.evaluator.heap.write(receiver.attributes, "super()", made)
+            return Known(None)
+        if name in ("forward", "__call__"):
+            return self.applier.module(receiver, arguments, site)
+        return self.members.method(receiver, name, arguments, site)
+
+    def method(self, receiver: Operand, name: str, arguments: Arguments, site: Site) -> Value:
+        """A method of a module, a weight or a signal."""
+        value = receiver.value
+        if isinstance(value, Choice) and name in ("__call__", "forward"):
+            return self._each(value, arguments, site)
+        if isinstance(value, (Layer, Container, Choice, Instance)):
+            if name in ("__call__", "forward"):
+                return self.applier.module(value, arguments, site)
+            return self.members.method(value, name, arguments, site)
+        if isinstance(value, (Weight, Drawn)):
+            written = self.members.written(value, name, arguments, site)
+            if written is not None:
+                return written
+        if isinstance(value, (Signal, Weight, Drawn)):
+            if name in SIZES:
+                return self._size(value, name)
+            if name.startswith("new_"):
+                return self.recorder.emit("constant", (), site, {"value": None})
+            everything = Arguments((receiver, *arguments.positional), arguments.keywords, arguments.open)
+            return self.applier.function(name, everything, site)
+        if isinstance(value, ClassName):
+            return Anything()
+        return self._foreign(f"a method {name} of something unknown", [value, *arguments.values()], site)
+
+    def _each(self, choice: Choice, arguments: Arguments, site: Site) -> Value:
+        options = [o for o in choice.options if not (isinstance(o, Known) and o.value is None)]
+        results = [self.evaluator.call(option, arguments, site) for option in options]
+        return results[0] if len(results) == 1 else self.evaluator.join(results)
+
+    def _size(self, value: Value, name: str) -> Value:
+        if isinstance(value, (Weight, Drawn)) and name in ("dim", "ndimension") and value.shape is not None:
+            return Known(len(value.shape))
+        return Anything()
+
+    def operator(self, name: str, operands: tuple[Operand, ...], site: Site) -> Value:
+        """An operator on signals, or a comparison that can be decided."""
+        decided = self.members.compared(name, [operand.value for operand in operands])
+        if decided is not None:
+            return Known(decided)
+        if name == "not":
+            truth = self.truth(operands[0].value)
+            return Anything() if truth is None else Known(not truth)
+        if name in ("and", "or"):
+            return self.evaluator.join([operand.value for operand in operands])
+        return self.applier.operator(ir.IN_PLACE.get(name, name), operands, site)
+
+    def attribute(self, receiver: Operand, name: str, site: Site) -> Value:
+        """An attribute of a module, a weight or a signal."""
+        value = receiver.value
+        if isinstance(value, Signal):
+            if name in METADATA:
+                return Anything()
+            if name == "data":
+                return self.recorder.emit("detach", (value,), site)
+            op = "reshape" if name in ("T", "mT", "H", "mH", "real") else "select"
+            return self.recorder.emit(op, (value,), site)
+        return self.members.attribute(value, name)
+
+    def index(self, receiver: Operand, index: Value, site: Site) -> Value:
+        """An item of a container, a weight or a signal."""
+        value = receiver.value
+        if isinstance(value, Signal):
+            return self.recorder.emit("select", (value,), site)
+        return self.members.index(value, index, site)
+
+    def replaced(self, receiver: Operand, index: Operand, value: Operand, site: Site) -> Value:
+        """`receiver[index] = value`: of a signal nothing is known any more."""
+        if isinstance(receiver.value, Container):
+            self.members.put(receiver.value, index.value, value.value)
+            return receiver.value
+        if isinstance(receiver.value, (Weight, Instance, Anything)):
+            return receiver.value
+        return self._foreign("an assignment to items", [receiver.value, value.value], site)
+
+    def stored(self, receiver: Value, name: str, value: Operand, site: Site) -> Value | None:
+        """`layer.weight = …`, `layer.weight.data = …`."""
+        if isinstance(receiver, Weight) and name == "data" and isinstance(value.value, (Drawn, Weight)):
+            data = value.value.data if isinstance(value.value, Weight) else value.value
+            self.evaluator.heap.write(receiver.attributes, "data", data)
+        elif isinstance(receiver, Layer) and isinstance(value.value, Weight):
+            self.evaluator.heap.write(receiver.attributes, name, value.value)
+        return None
+
+    def enter(self, context: Value) -> None:
+        """Under no_grad nothing carries a gradient."""
+        if isinstance(context, Reference) and context.name in _NO_GRAD:
+            self.recorder.untracked += 1
+
+    def leave(self, context: Value) -> None:
+        """The block ends."""
+        if isinstance(context, Reference) and context.name in _NO_GRAD:
+            self.recorder.untracked -= 1
+
+    def follows(self, target: Closure | ClassObject, depth: int) -> bool:
+        """Everything is followed, so deep."""
+        return depth < 60
+
+    def not_understood(self, reason: str) -> None:
+        """Counted with the graph."""
+        self.recorder.reasons[reason] += 1
+
+
+def _is_callable(value: Value) -> bool:
+    return is_module(value) or isinstance(
+        value, (Closure, ClassObject, Reference, Partial, Choice, ModuleObject)
+    )
+
+
+def _options(values: Sequence[Value]) -> Iterator[Value]:
+    for value in values:
+        yield from value.options if isinstance(value, Choice) else (value,)
+
+
+def _initialises(name: str) -> bool:
+    return ".init." in name or name.startswith(("timm.", "fvcore.", "detectron2.", "mmcv.", "mmengine."))

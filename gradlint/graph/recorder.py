@@ -1,0 +1,120 @@
+"""The graph while it is being built."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from gradlint.graph.values import Anything, Drawn, Layer, Signal, Weight, signals
+from gradlint.records.graph import ModelGraph, Node, Parameter, Place, Setting
+from gradlint.semantics.interpretation import Site
+from gradlint.semantics.value import Known, Value
+
+MOST_NODES = 20_000
+"""Nodes of one graph; what comes after is unknown."""
+
+
+class Recorder:
+    """Collects the nodes of one forward pass.
+
+    `paths` are the dotted names of modules and weights in the model, by identity.
+    """
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self.reasons: Counter[str] = Counter()
+        self.paths: dict[int, str] = {}
+        self.untracked = 0
+
+    def emit(
+        self,
+        op: str,
+        inputs: Sequence[Signal],
+        site: Site,
+        settings: Mapping[str, Setting] | None = None,
+        layer: Layer | None = None,
+        parameters: Mapping[str, Value] | None = None,
+    ) -> Signal:
+        """A new node; its output."""
+        if len(self.nodes) >= MOST_NODES:
+            op, settings, parameters = "unknown", {"reason": "too large a model"}, None
+        node = Node(
+            len(self.nodes),
+            op,
+            tuple([signal.number for signal in inputs]),
+            dict(settings or {}),
+            self._frozen(parameters or (layer.attributes if layer is not None else {})),
+            self.paths.get(id(layer), "") if layer is not None else "",
+            place_of(site),
+            layer.made if layer is not None else None,
+            tuple([place_of(caller) for caller in site.callers]),
+        )
+        self.nodes.append(node)
+        made = Signal(node.number)
+        return self.emit("detach", (made,), site) if self.untracked and op != "detach" else made
+
+    def unknown(self, reason: str, values: Sequence[Value], site: Site | None = None) -> Signal:
+        """The output of something that is not understood, made of `values`."""
+        self.reasons[reason] += 1
+        inputs = [signal for value in values for signal in signals(value)]
+        place = place_of(site) if site is not None else None
+        numbers = tuple(dict.fromkeys(signal.number for signal in inputs))
+        self.nodes.append(Node(len(self.nodes), "unknown", numbers, {"reason": reason}, place=place))
+        return Signal(len(self.nodes) - 1)
+
+    def signal(self, value: Value, site: Site) -> Signal:
+        """`value` as the output of a node."""
+        if isinstance(value, Signal):
+            return value
+        if isinstance(value, Weight):
+            return self.emit("parameter", (), site, {}, None, {"value": value})
+        if isinstance(value, Drawn):
+            return self.emit("constant", (), site, {"value": None})
+        if isinstance(value, Known) and isinstance(value.value, (int, float)):
+            return self.emit("constant", (), site, {"value": float(value.value)})
+        reason = value.reason if isinstance(value, Anything) and value.reason else "a value that is not known"
+        return self.unknown(reason, (value,), site)
+
+    def _frozen(self, parameters: Mapping[str, Value]) -> dict[str, Parameter]:
+        found = {}
+        for name, weight in parameters.items():
+            if isinstance(weight, Weight):
+                data = weight.data
+                path = self.paths.get(id(weight), "")
+                found[name] = Parameter(path, data.shape, data.initial, weight.is_trained)
+        return found
+
+    def graph(self, name: str, place: Place, outputs: Sequence[Signal], arguments: dict[str, str]) -> ModelGraph:
+        """The graph of all that the outputs depend on, numbered anew."""
+        wanted: set[int] = set()
+        pending = [output.number for output in outputs]
+        while pending:
+            number = pending.pop()
+            if number not in wanted:
+                wanted.add(number)
+                pending.extend(self.nodes[number].inputs)
+        numbers = {old: new for new, old in enumerate(sorted(wanted))}
+        kept = tuple([_renumbered(self.nodes[old], numbers) for old in sorted(wanted)])
+        reasons = Counter(str(node.settings["reason"]) for node in kept if node.op == "unknown")
+        ends = tuple(dict.fromkeys(numbers[output.number] for output in outputs))
+        return ModelGraph(name, place, kept, ends, arguments, dict(reasons))
+
+
+def place_of(site: Site) -> Place:
+    """Where a site stands."""
+    return Place(site.path, site.node.span)
+
+
+def _renumbered(node: Node, numbers: Mapping[int, int]) -> Node:
+    inputs = tuple([numbers[old] for old in node.inputs])
+    return Node(
+        numbers[node.number],
+        node.op,
+        inputs,
+        node.settings,
+        node.parameters,
+        node.module,
+        node.place,
+        node.made,
+        node.callers,
+    )

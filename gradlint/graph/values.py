@@ -1,0 +1,149 @@
+"""The values that the construction of a model graph adds to those of the evaluator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradlint.records import ir
+from gradlint.records.graph import Initial, Place, Setting
+from gradlint.semantics.value import Instance, Items, Known, Reference, Table, Value
+
+Shape = tuple[int | None, ...] | None
+
+
+class Signal(Value, frozen=True, eq=False):
+    """The output of a node of the graph."""
+
+    number: int
+
+
+class Anything(Value, frozen=True, eq=False):
+    """A number, a size, a flag or an object of which nothing is known."""
+
+    reason: str = ""
+
+
+class Drawn(Value, frozen=True, eq=False):
+    """A tensor that was made with these contents."""
+
+    initial: Initial
+    shape: Shape = None
+
+
+class Weight(Value, frozen=True, eq=False):
+    """A parameter or buffer; `attributes` hold its contents (`Drawn`) under "data"."""
+
+    attributes: dict[str, Value]
+    made: Place
+    is_trained: bool = True
+
+    @property
+    def data(self) -> Drawn:
+        """What it holds now."""
+        held = self.attributes["data"]
+        return held if isinstance(held, Drawn) else Drawn(Initial("unknown"))
+
+    @property
+    def shape(self) -> Shape:
+        """Its sizes, as far as known."""
+        return self.data.shape
+
+
+class Layer(Value, frozen=True, eq=False):
+    """An object of a class of torch.nn that has no children: its class, settings and weights."""
+
+    type: str
+    settings: dict[str, Setting]
+    attributes: dict[str, Value]
+    made: Place
+    parts: dict[str, Value] = {}
+
+
+class Container(Value, frozen=True, eq=False):
+    """Sequential, ModuleList, ModuleDict, ParameterList: modules in a collection."""
+
+    type: str
+    held: Items | Table
+    made: Place
+
+
+class Choice(Value, frozen=True, eq=False):
+    """One of several modules or functions, which one is not known."""
+
+    options: tuple[Value, ...]
+
+
+def is_module(value: Value) -> bool:
+    """Whether `value` is something that a model can be made of."""
+    return isinstance(value, (Layer, Container, Instance)) or (
+        isinstance(value, Choice) and all(map(is_module, value.options))
+    )
+
+
+def children(value: Value) -> Iterator[tuple[str, Value]]:
+    """The modules and weights directly within a module, by name, in the order of registration."""
+    if isinstance(value, (Instance, Layer)):
+        for name, part in value.attributes.items():
+            if is_module(part) or isinstance(part, Weight):
+                yield name, part
+        if isinstance(value, Layer):
+            yield from value.parts.items()
+    elif isinstance(value, Container):
+        yield from held(value)
+    elif isinstance(value, Choice):
+        for option in value.options:
+            yield from children(option)
+
+
+def held(container: Container) -> Iterator[tuple[str, Value]]:
+    """The members of a container with their names."""
+    inside = container.held
+    if isinstance(inside, Items):
+        for position, item in enumerate(inside.items):
+            yield str(position), item
+    else:
+        for key, item in inside.entries.items():
+            yield str(key), item
+
+
+def descendants(value: Value, path: str = "", seen: set[int] | None = None) -> Iterator[tuple[str, Value]]:
+    """A module and everything within it with dotted paths, each once, parents first."""
+    seen = set() if seen is None else seen
+    if id(value) in seen:
+        return
+    seen.add(id(value))
+    yield path, value
+    for name, child in children(value):
+        yield from descendants(child, f"{path}.{name}" if path else name, seen)
+
+
+def setting(value: Value) -> Setting:
+    """A hyper-parameter as a record holds it; None where it is not known."""
+    if isinstance(value, Known) and isinstance(value.value, (bool, int, float, str)):
+        return value.value
+    if isinstance(value, Items) and not value.open:
+        parts = [item.value if isinstance(item, Known) else None for item in value.items]
+        return tuple([part if isinstance(part, int) else None for part in parts])
+    if isinstance(value, Reference):
+        return value.name
+    return None
+
+
+def number(value: Value | None) -> float | None:
+    """The number that a value is, or None."""
+    found = value.value if isinstance(value, Known) else None
+    return found if isinstance(found, (int, float)) and not isinstance(found, bool) else None
+
+
+def signals(value: Value, depth: int = 4) -> Iterator[Signal]:
+    """The signals that are in a value."""
+    if isinstance(value, Signal):
+        yield value
+    elif isinstance(value, (Items, Table)) and depth:
+        for item in value.items if isinstance(value, Items) else value.values():
+            yield from signals(item, depth - 1)
+
+
+def tuple_of(values: list[Value], node: ir.Expression) -> Items:
+    """A tuple."""
+    return Items("tuple", values, node)
