@@ -26,6 +26,7 @@ from gradlint.graph.values import (
 )
 from gradlint.records import ir
 from gradlint.records.graph import Initial, Place
+from gradlint.semantics.classes import is_module as is_module_class
 from gradlint.semantics.interpretation import Arguments, Budget, Interpretation, Operand, Site
 from gradlint.semantics.value import (
     ClassObject,
@@ -392,6 +393,10 @@ class GraphFacts(Interpretation):
     def follows(self, target: Closure | ClassObject, depth: int) -> bool:
         """Everything is followed, so deep."""
         return depth < 60
+
+    def is_configuration(self, cls: ClassObject) -> bool:
+        """Configurations hold numbers; models and tensors are not made of nothing."""
+        return not is_module_class(cls)
 
     def not_understood(self, reason: str) -> None:
         """Counted with the graph."""

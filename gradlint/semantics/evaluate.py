@@ -7,7 +7,7 @@ tensors; what primitives mean is the business of the interpretation that it is g
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from gradlint.records import ir
@@ -67,8 +67,13 @@ class Evaluator:
 
     # entry points
 
-    def run(self, closure: Closure, arguments: Arguments | None = None) -> Value:
-        """Call `closure` from outside, with unknown arguments unless they are given."""
+    def run(
+        self,
+        closure: Closure,
+        arguments: Arguments | None = None,
+        given: Mapping[str, Value] | None = None,
+    ) -> Value:
+        """Call `closure` from outside, with unknown arguments unless they are given, all or some by name."""
         self._steps = 0
         self._conditions = ()
         self._rounds = 1
@@ -78,18 +83,37 @@ class Evaluator:
         self._objects = 0
         self.heap = Heap()
         try:
-            return self._invoke(closure, arguments)
+            return self._invoke(closure, arguments, given)
         except RecursionError:
             self.interpretation.not_understood("deep nesting")
             return self.interpretation.unknown(())
 
-    def instantiate(self, cls: ClassObject) -> Instance:
-        """An object of `cls` after its constructor ran with unknown arguments."""
+    def instantiate(self, cls: ClassObject, given: Mapping[str, Value] | None = None) -> Instance:
+        """An object of `cls` after its constructor ran with what is `given` by name, else unknown arguments."""
         instance = Instance(cls, {})
         init = cls.member("__init__")
         if isinstance(init, Closure):
-            self.run(self._bind(init, instance))
+            self.run(self._bind(init, instance), given=given)
         return instance
+
+    def default(self, parameter: ir.Parameter, closure: Closure) -> Value:
+        """The default of a parameter of `closure`."""
+        assert parameter.default is not None
+        return self.evaluate(parameter.default, Frame(closure.scope, closure.frame))
+
+    def annotated(self, annotation: ir.Expression, closure: Closure) -> Instance | None:
+        """An object of the class of the project that an annotation names, made with its defaults."""
+        if not isinstance(annotation, (ir.Name, ir.Attribute)):
+            return None
+        cls = self.evaluate(annotation, Frame(closure.scope, closure.frame))
+        if not isinstance(cls, ClassObject) or not self.interpretation.is_configuration(cls):
+            return None
+        made = self._construct(cls, Arguments(), Site(annotation, closure.scope.path))
+        return made if isinstance(made, Instance) else None
+
+    def join(self, values: Sequence[Value]) -> Value:
+        """One of several values, which one is not known."""
+        return self._join(values)
 
     # names
 
@@ -489,12 +513,14 @@ class Evaluator:
                     return True
         return False
 
-    def _invoke(self, closure: Closure, arguments: Arguments | None) -> Value:
+    def _invoke(
+        self, closure: Closure, arguments: Arguments | None, given: Mapping[str, Value] | None = None
+    ) -> Value:
         function = closure.function
         conditions = self._conditions
         frame = Frame(closure.scope, closure.frame, closure=closure)
         self._running.append(function)
-        self._bind_parameters(closure, arguments, frame)
+        self._bind_parameters(closure, arguments, frame, given or {})
         try:
             if isinstance(function, ir.Lambda):
                 return self.evaluate(function.body, frame)
@@ -514,13 +540,18 @@ class Evaluator:
             self._running.pop()
             self._conditions = conditions
 
-    def _bind_parameters(self, closure: Closure, arguments: Arguments | None, frame: Frame) -> None:
+    def _bind_parameters(
+        self, closure: Closure, arguments: Arguments | None, frame: Frame, given: Mapping[str, Value]
+    ) -> None:
         parameters = list(closure.function.parameters)
         if closure.receiver is not None and parameters:
             frame.variables[parameters.pop(0).name] = closure.receiver
         if arguments is None:
             for parameter in parameters:
-                frame.variables[parameter.name] = self.interpretation.parameter(parameter, closure)
+                known = given.get(parameter.name)
+                frame.variables[parameter.name] = (
+                    self.interpretation.parameter(parameter, closure) if known is None else known
+                )
             return
         positional = list(arguments.positional)
         if arguments.open:

@@ -167,6 +167,10 @@ class Interpretation:
         """Whether a call of `target`, `depth` calls deep, is worth running."""
         return depth < 6
 
+    def is_configuration(self, cls: ClassObject) -> bool:
+        """Whether a parameter that is annotated with `cls` is worth an object made with defaults."""
+        return False
+
     def not_understood(self, reason: str) -> None:
         """The evaluator met something that it cannot follow."""
 

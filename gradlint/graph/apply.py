@@ -1,0 +1,354 @@
+"""Operations on signals: modules that are called, functions and methods of tensors, operators."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from gradlint.graph.blocks import TRANSFORMERS, Blocks
+from gradlint.graph.functions import BINARY, NOT_DIFFERENTIABLE, OPERATORS, PIECES, UNARY, Form
+from gradlint.graph.layers import LAYERS
+from gradlint.graph.values import (
+    Anything,
+    Choice,
+    Container,
+    Drawn,
+    Layer,
+    Signal,
+    Weight,
+    children,
+    is_module,
+    number,
+    setting,
+    signals,
+    tuple_of,
+)
+from gradlint.records.graph import Setting
+from gradlint.semantics.interpretation import Arguments, Operand, Site
+from gradlint.semantics.value import Instance, Items, Known, Reference, Value
+
+if TYPE_CHECKING:
+    from gradlint.graph.interpret import GraphFacts
+
+_RECURRENT = frozenset({"rnn", "lstm", "gru"})
+_CELLS = frozenset({"rnn_cell", "lstm_cell", "gru_cell"})
+
+
+class Applier:
+    """Turns operations on signals into nodes."""
+
+    def __init__(self, facts: GraphFacts) -> None:
+        self._facts = facts
+        self._recorder = facts.recorder
+        self._blocks = Blocks(facts.recorder)
+
+    # modules
+
+    def module(self, value: Value, arguments: Arguments, site: Site) -> Value:
+        """`value(*arguments)`."""
+        if isinstance(value, Instance):
+            inner = value.attributes.get("super()")
+            if isinstance(inner, Container):
+                return self._chain([part for _, part in children(value) if is_module(part)], arguments, site)
+            return self.module(inner, arguments, site) if inner is not None else self._lost(value, arguments, site)
+        if isinstance(value, Container):
+            if value.type != "Sequential" or value.held.open or not isinstance(value.held, Items):
+                parts = [part for _, part in children(value)]
+                if value.type != "Sequential" or value.held.open:
+                    return self._lost(value, arguments, site)
+                return self._chain(parts, arguments, site)
+            return self._chain(value.held.items, arguments, site)
+        if isinstance(value, Choice):
+            return self._facts.evaluator.call(value, arguments, site)
+        assert isinstance(value, Layer)
+        return self._layer(value, arguments, site)
+
+    def _lost(self, value: Value, arguments: Arguments, site: Site) -> Value:
+        what = "a container of unknown length" if isinstance(value, Container) else "a module without a forward"
+        return self._recorder.unknown(what, arguments.values(), site)
+
+    def _chain(self, members: Sequence[Value], arguments: Arguments, site: Site) -> Value:
+        for member in members:
+            result = self._facts.evaluator.call(member, arguments, site)
+            arguments = Arguments((Operand(result, site.node),))
+        return arguments.positional[0].value if arguments.positional else Anything()
+
+    def _layer(self, layer: Layer, arguments: Arguments, site: Site) -> Value:
+        inputs = [self._recorder.signal(o.value, site) for o in arguments.positional if not _is_missing(o.value)]
+        for name in ("query", "key", "value", "src", "tgt", "memory", "input", "x"):
+            if name in arguments.keywords and name != "memory":
+                inputs.append(self._recorder.signal(arguments.keywords[name].value, site))
+        if layer.type == "MultiheadAttention":
+            attended = self._blocks.multihead(layer, inputs, site)
+            return tuple_of([attended, Anything()], site.node)
+        if layer.type in TRANSFORMERS:
+            return self._blocks.transformer(layer, inputs, site)
+        if layer.type in ("TransformerEncoder", "TransformerDecoder"):
+            return self._stack(layer, inputs, site)
+        op = LAYERS[layer.type].op
+        if not inputs:
+            return self._recorder.unknown("a layer without inputs", (), site)
+        if op in _RECURRENT | _CELLS:
+            return self._recurrent(op, layer, inputs, site)
+        if op == "unknown":
+            return self._recorder.unknown(layer.type, inputs, site)
+        taken = inputs[:2] if op in ("bilinear", "cosine_similarity", "pairwise_distance") else inputs[:1]
+        return self._recorder.emit(op, taken, site, layer.settings, layer)
+
+    def _stack(self, layer: Layer, inputs: Sequence[Signal], site: Site) -> Value:
+        stack = layer.parts["layers"]
+        assert isinstance(stack, Container)
+        signal: Value = inputs[0]
+        if stack.held.open or not isinstance(stack.held, Items):
+            return self._recorder.unknown("a stack of unknown depth", inputs, site)
+        for member in (*stack.held.items, *([layer.parts["norm"]] if "norm" in layer.parts else [])):
+            given = [signal, *inputs[1:]] if isinstance(member, (Layer, Instance)) else [signal]
+            operands = tuple([Operand(each, site.node) for each in given])
+            signal = self._facts.evaluator.call(member, Arguments(operands), site)
+        return signal
+
+    def _recurrent(self, op: str, layer: Layer, inputs: Sequence[Signal], site: Site) -> Value:
+        made = self._recorder.emit(op, inputs[:1], site, layer.settings, layer)
+        if op == "lstm_cell":
+            return tuple_of([made, made], site.node)
+        if op in _CELLS:
+            return made
+        state: Value = tuple_of([made, made], site.node) if op == "lstm" else made
+        return tuple_of([made, state], site.node)
+
+    # functions
+
+    def function(self, name: str, arguments: Arguments, site: Site) -> Value:
+        """A function of torch, or a method with its receiver as the first argument."""
+        plain = name[:-1] if name.endswith("_") and not name.endswith("__") else name
+        values = arguments.values()
+        if not any(_has_gradient(value) for value in values):
+            return Anything(f"{name} of nothing that is known")
+        if plain == "sum_of" or plain in ("cat", "concat", "concatenate", "stack", "hstack", "vstack"):
+            return self._joined(plain, arguments, site)
+        if plain in ("linear", "bilinear", "embedding", "batch_norm", "layer_norm", "group_norm", "rms_norm"):
+            return self._with_weights(plain, arguments, site)
+        if plain.startswith("conv") and plain[-1:] == "d":
+            return self._with_weights(plain, arguments, site)
+        if plain == "scaled_dot_product_attention":
+            return self._attention(arguments, site)
+        if plain in NOT_DIFFERENTIABLE:
+            inputs = [signal for value in values for signal in signals(value)]
+            return self._recorder.emit(plain, inputs, site) if inputs else Anything()
+        if plain in PIECES:
+            return self._pieces(arguments, site)
+        if plain in ("max", "min", "median", "topk", "sort", "kthvalue", "mode"):
+            return self._extreme(plain, arguments, site)
+        if plain == "where" and len(arguments.positional) == 3:
+            return self._either(arguments.positional[1:], site)
+        if plain in ("masked_fill", "masked_scatter", "index_fill", "scatter", "scatter_add", "index_add"):
+            return self._recorder.emit("masked", [self._first(arguments, site)], site)
+        if plain in BINARY and len(arguments.positional) > 1:
+            return self._binary(plain, arguments, site)
+        form = UNARY.get(plain)
+        if form is not None and arguments.positional:
+            return self._unary(form, arguments, site)
+        return self._recorder.unknown(f"the function {name}", values, site)
+
+    def _first(self, arguments: Arguments, site: Site) -> Signal:
+        return self._recorder.signal(arguments.positional[0].value, site)
+
+    def _unary(self, form: Form, arguments: Arguments, site: Site) -> Value:
+        settings: dict[str, Setting] = {}
+        for position, (name, default) in enumerate(form.signature, 1):
+            given = arguments.get(position, name)
+            settings[name] = default if given is None else setting(given.value)
+        if form.op.startswith(("dropout", "drop_path")) and settings.get("training") is False:
+            return self._recorder.emit("identity", [self._first(arguments, site)], site)
+        settings.pop("training", None)
+        parameters = {}
+        if form.op == "prelu" and len(arguments.positional) > 1:
+            parameters = {"weight": arguments.positional[1].value}
+        return self._recorder.emit(form.op, [self._first(arguments, site)], site, settings, None, parameters)
+
+    def _joined(self, name: str, arguments: Arguments, site: Site) -> Value:
+        first = arguments.get(0, "tensors")
+        items = first.value if first is not None else None
+        if not isinstance(items, Items) or items.open or not items.items:
+            return self._recorder.unknown("tensors of unknown number", arguments.values(), site)
+        parts = [self._recorder.signal(item, site) for item in items.items]
+        if name == "sum_of":
+            total = parts[0]
+            for part in parts[1:]:
+                total = self._recorder.emit("add", (total, part), site)
+            return total
+        axis = arguments.get(1, "dim") or arguments.get(1, "axis")
+        dim = setting(axis.value) if axis is not None else 0
+        return self._recorder.emit("stack" if name == "stack" else "cat", parts, site, {"dim": dim})
+
+    def _with_weights(self, name: str, arguments: Arguments, site: Site) -> Value:
+        weight_at = {"linear": 1, "bilinear": 2, "embedding": 1, "layer_norm": 2, "rms_norm": 2}.get(name, 1)
+        weight_at = 3 if name == "batch_norm" else 2 if name == "group_norm" else weight_at
+        weight = arguments.get(weight_at, "weight")
+        bias = arguments.get(weight_at + 1, "bias")
+        parameters: dict[str, Value] = {}
+        if weight is not None and isinstance(weight.value, (Weight, Drawn)):
+            parameters["weight"] = _as_weight(weight.value, site)
+        elif name in ("linear", "bilinear", "embedding") or name.startswith("conv"):
+            return self._recorder.unknown("a weight that is computed", arguments.values(), site)
+        if bias is not None and isinstance(bias.value, (Weight, Drawn)):
+            parameters["bias"] = _as_weight(bias.value, site)
+        settings: dict[str, Setting] = {"bias": "bias" in parameters}
+        if name.startswith("conv"):
+            for position, (key, default) in enumerate((("stride", 1), ("padding", 0)), 3):
+                given = arguments.get(position, key)
+                settings[key] = default if given is None else setting(given.value)
+            given = arguments.get(7 if "transpose" in name else 6, "groups")
+            settings["groups"] = 1 if given is None else setting(given.value)
+        if name == "group_norm":
+            given = arguments.get(1, "num_groups")
+            settings["num_groups"] = setting(given.value) if given is not None else None
+        at = 1 if name == "embedding" and weight_at == 0 else 0
+        signal = self._recorder.signal(arguments.positional[at].value, site)
+        return self._recorder.emit(name, (signal,), site, settings, None, parameters)
+
+    def _attention(self, arguments: Arguments, site: Site) -> Value:
+        given = [arguments.get(position, name) for position, name in enumerate(("query", "key", "value"))]
+        inputs = [self._recorder.signal(o.value, site) for o in given if o is not None]
+        if len(inputs) < 3:
+            return self._recorder.unknown("attention", arguments.values(), site)
+        causal, scale = arguments.get(5, "is_causal"), arguments.get(6, "scale")
+        settings = {
+            "is_causal": setting(causal.value) if causal is not None else False,
+            "scale": setting(scale.value) if scale is not None else None,
+        }
+        return self._recorder.emit("attention", inputs, site, settings)
+
+    def _pieces(self, arguments: Arguments, site: Site) -> Value:
+        signal = self._first(arguments, site)
+        count = arguments.get(1, "chunks")
+        pieces = number(count.value) if count is not None else None
+        node = site.node
+        known = int(pieces) if pieces is not None and 0 < pieces <= 64 else None
+        parts: list[Value] = [
+            self._recorder.emit("select", (signal,), site, {"part": part, "parts": known})
+            for part in range(known or 1)
+        ]
+        return Items("tuple", parts, node, known is None)
+
+    def _extreme(self, name: str, arguments: Arguments, site: Site) -> Value:
+        if len(arguments.positional) > 1 and _has_gradient(arguments.positional[1].value):
+            return self._either(arguments.positional[:2], site)
+        made = self._recorder.emit(name, [self._first(arguments, site)], site)
+        if len(arguments.positional) == 1 and not arguments.keywords and name in ("max", "min", "median"):
+            return made
+        return tuple_of([made, Anything()], site.node)
+
+    def _either(self, operands: Sequence[Operand], site: Site) -> Value:
+        found = [self._recorder.signal(o.value, site) for o in operands if _has_gradient(o.value)]
+        if len(found) == 1:
+            return self._recorder.emit("masked", found, site)
+        return self._recorder.emit("join", found, site)
+
+    # operators
+
+    def operator(self, name: str, operands: tuple[Operand, ...], site: Site) -> Value:
+        """`a + b` and the like."""
+        values = [operand.value for operand in operands]
+        if not any(_has_gradient(value) for value in values):
+            return Anything()
+        if name in OPERATORS and len(operands) == 2:
+            return self._arithmetic(OPERATORS[name], operands, site)
+        if name == "neg":
+            return self._one("neg", values[0], site)
+        inputs = [signal for value in values for signal in signals(value)]
+        if name in ("pos", "invert"):
+            return values[0]
+        return self._recorder.emit("compare", inputs, site) if inputs else Anything()
+
+    def _one(self, op: str, value: Value, site: Site, settings: dict[str, Setting] | None = None) -> Value:
+        return self._recorder.emit(op, (self._recorder.signal(value, site),), site, settings)
+
+    def _binary(self, name: str, arguments: Arguments, site: Site) -> Value:
+        if name == "einsum":
+            rest = [operand.value for operand in arguments.positional[1:]]
+            inputs = [self._recorder.signal(value, site) for value in rest if _has_gradient(value)]
+            equation = setting(arguments.positional[0].value)
+            return self._recorder.emit("einsum", inputs, site, {"equation": equation})
+        op = BINARY[name]
+        if op in ("maximum", "minimum"):
+            return self._either(arguments.positional[:2], site)
+        return self._arithmetic(op, arguments.positional[:2], site)
+
+    def _arithmetic(self, op: str, operands: Sequence[Operand], site: Site) -> Value:
+        first, second = (operand.value for operand in operands)
+        constant = number(second)
+        if isinstance(first, (Weight, Drawn)) and not _has_signal(second):
+            drawn = self._drawn(op, first, second, site)
+            if drawn is not None:
+                return drawn
+        if op == "pow":
+            return self._one("pow", first, site, {"exponent": constant})
+        if op == "matmul" and isinstance(second, (Weight, Drawn)) and _has_signal(first):
+            shape = second.shape
+            last = shape[-1] if shape else None
+            into = shape[-2] if shape and len(shape) > 1 else None
+            settings: dict[str, Setting] = {"in_features": into, "out_features": last, "bias": False}
+            signal = self._recorder.signal(first, site)
+            return self._recorder.emit("linear", (signal,), site, settings, None, {"weight": _as_weight(second, site)})
+        if _has_signal(first) and not _has_gradient(second):
+            return self._with_constant(op, first, constant, site)
+        if _has_signal(second) and not _has_gradient(first):
+            return self._before_constant(op, number(first), second, site)
+        inputs = (self._recorder.signal(first, site), self._recorder.signal(second, site))
+        return self._recorder.emit(op, inputs, site)
+
+    def _drawn(self, op: str, first: Weight | Drawn, second: Value, site: Site) -> Value | None:
+        """A fresh tensor or a weight times a number."""
+        from gradlint.graph import initial
+        from gradlint.records.graph import Place
+
+        by = number(second)
+        if op not in ("mul", "div") or isinstance(second, (Weight, Drawn)):
+            return None
+        factor = None if not by else (float(by) if op == "mul" else 1.0 / by)
+        data = initial.scaled(first.data if isinstance(first, Weight) else first, factor, Place(site.path, site.node.span))
+        return Weight({"data": data}, first.made, first.is_trained) if isinstance(first, Weight) else data
+
+    def _with_constant(self, op: str, value: Value, constant: float | None, site: Site) -> Value:
+        if op in ("add", "sub"):
+            shift = None if constant is None else (constant if op == "add" else -constant)
+            return self._one("shift", value, site, {"value": shift})
+        if op in ("mul", "div"):
+            factor = constant if op == "mul" or not constant else 1.0 / constant
+            return self._one("scale", value, site, {"factor": factor if constant else constant})
+        return self._recorder.unknown(f"{op} with something unknown", (value,), site)
+
+    def _before_constant(self, op: str, constant: float | None, value: Value, site: Site) -> Value:
+        if op in ("add", "mul"):
+            return self._with_constant(op, value, constant, site)
+        if op == "sub":
+            return self._one("shift", self._one("neg", value, site), site, {"value": constant})
+        if op == "div":
+            return self._one("scale", self._one("reciprocal", value, site), site, {"factor": constant})
+        return self._recorder.unknown(f"{op} with something unknown", (value,), site)
+
+
+def _is_missing(value: Value) -> bool:
+    return isinstance(value, Known) and value.value is None
+
+
+def _has_signal(value: Value) -> bool:
+    return next(signals(value), None) is not None
+
+
+def _has_gradient(value: Value) -> bool:
+    return isinstance(value, (Weight, Drawn)) or _has_signal(value)
+
+
+def _as_weight(value: Weight | Drawn, site: Site) -> Weight:
+    from gradlint.records.graph import Place
+
+    if isinstance(value, Weight):
+        return value
+    return Weight({"data": value}, Place(site.path, site.node.span), False)
+
+
+def is_reference(value: Value) -> bool:
+    """Whether `value` stands for something outside the project."""
+    return isinstance(value, Reference)

@@ -1,0 +1,92 @@
+"""From a class of the project to the graph of its forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gradlint.graph.construct import torch_base
+from gradlint.graph.interpret import GraphFacts
+from gradlint.graph.values import Instance, Signal, descendants, signals
+from gradlint.records import ir
+from gradlint.records.graph import ModelGraph, Place
+from gradlint.semantics.classes import is_module as is_module_class
+from gradlint.semantics.evaluate import Evaluator
+from gradlint.semantics.interpretation import Arguments, Operand, Site
+from gradlint.semantics.project import Project
+from gradlint.semantics.scope import ModuleScope
+from gradlint.semantics.value import ClassObject, Closure, Items, Known, Table, Value
+
+
+class Builder:
+    """Builds the graphs of the models of a project."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._facts = GraphFacts()
+        self._evaluator = Evaluator(self._facts, project.resolve)
+
+    def classes(self, scope: ModuleScope) -> list[ClassObject]:
+        """The classes of a module that derive from torch.nn.Module, from top to bottom."""
+        found = []
+        for name in scope.bindings:
+            value = self._evaluator.module_name(scope, name)
+            is_own = isinstance(value, ClassObject) and value.scope.path == scope.path
+            if isinstance(value, ClassObject) and is_own and is_module_class(value):
+                found.append(value)
+        return sorted(found, key=lambda cls: cls.definition.span)
+
+    def build(self, cls: ClassObject, given: Mapping[str, object] | None = None) -> ModelGraph | None:
+        """The graph of `cls`, constructed with the arguments `given`, then its defaults.
+
+        None where it has no forward pass.
+        """
+        facts = self._facts
+        facts.begin()
+        place = Place(cls.scope.path, cls.definition.span)
+        arguments = {name: Known(value) for name, value in (given or {}).items()}
+        instance = self._evaluator.instantiate(cls, arguments)
+        forward = cls.member("forward")
+        if not isinstance(forward, Closure) and torch_base(instance) is None:
+            return None
+        facts.begin()
+        for path, part in descendants(instance):
+            facts.recorder.paths[id(part)] = path
+        result = self._forward(instance, forward, place)
+        outputs = list(_outputs(result))
+        shown = {name: repr(value) for name, value in (given or {}).items()}
+        if not outputs:
+            outputs = [facts.recorder.unknown("an output that is not known", (), None)]
+        return facts.recorder.graph(cls.definition.name, place, outputs, shown)
+
+    def _forward(self, instance: Instance, forward: Value | None, place: Place) -> Value:
+        node = ir.Literal(place.span, None)
+        site = Site(node, place.path)
+        if not isinstance(forward, Closure):
+            taken = (Operand(self._input("input", 0, site), node),)
+            return self._facts.called(instance, Arguments(taken), site)
+        assert isinstance(forward.function, ir.Function)
+        operands: dict[str, Operand] = {}
+        positional: list[Operand] = []
+        for index, parameter in enumerate(forward.function.parameters[1:]):
+            where = Site(ir.Literal(parameter.span, None), forward.scope.path)
+            if parameter.kind == "arguments":
+                positional.append(Operand(self._input(parameter.name, index, where), node))
+            elif parameter.default is None and parameter.kind != "keywords":
+                operands[parameter.name] = Operand(self._input(parameter.name, index, where), node)
+        bound = Closure(forward.function, forward.scope, forward.frame, instance, forward.owner)
+        return self._evaluator.run(bound, Arguments(tuple(positional), operands))
+
+    def _input(self, name: str, index: int, site: Site) -> Signal:
+        return self._facts.recorder.emit("input", (), site, {"name": name, "index": index})
+
+
+def _outputs(value: Value, depth: int = 4) -> list[Signal]:
+    """The signals in what forward returns, also in objects made to carry them."""
+    if isinstance(value, Instance) and depth and not is_module_class(value.type):
+        return [s for part in value.attributes.values() for s in _outputs(part, depth - 1)]
+    if isinstance(value, (Items, Table)) and depth:
+        parts = value.items if isinstance(value, Items) else value.values()
+        return [s for part in parts for s in _outputs(part, depth - 1)]
+    return list(signals(value))
+
+

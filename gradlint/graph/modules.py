@@ -1,0 +1,389 @@
+"""What modules answer when code asks them: their parts, their settings, their kind; and what it does to weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from gradlint.graph import initial
+from gradlint.graph.construct import CONTAINERS, class_of, weights
+from gradlint.graph.layers import LAYERS
+from gradlint.graph.values import (
+    Anything,
+    Choice,
+    Container,
+    Drawn,
+    Layer,
+    Signal,
+    Weight,
+    children,
+    descendants,
+    held,
+    is_module,
+    tuple_of,
+)
+from gradlint.records import ir
+from gradlint.records.graph import Initial, Place
+from gradlint.semantics.builtin import collection_method, store_item
+from gradlint.semantics.interpretation import Arguments, Operand, Site
+from gradlint.semantics.value import ClassObject, Instance, Items, Known, Method, Reference, Table, Value
+
+if TYPE_CHECKING:
+    from gradlint.graph.interpret import GraphFacts
+
+_ITSELF = frozenset(
+    {
+        *("train", "eval", "to", "cuda", "cpu", "half", "float", "double", "bfloat16", "type", "requires_grad_"),
+        *("share_memory", "compile", "to_empty", "xpu", "share_memory_"),
+    }
+)
+_ABSTRACT = {
+    "_ConvNd": "Conv",
+    "_ConvTransposeNd": "ConvTranspose",
+    "_BatchNorm": "BatchNorm",
+    "_NormBase": "BatchNorm",
+    "_InstanceNorm": "InstanceNorm",
+    "_DropoutNd": "Dropout",
+    "RNNBase": "",
+    "RNNCellBase": "",
+}
+
+
+class ClassName(Value, frozen=True, eq=False):
+    """The class of a module, as `type(m)` and `m.__class__` give it."""
+
+    of: Value
+
+
+class Members:
+    """Looks into modules for the interpretation."""
+
+    def __init__(self, facts: GraphFacts) -> None:
+        self._facts = facts
+
+    # reading
+
+    def attribute(self, value: Value, name: str) -> Value:
+        """`value.name`."""
+        if isinstance(value, ClassName):
+            return Known(type_name(value.of)) if name in ("__name__", "__qualname__") else Anything()
+        if name == "__class__" and is_module(value):
+            return ClassName(value)
+        if name == "training" and is_module(value):
+            return Known(True)
+        if isinstance(value, Instance):
+            inner = value.attributes.get("super()")
+            return self.attribute(inner, name) if inner is not None else Anything(f"an attribute {name}")
+        if isinstance(value, Layer):
+            found = value.attributes.get(name) or value.parts.get(name)
+            if found is not None:
+                return found
+            if name in value.settings:
+                setting = value.settings[name]
+                return Anything() if setting is None else Known(setting)
+            if name in ("bias", "weight") and value.type in LAYERS:
+                return Known(None)
+        if isinstance(value, (Weight, Drawn)):
+            return _of_weight(value, name)
+        if isinstance(value, Choice):
+            found_ = [self.attribute(o, name) for o in value.options if not isinstance(o, Known)]
+            return self._facts.evaluator.join(found_) if found_ else Anything()
+        if isinstance(value, Container) and isinstance(value.held, Table) and name in value.held.entries:
+            return value.held.entries[name]
+        return Anything()
+
+    def index(self, value: Value, index: Value, site: Site) -> Value:
+        """`value[index]`."""
+        if isinstance(value, Instance) and "super()" in value.attributes:
+            value = value.attributes["super()"]
+        if isinstance(value, Layer):
+            value = value.parts.get("layers", value)
+        if isinstance(value, (Weight, Drawn)):
+            return value
+        if not isinstance(value, Container):
+            return Anything()
+        inside = value.held
+        if isinstance(inside, Table):
+            found = inside.entries.get(index.value) if isinstance(index, Known) else None
+            return found if found is not None else self._one_of(list(inside.entries.values()))
+        key = index.value if isinstance(index, Known) else None
+        if isinstance(key, tuple) and len(key) == 4 and not inside.open:
+            part = inside.items[slice(*key[1:])]
+            return Container(value.type, Items("list", part, inside.node), value.made)
+        if isinstance(key, int) and not inside.open and -len(inside.items) <= key < len(inside.items):
+            return inside.items[key]
+        return self._one_of(inside.items)
+
+    def _one_of(self, values: list[Value]) -> Value:
+        return self._facts.evaluator.join(values) if values else Anything()
+
+    def has(self, value: Value, name: Value) -> Value:
+        """`hasattr(value, name)`."""
+        known = name.value if isinstance(name, Known) else None
+        if not isinstance(known, str):
+            return Anything()
+        if isinstance(value, Layer):
+            return Known(known in value.attributes or known in value.settings or known in value.parts)
+        if isinstance(value, Instance) and is_kind_of(value, Reference("torch.nn.Module")):
+            return Known(known in value.attributes or value.type.member(known) is not None)
+        return Anything()
+
+    def method(self, value: Value, name: str, arguments: Arguments, site: Site) -> Value:
+        """A method of a module other than calling it."""
+        if name in _ITSELF:
+            return value
+        reader = _READERS.get(name)
+        if reader is not None:
+            return Items("list", list(reader(value, site)), site.node, _is_open(value))
+        if name == "apply" and arguments.positional:
+            return self._apply(value, arguments.positional[0].value, site)
+        if name in ("add_module", "register_module", "register_parameter", "register_buffer"):
+            return self._register(value, name, arguments, site)
+        if name in ("reset_parameters", "_reset_parameters") and isinstance(value, Layer):
+            for key, fresh in weights(value.type, value.settings, value.made).items():
+                weight = value.attributes.get(key)
+                if isinstance(weight, Weight) and isinstance(fresh, Weight):
+                    self._facts.evaluator.heap.write(weight.attributes, "data", fresh.data)
+            return Known(None)
+        if isinstance(value, Instance) and "super()" in value.attributes:
+            value = value.attributes["super()"]
+        if isinstance(value, Container):
+            return self._collection(value, name, arguments, site)
+        return Anything(f"a method {name}")
+
+    def _collection(self, value: Container, name: str, arguments: Arguments, site: Site) -> Value:
+        method = Method(value.held, name, site.node)
+        if name == "extend" and arguments.positional:
+            items = self._facts.items(arguments.positional[0].value)
+            if items is not None:
+                arguments = Arguments((Operand(items, site.node),))
+        if name == "append" and isinstance(value.held, Items):
+            collection_method(method, arguments)
+            return value
+        if name == "keys" and isinstance(value.held, Table):
+            return Items("list", [Known(key) for key in value.held.entries], site.node, value.held.open)
+        found = collection_method(method, arguments)
+        return found if found is not None else Anything()
+
+    def _apply(self, value: Value, function: Value, site: Site) -> Value:
+        within = [part for _, part in descendants(value) if is_module(part)]
+        for part in reversed(within):
+            self._facts.evaluator.call(function, Arguments((Operand(part, site.node),)), site)
+        return value
+
+    def _register(self, value: Value, name: str, arguments: Arguments, site: Site) -> Value:
+        key, stored = arguments.get(0, "name"), arguments.get(1, _STORES[name])
+        known = key.value.value if key is not None and isinstance(key.value, Known) else None
+        if stored is None or not isinstance(known, str):
+            return Known(None)
+        held_ = stored.value
+        if name == "register_buffer" and isinstance(held_, Drawn):
+            held_ = Weight({"data": held_}, Place(site.path, site.node.span), False)
+        if isinstance(value, (Instance, Layer)):
+            self._facts.evaluator.heap.write(value.attributes, known, held_)
+        elif isinstance(value, Container) and isinstance(value.held, Items):
+            value.held.items.append(held_)
+        elif isinstance(value, Container) and isinstance(value.held, Table):
+            value.held.entries[known] = held_
+        return Known(None)
+
+    def put(self, container: Container, index: Value, value: Value) -> None:
+        """`container[index] = value`."""
+        store_item(container.held, index, value)
+
+    def compared(self, name: str, values: Sequence[Value]) -> bool | None:
+        """Whether a comparison holds, where that is known of what is no constant."""
+        if len(values) != 2:
+            return None
+        first, second = values
+        if name in ("is", "is_not", "eq", "ne") and isinstance(second, Known) and second.value is None:
+            something = (Signal, Layer, Container, Instance, Weight, Drawn, Items, Table, ClassObject, Reference)
+            return name in ("is_not", "ne") if isinstance(first, something) else None
+        if isinstance(first, ClassName) and name in ("eq", "is", "ne", "is_not", "in", "not_in"):
+            options = second.items if isinstance(second, Items) else [second]
+            same = any(type_name(first.of) == _last(option) for option in options)
+            return same if name in ("eq", "is", "in") else not same
+        if name in ("in", "not_in") and isinstance(first, Known):
+            inside = _contains(second, first.value)
+            return None if inside is None else inside == (name == "in")
+        return None
+
+    # writing
+
+    def initialise(self, value: Value | None, found: Initial) -> Value:
+        """A weight, or all the weights that a part of one belongs to, gets new contents."""
+        if isinstance(value, Weight):
+            self._facts.evaluator.heap.write(value.attributes, "data", Drawn(found, value.shape))
+            return value
+        return Drawn(found, value.shape) if isinstance(value, Drawn) else (value or Anything())
+
+    def written(self, value: Weight | Drawn, name: str, arguments: Arguments, site: Site) -> Value | None:
+        """What a method in place leaves in a weight, or None if `name` is no such method."""
+        place = Place(site.path, site.node.span)
+        found = initial.written(name, arguments, place)
+        if found is not None:
+            return self.initialise(value, found)
+        if name in ("mul_", "div_") or (name in ("mul", "div") and isinstance(value, Drawn)):
+            return self.rescaled(value, initial.scaling(name.rstrip("_") + "_", arguments), place)
+        if name == "copy_" and arguments.positional:
+            other = arguments.positional[0].value
+            data = other.data if isinstance(other, Weight) else other
+            known = data.initial if isinstance(data, Drawn) else Initial("unknown", {}, 1.0, place)
+            return self.initialise(value, known)
+        if name in ("requires_grad_", "contiguous", "clone", "detach", "to", "float", "cuda", "data_ptr"):
+            return value
+        if name in _ALIKE and isinstance(value, Drawn):
+            return Drawn(value.initial, None)
+        return None
+
+    def rescaled(self, value: Weight | Drawn, by: float | None, place: Place) -> Value:
+        """A weight or a fresh tensor multiplied in place."""
+        data = value.data if isinstance(value, Weight) else value
+        new = initial.scaled(data, by, place)
+        if isinstance(value, Weight):
+            self._facts.evaluator.heap.write(value.attributes, "data", new)
+            return value
+        return new
+
+    def rescale(self, layer: Layer, by: float | None, place: Place) -> None:
+        """The weight of a layer is divided by something."""
+        weight = layer.attributes.get("weight")
+        if isinstance(weight, Weight):
+            self.rescaled(weight, by, place)
+
+
+_ALIKE = frozenset({"view", "reshape", "unsqueeze", "squeeze", "t", "transpose", "expand", "repeat", "permute"})
+_STORES = {
+    "add_module": "module",
+    "register_module": "module",
+    "register_parameter": "param",
+    "register_buffer": "tensor",
+}
+
+
+def _of_weight(value: Weight | Drawn, name: str) -> Value:
+    if name in ("data", "T", "mT"):
+        return value
+    if name == "shape" and value.shape is not None:
+        sizes: list[Value] = [Anything() if size is None else Known(size) for size in value.shape]
+        node = ir.Literal(ir_span(value), None)
+        return tuple_of(sizes, node)
+    if name == "ndim" and value.shape is not None:
+        return Known(len(value.shape))
+    if name == "requires_grad":
+        return Known(value.is_trained if isinstance(value, Weight) else False)
+    return Anything()
+
+
+def ir_span(value: Weight | Drawn) -> ir.Span:
+    """Where a weight was made."""
+    place = value.made if isinstance(value, Weight) else value.initial.place
+    return place.span if place is not None else ir.Span(1, 1, 1, 1)
+
+
+def _is_open(value: Value) -> bool:
+    return any(isinstance(part, Container) and part.held.open for _, part in descendants(value))
+
+
+def _modules(value: Value, site: Site) -> list[Value]:
+    return [part for _, part in descendants(value) if is_module(part)]
+
+
+def _named(found: Sequence[tuple[str, Value]], site: Site) -> list[Value]:
+    return [tuple_of([Known(name), part], site.node) for name, part in found]
+
+
+def _weights_of(value: Value) -> list[tuple[str, Weight]]:
+    return [(path, part) for path, part in descendants(value) if isinstance(part, Weight) and part.is_trained]
+
+
+_READERS: dict[str, Callable[[Value, Site], list[Value]]] = {
+    "modules": _modules,
+    "children": lambda value, site: [part for _, part in children(value) if is_module(part)],
+    "parameters": lambda value, site: [part for _, part in _weights_of(value)],
+    "named_modules": lambda value, site: _named([p for p in descendants(value) if is_module(p[1])], site),
+    "named_children": lambda value, site: _named([p for p in children(value) if is_module(p[1])], site),
+    "named_parameters": lambda value, site: _named(_weights_of(value), site),
+}
+
+
+def type_name(value: Value) -> str:
+    """The name of a module's class."""
+    if isinstance(value, (Layer, Container)):
+        return value.type
+    return value.type.definition.name if isinstance(value, Instance) else ""
+
+
+def is_kind_of(value: Value, classes: Value) -> bool | None:
+    """`isinstance(value, classes)`, or None where it cannot be told."""
+    if isinstance(classes, Items):
+        found = [is_kind_of(value, each) for each in classes.items]
+        if any(found):
+            return True
+        return None if None in found or classes.open else False
+    if isinstance(value, Signal):
+        return _last(classes) in ("Tensor", "FloatTensor") if isinstance(classes, (Reference, ClassObject)) else None
+    if isinstance(value, Known) and isinstance(classes, Reference):
+        kinds = {"int": int, "float": float, "str": str, "bool": bool, "tuple": (), "list": (), "dict": ()}
+        kind = kinds.get(_last(classes))
+        return isinstance(value.value, kind) if kind is not None else False
+    if isinstance(value, Items) and isinstance(classes, Reference):
+        return _last(classes) in (value.kind, "Sequence", "Iterable", "Collection")
+    if isinstance(value, Table) and isinstance(classes, Reference):
+        return _last(classes) in ("dict", "Mapping", "OrderedDict")
+    if isinstance(classes, ClassObject):
+        if isinstance(value, Instance):
+            return any(base is classes or _same(base, classes) for base in value.type.lineage())
+        return False if isinstance(value, (Layer, Container, Weight)) else None
+    if not isinstance(classes, Reference):
+        return None
+    name = _last(classes)
+    if isinstance(value, Weight):
+        return name in ("Parameter", "Tensor")
+    if isinstance(value, (Layer, Container)):
+        return name == "Module" or _derives(value.type, name)
+    if isinstance(value, Instance):
+        bases = [base for base in value.type.lineage() if isinstance(base, Reference)]
+        torch = [class_of(base.name) for base in bases]
+        return any(t is not None and (t == name or name == "Module" or _derives(t, name)) for t in torch)
+    return None
+
+
+def _same(base: Value, cls: ClassObject) -> bool:
+    return isinstance(base, ClassObject) and base.definition is cls.definition
+
+
+def _derives(type_: str, name: str) -> bool:
+    """Whether one class of torch.nn is, or derives from, another."""
+    if name in _ABSTRACT:
+        prefix = _ABSTRACT[name]
+        if not prefix:
+            return type_ in ("RNN", "LSTM", "GRU") if name == "RNNBase" else type_.endswith("Cell")
+        own = type_.startswith(prefix) and type_[-1:] == "d"
+        transposed = type_.startswith("ConvTranspose")
+        return own or (name == "_ConvNd" and transposed)
+    if name == "_ConvNd":
+        return type_.startswith("Conv")
+    return type_ == name or (type_.startswith("Lazy") and type_[4:] == name) or (
+        name == "Sequential" and type_ in CONTAINERS and type_ == name
+    )
+
+
+def _last(value: Value) -> str:
+    if isinstance(value, Reference):
+        return value.name.rpartition(".")[2]
+    return value.definition.name if isinstance(value, ClassObject) else ""
+
+
+def _contains(collection: Value, key: object) -> bool | None:
+    if isinstance(collection, Known) and isinstance(collection.value, str) and isinstance(key, str):
+        return key in collection.value
+    if isinstance(collection, Container):
+        names = [name for name, _ in held(collection)]
+        return str(key) in names if not collection.held.open else None
+    if isinstance(collection, Table):
+        return key in collection.entries if not collection.open else None
+    if isinstance(collection, Items) and not collection.open:
+        if all(isinstance(item, Known) for item in collection.items):
+            return any(isinstance(item, Known) and item.value == key for item in collection.items)
+    return None
