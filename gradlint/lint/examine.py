@@ -28,7 +28,7 @@ from gradlint.semantics.project import Project
 from gradlint.semantics.scope import ModuleScope
 from gradlint.source.read import decode
 from gradlint.source.source import Source, SourceError
-from gradlint.source.triage import matching_lines, mentions_framework
+from gradlint.source.triage import Found, lines_of, matches, mentions_framework
 from gradlint.syntax.extract import extract, lower_omitted, uses_of
 
 DEEPEST = 6000
@@ -37,12 +37,12 @@ DEEPEST = 6000
 MOST_HELD = 6_000_000
 """Characters of source after which everything known is forgotten: each takes some ten bytes."""
 
-WORTH_COLLECTING = 1_000_000
-"""Characters of source that take enough memory to give it back at once."""
-
 
 class Examiner:
-    """Examines files one after the other; what one needs of another is read once."""
+    """Examines files one after the other; what one needs of another is read once.
+
+    What an outcome rests on is noted only where a `cache` keeps it.
+    """
 
     def __init__(
         self, rules: Sequence[type[Rule]], cache: Cache | None = None, fingerprint: str = ""
@@ -55,7 +55,8 @@ class Examiner:
         self._new: dict[str, bytes] = {}
         self._project = Project(self._facts, self._lower)
         self._inspector = Inspector(self._project, rules)
-        self._imported = ImportedHelpers(self._project, self._text, self._triggers)
+        self._imported = ImportedHelpers(self._project, self._text, self._hits)
+        self._found: dict[str, Found] = {}
         self._names: dict[tuple[str, str], str] = {}
         self._lines: dict[str, list[str]] = {}
         self.held = 0
@@ -89,6 +90,7 @@ class Examiner:
         known = self._texts.get(source.path)
         if known is not None and known.text != source.text:
             self._project.forget(source.path)
+            self._found.pop(source.path, None)
         self._texts[source.path] = source
         self.held += len(source.text)
         self._project.absent.clear()
@@ -102,7 +104,8 @@ class Examiner:
             failed = self.failed(facts.error, span.line, span.column)
             return Outcome(failed.findings, suppressions, cells)
         inspection = self._inspector.inspect(scope, source) if facts.hits else Inspection(())
-        consulted = self._consulted(source.path, inspection.consulted | self._imported.consulted)
+        names = inspection.consulted | self._imported.consulted
+        consulted = () if self._cache is None else self._consulted(source.path, names)
         absent = tuple(sorted(self._project.absent))
         return Outcome(inspection.findings, suppressions, cells, inspection.reasons, True, consulted, absent)
 
@@ -116,8 +119,11 @@ class Examiner:
         """The module's facts with the callers of helpers in other files lowered as well."""
         uses = uses_of(self._imported.names(scope))
         text = self._texts[scope.path].text
-        if uses and not set(matching_lines(text, uses)).issubset(scope.facts.hits):
-            scope.replace_facts(extract(text, (*self._triggers, *uses), outline=True))
+        used = matches(text, uses)
+        if not set(lines_of(used)).issubset(scope.facts.hits):
+            found = self._found_in(scope.path)
+            both = {word: (*found.get(word, ()), *used.get(word, ())) for word in (*found, *used)}
+            scope.replace_facts(extract(text, both, outline=True))
         return scope.facts
 
     def _consulted(self, own: str, names: Iterable[tuple[str, str]]) -> tuple[Consulted, ...]:
@@ -159,7 +165,15 @@ class Examiner:
             return ""
 
     def _facts(self, path: str) -> FileFacts:
-        return extract(self._text(path), self._triggers, outline=True)
+        return extract(self._text(path), self._found_in(path), outline=True)
+
+    def _found_in(self, path: str) -> Found:
+        if path not in self._found:
+            self._found[path] = matches(self._text(path), self._triggers)
+        return self._found[path]
+
+    def _hits(self, path: str) -> tuple[int, ...]:
+        return lines_of(self._found_in(path))
 
     def _lower(self, path: str, omitted: Omitted) -> tuple[Statement, ...]:
         return lower_omitted(self._text(path), omitted)
@@ -177,7 +191,7 @@ def names_in(path: str, data: bytes) -> dict[str, str]:
         source = decode(path, data)
     except SourceError:
         return {}
-    facts = extract(source.text, (), outline=True)
+    facts = extract(source.text, {}, outline=True)
     scope = ModuleScope(path, "", facts, lambda omitted: ())
     lines = source.lines()
     return {name: binding_digest(lines, statements) for name, statements in scope.bindings.items()}
@@ -194,7 +208,7 @@ def examine_files(
     rules = load()
     examiner = Examiner(rules, cache, fingerprint)
     outcomes = []
-    with _little_collection():
+    with _without_collection():
         for task in tasks:
             if examiner.held > MOST_HELD:
                 examiner.flush()
@@ -204,9 +218,6 @@ def examine_files(
             if step is not None:
                 step()
     examiner.flush()
-    if examiner.held > WORTH_COLLECTING:
-        del examiner
-        gc.collect()
     if cache is not None:
         cache.close()
     return outcomes
@@ -224,14 +235,15 @@ def _deep_recursion() -> Iterator[None]:
 
 
 @contextmanager
-def _little_collection() -> Iterator[None]:
-    """Collect garbage seldom: trees and facts are many objects of which next to none is garbage."""
-    thresholds = gc.get_threshold()
-    gc.set_threshold(200_000, 20, 1000)
+def _without_collection() -> Iterator[None]:
+    """Look for no cycles: trees and facts are many objects of which next to none is garbage."""
+    was_enabled = gc.isenabled()
+    gc.disable()
     try:
         yield
     finally:
-        gc.set_threshold(*thresholds)
+        if was_enabled:
+            gc.enable()
 
 
 def _examine_file(examiner: Examiner, task: Task) -> Outcome:

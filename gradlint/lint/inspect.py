@@ -50,7 +50,7 @@ class Inspector:
                 if isinstance(subject, Trace) and subject.via is not None:
                     finding = _through_call(finding, subject.via, subject.scope.path, scope.path)
                 found.setdefault((finding.rule, finding.span), finding)
-        lines = source.lines()
+        lines = source.lines() if found else []
         findings = [_materialised(finding, lines) for finding in found.values()]
         findings.sort(key=lambda finding: (finding.span, finding.rule))
         consulted = frozenset(self._analysis.take_consulted())

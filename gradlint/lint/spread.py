@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import BrokenExecutor, Executor, as_completed
@@ -53,7 +54,7 @@ def _spread(
 ) -> dict[str, Outcome]:
     count = max(workers * 2, len(tasks) // FILES_PER_CHUNK)
     pending = {
-        executor.submit(examine_files, chunk, work.cache_dir, work.fingerprint): chunk
+        executor.submit(_examine_chunk, chunk, work.cache_dir, work.fingerprint): chunk
         for chunk in chunks(tasks, sizes, count)
     }
     found: dict[str, Outcome] = {}
@@ -66,6 +67,13 @@ def _spread(
         found.update({task.path: outcome for task, outcome in zip(chunk, outcomes, strict=True)})
         work.tell(len(found), len(tasks))
     return found
+
+
+def _examine_chunk(tasks: Sequence[Task], cache_dir: str | None, fingerprint: str) -> list[Outcome]:
+    """Examine files in a process that goes on afterwards, and give back the memory that this took."""
+    outcomes = examine_files(tasks, cache_dir, fingerprint)
+    gc.collect()
+    return outcomes
 
 
 def _examine_alone(task: Task, fingerprint: str) -> Outcome:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator
 from gradlint.records import ir
 from gradlint.semantics.project import Project
 from gradlint.semantics.scope import ModuleScope, absolute_module
-from gradlint.source.triage import Triggers, matching_lines
 
 LONGEST_HELPER = 40
 """Lines of a function up to which its callers are looked at because of it."""
@@ -25,12 +24,17 @@ Dependency = tuple[str, str]
 
 
 class ImportedHelpers:
-    """Finds imported helpers; `consulted` gathers what the answers rest on."""
+    """Finds imported helpers; `consulted` gathers what the answers rest on.
 
-    def __init__(self, project: Project, text: Callable[[str], str], triggers: Triggers) -> None:
+    `text` gives the text of a file, `hits` the lines on which a trigger stands.
+    """
+
+    def __init__(
+        self, project: Project, text: Callable[[str], str], hits: Callable[[str], tuple[int, ...]]
+    ) -> None:
         self._project = project
         self._text = text
-        self._triggers = triggers
+        self._find_hits = hits
         self._known: dict[Dependency, bool] = {}
         self._hits: dict[str, tuple[int, ...]] = {}
         self.consulted: set[Dependency] = set()
@@ -68,7 +72,7 @@ class ImportedHelpers:
 
     def _hits_in(self, path: str) -> tuple[int, ...]:
         if path not in self._hits:
-            self._hits[path] = matching_lines(self._text(path), self._triggers)
+            self._hits[path] = self._find_hits(path)
         return self._hits[path]
 
     def _helpers_among(self, path: str, names: Iterable[str]) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
 
 _FEW = 32
@@ -21,6 +21,9 @@ def mentions_framework(data: bytes) -> bool:
 
 Triggers = tuple[tuple[str, str], ...]
 """Pairs of a text that must occur and an expression that must match where it does."""
+
+Found = Mapping[str, tuple[int, ...]]
+"""The lines, from 1, on which triggers match, by their text; only those that do."""
 
 
 @lru_cache(maxsize=512)
@@ -40,8 +43,8 @@ def _occurrences(text: str, literal: str, expression: str) -> Iterator[int]:
         offset = text.find(literal, offset + 1)
 
 
-def matches(text: str, triggers: Triggers) -> dict[str, tuple[int, ...]]:
-    """The lines, from 1, on which each of `triggers` matches, by its literal; only those that do."""
+def matches(text: str, triggers: Triggers) -> Found:
+    """The lines on which each of `triggers` matches."""
     offsets: dict[str, list[int]] = {}
     for literal, expression in triggers:
         offsets.setdefault(literal, []).extend(_occurrences(text, literal, expression))
@@ -66,4 +69,9 @@ def lines_with(text: str, words: Collection[str]) -> tuple[int, ...]:
 
 def matching_lines(text: str, triggers: Triggers) -> tuple[int, ...]:
     """The lines, from 1, on which one of `triggers` matches."""
-    return tuple(sorted({line for lines in matches(text, triggers).values() for line in lines}))
+    return lines_of(matches(text, triggers))
+
+
+def lines_of(found: Found) -> tuple[int, ...]:
+    """The lines on which anything was found, in order."""
+    return tuple(sorted({line for lines in found.values() for line in lines}))

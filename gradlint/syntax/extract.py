@@ -11,7 +11,7 @@ from functools import lru_cache
 from gradlint.records import ir
 from gradlint.records.facts import FileFacts
 from gradlint.records.span import Span
-from gradlint.source.triage import Triggers, lines_with, matches
+from gradlint.source.triage import Found, Triggers, lines_of, lines_with
 from gradlint.syntax.lower import Lowering
 from gradlint.syntax.parse import parse
 
@@ -22,15 +22,14 @@ _GLOBAL = re.compile(r"^[ \t]+global[ \t]+(\w+(?:[ \t]*,[ \t]*\w+)*)", re.MULTIL
 _COMMON = frozenset({"forward", "__init__", "__call__", "main"})
 
 
-def extract(text: str, triggers: Triggers, outline: bool = False) -> FileFacts:
-    """The facts of a file with this text.
+def extract(text: str, found: Found, outline: bool = False) -> FileFacts:
+    """The facts of a file with this text, in which these triggers were found.
 
-    Only the top-level definitions in which a trigger matches are lowered. Without any, nothing but
+    Only the top-level definitions in which one was found are lowered. Without any, nothing but
     the syntax is checked, unless an outline is asked for: all names, no definition lowered.
     """
     try:
-        found = matches(text, triggers)
-        hits = tuple(sorted({line for lines in found.values() for line in lines}))
+        hits = lines_of(found)
         tree = _tree(text)
         if not hits and not outline:
             return FileFacts(parsed=True)
@@ -61,12 +60,17 @@ def _rebound(text: str) -> frozenset[str]:
 def lower_omitted(text: str, omitted: ir.Omitted) -> tuple[ir.Statement, ...]:
     """The lowered statements of a module that its facts left out; only their lines are parsed."""
     span = omitted.span
-    lines = text.split("\n")[span.line - 1 : span.end_line]
+    lines = _lines(text)[span.line - 1 : span.end_line]
     alone = "\n" * (span.line - 1) + "\n".join(lines)
     try:
         return Lowering(alone).body(parse(alone).body)
     except (SyntaxError, RecursionError):
         return ()
+
+
+@lru_cache(maxsize=4)
+def _lines(text: str) -> list[str]:
+    return text.split("\n")
 
 
 @lru_cache(maxsize=4)
