@@ -10,7 +10,7 @@ from functools import lru_cache
 _FEW = 32
 """Up to so many words are searched one by one."""
 
-_WORD = re.compile(r"\w+")
+_WORD = re.compile(r"(?<!def )\b[^\W\d]\w*")
 _FRAMEWORK = re.compile(rb"torch|lightning|accelerate|fastai")
 
 
@@ -59,9 +59,9 @@ def matches(text: str, triggers: Triggers) -> Found:
 
 
 def lines_with(text: str, words: Collection[str]) -> tuple[int, ...]:
-    """The lines, from 1, on which one of `words` stands as a whole."""
+    """The lines, from 1, on which one of `words` stands as a whole, and not where it is defined."""
     if len(words) <= _FEW:
-        return matching_lines(text, tuple([(word, rf"(?<!\w){re.escape(word)}\b") for word in words]))
+        return matching_lines(text, tuple([(word, rf"(?<!\w)(?<!def ){re.escape(word)}\b") for word in words]))
     starts = [0, *[match.end() for match in re.finditer("\n", text)]]
     found = {bisect_right(starts, word.start()) for word in _WORD.finditer(text) if word[0] in words}
     return tuple(sorted(found))

@@ -92,7 +92,7 @@ def _propagated(tree: ast.Module, text: str, hits: tuple[int, ...]) -> tuple[set
 
 def uses_of(names: Iterable[str]) -> Triggers:
     """Triggers that match where one of `names` stands."""
-    return tuple([(name, rf"(?<!\w){re.escape(name)}\b") for name in sorted(names)])
+    return tuple([(name, rf"(?<!\w)(?<!def ){re.escape(name)}\b") for name in sorted(names)])
 
 
 def _relevant(tree: ast.Module, text: str, hits: tuple[int, ...]) -> tuple[ir.Statement, ...]:
