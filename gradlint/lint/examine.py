@@ -34,8 +34,12 @@ from gradlint.syntax.extract import extract, lower_omitted, uses_of
 DEEPEST = 6000
 """Calls within calls; as many fit on the stack of every interpreter and system."""
 
-MOST_HELD = 6_000_000
-"""Characters of source after which everything known is forgotten: each takes some ten bytes."""
+MOST_HELD = 10_000_000
+"""Characters of source of which so much is known that some is forgotten: each takes some ten bytes."""
+
+
+WIDELY_IMPORTED = 4
+"""Importers of a file that is not forgotten before all is."""
 
 
 class Examiner:
@@ -89,10 +93,8 @@ class Examiner:
     def _examined(self, source: Source) -> Outcome:
         known = self._texts.get(source.path)
         if known is not None and known.text != source.text:
-            self._project.forget(source.path)
-            self._found.pop(source.path, None)
-        self._texts[source.path] = source
-        self.held += len(source.text)
+            self._forget(source.path)
+        self._keep(source)
         self._project.absent.clear()
         self._imported.consulted.clear()
         scope = self._project.scope(source.path)
@@ -152,8 +154,8 @@ class Examiner:
             with open(path, "rb") as file:
                 data = file.read()
             self._digests[path] = digest(data)
-            known = self._texts[path] = decode(path, data)
-            self.held += len(known.text)
+            known = decode(path, data)
+            self._keep(known)
         return known
 
     def _text(self, path: str) -> str:
@@ -177,6 +179,25 @@ class Examiner:
 
     def _lower(self, path: str, omitted: Omitted) -> tuple[Statement, ...]:
         return lower_omitted(self._text(path), omitted)
+
+    def forget(self) -> None:
+        """Forget the files that few others import: they are read anew if they are asked for again."""
+        importers = self._project.importers
+        for path in [path for path in self._texts if len(importers.get(path, ())) < WIDELY_IMPORTED]:
+            self._forget(path)
+        self._lines.clear()
+        self._inspector.forget()
+
+    def _keep(self, source: Source) -> None:
+        if source.path not in self._texts:
+            self.held += len(source.text)
+        self._texts[source.path] = source
+
+    def _forget(self, path: str) -> None:
+        self.held -= len(self._texts.pop(path).text)
+        self._found.pop(path, None)
+        self._lines.pop(path, None)
+        self._project.forget(path)
 
     def flush(self) -> None:
         """Hand what was found to the cache."""
@@ -211,9 +232,7 @@ def examine_files(
     with _without_collection():
         for task in tasks:
             if examiner.held > MOST_HELD:
-                examiner.flush()
-                examiner = Examiner(rules, cache, fingerprint)
-                gc.collect()
+                examiner = _with_room(examiner, lambda: Examiner(rules, cache, fingerprint))
             outcomes.append(_examine_file(examiner, task))
             if step is not None:
                 step()
@@ -221,6 +240,16 @@ def examine_files(
     if cache is not None:
         cache.close()
     return outcomes
+
+
+def _with_room(examiner: Examiner, fresh: Callable[[], Examiner]) -> Examiner:
+    """The examiner with at least half of its room free, or else a fresh one."""
+    examiner.forget()
+    if examiner.held > MOST_HELD // 2:
+        examiner.flush()
+        examiner = fresh()
+    gc.collect()
+    return examiner
 
 
 @contextmanager

@@ -56,6 +56,10 @@ class Inspector:
         consulted = frozenset(self._analysis.take_consulted())
         return Inspection(tuple(findings), self._analysis.take_reasons(), consulted)
 
+    def forget(self) -> None:
+        """Give back what is only kept because it may be asked for again."""
+        self._analysis.forget()
+
     def judge(self, subject: object, literals: frozenset[str] | None = None) -> Iterator[Finding]:
         """What the rules for this kind of subject say of it.
 

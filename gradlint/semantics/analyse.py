@@ -48,6 +48,11 @@ class Analysis:
         consulted, self._evaluator.consulted = self._evaluator.consulted, set()
         return consulted
 
+    def forget(self) -> None:
+        """Give back what is only kept because it may be asked for again."""
+        self._stored.clear()
+        self.facts.begin()
+
     def subjects(self, scope: ModuleScope) -> Iterator[Subject]:
         """Every subject in the module, from top to bottom."""
         self._scope = scope
