@@ -37,6 +37,7 @@ class ImportedHelpers:
         self._find_hits = hits
         self._known: dict[Dependency, bool] = {}
         self._hits: dict[str, tuple[int, ...]] = {}
+        self._functions: dict[str, list[str]] = {}
         self.consulted: set[Dependency] = set()
 
     def names(self, scope: ModuleScope) -> set[str]:
@@ -56,7 +57,7 @@ class ImportedHelpers:
         if path is None:
             return
         if binding.member == "*":
-            yield from self._helpers_among(path, _FUNCTION.findall(self._text(path)))
+            yield from self._helpers_among(path, self._functions_in(path))
         elif not binding.member:
             yield from self._helpers_among(path, self._attributes(name, scope))
         elif self._is_helper(path, binding.member, 0):
@@ -69,6 +70,11 @@ class ImportedHelpers:
     def _attributes(self, module: str, scope: ModuleScope) -> list[str]:
         """The names that `scope` calls as `module.name(…)`."""
         return re.findall(rf"(?<![\w.]){re.escape(module)}\.(\w+)\s*\(", self._text(scope.path))
+
+    def _functions_in(self, path: str) -> list[str]:
+        if path not in self._functions:
+            self._functions[path] = _FUNCTION.findall(self._text(path))
+        return self._functions[path]
 
     def _hits_in(self, path: str) -> tuple[int, ...]:
         if path not in self._hits:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterator
 
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from gradlint.records import ir
 from gradlint.records.span import Span
@@ -154,6 +155,4 @@ def _reads(node: object, receiver: str, attribute: str) -> Iterator[Span]:
         is_named = isinstance(node, ir.Attribute) and node.name == attribute
         if is_named and isinstance(node.value, ir.Name) and node.value.id == receiver:  # type: ignore[attr-defined]
             yield node.span
-        for field in node.__struct_fields__:
-            if field != "span":
-                yield from _reads(getattr(node, field), receiver, attribute)
+        yield from _reads(astuple(node), receiver, attribute)

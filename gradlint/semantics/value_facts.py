@@ -136,8 +136,9 @@ class ValueFacts(Interpretation):
 
     def unknown(self, sources: Sequence[Value]) -> Tensor:
         """A value made of `sources` somewhere else, of which only its origins are known."""
-        self.flow.leaves(sources)
-        return self._derived(sources)
+        number = self._number(None)
+        self.flow.leaves_into(number, sources)
+        return Tensor(number, TOP, _roots(sources), _gradient(sources))
 
     def _derived(
         self, sources: Sequence[Value], facts: Facts = TOP, producer: Application | None = None
