@@ -640,13 +640,16 @@ def _roots(values: Sequence[Value]) -> frozenset[str]:
 
 def _gradient(values: Sequence[Value]) -> bool | None:
     """Whether something made of `values` carries a gradient."""
-    states = [value.grad for value in values if isinstance(value, Tensor)]
-    others = any(not isinstance(value, (Tensor, Known)) for value in values)
-    if any(state is True for state in states):
-        return True
-    if states and not others and all(state is False for state in states):
-        return False
-    return None
+    is_free, may_carry = False, False
+    for value in values:
+        if isinstance(value, Tensor):
+            if value.grad is True:
+                return True
+            is_free = is_free or value.grad is False
+            may_carry = may_carry or value.grad is None
+        elif not isinstance(value, Known):
+            may_carry = True
+    return False if is_free and not may_carry else None
 
 
 def _annotated(annotation: ir.Expression | None) -> frozenset[str]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 
 _FEW = 32
@@ -48,23 +47,27 @@ def matches(text: str, triggers: Triggers) -> Found:
     offsets: dict[str, list[int]] = {}
     for literal, expression in triggers:
         offsets.setdefault(literal, []).extend(_occurrences(text, literal, expression))
-    if not any(offsets.values()):
-        return {}
-    starts = [0, *[match.end() for match in re.finditer("\n", text)]]
-    return {
-        literal: tuple([bisect_right(starts, offset) for offset in found])
-        for literal, found in offsets.items()
-        if found
-    }
+    lines = _lines_at(text, {offset for found in offsets.values() for offset in found})
+    return {literal: tuple([lines[offset] for offset in found]) for literal, found in offsets.items() if found}
+
+
+def _lines_at(text: str, offsets: Iterable[int]) -> dict[int, int]:
+    """For every offset its line, from 1."""
+    lines: dict[int, int] = {}
+    line, before = 1, 0
+    for offset in sorted(offsets):
+        line += text.count("\n", before, offset)
+        lines[offset] = line
+        before = offset
+    return lines
 
 
 def lines_with(text: str, words: Collection[str]) -> tuple[int, ...]:
     """The lines, from 1, on which one of `words` stands as a whole, and not where it is defined."""
     if len(words) <= _FEW:
         return matching_lines(text, tuple([(word, rf"(?<!\w)(?<!def ){re.escape(word)}\b") for word in words]))
-    starts = [0, *[match.end() for match in re.finditer("\n", text)]]
-    found = {bisect_right(starts, word.start()) for word in _WORD.finditer(text) if word[0] in words}
-    return tuple(sorted(found))
+    found = _lines_at(text, [word.start() for word in _WORD.finditer(text) if word[0] in words])
+    return tuple(sorted(set(found.values())))
 
 
 def matching_lines(text: str, triggers: Triggers) -> tuple[int, ...]:

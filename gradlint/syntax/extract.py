@@ -125,6 +125,10 @@ def _is_wanted(node: ast.stmt, hits: tuple[int, ...]) -> bool:
         and end - start < _LONGEST_ASSIGNMENT
     ):
         return True
+    return _is_hit(hits, start, end)
+
+
+def _is_hit(hits: tuple[int, ...], start: int, end: int) -> bool:
     position = bisect_left(hits, start)
     return position < len(hits) and hits[position] <= end
 
@@ -154,30 +158,30 @@ def _bound_within(node: ast.stmt) -> Iterator[str]:
 
 def _names_behind(tree: ast.Module, hits: tuple[int, ...]) -> Iterator[str]:
     """Names whose use elsewhere concerns a rule as well: aliases, stored functions, helpers."""
-    lines = set(hits)
     for node in tree.body:
-        if isinstance(node, ast.Assign) and any(n in lines for n in range(node.lineno, node.end_lineno + 1)):  # type: ignore[operator]
+        if isinstance(node, ast.Assign) and _is_hit(hits, node.lineno, node.end_lineno or node.lineno):
             for target in node.targets:
                 yield from (name.id for name in ast.walk(target) if isinstance(name, ast.Name))
         else:
-            yield from _names_of(node, lines)
+            yield from _names_of(node, hits)
 
 
-def _names_of(node: ast.stmt, lines: set[int]) -> Iterator[str]:
+def _names_of(node: ast.stmt, hits: tuple[int, ...]) -> Iterator[str]:
+    if not _is_hit(hits, node.lineno, node.end_lineno or node.lineno):
+        return
     if isinstance(node, (ast.Import, ast.ImportFrom)):
-        yield from (alias.asname for alias in node.names if alias.asname and alias.lineno in lines)
-    elif isinstance(node, ast.Assign) and node.lineno in lines:
+        yield from (alias.asname for alias in node.names if alias.asname and alias.lineno in hits)
+    elif isinstance(node, ast.Assign) and node.lineno in hits:
         yield from _stored(node)
     elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-        if any(line in lines for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)):
-            if node.name not in _COMMON and (node.end_lineno or node.lineno) - node.lineno < _LONGEST_HELPER:
-                yield node.name
-            for statement in node.body:
-                if isinstance(statement, ast.Assign) and statement.lineno in lines:
-                    yield from _stored(statement)
+        if node.name not in _COMMON and (node.end_lineno or node.lineno) - node.lineno < _LONGEST_HELPER:
+            yield node.name
+        for statement in node.body:
+            if isinstance(statement, ast.Assign) and statement.lineno in hits:
+                yield from _stored(statement)
     elif isinstance(node, (ast.If, ast.Try, ast.ClassDef)):
         for inner in node.body:
-            yield from _names_of(inner, lines)
+            yield from _names_of(inner, hits)
 
 
 def _stored(node: ast.Assign) -> Iterator[str]:
