@@ -28,8 +28,8 @@ from gradlint.semantics.project import Project
 from gradlint.semantics.scope import ModuleScope
 from gradlint.source.read import decode
 from gradlint.source.source import Source, SourceError
-from gradlint.source.triage import Found, lines_of, matches, mentions_framework
-from gradlint.syntax.extract import extract, lower_omitted, uses_of
+from gradlint.source.triage import Found, lines_of, matches, mentions_framework, uses
+from gradlint.syntax.extract import extract, lower_omitted
 
 DEEPEST = 6000
 """Calls within calls; as many fit on the stack of every interpreter and system."""
@@ -119,9 +119,8 @@ class Examiner:
 
     def _with_imported_helpers(self, scope: ModuleScope) -> FileFacts:
         """The module's facts with the callers of helpers in other files lowered as well."""
-        uses = uses_of(self._imported.names(scope))
         text = self._texts[scope.path].text
-        used = matches(text, uses)
+        used = uses(text, self._imported.names(scope))
         if not set(lines_of(used)).issubset(scope.facts.hits):
             found = self._found_in(scope.path)
             both = {word: (*found.get(word, ()), *used.get(word, ())) for word in (*found, *used)}

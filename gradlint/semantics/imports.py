@@ -114,11 +114,12 @@ class ImportedHelpers:
 
 def _function(text: str, name: str) -> range | None:
     """The lines of the top-level function called `name`, or None."""
-    if f"def {name}" not in text:
-        return None
-    start = re.search(rf"^(?:async[ \t]+)?def[ \t]+{re.escape(name)}\b", text, re.MULTILINE)
-    if start is None:
-        return None
-    end = _NEXT.search(text, start.end())
-    first = text.count("\n", 0, start.start()) + 1
-    return range(first, first + text.count("\n", start.start(), end.start() if end else len(text)) + 1)
+    offset = text.find(f"def {name}")
+    while offset >= 0:
+        start = _FUNCTION.match(text, text.rfind("\n", 0, offset) + 1)
+        if start is not None and start[1] == name:
+            end = _NEXT.search(text, start.end())
+            first = text.count("\n", 0, offset) + 1
+            return range(first, first + text.count("\n", offset, end.start() if end else len(text)) + 1)
+        offset = text.find(f"def {name}", offset + 1)
+    return None

@@ -132,9 +132,9 @@ def _collections(module: ModuleClass) -> Iterator[tuple[StoredAttribute, Items |
     """The collections that are attributes of the object, and what made them so."""
     for store in module.construction.stores:
         collection = module.instance.attributes.get(store.name)
-        if store.receiver is module.instance and store.operand.value is collection:
-            if isinstance(collection, (Items, Table)):
-                yield store, collection
+        is_own = store.receiver is module.instance and store.operand.value is collection
+        if is_own and isinstance(collection, (Items, Table)):
+            yield store, collection
 
 
 def _key(value: Value) -> int:

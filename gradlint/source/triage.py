@@ -9,7 +9,7 @@ from functools import lru_cache
 _FEW = 32
 """Up to so many words are searched one by one."""
 
-_WORD = re.compile(r"(?<!def )\b[^\W\d]\w*")
+_WORD = re.compile(r"(?<!\w)(?<!def )[^\W\d]\w*")
 _FRAMEWORK = re.compile(rb"torch|lightning|accelerate|fastai")
 
 
@@ -25,30 +25,51 @@ Found = Mapping[str, tuple[int, ...]]
 """The lines, from 1, on which triggers match, by their text; only those that do."""
 
 
-@lru_cache(maxsize=512)
-def _compiled(expression: str) -> re.Pattern[str]:
-    return re.compile(expression)
+@lru_cache(maxsize=8)
+def _patterns(triggers: Triggers) -> tuple[tuple[str, re.Pattern[str]], ...]:
+    """Each text once, with what must match where it stands."""
+    expressions: dict[str, list[str]] = {}
+    for literal, expression in triggers:
+        expressions.setdefault(literal, []).append(f"(?:{expression})")
+    return tuple([(literal, re.compile("|".join(any_of))) for literal, any_of in expressions.items()])
 
 
-def _occurrences(text: str, literal: str, expression: str) -> Iterator[int]:
-    """The offsets of `literal` at which `expression` matches; it may look behind."""
+def _occurrences(text: str, literal: str) -> Iterator[int]:
+    """The offsets of `literal`."""
     offset = text.find(literal)
-    if offset < 0:
-        return
-    matches = _compiled(expression).match
     while offset >= 0:
-        if not expression or matches(text, offset):
-            yield offset
+        yield offset
         offset = text.find(literal, offset + 1)
 
 
 def matches(text: str, triggers: Triggers) -> Found:
     """The lines on which each of `triggers` matches."""
-    offsets: dict[str, list[int]] = {}
-    for literal, expression in triggers:
-        offsets.setdefault(literal, []).extend(_occurrences(text, literal, expression))
-    lines = _lines_at(text, {offset for found in offsets.values() for offset in found})
-    return {literal: tuple([lines[offset] for offset in found]) for literal, found in offsets.items() if found}
+    offsets = {
+        literal: [offset for offset in _occurrences(text, literal) if pattern.match(text, offset)]
+        for literal, pattern in _patterns(triggers)
+    }
+    return _by_line(text, offsets)
+
+
+def uses(text: str, words: Collection[str]) -> Found:
+    """The lines on which each of `words` stands as a whole, and not where it is defined."""
+    offsets: dict[str, list[int]] = {word: [] for word in words}
+    if len(words) > _FEW:
+        for found in _WORD.finditer(text):
+            if found[0] in offsets:
+                offsets[found[0]].append(found.start())
+    else:
+        for word, places in offsets.items():
+            for offset in _occurrences(text, word):
+                whole = _WORD.match(text, offset)
+                if whole is not None and whole[0] == word:
+                    places.append(offset)
+    return _by_line(text, offsets)
+
+
+def _by_line(text: str, offsets: Mapping[str, list[int]]) -> Found:
+    lines = _lines_at(text, {offset for places in offsets.values() for offset in places})
+    return {word: tuple([lines[offset] for offset in places]) for word, places in offsets.items() if places}
 
 
 def _lines_at(text: str, offsets: Iterable[int]) -> dict[int, int]:
@@ -60,14 +81,6 @@ def _lines_at(text: str, offsets: Iterable[int]) -> dict[int, int]:
         lines[offset] = line
         before = offset
     return lines
-
-
-def lines_with(text: str, words: Collection[str]) -> tuple[int, ...]:
-    """The lines, from 1, on which one of `words` stands as a whole, and not where it is defined."""
-    if len(words) <= _FEW:
-        return matching_lines(text, tuple([(word, rf"(?<!\w)(?<!def ){re.escape(word)}\b") for word in words]))
-    found = _lines_at(text, [word.start() for word in _WORD.finditer(text) if word[0] in words])
-    return tuple(sorted(set(found.values())))
 
 
 def matching_lines(text: str, triggers: Triggers) -> tuple[int, ...]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import ast
 import re
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 
 from gradlint.records import ir
 from gradlint.records.facts import FileFacts
 from gradlint.records.span import Span
-from gradlint.source.triage import Found, Triggers, lines_of, lines_with
+from gradlint.source.triage import Found, lines_of, uses
 from gradlint.syntax.lower import Lowering
 from gradlint.syntax.parse import parse
 
@@ -86,13 +86,8 @@ def _propagated(tree: ast.Module, text: str, hits: tuple[int, ...]) -> tuple[set
         if not new:
             break
         names |= new
-        hits = tuple(sorted({*hits, *lines_with(text, new)}))
+        hits = tuple(sorted({*hits, *lines_of(uses(text, new))}))
     return names, hits
-
-
-def uses_of(names: Iterable[str]) -> Triggers:
-    """Triggers that match where one of `names` stands."""
-    return tuple([(name, rf"(?<!\w)(?<!def ){re.escape(name)}\b") for name in sorted(names)])
 
 
 def _relevant(tree: ast.Module, text: str, hits: tuple[int, ...]) -> tuple[ir.Statement, ...]:
