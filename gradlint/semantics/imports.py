@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterable, Iterator
 from gradlint.records import ir
 from gradlint.semantics.project import Project
 from gradlint.semantics.scope import ModuleScope, absolute_module
+from gradlint.source.triage import occurrences
 
 LONGEST_HELPER = 40
 """Lines of a function up to which its callers are looked at because of it."""
 
 _DEEPEST = 4
 _NEXT = re.compile(r"^[^\s#)\]}]", re.MULTILINE)
+_CALL = re.compile(r"(?<![\w.])\w+\.(\w+)\s*\(")
 _FUNCTION = re.compile(r"^(?:async[ \t]+)?def[ \t]+(\w+)", re.MULTILINE)
 
 Dependency = tuple[str, str]
@@ -69,7 +71,9 @@ class ImportedHelpers:
 
     def _attributes(self, module: str, scope: ModuleScope) -> list[str]:
         """The names that `scope` calls as `module.name(…)`."""
-        return re.findall(rf"(?<![\w.]){re.escape(module)}\.(\w+)\s*\(", self._text(scope.path))
+        text = self._text(scope.path)
+        calls = [_CALL.match(text, offset) for offset in occurrences(text, f"{module}.")]
+        return [call[1] for call in calls if call is not None]
 
     def _functions_in(self, path: str) -> list[str]:
         if path not in self._functions:
@@ -114,12 +118,10 @@ class ImportedHelpers:
 
 def _function(text: str, name: str) -> range | None:
     """The lines of the top-level function called `name`, or None."""
-    offset = text.find(f"def {name}")
-    while offset >= 0:
+    for offset in occurrences(text, f"def {name}"):
         start = _FUNCTION.match(text, text.rfind("\n", 0, offset) + 1)
         if start is not None and start[1] == name:
             end = _NEXT.search(text, start.end())
             first = text.count("\n", 0, offset) + 1
             return range(first, first + text.count("\n", offset, end.start() if end else len(text)) + 1)
-        offset = text.find(f"def {name}", offset + 1)
     return None

@@ -34,7 +34,7 @@ def _patterns(triggers: Triggers) -> tuple[tuple[str, re.Pattern[str]], ...]:
     return tuple([(literal, re.compile("|".join(any_of))) for literal, any_of in expressions.items()])
 
 
-def _occurrences(text: str, literal: str) -> Iterator[int]:
+def occurrences(text: str, literal: str) -> Iterator[int]:
     """The offsets of `literal`."""
     offset = text.find(literal)
     while offset >= 0:
@@ -45,7 +45,7 @@ def _occurrences(text: str, literal: str) -> Iterator[int]:
 def matches(text: str, triggers: Triggers) -> Found:
     """The lines on which each of `triggers` matches."""
     offsets = {
-        literal: [offset for offset in _occurrences(text, literal) if pattern.match(text, offset)]
+        literal: [offset for offset in occurrences(text, literal) if pattern.match(text, offset)]
         for literal, pattern in _patterns(triggers)
     }
     return _by_line(text, offsets)
@@ -60,7 +60,7 @@ def uses(text: str, words: Collection[str]) -> Found:
                 offsets[found[0]].append(found.start())
     else:
         for word, places in offsets.items():
-            for offset in _occurrences(text, word):
+            for offset in occurrences(text, word):
                 whole = _WORD.match(text, offset)
                 if whole is not None and whole[0] == word:
                     places.append(offset)
