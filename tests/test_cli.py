@@ -281,6 +281,21 @@ def test_fixes_are_applied_or_shown(gradlint: Run) -> None:
     assert Path("a.py").read_text() == Path("sub/b.py").read_text() == "import torch\n\nx = 1\n"
 
 
+def test_fixes_reach_the_cells_beside_a_broken_one(gradlint: Run) -> None:
+    codes = [
+        "import torch\nx = torch.ones(3)",
+        "y = (\n'''",
+        "y = x == torch.nan\n",
+        "!ls\nx = 1  # gradlint: ignore[GRD601]",
+    ]
+    book = {"cells": [{"cell_type": "code", "source": code} for code in codes]}
+    Path("a.ipynb").write_text(json.dumps(book))
+    code, out, _ = gradlint("check", "--fix", "--output-format", "concise")
+    assert (code, out.split(": ")[0]) == (1, "a.ipynb:cell 2:2:1")
+    fixed = [cell["source"] for cell in json.loads(Path("a.ipynb").read_text())["cells"]]
+    assert fixed == [codes[0], codes[1], "y = torch.isnan(x)\n", "!ls\nx = 1"]
+
+
 def test_a_file_that_cannot_be_written_is_an_error(gradlint: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     write(a=SILENCED)
     monkeypatch.setattr(os, "access", lambda *_: False)
