@@ -40,7 +40,9 @@ def run(words: Sequence[str]) -> int:
     except Exception as error:
         if "--debug" in words:
             raise
-        print_error(f"error: {_message(error)}")
+        from gradlint.report.terminal import one_line
+
+        print_error(f"error: {one_line(_message(error))}")
         return 2
 
 

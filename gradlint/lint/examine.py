@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import msgspec
 from msgspec.structs import replace
@@ -76,8 +76,9 @@ class Examiner:
         else:
             outcome = self.examine_source(source)
         if self._cache is not None:
-            key = outcome_key(path, content, self._fingerprint)
-            self._new[key] = msgspec.msgpack.encode(outcome)
+            with suppress(UnicodeEncodeError):  # a path that is not text is not kept
+                key = outcome_key(path, content, self._fingerprint)
+                self._new[key] = msgspec.msgpack.encode(outcome)
         return outcome
 
     def examine_source(self, source: Source) -> Outcome:
