@@ -218,7 +218,7 @@ def test_a_suppression_in_code_that_was_not_analysed_is_not_unused(tmp_path: Pat
     assert [row[1:] for row in check(tmp_path)] == [("GRD001", 7)]
     (tmp_path / "a.py").write_text(BAD + "# gradlint: file-ignore[GRD001]\ndef f(:\n")
     assert check(tmp_path) == []
-    rules = (*load(), Fails)
+    rules: tuple[type[Rule], ...] = (*load(), Fails)
     text = BAD + "x = 1  # gradlint: ignore[GRD609]\n"
     linter = Linter(rules, lambda _: {rule.id: None for rule in rules})
     kept, _ = linter.judge("a.py", linter.check_source(Source("a.py", text)))
