@@ -141,6 +141,20 @@ def test_links_are_followed_once(tmp_path: Path) -> None:
     assert found(tmp_path, "src/loop/data", "data") == ["data/big.py"]
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_only_files_are_read(tmp_path: Path) -> None:
+    tree(tmp_path, "a.py", "folder.py/b.py")
+    os.mkfifo(tmp_path / "pipe.py")
+    (tmp_path / "link.py").symlink_to(tmp_path / "pipe.py")
+    (tmp_path / "circle.py").symlink_to(tmp_path / "circle.py")
+    assert found(tmp_path) == ["a.py", "folder.py/b.py"]
+    paths = [str(tmp_path / name) for name in ("pipe.py", "link.py", "circle.py")]
+    discovery = discover([*paths, os.devnull], Settings())
+    reason = "it is neither a file nor a folder"
+    assert discovery.unreadable == ((paths[0], reason), (paths[1], reason))
+    assert (discovery.missing, discovery.files) == ((paths[2],), (os.devnull,))
+
+
 def test_missing_and_unreadable_paths_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tree(tmp_path, "a.py", "locked/b.py")
     monkeypatch.chdir(tmp_path)
