@@ -530,6 +530,39 @@ def test_a_reader_that_leaves_is_no_error() -> None:
     assert process.returncode == 1
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("words", ["check", "check --diff", "check --show-files", "rules"])
+def test_an_output_that_is_full_is_an_error(words: str) -> None:
+    write(a=SILENCED)
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*GRADLINT, *words.split()],
+            stdin=subprocess.DEVNULL,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+        assert done.returncode == 2
+        assert done.stderr.endswith(
+            b"error: the standard output cannot be written: No space left on device\n"
+        )
+        assert done.stderr.count(b"error") == 1
+        assert subprocess.run([*GRADLINT, "check", "gone"], stderr=full, check=False).returncode == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a shell")
+@pytest.mark.parametrize(
+    ("words", "closed", "code"),
+    [("check", ">&-", 1), ("check gone", "2>&-", 2), ("check - ", "<&-", 2), ("check", ">&- 2>&- <&-", 1)],
+)
+def test_streams_may_be_closed(words: str, closed: str, code: int) -> None:
+    write(a=BAD)
+    command = f"{sys.executable} -m gradlint {words} {closed}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, check=False)
+    assert done.returncode == code
+    assert b"internal" not in done.stderr
+
+
 def test_an_interrupt_ends_quietly() -> None:
     script = (
         "from gradlint.cli.main import run; print('ready', flush=True); raise SystemExit(run(['check', '-']))"

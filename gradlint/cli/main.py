@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from gradlint.cli.arguments import BASELINE, CHECK, Argument, Values, read_quickly
 from gradlint.cli.errors import UsageError
-from gradlint.cli.terminal import print_error
+from gradlint.cli.terminal import open_missing_streams, print_error
 
 COMMANDS = {
     "check": ("gradlint.cli.check", "run"),
@@ -27,6 +27,7 @@ INTERRUPTED = 130
 
 def main() -> NoReturn:
     """Run the command line and exit."""
+    open_missing_streams()
     sys.exit(run(sys.argv[1:]))
 
 

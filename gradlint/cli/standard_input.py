@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gradlint.cli.check import exit_code, finish, rendered, wants_fixes, without_known
+from gradlint.cli.errors import UsageError
 from gradlint.cli.session import Session
 from gradlint.cli.terminal import print_bytes, print_error
 from gradlint.lint.examine import Examiner
@@ -24,6 +25,8 @@ NAMELESS = "-"
 
 def check_stdin(session: Session) -> int:
     """Check the standard input; with fixes the fixed text goes to the standard output, and nothing else."""
+    if sys.stdin is None:
+        raise UsageError("there is no standard input")
     data = sys.stdin.buffer.read()
     name = session.values.get("stdin_filename", NAMELESS)
     if is_excluded(name, session.settings):
