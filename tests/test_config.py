@@ -206,6 +206,7 @@ def test_severities_may_be_set_by_prefix_and_code(tmp_path: Path) -> None:
         ("ignore = ['GRD7']", "`ignore`: no rule's code begins with `GRD7`; there are `GRD0`, `GRD6`"),
         ("ignore = ['xyz']", "`ignore`: no rule's code begins with `XYZ`"),
         ("baseline = ''", "gradlint.toml:1: `baseline`: the path is empty"),
+        ("jobs = 1.5", "`jobs` must be a number from 0 on, not a number with a fraction"),
         ("jobs = -1", "gradlint.toml:1: `jobs`: -1 is below 0"),
         ("ignore = ['log-of-nero']", "unknown rule `log-of-nero`; did you mean `log-of-zero`?"),
         (
@@ -235,7 +236,7 @@ def test_severities_may_be_set_by_prefix_and_code(tmp_path: Path) -> None:
         ("extend = 'gradlint.toml'", "leads back to this file"),
         ("severity = 'x'", "`severity` must be a table from rules to severities, not a string"),
         ("fail-on = 3", "`fail-on` must be a string, not a number"),
-        ("target-torch = 2.4", "`target-torch` must be a string, not a number"),
+        ("target-torch = 2.4", "`target-torch` must be a string, not a number with a fraction"),
         ("extend = 1", "`extend` must be a string, not a number"),
         ("[nonsense]\nx = 1", "gradlint.toml:1: unknown key `nonsense`"),
     ],

@@ -108,6 +108,7 @@ def test_default_and_own_exclusions(tmp_path: Path) -> None:
         "src/gen/c.py",
     ]
     assert found(tmp_path, extend_exclude=("*_pb2.py", str(tmp_path / "src"))) == everything[1:4]
+    assert found(tmp_path, extend_exclude=(f"../{tmp_path.name}/gen", "././src/*")) == ["net.py", "run.ipynb"]
     assert "build/x.py" in found(tmp_path, exclude=("gen",))
 
 

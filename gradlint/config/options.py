@@ -33,7 +33,7 @@ KIND_NAMES = {
     str: "a string",
     bool: "true or false",
     int: "a number",
-    float: "a number",
+    float: "a number with a fraction",
     list: "a list",
     dict: "a table",
 }
