@@ -565,6 +565,7 @@ def test_streams_may_be_closed(words: str, closed: str, code: int) -> None:
 
 def test_an_interrupt_ends_quietly() -> None:
     script = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
         "from gradlint.cli.main import run; print('ready', flush=True); raise SystemExit(run(['check', '-']))"
     )
     pipe = subprocess.PIPE
