@@ -91,7 +91,6 @@ def test_mutilated_examples_are_survived(text: str, seed: int) -> None:
         "import torch\n@(lambda f: lambda *a: f(*a).log())\n@(x := torch.sqrt)\ndef f(x): return f(f(x))\n",
         "import torch\ntorch = torch.torch.torch\ntorch.sqrt = torch.log\ntorch.sqrt(torch)\n",
         "import torch\nx = 1 // 0 % 0 / 0.0; torch.log(x); torch.clamp(x, min=1/0, max=-1e999)\n",
-        +"F" * 10**5 + ")\n",
         "import torch\ntype X[T: int, *Ts, **P] = torch.sqrt(T)\ndef f[T](x: T): return f'{f'{x.log()}'}'\n",
         "import torch\nasync def f(x):\n    async with x as y: return [z.log() async for z in await y]\n",
     ],
