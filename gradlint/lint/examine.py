@@ -9,13 +9,16 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import msgspec
+from msgspec.structs import replace
 
 from gradlint.lint.cache import Cache
+from gradlint.lint.cells import broken_cells, cell_alone, without_cells
 from gradlint.lint.inspect import Inspection, Inspector, triggers_of
 from gradlint.lint.outcome import Consulted, Outcome, Task, binding_digest, digest, outcome_key
+from gradlint.lint.suppress import in_effect
 from gradlint.lint.suppress import parse as parse_suppressions
 from gradlint.records.facts import FileFacts
 from gradlint.records.failure import ParseFailure, internal_error
@@ -78,8 +81,9 @@ class Examiner:
         else:
             outcome = self.examine_source(source)
         if self._cache is not None:
-            key = outcome_key(path, content, self._fingerprint)
-            self._new[key] = msgspec.msgpack.encode(outcome)
+            with suppress(UnicodeEncodeError):  # a path that is not text is not kept
+                key = outcome_key(path, content, self._fingerprint)
+                self._new[key] = msgspec.msgpack.encode(outcome)
         return outcome
 
     def examine_source(self, source: Source) -> Outcome:
@@ -100,16 +104,31 @@ class Examiner:
         scope = self._project.scope(source.path)
         facts = self._with_imported_helpers(scope)
         cells = tuple([(cell.number, cell.first_line, cell.line_count) for cell in source.cells])
-        suppressions = parse_suppressions(source.text)
         if facts.error:
-            span = facts.error_span
-            failed = self.failed(facts.error, span.line, span.column)
-            return Outcome(failed.findings, suppressions, cells)
+            return self._partly_examined(source) or replace(self._unexamined(source, facts), cells=cells)
         inspection = self._inspector.inspect(scope, source) if facts.hits else Inspection(())
         names = inspection.consulted | self._imported.consulted
         consulted = () if self._cache is None else self._consulted(source.path, names)
         absent = tuple(sorted(self._project.absent))
+        suppressions = parse_suppressions(source.text)
         return Outcome(inspection.findings, suppressions, cells, inspection.reasons, True, consulted, absent)
+
+    def _unexamined(self, source: Source, facts: FileFacts) -> Outcome:
+        """The outcome for a text that is not Python; nobody knows which of its suppressions are in use."""
+        failed = self.failed(facts.error, facts.error_span.line, facts.error_span.column)
+        return replace(failed, suppressions=in_effect(parse_suppressions(source.text), failed.findings))
+
+    def _partly_examined(self, source: Source) -> Outcome | None:
+        """The outcome for a notebook without the cells that are not Python; None where there are none."""
+        broken = broken_cells(source)
+        if not broken:
+            return None
+        rest = self._examined(without_cells(source, broken))
+        failures = [finding for failure in broken.values() for finding in self._inspector.judge(failure)]
+        findings = tuple(sorted([*failures, *rest.findings], key=lambda f: (f.span, f.rule)))
+        unread = [s for cell in broken for s in parse_suppressions(cell_alone(source, cell).text)]
+        suppressions = (*rest.suppressions, *in_effect(unread, findings))
+        return replace(rest, findings=findings, suppressions=suppressions)
 
     def failed(self, message: str, line: int = 1, column: int = 1) -> Outcome:
         """The outcome for a text that cannot be read."""
