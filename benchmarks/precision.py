@@ -83,8 +83,8 @@ def page(judged: Sequence[Judged]) -> Iterator[str]:
         "- **false**: the point cannot be reached, or no gradient passes.",
         "",
         f"**Of {share[2]} warnings and errors {share[0]} are true ({share[0] / max(share[2], 1):.0%}), "
-        f"{share[1]} are disputed, {share[2] - share[0] - share[1]} are false.** Notes, which fail no run, are",
-        f"for what holds at a point that the code may never meet: of {found} of them {true} are true,",
+        f"{share[1]} are disputed, {share[2] - share[0] - share[1]} are false.** Notes, which fail no run,",
+        f"are for what holds at a point that the code may never meet: of {found} of them {true} are true,",
         f"{disputed} are disputed, {found - true - disputed} are false.",
         "",
         "Packages: " + ", ".join(f"{package.name} {package.version}" for package in PACKAGES) + ".",

@@ -23,6 +23,10 @@ CONDITIONS = ("zeros", "equal rows", "randn", "large inputs", "one-hot logits", 
 """The entries of the input battery, the plainest first."""
 
 
+FEATURES = "the norm of computed features"
+"""The reason for which a norm may be 0 that no input is known to make 0: it hardly ever is."""
+
+
 class Facts(Struct, frozen=True):
     """What holds of every element of a tensor.
 

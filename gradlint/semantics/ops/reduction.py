@@ -9,7 +9,18 @@ from msgspec.structs import replace
 from gradlint.records.finding import UNMEASURED
 from gradlint.semantics.likeness import parallel
 from gradlint.semantics.ops.table import transfer
-from gradlint.semantics.tensor import Application, Facts, Tensor, Witness, made, origin, producer
+from gradlint.semantics.tensor import (
+    CALL,
+    FEATURES,
+    Application,
+    Facts,
+    Tensor,
+    Witness,
+    made,
+    origin,
+    producer,
+)
+from gradlint.semantics.value import Constructed, Value
 
 _SUM = "a sum of terms of one sign"
 _MENDING = ("masked_select", "index_put", "masked_fill", "where", "clamp_min", "maximum")
@@ -117,7 +128,15 @@ def norm(a: Application) -> Facts | None:
     is_told = x.lo >= 0 and not x.vanishes and (x.zero is None or x.hi == 1)
     if is_mended or is_told or not x.lo <= 0 <= x.hi:
         return Facts(0.0)
-    return Facts(0.0, zero=x.vanishing("a norm") or Witness("a norm", UNMEASURED))
+    unmeasured = Witness("a norm" if x.zero or _may_be_padding(a.value(0)) else FEATURES, UNMEASURED)
+    return Facts(0.0, zero=x.vanishing("a norm") or unmeasured)
+
+
+def _may_be_padding(value: Value | None) -> bool:
+    """Whether `value` is looked up in an embedding whose row for padding is 0."""
+    found = producer(origin(value), CALL)
+    module = found.value(0) if found is not None else None
+    return isinstance(module, Constructed) and "padding_idx" in module.keywords
 
 
 @transfer("cdist")
