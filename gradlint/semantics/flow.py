@@ -14,6 +14,7 @@ class Flow:
     def __init__(self) -> None:
         self._steps: list[tuple[int, frozenset[int]]] = []
         self._left: set[int] = set()
+        self._without: set[int] = set()
 
     def into(self, number: int, sources: Iterable[Value]) -> None:
         """The value `number` is made of `sources`, and a gradient passes."""
@@ -23,13 +24,20 @@ class Flow:
         """`values` go where they are not followed: there they may be differentiated."""
         self._left.update(_numbers(values))
 
+    def without_gradient(self, value: Value) -> None:
+        """`value` is used in a way that fails if it carries a gradient."""
+        self._without.update(_numbers((value,)))
+
     def differentiated(self, returned: Value) -> frozenset[int]:
         """The numbers of all values to which a gradient may come back."""
         found = self._left | set(_numbers((returned,)))
+        without = self._without - self._left
         for number, sources in reversed(self._steps):
-            if number in found:
+            if number in without:
+                without |= sources - self._left
+            elif number in found:
                 found |= sources
-        return frozenset(found)
+        return frozenset(found - without)
 
 
 def _numbers(values: Iterable[Value]) -> Iterator[int]:
