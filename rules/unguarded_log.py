@@ -147,4 +147,4 @@ class UnguardedLog(Rule):
                 claim = pole_claim(trace, found, found.witness.condition)
                 message = found.described(claim.predicted, claim.metric is Metric.NON_FINITE_VALUE)
                 place, fix = application.site.node.span, keep_away(trace, found)
-                yield self.finding(place, message, claim, severity=severity(found), fix=fix)
+                yield self.finding(place, message, claim, severity=severity(found.witness), fix=fix)

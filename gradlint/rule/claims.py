@@ -10,7 +10,7 @@ from gradlint.records.finding import Claim, Metric, Severity
 from gradlint.semantics.backflow import infinite_gradient, is_followed
 from gradlint.semantics.guards import LateGuard
 from gradlint.semantics.poles import WEIGHTS, Pole
-from gradlint.semantics.tensor import FEATURES, Tensor, facts_of
+from gradlint.semantics.tensor import Tensor, Witness, facts_of
 from gradlint.semantics.trace import Trace
 from gradlint.semantics.value import Value
 
@@ -45,10 +45,9 @@ def pole_claim(trace: Trace, pole: Pole, condition: str) -> Claim:
     return non_finite_value(trace, math.inf if divided is None else math.nan, condition)
 
 
-def severity(pole: Pole) -> Severity | None:
-    """A note where the pole is hardly ever reached; None for the severity of the rule."""
-    is_rare = pole.witness is not None and pole.witness.reason == FEATURES
-    return Severity.NOTE if is_rare else None
+def severity(witness: Witness) -> Severity | None:
+    """A note where the point is hardly ever reached; None for the severity of the rule."""
+    return Severity.NOTE if witness.rare else None
 
 
 def _unweighted(divided: Value | None, weights: Value) -> Value | None:

@@ -13,18 +13,18 @@ from gradlint.semantics.value import Known, Value
 
 
 class Witness(NamedTuple):
-    """Why a value can be reached: a phrase, and the entry of the input battery that reaches it."""
+    """Why a value can be reached: a phrase, and the entry of the input battery that reaches it.
+
+    `rare` tells that training hardly ever gets there.
+    """
 
     reason: str
     condition: str
+    rare: bool = False
 
 
 CONDITIONS = ("zeros", "equal rows", "randn", "large inputs", "one-hot logits", "all masked")
 """The entries of the input battery, the plainest first."""
-
-
-FEATURES = "the norm of computed features"
-"""The reason for which a norm may be 0 that no input is known to make 0: it hardly ever is."""
 
 
 class Facts(Struct, frozen=True):

@@ -11,7 +11,7 @@ from gradlint.semantics.likeness import parallel
 from gradlint.semantics.ops.table import transfer
 from gradlint.semantics.tensor import (
     CALL,
-    FEATURES,
+    TOP,
     Application,
     Facts,
     Tensor,
@@ -26,6 +26,7 @@ _SUM = "a sum of terms of one sign"
 _MENDING = ("masked_select", "index_put", "masked_fill", "where", "clamp_min", "maximum")
 """Primitives by which a zero row may have been seen to."""
 
+_FEATURES = "computed features"
 _EQUAL_ROWS = frozenset({"equal rows"})
 _NAMED = {"a square": "a sum of squares", "an absolute value": "a sum of absolute values"}
 
@@ -49,8 +50,23 @@ def total(a: Application) -> Facts | None:
         assert factors is not None
         return Facts(-1.0, 1.0, one=parallel(factors.value(0), factors.value(1, "other")))
     if x.lo >= 0:
-        return Facts(x.lo, math.inf, _across_softmax(a) if _is_softmax(x) else _all_zero(a, x))
+        zero = _across_softmax(a) if _is_softmax(x) else _all_zero(a, x) or _squared_features(a)
+        return Facts(x.lo, math.inf, zero)
     return Facts(hi=0.0 if x.hi <= 0 else math.inf)
+
+
+def _squared_features(a: Application) -> Witness | None:
+    """A witness, if a weak one, that the squares of something that is computed are 0 all at once."""
+    square = made(a.value(0), "square", "pow")
+    squared = square.value(0) if square is not None else None
+    if not isinstance(squared, Tensor) or squared.facts != TOP or _is_own(squared):
+        return None
+    return Witness(f"a sum of squares of {_FEATURES}", UNMEASURED, True)
+
+
+def _is_own(value: Tensor) -> bool:
+    """Whether nothing but parameters makes `value`."""
+    return all(root.startswith("self.") for root in value.roots)
 
 
 def _is_product_of_unit_rows(a: Application) -> bool:
@@ -128,7 +144,8 @@ def norm(a: Application) -> Facts | None:
     is_told = x.lo >= 0 and not x.vanishes and (x.zero is None or x.hi == 1)
     if is_mended or is_told or not x.lo <= 0 <= x.hi:
         return Facts(0.0)
-    unmeasured = Witness("a norm" if x.zero or _may_be_padding(a.value(0)) else FEATURES, UNMEASURED)
+    is_rare = not (x.zero or _may_be_padding(a.value(0)))
+    unmeasured = Witness(f"the norm of {_FEATURES}" if is_rare else "a norm", UNMEASURED, is_rare)
     return Facts(0.0, zero=x.vanishing("a norm") or unmeasured)
 
 
