@@ -16,6 +16,7 @@ class Flow:
     def __init__(self) -> None:
         self._steps: list[tuple[int, set[int]]] = []
         self._left: set[int] = set()
+        self._without: set[int] = set()
 
     def into(self, number: int, sources: Iterable[Value]) -> None:
         """The value `number` is made of `sources`, and a gradient passes."""
@@ -31,13 +32,20 @@ class Flow:
         self._left |= numbers
         self._steps.append((number, numbers))
 
+    def without_gradient(self, value: Value) -> None:
+        """`value` is used in a way that fails if it carries a gradient."""
+        self._without.update(_numbers((value,)))
+
     def differentiated(self, returned: Value) -> frozenset[int]:
         """The numbers of all values to which a gradient may come back."""
         found = self._left | _numbers((returned,))
+        without = self._without - self._left
         for number, sources in reversed(self._steps):
-            if number in found:
+            if number in without:
+                without |= sources - self._left
+            elif number in found:
                 found |= sources
-        return frozenset(found)
+        return frozenset(found - without)
 
 
 def _numbers(values: Iterable[Value]) -> set[int]:

@@ -131,7 +131,7 @@ class ModuleClass(Struct, frozen=True, eq=False):
                 function = member.function if isinstance(member, Closure) else None
                 if not isinstance(function, ir.Function) or not function.parameters:
                     continue
-                if function.name not in _DESCRIBING and not any(map(_is_untracked, function.decorators)):
+                if function.name not in _DESCRIBING and not any(map(is_untracked, function.decorators)):
                     yield from _reads(function.body, function.parameters[0].name, attribute)
 
 
@@ -139,7 +139,7 @@ _DESCRIBING = frozenset({"__init__", "__repr__", "__str__", "__len__", "extra_re
 _UNTRACKED = frozenset({"no_grad", "inference_mode"})
 
 
-def _is_untracked(context: ir.Expression) -> bool:
+def is_untracked(context: ir.Expression) -> bool:
     """Whether a context manager or decorator turns gradients off."""
     named = context.function if isinstance(context, ir.Call) else context
     return (named.id if isinstance(named, ir.Name) else getattr(named, "name", "")) in _UNTRACKED
@@ -149,7 +149,7 @@ def _reads(node: object, receiver: str, attribute: str) -> Iterator[Span]:
     if isinstance(node, tuple):
         for item in node:
             yield from _reads(item, receiver, attribute)
-    elif isinstance(node, ir.With) and any(_is_untracked(item.context) for item in node.items):
+    elif isinstance(node, ir.With) and any(is_untracked(item.context) for item in node.items):
         return
     elif isinstance(node, ir.Node):
         is_named = isinstance(node, ir.Attribute) and node.name == attribute

@@ -228,6 +228,8 @@ class ValueFacts(Interpretation):
         if (facts.zero or facts.one) and self._is_guarded(number, values):
             facts = facts.without_witnesses()
         self.applications.append(application)
+        if primitive == "numpy" and operands:
+            self.flow.without_gradient(operands[0].value)
         if primitive in REARRANGING:
             values = values[:1]
         grad = self._grad_of(application, values)
