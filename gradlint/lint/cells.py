@@ -30,7 +30,7 @@ def cell_alone(source: Source, cell: Cell) -> Source:
 
 
 def _failure(source: Source, cell: Cell) -> ParseFailure | None:
-    facts = extract("\n".join(source.lines()[_rows(cell)]), ())
+    facts = extract("\n".join(source.lines()[_rows(cell)]), {})
     if not facts.error:
         return None
     line = cell.first_line - 1 + min(facts.error_span.line, cell.line_count)
