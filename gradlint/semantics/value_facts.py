@@ -54,7 +54,7 @@ from gradlint.semantics.value import (
 )
 
 _DEEPEST = 4
-_LONGEST_HELPER = 40
+_LONGEST_HELPER = 60
 """Nested calls, and lines of a function, up to which calls are followed."""
 
 _NO_GRAD = frozenset({"torch.no_grad", "torch.inference_mode", "torch.autograd.no_grad"})
