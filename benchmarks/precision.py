@@ -13,7 +13,7 @@ import argparse
 import csv
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,11 +68,13 @@ def _judgements() -> dict[tuple[str, ...], tuple[str, str]]:
 
 def page(judged: Sequence[Judged]) -> Iterator[str]:
     """The page, line by line."""
-    share = _share(judged)
+    weighty, notes = _parted(judged)
+    share = _share(weighty)
+    true, disputed, found = _share(notes)
     yield from (
         "# Precision on real code",
         "",
-        "Every finding of the stable rules on the wheels below was read in its context and judged:",
+        "Every finding of the rules on the wheels below was read in its context and judged:",
         "",
         "- **true**: on input of the kind that the code is made for, a backward pass through this line gives",
         "  a gradient that is inf or nan, or the rule's statement holds otherwise;",
@@ -80,40 +82,61 @@ def page(judged: Sequence[Judged]) -> Iterator[str]:
         "  point is reached so rarely that a reasonable author may leave it;",
         "- **false**: the point cannot be reached, or no gradient passes.",
         "",
-        f"**{share[0]} of {share[2]} findings are true ({share[0] / max(share[2], 1):.0%}), "
-        f"{share[1]} are disputed, {share[2] - share[0] - share[1]} are false.**",
+        f"**Of {share[2]} warnings and errors {share[0]} are true ({share[0] / max(share[2], 1):.0%}), "
+        f"{share[1]} are disputed, {share[2] - share[0] - share[1]} are false.** Notes, which fail no run,",
+        f"are for what holds at a point that the code may never meet: of {found} of them {true} are true,",
+        f"{disputed} are disputed, {found - true - disputed} are false.",
         "",
         "Packages: " + ", ".join(f"{package.name} {package.version}" for package in PACKAGES) + ".",
         "",
-        "## Per rule",
+        "## Warnings and errors per rule",
         "",
-        "| Rule | Findings | True | Disputed | False |",
-        "|---|---|---|---|---|",
+        *_table(weighty, "Rule", lambda row: row.finding.title),
+        "",
+        "## Warnings and errors per package",
+        "",
+        *_table(weighty, "Package", lambda row: row.finding.package),
+        "",
+        "## Notes per rule",
+        "",
+        *_table(notes, "Rule", lambda row: row.finding.title),
+        "",
+        "## Every warning and error",
+        "",
+        *_listed(weighty),
+        "",
+        "## Every note",
+        "",
+        *_listed(notes),
     )
-    yield from _table(judged, lambda row: row.finding.title)
-    yield from (
-        "",
-        "## Per package",
-        "",
-        "| Package | Findings | True | Disputed | False |",
-        "|---|---|---|---|---|",
-    )
-    yield from _table(judged, lambda row: row.finding.package)
-    yield from ("", "## Every finding", "", "| Where | Rule | Verdict | Why |", "|---|---|---|---|")
-    for finding, verdict, reason in judged:
-        yield f"| {finding.package}: {finding.path}:{finding.line} | {finding.rule} | {verdict} | {reason} |"
+
+
+def _parted(judged: Iterable[Judged]) -> tuple[list[Judged], list[Judged]]:
+    """Warnings and errors, and notes."""
+    parts: tuple[list[Judged], list[Judged]] = ([], [])
+    for row in judged:
+        parts[row.finding.severity == "note"].append(row)
+    return parts
 
 
 def _share(judged: Iterable[Judged]) -> tuple[int, int, int]:
+    """How many are true, are disputed, and are."""
     counts = Counter(row.verdict for row in judged)
     return counts["true"], counts["disputed"], counts.total()
 
 
-def _table(judged: Sequence[Judged], group) -> Iterator[str]:  # type: ignore[no-untyped-def]
+def _table(judged: Sequence[Judged], title: str, group: Callable[[Judged], str]) -> Iterator[str]:
+    yield from (f"| {title} | Findings | True | Disputed | False |", "|---|---|---|---|---|")
     counts = Counter((group(row), row.verdict) for row in judged)
     for name in sorted({group(row) for row in judged}):
         found = [counts[name, verdict] for verdict in VERDICTS]
         yield f"| {name} | {sum(found)} | " + " | ".join(map(str, found)) + " |"
+
+
+def _listed(judged: Iterable[Judged]) -> Iterator[str]:
+    yield from ("| Where | Rule | Verdict | Why |", "|---|---|---|---|")
+    for finding, verdict, reason in judged:
+        yield f"| {finding.package}: {finding.path}:{finding.line} | {finding.rule} | {verdict} | {reason} |"
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ class Stored(Struct, frozen=True):
     text: str
     rule: str
     name: str
+    severity: str
     message: str
 
     @property

@@ -55,7 +55,8 @@ def _stored(item: dict[str, Any], package: str, root: Path) -> Stored:
     lines = path.read_bytes().decode("utf-8", "replace").split("\n")
     text = lines[row - 1].strip() if row <= len(lines) else ""
     shown = path.relative_to(root.parent).as_posix()
-    return Stored(package, shown, row, text, item["code"], item["name"], item["message"])
+    named = (item["code"], item["name"], item["severity"])
+    return Stored(package, shown, row, text, *named, item["message"])
 
 
 def _install(tree: Path, target: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 from gradlint.records.finding import Finding, Fix, Severity
-from gradlint.rule.claims import non_finite_gradient
+from gradlint.rule.claims import non_finite_gradient, severity
 from gradlint.rule.epsilon import add_epsilon
 from gradlint.rule.rule import Rule
 from gradlint.semantics.backflow import infinite_gradient
@@ -24,9 +24,8 @@ class InfiniteGradientAtZero(Rule):
 
     ### Why is this bad?
     (√x)' = 1/(2√x) is infinite at 0, and so is the derivative of xᵖ for p < 1. The step behind (a
-    square, a variance, |x|) has slope 0 there, and inf · 0 = nan: one zero difference in one
-    sample, as every distance of a row to itself is, turns the gradient of the whole batch into nan.
-    An epsilon behind the root comes too late.
+    square, a variance, |x|) has slope 0 there, and inf · 0 = nan: one zero difference, as every row
+    has from itself, turns the gradient of the batch into nan. An epsilon behind the root is too late.
 
     ### How it is verified
     One backward pass on the input that makes the operand 0 (zeros, equal rows, large inputs for what
@@ -35,9 +34,9 @@ class InfiniteGradientAtZero(Rule):
     ### When it is fine
     With an epsilon inside the root or a clamp from below by a positive number; after a test of the
     operand; where the result is only compared or logged. `x.norm()`, `torch.linalg.vector_norm`,
-    `torch.cdist`, `torch.dist` and `x.std()` define their gradient at 0 as 0, and ReLU lets nothing
-    through at 0. A root behind `torch.where` or a mask belongs to
-    [nan-through-where](nan-through-where.md).
+    `torch.cdist`, `torch.dist` and `x.std()` define their gradient at 0 as 0; ReLU lets nothing through.
+    The norm of what layers compute is a note: it is hardly ever 0. A root behind `torch.where` or a
+    mask belongs to [nan-through-where](nan-through-where.md).
 
     ### Fix safety
     Unsafe: the epsilon changes the result near 0 (√1e-8 = 1e-4), and 1e-8 vanishes in float16.
@@ -126,7 +125,8 @@ class InfiniteGradientAtZero(Rule):
                 continue
             claim = non_finite_gradient(trace, value, slope, zero.condition)
             message = f"the gradient of {written} is infinite at 0, which {zero.reason} reaches"
-            yield self.finding(application.site.node.span, message, claim, fix=_fix(application))
+            place, fix = application.site.node.span, _fix(application)
+            yield self.finding(place, message, claim, severity=severity(zero), fix=fix)
 
 
 def _reached(a: Application) -> Witness | None:

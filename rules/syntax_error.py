@@ -14,7 +14,9 @@ class SyntaxError(Rule):
 
     ### Why is this bad?
     What cannot be parsed cannot be checked, so a hazard in this file would stay hidden behind a
-    clean report. Every other file is still analysed.
+    clean report. Every other file is still analysed, and so are the other cells of a notebook. A
+    file in which no framework is named (torch, lightning, accelerate, fastai) concerns no rule and
+    is not parsed, so its errors are told only where the file itself is named on the command line.
 
     ### How it is verified
     Not by a backward pass: code that does not parse does not run. The file was read with the

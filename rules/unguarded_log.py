@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 from gradlint.records.finding import Finding, Metric, Severity
-from gradlint.rule.claims import pole_claim
+from gradlint.rule.claims import pole_claim, severity
 from gradlint.rule.keep_away import keep_away
 from gradlint.rule.rule import Rule
 from gradlint.rule.triggers import DIVISOR, LOGARITHM
@@ -22,9 +22,8 @@ class UnguardedLog(Rule):
 
     ### Why is this bad?
     log'(x) = 1/x and (a/x)' = -a/x², so at 0 the gradient is infinite, and nan as soon as it meets
-    the zero slope behind it. Norms of zero vectors, counts of empty masks, the range of constant
-    data and means of probabilities reach exactly 0, if only in one batch of thousands; that one
-    turns every weight into nan.
+    the zero slope behind it. Norms of zero vectors, counts of empty masks, ranges of constant data and
+    means of probabilities reach exactly 0, if only in one batch; that one turns every weight into nan.
 
     ### How it is verified
     One backward pass on the inputs that make the operand 0: the gradient is nan or infinite. Where
@@ -32,8 +31,8 @@ class UnguardedLog(Rule):
 
     ### When it is fine
     With an epsilon or a clamp inside, after a test of the operand, and for what is positive by
-    construction (exp, softplus, sums of probabilities, norms of parameters). Other rules own some
-    places, which are not reported twice: log(softmax(x)) and its kin
+    construction (exp, softplus, sums of probabilities, norms of parameters). The norm of what layers
+    compute is hardly ever 0: a note. Not reported twice are log(softmax(x)) and its kin
     [log-of-normalised](log-of-normalised.md), division by a deviation
     [degenerate-deviation](degenerate-deviation.md), a guard behind the division
     [guard-after-the-fact](guard-after-the-fact.md), roots, and what is divided by them,
@@ -100,8 +99,8 @@ class UnguardedLog(Rule):
             "    return F.normalize(x, dim=-1, eps=1e-6) + F.layer_norm(x, x.shape[-1:])\n"
         ),
         "positive": (
-            "import torch\nimport torch.nn.functional as F\n\ndef density(x):\n"
-            "    scale = F.softplus(x) + 1e-3\n    return -torch.log(scale) - x / scale\n"
+            "import torch\n\ndef density(x):\n    scale = torch.nn.functional.softplus(x) + 1e-3\n"
+            "    return -torch.log(scale) - x / scale\n"
         ),
         "sum of probabilities": (
             "def expected(x):\n    p = x.softmax(-1)\n"
@@ -147,4 +146,5 @@ class UnguardedLog(Rule):
             if late_guard(trace, application) is None:
                 claim = pole_claim(trace, found, found.witness.condition)
                 message = found.described(claim.predicted, claim.metric is Metric.NON_FINITE_VALUE)
-                yield self.finding(application.site.node.span, message, claim, fix=keep_away(trace, found))
+                place, fix = application.site.node.span, keep_away(trace, found)
+                yield self.finding(place, message, claim, severity=severity(found.witness), fix=fix)

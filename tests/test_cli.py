@@ -19,10 +19,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradlint.cli import fixing, main, progress, typer_app
+from gradlint.cli import check, fixing, main, progress, typer_app
 from gradlint.cli.arguments import BASELINE, CHECK, Argument, Shape, Values, read_quickly
 from gradlint.cli.complete import complete_choices, complete_rules
-from gradlint.config.options import BY_KEY
+from gradlint.config.options import BY_KEY, OUTPUT_FORMATS
 from gradlint.config.toml_file import read_table
 from gradlint.fix.rounds import Fixed, Rejected
 from gradlint.rule.registry import load
@@ -109,6 +109,16 @@ def test_exit_codes(gradlint: Run, text: str, words: str, code: int) -> None:
         ("check src/nett.py", r"did you mean `src/net.py`\?"),
         ("check --selct GRD6", r"no such option: `--selct`; did you mean `--select`\?"),
         ("check --select GRD66O", r"`--select`: unknown rule `GRD66O`; did you mean `GRD\d{3}`\?"),
+        ("check --select GRD69", r"`--select`: no rule's code begins with `GRD69`; there are `GRD60`"),
+        ("check --select=", "`--select` names no rule"),
+        ("check --select=,", "`--select` names no rule"),
+        ("check --cache-dir=", "`--cache-dir`: the path is empty"),
+        ("check --jobs -1", "`--jobs`: -1 is below 0"),
+        ("clean --cache-dir src/net.py", "`.*src/net.py` cannot be emptied: Not a directory"),
+        ("check --output-file src src", "`src` cannot be written: Is a directory"),
+        ("check --config src", "src: cannot be read: Is a directory"),
+        ("check --baseline src", "src cannot be read: Is a directory"),
+        ("check no\vsuch", "`no such`"),
         ("check --ignore infinite-gradient-at-nero", r"did you mean `infinite-gradient-at-zero`\?"),
         ("check --output-format jsn", r"`--output-format`: unknown value `jsn`; did you mean `json`\?"),
         ("check --severity GRD601", r"`--severity`: `GRD601` is not of the form RULE=LEVEL"),
@@ -134,7 +144,7 @@ def test_exit_codes(gradlint: Run, text: str, words: str, code: int) -> None:
 )
 def test_mistakes_are_told_in_one_line(gradlint: Run, words: str, message: str) -> None:
     write(src__net=BAD)
-    code, out, err = gradlint(*words.split())
+    code, out, err = gradlint(*words.split(" "))
     assert (code, out) == (2, "")
     assert re.search(message, err, re.IGNORECASE), err
     assert err.startswith("error: ")
@@ -281,6 +291,21 @@ def test_fixes_are_applied_or_shown(gradlint: Run) -> None:
     assert Path("a.py").read_text() == Path("sub/b.py").read_text() == "import torch\n\nx = 1\n"
 
 
+def test_fixes_reach_the_cells_beside_a_broken_one(gradlint: Run) -> None:
+    codes = [
+        "import torch\nx = torch.ones(3)",
+        "y = (\n'''",
+        "y = x == torch.nan\n",
+        "!ls\nx = 1  # gradlint: ignore[GRD601]",
+    ]
+    book = {"cells": [{"cell_type": "code", "source": code} for code in codes]}
+    Path("a.ipynb").write_text(json.dumps(book))
+    code, out, _ = gradlint("check", "--fix", "--output-format", "concise")
+    assert (code, out.split(": ")[0]) == (1, "a.ipynb:cell 2:2:1")
+    fixed = [cell["source"] for cell in json.loads(Path("a.ipynb").read_text())["cells"]]
+    assert fixed == [codes[0], codes[1], "y = torch.isnan(x)\n", "!ls\nx = 1"]
+
+
 def test_a_file_that_cannot_be_written_is_an_error(gradlint: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     write(a=SILENCED)
     monkeypatch.setattr(os, "access", lambda *_: False)
@@ -301,6 +326,53 @@ def test_a_fix_that_was_taken_back_is_told(gradlint: Run, monkeypatch: pytest.Mo
     assert gradlint("check", "--fix")[2] == note
     assert gradlint("check", "--diff") == (0, "", f"{note}Would fix 0 findings.\n")
     assert Path("a.py").read_text() == SILENCED
+
+
+@pytest.mark.parametrize("words", [("--fix",), ("--fix", "-")])
+def test_a_fix_that_was_refused_is_no_longer_offered(
+    gradlint: Run, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr("gradlint.fix.rounds._fault", lambda *_: "it causes GRD999")
+    write(a=SILENCED)
+    assert "1 fixable with --fix" in gradlint("check")[1]
+    _, out, err = gradlint("check", *words, stdin=SILENCED)
+    assert "was not applied: it causes GRD999" in err
+    assert "GRD002" in out + err
+    assert "fixable" not in out + err
+    _, out, _ = gradlint("check", "--fix", "--output-format", "json", "a.py")
+    assert json.loads(out)[0]["fix"]["applicability"] == "display-only"
+
+
+@pytest.mark.parametrize("words", ["--fix", "--diff"])
+def test_a_file_that_is_gone_before_it_is_fixed_is_an_error(
+    gradlint: Run, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    def check_and_delete(session: Any) -> Any:
+        result = check.check(session)
+        Path("a.py").unlink()
+        return result
+
+    monkeypatch.setattr(fixing, "check", check_and_delete)
+    write(a=SILENCED, b=SILENCED)
+    code, _, err = gradlint("check", words)
+    assert code == 2
+    assert err.startswith("error: a.py was not fixed: cannot be read: No such file or directory\n")
+    assert (Path("b.py").read_text() == SILENCED) == (words == "--diff")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are text elsewhere")
+@pytest.mark.parametrize("name", [b"a\nb.py", b"l\xe9.py", b"a,b:c%.py", b"\x1b[31m\t.py"])
+def test_any_file_name_will_do(gradlint: Run, name: bytes) -> None:
+    path = Path(os.fsdecode(name))
+    path.write_text(BAD)
+    for form in OUTPUT_FORMATS:
+        for _ in ("cold", "warm"):
+            code, out, err = gradlint("check", "--output-format", form)
+            assert (code, err, "GRD601" in out) == (1, "", True)
+            assert "\x1b" not in out
+    assert gradlint("baseline", "--quiet") == (0, "", "")
+    assert gradlint("check", "--quiet", "--baseline", "gradlint-baseline.json") == (0, "", "")
+    assert gradlint("check", "--fix-only", "--unsafe-fixes") == (0, "", "Fixed 1 finding.\n")
 
 
 # Standard input
@@ -458,8 +530,42 @@ def test_a_reader_that_leaves_is_no_error() -> None:
     assert process.returncode == 1
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("words", ["check", "check --diff", "check --show-files", "rules"])
+def test_an_output_that_is_full_is_an_error(words: str) -> None:
+    write(a=SILENCED)
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*GRADLINT, *words.split()],
+            stdin=subprocess.DEVNULL,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+        assert done.returncode == 2
+        assert done.stderr.endswith(
+            b"error: the standard output cannot be written: No space left on device\n"
+        )
+        assert done.stderr.count(b"error") == 1
+        assert subprocess.run([*GRADLINT, "check", "gone"], stderr=full, check=False).returncode == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a shell")
+@pytest.mark.parametrize(
+    ("words", "closed", "code"),
+    [("check", ">&-", 1), ("check gone", "2>&-", 2), ("check - ", "<&-", 2), ("check", ">&- 2>&- <&-", 1)],
+)
+def test_streams_may_be_closed(words: str, closed: str, code: int) -> None:
+    write(a=BAD)
+    command = f"{sys.executable} -m gradlint {words} {closed}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, check=False)
+    assert done.returncode == code
+    assert b"internal" not in done.stderr
+
+
 def test_an_interrupt_ends_quietly() -> None:
     script = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
         "from gradlint.cli.main import run; print('ready', flush=True); raise SystemExit(run(['check', '-']))"
     )
     pipe = subprocess.PIPE

@@ -203,6 +203,11 @@ def test_severities_may_be_set_by_prefix_and_code(tmp_path: Path) -> None:
         ("fix = 1", "gradlint.toml:1: `fix` must be true or false, not a number"),
         ("baseline = []", "gradlint.toml:1: `baseline` must be a string, not a list"),
         ("ignore = ['GRD666']", "gradlint.toml:1: `ignore`: unknown rule `GRD666`; did you mean `GRD6"),
+        ("ignore = ['GRD7']", "`ignore`: no rule's code begins with `GRD7`; there are `GRD0`, `GRD6`"),
+        ("ignore = ['xyz']", "`ignore`: no rule's code begins with `XYZ`"),
+        ("baseline = ''", "gradlint.toml:1: `baseline`: the path is empty"),
+        ("jobs = 1.5", "`jobs` must be a number from 0 on, not a number with a fraction"),
+        ("jobs = -1", "gradlint.toml:1: `jobs`: -1 is below 0"),
         ("ignore = ['log-of-nero']", "unknown rule `log-of-nero`; did you mean `log-of-zero`?"),
         (
             "[severity]\nGRD601 = 'bad'",
@@ -216,13 +221,22 @@ def test_severities_may_be_set_by_prefix_and_code(tmp_path: Path) -> None:
             "per-file-ignores = ['x']",
             "`per-file-ignores` must be a table from patterns to lists of strings, not a list",
         ),
-        ("[per-file-ignores]\n'*.py' = 'GRD6'", "`per-file-ignores` must be a table"),
+        (
+            "[per-file-ignores]\n'*.py' = 'GRD6'",
+            "`per-file-ignores`: `*.py` must be a list of strings, not a string",
+        ),
+        (
+            "[per-file-ignores]\n'*.py' = ['GRD6', 1]",
+            "`*.py` must be a list of strings, not a list with a number",
+        ),
+        ("[severity]\nGRD601 = 3", "gradlint.toml:1: `severity`: `GRD601` must be a string, not a number"),
+        ("select = [['GRD6']]", "`select` must be a list of strings, not a list with a list in it"),
         ("jobs = ", "gradlint.toml:1: is not TOML"),
         ("extend = 'none.toml'", "gradlint.toml:1: `extend = 'none.toml'` names no file"),
         ("extend = 'gradlint.toml'", "leads back to this file"),
         ("severity = 'x'", "`severity` must be a table from rules to severities, not a string"),
         ("fail-on = 3", "`fail-on` must be a string, not a number"),
-        ("target-torch = 2.4", "`target-torch` must be a string, not a number"),
+        ("target-torch = 2.4", "`target-torch` must be a string, not a number with a fraction"),
         ("extend = 1", "`extend` must be a string, not a number"),
         ("[nonsense]\nx = 1", "gradlint.toml:1: unknown key `nonsense`"),
     ],
@@ -255,7 +269,7 @@ def test_errors_in_shared_and_unusual_files(tmp_path: Path, monkeypatch: pytest.
         configurations().for_file("a.py")
     with pytest.raises(ConfigError, match=r"gone\.toml: cannot be read: No such file"):
         configurations(file="gone.toml")
-    with pytest.raises(ConfigError, match=r"^`jobs` must be a number"):
+    with pytest.raises(ConfigError, match=r"^`jobs`: -1 is below 0"):
         configurations({"jobs": -1})
 
 

@@ -108,6 +108,7 @@ def test_default_and_own_exclusions(tmp_path: Path) -> None:
         "src/gen/c.py",
     ]
     assert found(tmp_path, extend_exclude=("*_pb2.py", str(tmp_path / "src"))) == everything[1:4]
+    assert found(tmp_path, extend_exclude=(f"../{tmp_path.name}/gen", "././src/*")) == ["net.py", "run.ipynb"]
     assert "build/x.py" in found(tmp_path, exclude=("gen",))
 
 
@@ -139,6 +140,20 @@ def test_links_are_followed_once(tmp_path: Path) -> None:
     assert found(tmp_path, "src") == ["src/a.py"]
     assert found(tmp_path, "src/same.py", "src") == ["src/same.py"]
     assert found(tmp_path, "src/loop/data", "data") == ["data/big.py"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_only_files_are_read(tmp_path: Path) -> None:
+    tree(tmp_path, "a.py", "folder.py/b.py")
+    os.mkfifo(tmp_path / "pipe.py")
+    (tmp_path / "link.py").symlink_to(tmp_path / "pipe.py")
+    (tmp_path / "circle.py").symlink_to(tmp_path / "circle.py")
+    assert found(tmp_path) == ["a.py", "folder.py/b.py"]
+    paths = [str(tmp_path / name) for name in ("pipe.py", "link.py", "circle.py")]
+    discovery = discover([*paths, os.devnull], Settings())
+    reason = "it is neither a file nor a folder"
+    assert discovery.unreadable == ((paths[0], reason), (paths[1], reason))
+    assert (discovery.missing, discovery.files) == ((paths[2],), (os.devnull,))
 
 
 def test_missing_and_unreadable_paths_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

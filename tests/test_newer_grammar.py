@@ -345,7 +345,30 @@ def test_what_neither_can_read_is_a_syntax_error_with_a_place(text: str, line: i
     assert (caught.value.offset or 0) >= 1
 
 
-@pytest.mark.parametrize("nested", ["[" * 100_000, "x = " + "(" * 5_000 + ")" * 5_000])
+@pytest.mark.parametrize(
+    "nested",
+    [
+        "[" * 100_000,
+        "x = " + "(" * 5_000 + ")" * 5_000,
+        "x = " + "not " * 50_000,
+        "x = " + "lambda: " * 50_000 + "x",
+        "x = " + "-" * 50_000 + "x",
+        "x = x" + ".a" * 50_000,
+        "x = x" + "[0]\\\n" * 50_000,
+        "x = (" + "x\n + " * 50_000 + "x)",
+        "x = " + "x if x else " * 50_000 + "x",
+        "if x: pass\n" + "elif x: pass\n" * 50_000,
+    ],
+    ids=lambda nested: nested[4:20],
+)
 def test_deep_nesting_does_not_end_the_process(nested: str) -> None:
     with pytest.raises(RecursionError):
         parse(nested)
+
+
+def test_much_code_is_not_deep_code() -> None:
+    items = "\n".join(f"    -{number} + x.a.b[0] * not_{number}(x)," for number in range(3_000))
+    art = '"""' + "-+*" * 2_000 + '"""  # ' + "- " * 2_000
+    assert len(parse(f"x = [\n{items}\n]\ny = {art}\n" + "z = -x + y\n" * 2_000).body) == 2_002
+    branches = "def f(x):\n    if x: pass\n" + "    elif x: pass\n" * 30
+    assert len(parse(branches * 40).body) == 40

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -12,11 +13,13 @@ import pytest
 import gradlint
 from gradlint.lint import examine, spread
 from gradlint.lint.outcome import Outcome, Task
+from gradlint.lint.pipeline import Linter
 from gradlint.records.failure import INTERNAL_ERROR
 from gradlint.records.finding import Finding, Severity
 from gradlint.rule.registry import load
 from gradlint.rule.rule import Rule
 from gradlint.semantics.trace import Trace
+from gradlint.source.source import Source
 
 BAD = "import torch\n\n\ndef f(x):\n    return torch.sqrt((x ** 2).sum())\n"
 GOOD = "import torch\n\n\ndef f(x):\n    return x.norm()\n"
@@ -165,6 +168,61 @@ def test_the_death_of_a_worker_costs_one_file(tmp_path: Path, monkeypatch: pytes
 def test_undecodable_files_are_reported(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "odd.py").write_bytes(content)
     assert [rule for _, rule, _ in check(tmp_path)] == ["GRD001"]
+
+
+CELLS = (
+    "%matplotlib inline\nimport torch",
+    "def f(:\n    pass",
+    "def g(x):\n    return torch.sqrt((x ** 2).sum())",
+    "y = (  # gradlint: ignore[GRD609]",
+    "!ls\nz = 'open",
+    "g(torch.ones(3)).isnan()\ny == torch.nan",
+    "x = 1\n\0",
+)
+
+
+def notebook(*codes: str) -> bytes:
+    return json.dumps({"cells": [{"cell_type": "code", "source": code} for code in codes]}).encode()
+
+
+def test_a_broken_cell_hides_nothing_of_the_others(tmp_path: Path) -> None:
+    (tmp_path / "a.ipynb").write_bytes(notebook(*CELLS))
+    found = gradlint.check([str(tmp_path)], isolated=True)
+    assert [(finding.cell, finding.rule, finding.span.line) for finding in found] == [
+        (2, "GRD001", 1),
+        (3, "GRD601", 2),
+        (4, "GRD001", 1),
+        (5, "GRD001", 2),
+        (6, "GRD609", 2),
+        (7, "GRD001", 1),
+    ]
+    assert found[0].span.column == len("def f(") + 1
+
+
+def test_a_suppression_in_a_broken_cell_counts_only_where_it_silences(tmp_path: Path) -> None:
+    codes = ("# gradlint: file-ignore[GRD601, GRD609]\n)", *CELLS[:1], *CELLS[2:3])
+    (tmp_path / "a.ipynb").write_bytes(notebook(*codes, "(  # gradlint: ignore[GRD001]"))
+    found = gradlint.check([str(tmp_path)], isolated=True)
+    assert [(finding.cell, finding.rule) for finding in found] == [(1, "GRD002"), (1, "GRD001")]
+    (tmp_path / "a.ipynb").write_bytes(notebook("import torch", "x = 1  # gradlint: ignore[GRD601]\n)"))
+    assert [f.rule for f in gradlint.check([str(tmp_path)], isolated=True)] == ["GRD001"]
+
+
+def test_cells_that_are_python_only_together_are_left_together(tmp_path: Path) -> None:
+    (tmp_path / "a.ipynb").write_bytes(notebook("import torch\nif 1:\n    x = f()", "    y = x == torch.nan"))
+    assert [f.rule for f in gradlint.check([str(tmp_path)], isolated=True)] == ["GRD609"]
+
+
+def test_a_suppression_in_code_that_was_not_analysed_is_not_unused(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text(BAD + "x = 1  # gradlint: ignore[GRD601]\ndef f(:\n")
+    assert [row[1:] for row in check(tmp_path)] == [("GRD001", 7)]
+    (tmp_path / "a.py").write_text(BAD + "# gradlint: file-ignore[GRD001]\ndef f(:\n")
+    assert check(tmp_path) == []
+    rules: tuple[type[Rule], ...] = (*load(), Fails)
+    text = BAD + "x = 1  # gradlint: ignore[GRD609]\n"
+    linter = Linter(rules, lambda _: {rule.id: None for rule in rules})
+    kept, _ = linter.judge("a.py", linter.check_source(Source("a.py", text)))
+    assert [finding.rule for finding in kept] == [INTERNAL_ERROR, "GRD601"]
 
 
 def test_columns_count_characters(tmp_path: Path) -> None:

@@ -87,6 +87,11 @@ def test_mutilated_examples_are_survived(text: str, seed: int) -> None:
         "import torch\nmatch torch.log(x):\n    case {'a': [1, *r], **m} if r: pass\n    case _: pass\n",
         "import torch\n(a, *b), c[0], d.e = f = torch.log(x)\n",
         "import torch\nlambda: (yield torch.log(x))\n",
+        "import torch\nq = q.q = q[q] = torch.sqrt((q**2).sum())\n",
+        "import torch\n@(lambda f: lambda *a: f(*a).log())\n@(x := torch.sqrt)\ndef f(x): return f(f(x))\n",
+        "import torch\ntorch = torch.torch.torch\ntorch.sqrt = torch.log\ntorch.sqrt(torch)\n",
+        "import torch\nx = 1 // 0 % 0 / 0.0; torch.log(x); torch.clamp(x, min=1/0, max=-1e999)\n",
+        "import torch\ntype X[T: int, *Ts, **P] = torch.sqrt(T)\ndef f[T](x: T): return f'{f'{x.log()}'}'\n",
         "import torch\nasync def f(x):\n    async with x as y: return [z.log() async for z in await y]\n",
     ],
 )

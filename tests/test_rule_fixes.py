@@ -56,6 +56,50 @@ def test_all_fixes_together_converge_and_add_nothing(rule: type[Rule], name: str
     assert not again.applied
 
 
+LAYOUTS = {
+    """return torch.log(
+        torch.softmax(
+            (x
+            + y),  # logits
+            dim=-1
+        )
+    )
+""": """return F.log_softmax(
+            (x
+            + y),  # logits
+            dim=-1
+        )
+""",
+    """return torch.log(torch.sum(
+        torch.exp(
+            x
+        ),
+        dim=1,
+    ))
+""": """return torch.logsumexp(
+        x,
+        dim=1,
+    )
+""",
+    "return torch.log(torch.exp(x)\n.sum(dim=1))\n": "return torch.logsumexp(x, dim=1)\n",
+}
+
+
+@pytest.mark.parametrize(("code", "expected"), LAYOUTS.items())
+def test_arguments_that_stay_keep_their_layout(code: str, expected: str) -> None:
+    head = "import torch\nimport torch.nn.functional as F\n\n\ndef f(x: torch.Tensor, y: torch.Tensor):\n    "
+    assert fix_file(Source("a.py", head + code), linted).source.text == head + expected
+
+
+def test_advice_begins_in_lower_case() -> None:
+    assert not [rule.help for rule in RULES if rule.help[:1].isupper()]
+    for case in BAD:
+        rule, _, code = case.values
+        for found in check_text(str(code), [rule]):  # type: ignore[list-item]
+            texts = (found.message, found.help, *([found.fix.title] if found.fix else []))
+            assert not any(text[:1].isupper() and text[1:2].islower() for text in texts), texts
+
+
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
 def test_a_rule_with_fixes_asserts_one(rule: type[Rule]) -> None:
     if rule.id in META:

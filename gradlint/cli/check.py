@@ -72,7 +72,7 @@ def check(session: Session) -> LintResult:
     with progress_bar(not session.is_quiet) as progress:
         linter = session.linter(progress)
         reports = [*linter.check_files(found.files, found.explicit)]
-    reports += [_unlisted(folder, reason) for folder, reason in found.unreadable]
+    reports += [_unreadable(path, reason) for path, reason in found.unreadable]
     return LintResult(
         tuple(reports),
         session.rules,
@@ -83,10 +83,10 @@ def check(session: Session) -> LintResult:
     )
 
 
-def _unlisted(folder: str, reason: str) -> FileReport:
-    """The report of a folder that cannot be searched for files."""
-    shown = display_path(folder)
-    message = f"the folder cannot be listed: {reason}"
+def _unreadable(path: str, reason: str) -> FileReport:
+    """The report of a folder that cannot be searched for files, or of what is no file at all."""
+    shown = display_path(path)
+    message = f"the folder cannot be listed: {reason}" if os.path.isdir(path) else f"cannot be read: {reason}"
     place = Span(1, 1, 1, 1)
     return FileReport(
         shown, (Finding(SYNTAX_ERROR, "syntax-error", Severity.ERROR, message, place, path=shown),)

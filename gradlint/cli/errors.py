@@ -30,4 +30,5 @@ def _nearest_path(path: str) -> str:
         neighbours = os.listdir(folder or ".")
     except OSError:
         return ""
-    return did_you_mean(path, (os.path.join(folder, other) for other in neighbours)) if name else ""
+    others = (os.path.join(folder, other) for other in neighbours if other != name)
+    return did_you_mean(path, others) if name else ""

@@ -14,11 +14,11 @@ from gradlint.fix.apply import is_wanted
 from gradlint.fix.diff import diff
 from gradlint.fix.rounds import Fixed, fix_file
 from gradlint.fix.write import WriteError, write
-from gradlint.lint.pipeline import Linter
+from gradlint.lint.pipeline import Linter, placed
 from gradlint.lint.result import FileReport, LintResult
 from gradlint.report.summary import count
 from gradlint.source.read import read
-from gradlint.source.source import Source
+from gradlint.source.source import Source, SourceError
 
 
 def check_and_fix(session: Session) -> int:
@@ -45,13 +45,19 @@ def finish_quietly(session: Session, result: LintResult) -> int:
 
 def _show_changes(session: Session, linter: Linter, result: LintResult) -> int:
     changes: list[str] = []
-    total = 0
+    total = failures = 0
     for report in _fixable(session, result):
-        source = read(os.path.abspath(report.path))
-        fixed = fixed_source(session, linter, source)
-        changes.append(diff(source, fixed.source.text, report.path))
+        try:
+            source = read(os.path.abspath(report.path))
+            fixed = fixed_source(session, linter, source)
+            changes.append(diff(source, fixed.source.text, report.path))
+        except SourceError as error:
+            print_error(f"error: {_why(report, error)}")
+            failures += 1
+            continue
         total += sum(fixed.applied.values())
-    return finish_diff(session, "".join(changes), total)
+    code = finish_diff(session, "".join(changes), total)
+    return 2 if failures else code
 
 
 def finish_diff(session: Session, changes: str, total: int) -> int:
@@ -62,24 +68,34 @@ def finish_diff(session: Session, changes: str, total: int) -> int:
     return int(bool(changes and not session.values.get("exit_zero")))
 
 
-def _fix_all(session: Session, linter: Linter, result: LintResult) -> tuple[LintResult, list[WriteError]]:
+def _fix_all(session: Session, linter: Linter, result: LintResult) -> tuple[LintResult, list[str]]:
     """The result after fixing, and what could not be written."""
     reports = {report.path: report for report in result.reports}
     applied: Counter[str] = Counter()
-    failures: list[WriteError] = []
+    failures: list[str] = []
     for report in _fixable(session, result):
-        source = read(os.path.abspath(report.path))
-        fixed = fixed_source(session, linter, source)
-        if fixed.source.text == source.text:
-            continue
         try:
-            write(source, fixed.source.text)
-        except WriteError as error:
-            failures.append(error)
+            source = read(os.path.abspath(report.path))
+            fixed = fixed_source(session, linter, source)
+            if fixed.source.text != source.text:
+                write(source, fixed.source.text)
+        except (SourceError, WriteError) as error:
+            failures.append(_why(report, error))
             continue
         applied.update(fixed.applied)
-        reports[report.path] = linter.report(report.path, linter.check_source(fixed.source))
+        reports[report.path] = report_after(linter, report.path, fixed)
     return replace(result, reports=tuple(reports.values()), fixed=applied), failures
+
+
+def _why(report: FileReport, error: Exception) -> str:
+    """Why a file was not fixed."""
+    return str(error) if isinstance(error, WriteError) else f"{report.path} was not fixed: {error}"
+
+
+def report_after(linter: Linter, path: str, fixed: Fixed) -> FileReport:
+    """The report of a file after its fixes."""
+    report = linter.report(path, linter.check_source(fixed.source))
+    return replace(report, findings=tuple([placed(f, fixed.source, report.path) for f in fixed.findings]))
 
 
 def _fixable(session: Session, result: LintResult) -> Iterator[FileReport]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from typing import NoReturn
 
 from gradlint.cli.arguments import BASELINE, CHECK, Argument, Values, read_quickly
 from gradlint.cli.errors import UsageError
-from gradlint.cli.terminal import print_error
+from gradlint.cli.terminal import open_missing_streams, print_error
 
 COMMANDS = {
     "check": ("gradlint.cli.check", "run"),
@@ -27,7 +28,10 @@ INTERRUPTED = 130
 
 def main() -> NoReturn:
     """Run the command line and exit."""
-    sys.exit(run(sys.argv[1:]))
+    open_missing_streams()
+    code = run(sys.argv[1:])
+    gc.freeze()  # the end of the process gives everything back
+    sys.exit(code)
 
 
 def run(words: Sequence[str]) -> int:
@@ -40,7 +44,9 @@ def run(words: Sequence[str]) -> int:
     except Exception as error:
         if "--debug" in words:
             raise
-        print_error(f"error: {_message(error)}")
+        from gradlint.report.terminal import one_line
+
+        print_error(f"error: {one_line(_message(error))}")
         return 2
 
 

@@ -91,6 +91,8 @@ def _as_setting(argument: Argument, value: Any) -> Any:
         return _ignores(value)
     if argument.setting == "severity":
         return dict(_pair(item, "=", "--severity", "RULE=LEVEL") for item in value)
+    if argument.setting == "select" and not _split(value):
+        raise UsageError("`--select` names no rule")
     return _split(value) if argument.shape is Shape.MANY else value
 
 

@@ -4,21 +4,34 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from typing import TextIO
 
 from gradlint.cli.errors import UsageError
 
 
+def open_missing_streams() -> None:
+    """Open what the process was started without, so that no other file takes its place."""
+    for name, mode in (("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
+
+
 def print_out(text: str) -> None:
-    """Write to the standard output; nothing happens where its reader has gone."""
-    _write(sys.stdout, text)
+    """Write to the standard output; nothing happens where its reader has gone.
+
+    Raises `UsageError` where it cannot be written.
+    """
+    with _for_output():
+        _write(sys.stdout, text)
 
 
 def print_error(text: str) -> None:
-    """Write a line to the standard error."""
-    _write(sys.stderr, f"{text}\n")
+    """Write a line to the standard error, as far as that is possible."""
+    with suppress(OSError):
+        _write(sys.stderr, f"{text}\n")
 
 
 def save(path: str, text: str) -> None:
@@ -31,11 +44,19 @@ def save(path: str, text: str) -> None:
 
 
 def print_bytes(data: bytes) -> None:
-    """Write bytes to the standard output as they are."""
-    with suppress(BrokenPipeError):
+    """Write bytes to the standard output as they are; raises `UsageError` where that is impossible."""
+    with _for_output(), suppress(BrokenPipeError):
         sys.stdout.flush()
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
+
+
+@contextmanager
+def _for_output() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(f"the standard output cannot be written: {error.strerror or error}") from None
 
 
 def _write(stream: TextIO, text: str) -> None:
@@ -46,6 +67,9 @@ def _write(stream: TextIO, text: str) -> None:
         stream.flush()
     except BrokenPipeError:
         _silence(stream)
+    except OSError:
+        _silence(stream)
+        raise
 
 
 def _silence(stream: TextIO) -> None:

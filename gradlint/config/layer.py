@@ -6,20 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from gradlint.config.error import ConfigError, did_you_mean
-from gradlint.config.options import BY_KEY, EXTEND, Option
+from gradlint.config.options import BY_KEY, EXTEND, Option, kind_of
 from gradlint.config.select import canonical
 from gradlint.config.toml_file import Table
 from gradlint.rule.rule import Rule
 
 SELECTOR_FIELDS = ("select", "extend_select", "ignore")
-TYPE_NAMES = {
-    str: "a string",
-    bool: "true or false",
-    int: "a number",
-    float: "a number",
-    list: "a list",
-    dict: "a table",
-}
 
 
 class KeyedError(ConfigError):
@@ -40,8 +32,7 @@ def as_layer(table: Table, folder: str, rules: Sequence[type[Rule]]) -> dict[str
 
 def mismatch(key: str, expected: str, value: object) -> KeyedError:
     """The error that a value has another type than its key expects."""
-    found = TYPE_NAMES.get(type(value), type(value).__name__)
-    return KeyedError(key, f"`{key}` must be {expected}, not {found}")
+    return KeyedError(key, f"`{key}` must be {expected}, not {kind_of(value)}")
 
 
 def _option(key: str) -> Option:

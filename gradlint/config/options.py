@@ -29,6 +29,15 @@ OUTPUT_FORMATS = (
     "rdjson",
 )
 
+KIND_NAMES = {
+    str: "a string",
+    bool: "true or false",
+    int: "a number",
+    float: "a number with a fraction",
+    list: "a list",
+    dict: "a table",
+}
+
 Schema = Mapping[str, Any]
 """A JSON schema."""
 
@@ -60,6 +69,14 @@ class Option(Struct, frozen=True):
         return self.key.replace("-", "_")
 
 
+def kind_of(value: object) -> str:
+    """What a value is, in the words of messages."""
+    if isinstance(value, list):
+        odd = next((item for item in value if not isinstance(item, str)), None)
+        return "a list" if odd is None else f"a list with {kind_of(odd)} in it"
+    return KIND_NAMES.get(type(value), type(value).__name__)
+
+
 def _instance_of(expected: type) -> Callable[[Any, str], Any]:
     def convert(value: Any, folder: str) -> Any:
         if type(value) is not expected:
@@ -76,14 +93,18 @@ def _texts(value: Any, folder: str) -> tuple[str, ...]:
 
 
 def _count(value: Any, folder: str) -> int:
-    if type(value) is not int or value < 0:
+    if type(value) is not int:
         raise TypeError
+    if value < 0:
+        raise ValueError(f"{value} is below 0")
     return value
 
 
 def _path(value: Any, folder: str) -> str:
     if not isinstance(value, str):
         raise TypeError
+    if not value:
+        raise ValueError("the path is empty")
     return os.path.normpath(os.path.join(folder, os.path.expanduser(value)))
 
 
@@ -124,13 +145,27 @@ def _format(value: Any, folder: str) -> str:
 def _levels(value: Any, folder: str) -> tuple[tuple[str, str], ...]:
     if not isinstance(value, dict):
         raise TypeError
-    return tuple((selector, _one_of((*LEVELS, OFF), level)) for selector, level in value.items())
+    return tuple((rule, _rated(rule, level)) for rule, level in value.items())
+
+
+def _rated(rule: str, level: Any) -> str:
+    try:
+        return _one_of((*LEVELS, OFF), level)
+    except TypeError:
+        raise ValueError(f"`{rule}` must be a string, not {kind_of(level)}") from None
 
 
 def _ignores(value: Any, folder: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
     if not isinstance(value, dict):
         raise TypeError
-    return tuple((_negatable(key, folder), _texts(item, folder)) for key, item in value.items())
+    return tuple((_negatable(key, folder), _ignored(key, item)) for key, item in value.items())
+
+
+def _ignored(pattern: str, rules: Any) -> tuple[str, ...]:
+    try:
+        return _texts(rules, "")
+    except TypeError:
+        raise ValueError(f"`{pattern}` must be a list of strings, not {kind_of(rules)}") from None
 
 
 def _negatable(pattern: str, folder: str) -> str:

@@ -33,8 +33,17 @@ def canonical(selector: str, rules: Iterable[type[Rule]]) -> str:
         rule.id.startswith(wanted.upper()) for rule in known
     ):
         return wanted.upper()
+    if re.fullmatch(r"[A-Z]{1,3}\d{0,2}", wanted.upper()):
+        raise ConfigError(f"no rule's code begins with `{wanted.upper()}`{_siblings(wanted.upper(), known)}")
     words = [ALL, *(word for rule in known for word in (rule.id, rule.name))]
     raise ConfigError(f"unknown rule `{selector}`{did_you_mean(selector, words)}")
+
+
+def _siblings(prefix: str, rules: Iterable[type[Rule]]) -> str:
+    """The end of a message about a prefix without rules: those that differ in its last character."""
+    starts = {rule.id[: len(prefix)] for rule in rules if rule.id.startswith(prefix[:-1])}
+    listed = [f"`{start}`" for start in sorted(starts)]
+    return f"; there are {', '.join(listed)}" if len(prefix) > 1 and listed else ""
 
 
 def active(rules: Sequence[type[Rule]], settings: Settings) -> Selection:

@@ -6,9 +6,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from msgspec.structs import replace as struct_replace
+
 from gradlint.fix.apply import apply_edits, is_wanted
 from gradlint.records.failure import SYNTAX_ERROR
-from gradlint.records.finding import Finding
+from gradlint.records.finding import Applicability, Finding
 from gradlint.records.suppression import UNUSED_SUPPRESSION
 from gradlint.source.source import Cell, Source
 
@@ -28,7 +30,10 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Fixed:
-    """A file after fixing: its text, what is still found there, and what happened."""
+    """A file after fixing: its text, what is still found there, and what happened.
+
+    Fixes that were taken back are for display only in what is still found.
+    """
 
     source: Source
     findings: tuple[Finding, ...]
@@ -64,7 +69,14 @@ def fix_file(source: Source, lint_one: Lint, unsafe: bool = False) -> Fixed:
             state = after
             rounds += 1
             applied.update(finding.rule for finding in done)
-    return Fixed(state.source, state.findings, applied, tuple(rejected.values()), not wanted)
+    findings = tuple([_withdrawn(f) if _identity(f, state.source) in rejected else f for f in state.findings])
+    return Fixed(state.source, findings, applied, tuple(rejected.values()), not wanted)
+
+
+def _withdrawn(finding: Finding) -> Finding:
+    if finding.fix is None:
+        return finding
+    return struct_replace(finding, fix=struct_replace(finding.fix, applicability=Applicability.DISPLAY_ONLY))
 
 
 def _wanted(state: _State, rejected: Mapping[object, Rejected], unsafe: bool) -> list[Finding]:

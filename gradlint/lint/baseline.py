@@ -193,6 +193,7 @@ def _folder(path: str) -> str:
 def _relative(path: str, folder: str) -> str:
     absolute = os.path.abspath(path)
     try:
-        return Path(os.path.relpath(absolute, folder)).as_posix()
+        name = Path(os.path.relpath(absolute, folder)).as_posix()
     except ValueError:
-        return Path(absolute).as_posix()
+        name = Path(absolute).as_posix()
+    return name.encode("utf-8", "backslashreplace").decode()

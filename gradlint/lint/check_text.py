@@ -9,12 +9,13 @@ from gradlint.records.finding import Finding
 from gradlint.rule.rule import Rule
 from gradlint.semantics.project import Project
 from gradlint.source.source import Source
+from gradlint.source.triage import matches
 from gradlint.syntax.extract import extract, lower_omitted
 
 
 def check_text(text: str, rules: Sequence[type[Rule]], path: str = "<text>.py") -> tuple[Finding, ...]:
     """What `rules` find in `text`; raises SyntaxError where it is no Python."""
-    facts = extract(text, triggers_of(rules), outline=True)
+    facts = extract(text, matches(text, triggers_of(rules)), outline=True)
     if facts.error:
         raise SyntaxError(facts.error)
     project = Project(lambda _: facts, lambda _, omitted: lower_omitted(text, omitted))

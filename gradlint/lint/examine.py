@@ -9,13 +9,16 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import msgspec
+from msgspec.structs import replace
 
 from gradlint.lint.cache import Cache
+from gradlint.lint.cells import broken_cells, cell_alone, without_cells
 from gradlint.lint.inspect import Inspection, Inspector, triggers_of
 from gradlint.lint.outcome import Consulted, Outcome, Task, binding_digest, digest, outcome_key
+from gradlint.lint.suppress import in_effect
 from gradlint.lint.suppress import parse as parse_suppressions
 from gradlint.records.facts import FileFacts
 from gradlint.records.failure import ParseFailure, internal_error
@@ -28,21 +31,25 @@ from gradlint.semantics.project import Project
 from gradlint.semantics.scope import ModuleScope
 from gradlint.source.read import decode
 from gradlint.source.source import Source, SourceError
-from gradlint.source.triage import matching_lines, mentions_framework
-from gradlint.syntax.extract import extract, lower_omitted, uses_of
+from gradlint.source.triage import Found, lines_of, matches, mentions_framework, uses
+from gradlint.syntax.extract import extract, lower_omitted
 
 DEEPEST = 6000
 """Calls within calls; as many fit on the stack of every interpreter and system."""
 
-MOST_HELD = 6_000_000
-"""Characters of source after which everything known is forgotten: each takes some ten bytes."""
+MOST_HELD = 10_000_000
+"""Characters of source of which so much is known that some is forgotten: each takes some ten bytes."""
 
-WORTH_COLLECTING = 1_000_000
-"""Characters of source that take enough memory to give it back at once."""
+
+WIDELY_IMPORTED = 4
+"""Importers of a file that is not forgotten before all is."""
 
 
 class Examiner:
-    """Examines files one after the other; what one needs of another is read once."""
+    """Examines files one after the other; what one needs of another is read once.
+
+    What an outcome rests on is noted only where a `cache` keeps it.
+    """
 
     def __init__(
         self, rules: Sequence[type[Rule]], cache: Cache | None = None, fingerprint: str = ""
@@ -55,7 +62,8 @@ class Examiner:
         self._new: dict[str, bytes] = {}
         self._project = Project(self._facts, self._lower)
         self._inspector = Inspector(self._project, rules)
-        self._imported = ImportedHelpers(self._project, self._text, self._triggers)
+        self._imported = ImportedHelpers(self._project, self._text, self._hits)
+        self._found: dict[str, Found] = {}
         self._names: dict[tuple[str, str], str] = {}
         self._lines: dict[str, list[str]] = {}
         self.held = 0
@@ -73,8 +81,9 @@ class Examiner:
         else:
             outcome = self.examine_source(source)
         if self._cache is not None:
-            key = outcome_key(path, content, self._fingerprint)
-            self._new[key] = msgspec.msgpack.encode(outcome)
+            with suppress(UnicodeEncodeError):  # a path that is not text is not kept
+                key = outcome_key(path, content, self._fingerprint)
+                self._new[key] = msgspec.msgpack.encode(outcome)
         return outcome
 
     def examine_source(self, source: Source) -> Outcome:
@@ -88,23 +97,38 @@ class Examiner:
     def _examined(self, source: Source) -> Outcome:
         known = self._texts.get(source.path)
         if known is not None and known.text != source.text:
-            self._project.forget(source.path)
-        self._texts[source.path] = source
-        self.held += len(source.text)
+            self._forget(source.path)
+        self._keep(source)
         self._project.absent.clear()
         self._imported.consulted.clear()
         scope = self._project.scope(source.path)
         facts = self._with_imported_helpers(scope)
         cells = tuple([(cell.number, cell.first_line, cell.line_count) for cell in source.cells])
-        suppressions = parse_suppressions(source.text)
         if facts.error:
-            span = facts.error_span
-            failed = self.failed(facts.error, span.line, span.column)
-            return Outcome(failed.findings, suppressions, cells)
+            return self._partly_examined(source) or replace(self._unexamined(source, facts), cells=cells)
         inspection = self._inspector.inspect(scope, source) if facts.hits else Inspection(())
-        consulted = self._consulted(source.path, inspection.consulted | self._imported.consulted)
+        names = inspection.consulted | self._imported.consulted
+        consulted = () if self._cache is None else self._consulted(source.path, names)
         absent = tuple(sorted(self._project.absent))
+        suppressions = parse_suppressions(source.text)
         return Outcome(inspection.findings, suppressions, cells, inspection.reasons, True, consulted, absent)
+
+    def _unexamined(self, source: Source, facts: FileFacts) -> Outcome:
+        """The outcome for a text that is not Python; nobody knows which of its suppressions are in use."""
+        failed = self.failed(facts.error, facts.error_span.line, facts.error_span.column)
+        return replace(failed, suppressions=in_effect(parse_suppressions(source.text), failed.findings))
+
+    def _partly_examined(self, source: Source) -> Outcome | None:
+        """The outcome for a notebook without the cells that are not Python; None where there are none."""
+        broken = broken_cells(source)
+        if not broken:
+            return None
+        rest = self._examined(without_cells(source, broken))
+        failures = [finding for failure in broken.values() for finding in self._inspector.judge(failure)]
+        findings = tuple(sorted([*failures, *rest.findings], key=lambda f: (f.span, f.rule)))
+        unread = [s for cell in broken for s in parse_suppressions(cell_alone(source, cell).text)]
+        suppressions = (*rest.suppressions, *in_effect(unread, findings))
+        return replace(rest, findings=findings, suppressions=suppressions)
 
     def failed(self, message: str, line: int = 1, column: int = 1) -> Outcome:
         """The outcome for a text that cannot be read."""
@@ -114,10 +138,12 @@ class Examiner:
 
     def _with_imported_helpers(self, scope: ModuleScope) -> FileFacts:
         """The module's facts with the callers of helpers in other files lowered as well."""
-        uses = uses_of(self._imported.names(scope))
         text = self._texts[scope.path].text
-        if uses and not set(matching_lines(text, uses)).issubset(scope.facts.hits):
-            scope.replace_facts(extract(text, (*self._triggers, *uses), outline=True))
+        used = uses(text, self._imported.names(scope))
+        if not set(lines_of(used)).issubset(scope.facts.hits):
+            found = self._found_in(scope.path)
+            both = {word: (*found.get(word, ()), *used.get(word, ())) for word in (*found, *used)}
+            scope.replace_facts(extract(text, both, outline=True))
         return scope.facts
 
     def _consulted(self, own: str, names: Iterable[tuple[str, str]]) -> tuple[Consulted, ...]:
@@ -146,8 +172,8 @@ class Examiner:
             with open(path, "rb") as file:
                 data = file.read()
             self._digests[path] = digest(data)
-            known = self._texts[path] = decode(path, data)
-            self.held += len(known.text)
+            known = decode(path, data)
+            self._keep(known)
         return known
 
     def _text(self, path: str) -> str:
@@ -159,10 +185,37 @@ class Examiner:
             return ""
 
     def _facts(self, path: str) -> FileFacts:
-        return extract(self._text(path), self._triggers, outline=True)
+        return extract(self._text(path), self._found_in(path), outline=True)
+
+    def _found_in(self, path: str) -> Found:
+        if path not in self._found:
+            self._found[path] = matches(self._text(path), self._triggers)
+        return self._found[path]
+
+    def _hits(self, path: str) -> tuple[int, ...]:
+        return lines_of(self._found_in(path))
 
     def _lower(self, path: str, omitted: Omitted) -> tuple[Statement, ...]:
         return lower_omitted(self._text(path), omitted)
+
+    def forget(self) -> None:
+        """Forget the files that few others import: they are read anew if they are asked for again."""
+        importers = self._project.importers
+        for path in [path for path in self._texts if len(importers.get(path, ())) < WIDELY_IMPORTED]:
+            self._forget(path)
+        self._lines.clear()
+        self._inspector.forget()
+
+    def _keep(self, source: Source) -> None:
+        if source.path not in self._texts:
+            self.held += len(source.text)
+        self._texts[source.path] = source
+
+    def _forget(self, path: str) -> None:
+        self.held -= len(self._texts.pop(path).text)
+        self._found.pop(path, None)
+        self._lines.pop(path, None)
+        self._project.forget(path)
 
     def flush(self) -> None:
         """Hand what was found to the cache."""
@@ -177,7 +230,7 @@ def names_in(path: str, data: bytes) -> dict[str, str]:
         source = decode(path, data)
     except SourceError:
         return {}
-    facts = extract(source.text, (), outline=True)
+    facts = extract(source.text, {}, outline=True)
     scope = ModuleScope(path, "", facts, lambda omitted: ())
     lines = source.lines()
     return {name: binding_digest(lines, statements) for name, statements in scope.bindings.items()}
@@ -194,22 +247,27 @@ def examine_files(
     rules = load()
     examiner = Examiner(rules, cache, fingerprint)
     outcomes = []
-    with _little_collection():
+    with _without_collection():
         for task in tasks:
             if examiner.held > MOST_HELD:
-                examiner.flush()
-                examiner = Examiner(rules, cache, fingerprint)
-                gc.collect()
+                examiner = _with_room(examiner, lambda: Examiner(rules, cache, fingerprint))
             outcomes.append(_examine_file(examiner, task))
             if step is not None:
                 step()
     examiner.flush()
-    if examiner.held > WORTH_COLLECTING:
-        del examiner
-        gc.collect()
     if cache is not None:
         cache.close()
     return outcomes
+
+
+def _with_room(examiner: Examiner, fresh: Callable[[], Examiner]) -> Examiner:
+    """The examiner with at least half of its room free, or else a fresh one."""
+    examiner.forget()
+    if examiner.held > MOST_HELD // 2:
+        examiner.flush()
+        examiner = fresh()
+    gc.collect()
+    return examiner
 
 
 @contextmanager
@@ -224,14 +282,15 @@ def _deep_recursion() -> Iterator[None]:
 
 
 @contextmanager
-def _little_collection() -> Iterator[None]:
-    """Collect garbage seldom: trees and facts are many objects of which next to none is garbage."""
-    thresholds = gc.get_threshold()
-    gc.set_threshold(200_000, 20, 1000)
+def _without_collection() -> Iterator[None]:
+    """Look for no cycles: trees and facts are many objects of which next to none is garbage."""
+    was_enabled = gc.isenabled()
+    gc.disable()
     try:
         yield
     finally:
-        gc.set_threshold(*thresholds)
+        if was_enabled:
+            gc.enable()
 
 
 def _examine_file(examiner: Examiner, task: Task) -> Outcome:

@@ -8,10 +8,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gradlint.records.failure import internal_error
-from gradlint.records.finding import Applicability, Edit, Finding, Fix, Related
+from gradlint.records.finding import Applicability, Edit, Finding, Fix, Related, Severity
 from gradlint.records.span import Span
 from gradlint.rule.rule import Rule, subject_of
 from gradlint.semantics.analyse import Analysis
+from gradlint.semantics.inference import without_gradients
 from gradlint.semantics.interpretation import Site
 from gradlint.semantics.project import Project
 from gradlint.semantics.scope import ModuleScope
@@ -46,15 +47,41 @@ class Inspector:
         """What the rules say of every subject in the module; one finding per rule and place."""
         found: dict[tuple[str, Span], Finding] = {}
         for subject in self._analysis.subjects(scope):
-            for finding in self.judge(subject, scope.facts.literals):
+            for finding in self._found(subject, scope):
                 if isinstance(subject, Trace) and subject.via is not None:
                     finding = _through_call(finding, subject.via, subject.scope.path, scope.path)
                 found.setdefault((finding.rule, finding.span), finding)
-        lines = source.lines()
-        findings = [_materialised(finding, lines) for finding in found.values()]
+        lines, helped = source.lines() if found else [], self._analysis.take_helped()
+        findings = [_materialised(self._graded(finding, scope, helped), lines) for finding in found.values()]
         findings.sort(key=lambda finding: (finding.span, finding.rule))
         consulted = frozenset(self._analysis.take_consulted())
         return Inspection(tuple(findings), self._analysis.take_reasons(), consulted)
+
+    def forget(self) -> None:
+        """Give back what is only kept because it may be asked for again."""
+        self._analysis.forget()
+
+    def _found(self, subject: object, scope: ModuleScope) -> list[Finding]:
+        """What the rules say of a subject; where only code without gradients calls it, what they say then."""
+        found = list(self.judge(subject, scope.facts.literals))
+        name = getattr(subject.function, "name", "") if found and isinstance(subject, Trace) else ""
+        if isinstance(subject, Trace) and without_gradients(scope, name):
+            return list(self.judge(replace(subject, reached=frozenset()), scope.facts.literals))
+        return found
+
+    def _graded(self, finding: Finding, scope: ModuleScope, helped: Sequence[Trace]) -> Finding:
+        """A finding in a function as bad as the worst of what callers in the same module make of it."""
+        if finding.severity is Severity.NOTE:
+            return finding
+        heard: list[Finding] = []
+        for trace in helped:
+            if any(a.site.node.span == finding.span for a in trace.applications):
+                heard += [
+                    f for f in self._found(trace, scope) if f.rule == finding.rule and f.span == finding.span
+                ]
+        worst = max(heard, key=lambda f: f.severity.rank, default=finding)
+        milder = worst.severity.rank < finding.severity.rank
+        return replace(finding, severity=worst.severity, message=worst.message) if milder else finding
 
     def judge(self, subject: object, literals: frozenset[str] | None = None) -> Iterator[Finding]:
         """What the rules for this kind of subject say of it.

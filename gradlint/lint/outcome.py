@@ -52,7 +52,7 @@ def digest(data: bytes) -> str:
 
 def outcome_key(path: str, content: str, fingerprint: str) -> str:
     """The key under which the outcome for a file with this content is kept."""
-    return digest(f"outcome\0{fingerprint}\0{path}\0{content}".encode())
+    return digest(f"outcome\0{fingerprint}\0{path}\0{content}".encode("utf-8", "surrogatepass"))
 
 
 def is_current(

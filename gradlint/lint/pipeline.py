@@ -104,8 +104,8 @@ class Linter:
     def _on_suppressions(
         self, outcome: Outcome, applied: suppress.Applied, selection: Selection
     ) -> Iterator[Finding]:
-        """The findings of the rules about suppressions."""
-        if not outcome.suppressions:
+        """The findings of the rules about suppressions; none where a rule failed, which may need them."""
+        if not outcome.suppressions or any(f.rule == INTERNAL_ERROR for f in outcome.findings):
             return
         meta = [rule for rule in self._on_suppression if rule.id in selection]
         for use in suppress.uses(outcome.suppressions, applied.used, selection, self._rules):

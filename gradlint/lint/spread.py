@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import BrokenExecutor, Executor, as_completed
@@ -15,7 +16,8 @@ from gradlint.records.failure import internal_error
 WORTH_A_PROCESS = 2_000_000
 """Bytes of source that one further process must get to be worth its start."""
 
-FILES_PER_CHUNK = 96
+CHUNKS_PER_PROCESS = 4
+"""So that all processes end at about the same time; each chunk reads anew what its files import."""
 
 
 class Work(Struct, frozen=True):
@@ -51,9 +53,9 @@ def examine_all(tasks: Sequence[Task], sizes: Sequence[int], work: Work) -> dict
 def _spread(
     tasks: Sequence[Task], sizes: Sequence[int], work: Work, executor: Executor, workers: int
 ) -> dict[str, Outcome]:
-    count = max(workers * 2, len(tasks) // FILES_PER_CHUNK)
+    count = workers * CHUNKS_PER_PROCESS
     pending = {
-        executor.submit(examine_files, chunk, work.cache_dir, work.fingerprint): chunk
+        executor.submit(_examine_chunk, chunk, work.cache_dir, work.fingerprint): chunk
         for chunk in chunks(tasks, sizes, count)
     }
     found: dict[str, Outcome] = {}
@@ -66,6 +68,13 @@ def _spread(
         found.update({task.path: outcome for task, outcome in zip(chunk, outcomes, strict=True)})
         work.tell(len(found), len(tasks))
     return found
+
+
+def _examine_chunk(tasks: Sequence[Task], cache_dir: str | None, fingerprint: str) -> list[Outcome]:
+    """Examine files in a process that goes on afterwards, and give back the memory that this took."""
+    outcomes = examine_files(tasks, cache_dir, fingerprint)
+    gc.collect()
+    return outcomes
 
 
 def _examine_alone(task: Task, fingerprint: str) -> Outcome:

@@ -70,6 +70,11 @@ def apply(findings: Iterable[Finding], suppressions: Sequence[Suppression]) -> A
     return Applied(tuple(kept), tuple(silenced), frozenset(used))
 
 
+def in_effect(suppressions: Iterable[Suppression], findings: Collection[Finding]) -> tuple[Suppression, ...]:
+    """The suppressions that cover at least one of the findings."""
+    return tuple(s for s in suppressions if any(True for finding in findings for _ in _hits(s, finding)))
+
+
 def uses(
     suppressions: Iterable[Suppression],
     used: Collection[Span],

@@ -6,11 +6,11 @@ import math
 
 from msgspec.structs import replace
 
-from gradlint.records.finding import Claim, Metric
+from gradlint.records.finding import Claim, Metric, Severity
 from gradlint.semantics.backflow import infinite_gradient, is_followed
 from gradlint.semantics.guards import LateGuard
 from gradlint.semantics.poles import WEIGHTS, Pole
-from gradlint.semantics.tensor import Tensor, facts_of
+from gradlint.semantics.tensor import Tensor, Witness, facts_of
 from gradlint.semantics.trace import Trace
 from gradlint.semantics.value import Value
 
@@ -43,6 +43,11 @@ def pole_claim(trace: Trace, pole: Pole, condition: str) -> Claim:
                 predicted = math.nan  # what is divided is 0 as well
             return non_finite_gradient(trace, value, predicted, condition)
     return non_finite_value(trace, math.inf if divided is None else math.nan, condition)
+
+
+def severity(witness: Witness) -> Severity | None:
+    """A note where the point is hardly ever reached; None for the severity of the rule."""
+    return Severity.NOTE if witness.rare else None
 
 
 def _unweighted(divided: Value | None, weights: Value) -> Value | None:

@@ -18,7 +18,7 @@ def add_epsilon(application: Application, name: str = "input") -> Fix | None:
     if operand is None or not whole.span.contains(operand.node.span) or not _is_written(application):
         return None
     edit = Edit(operand.node.span, _increased(operand.node, application.form != "function"))
-    return Fix(f"Add {EPSILON} to the operand", Applicability.UNSAFE, (edit,))
+    return Fix(f"add {EPSILON} to the operand", Applicability.UNSAFE, (edit,))
 
 
 def _is_written(application: Application) -> bool:

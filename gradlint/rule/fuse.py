@@ -6,6 +6,8 @@ from collections import Counter
 
 from gradlint.records import ir
 from gradlint.records.finding import Applicability, Edit, Fix
+from gradlint.records.span import Span
+from gradlint.rule.relocate import between
 from gradlint.rule.rewrite import Parts, call, enclosed, negative
 from gradlint.semantics.bindings import changes, is_repeatable
 from gradlint.semantics.fused import Fused
@@ -36,7 +38,7 @@ def fuse(trace: Trace, application: Application, found: Fused) -> Fix | None:
     factor: Parts | None = text.operand(found.factor) if found.factor is not None else ()
     if operand is None or arguments is None or factor is None:
         return None
-    called = _called(trace, found, operand, arguments)
+    called = _called(trace, found, operand, arguments, text.surroundings(found, arguments))
     if called is None:
         return None
     if found.factor is not None:
@@ -45,9 +47,16 @@ def fuse(trace: Trace, application: Application, found: Fused) -> Fix | None:
     return Fix(f"use {found.name}", Applicability.SAFE, (edit,))
 
 
-def _called(trace: Trace, found: Fused, operand: Parts, arguments: list[Parts]) -> Parts | None:
-    """A call of the function, as a method where the module cannot write it otherwise."""
+def _called(
+    trace: Trace, found: Fused, operand: Parts, arguments: list[Parts], around: tuple[Span, Span] | None
+) -> Parts | None:
+    """A call of the function, as a method where the module cannot write it otherwise.
+
+    `around` stands around the operand in the call that is replaced, if all of that stays.
+    """
     name = _spelled(trace, found.name)
+    if name is not None and around is not None:
+        return (name, around[0], *operand, around[1])
     if name is not None:
         return call(name, [operand, *arguments])
     if found.name not in _METHODS:
@@ -108,6 +117,18 @@ class _Text:
         if found.name == "logsumexp":
             return self._complete(source, ("dim", "keepdim"))
         return self._axis(source)
+
+    def surroundings(self, found: Fused, arguments: list[Parts]) -> tuple[Span, Span] | None:
+        """What stands before and behind the operand in a call with the same arguments."""
+        node = found.source.site.node if found.source is not None else None
+        if not isinstance(node, ir.Call) or not node.positional or not self._place.contains(node.span):
+            return None
+        own: list[Parts] = [(argument.span,) for argument in node.positional[1:]]
+        own += [(f"{keyword.name}=", keyword.value.span) for keyword in node.keywords]
+        if found.source is None or found.source.form != "function" or arguments != own:
+            return None
+        first = node.positional[0].span
+        return between(node.function.span, first.start), between(first, node.span)
 
     def _softmax(self, source: Application) -> list[Parts] | None:
         if len(source.operands) > 2 or not (source.has(1, "dim") or source.has(1, "axis")):

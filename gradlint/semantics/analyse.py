@@ -5,6 +5,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 
+from msgspec.structs import replace
+
 from gradlint.records import ir
 from gradlint.records.span import Span
 from gradlint.semantics.bindings import stored
@@ -36,6 +38,12 @@ class Analysis:
         self._hits: tuple[int, ...] = ()
         self._defines_optimizer: bool | None = None
         self._stored: dict[int, tuple[ir.Class | None, set[str]]] = {}
+        self._helped: list[Trace] = []
+
+    def take_helped(self) -> list[Trace]:
+        """What the functions of the last module made its other functions do, a trace for each caller."""
+        helped, self._helped = self._helped, []
+        return helped
 
     def take_reasons(self) -> dict[str, int]:
         """What was not understood since the last call: reason to count."""
@@ -47,6 +55,11 @@ class Analysis:
         """The files and names that were looked up since the last call."""
         consulted, self._evaluator.consulted = self._evaluator.consulted, set()
         return consulted
+
+    def forget(self) -> None:
+        """Give back what is only kept because it may be asked for again."""
+        self._stored.clear()
+        self.facts.begin()
 
     def subjects(self, scope: ModuleScope) -> Iterator[Subject]:
         """Every subject in the module, from top to bottom."""
@@ -98,8 +111,6 @@ class Analysis:
         """What the function did itself, and what was done for it, by the call that led there."""
         everything = tuple(self.facts.applications)
         stores = tuple(self.facts.stores)
-        uses = Uses(everything)
-        differentiated = self.facts.flow.differentiated(returned)
         groups: dict[tuple[int, str], list[Application]] = {}
         for application in everything:
             callers = application.site.callers
@@ -107,20 +118,29 @@ class Analysis:
                 continue
             via = id(callers[0].node) if callers else 0
             groups.setdefault((via, application.site.path), []).append(application)
+        whole = Trace(
+            closure.function,
+            self._scope,
+            everything,
+            (),
+            returned,
+            closure.owner,
+            frozenset(self.facts.arrays),
+            None,
+            everything,
+            Uses(everything),
+            self.facts.flow.differentiated(returned),
+        )
+        if any(a.site.callers and a.site.path == self._scope.path for a in everything):
+            self._helped.append(replace(whole, applications=tuple(a for a in everything if a.site.callers)))
         groups.setdefault((0, self._scope.path), [])
         for (via, path), applications in groups.items():
-            yield Trace(
-                closure.function,
-                self._project.scope(path),
-                tuple(applications),
-                () if via else stores,
-                returned,
-                closure.owner,
-                frozenset(self.facts.arrays),
-                applications[0].site.callers[0] if via else None,
-                everything,
-                uses,
-                differentiated,
+            yield replace(
+                whole,
+                scope=self._project.scope(path),
+                applications=tuple(applications),
+                stores=() if via else stores,
+                via=applications[0].site.callers[0] if via else None,
             )
 
     def _class(self, cls: ClassObject) -> Iterator[Subject]:

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
+from msgspec.structs import astuple
+
 from gradlint.records import ir
 from gradlint.semantics.builtin import CHANGING
 from gradlint.semantics.scope import target_names
@@ -45,10 +47,10 @@ def walk(node: object) -> Iterator[ir.Node]:
     while pending:
         current = pending.pop()
         if isinstance(current, tuple):
-            pending.extend(reversed(current))
+            pending.extend(current[::-1])
         elif isinstance(current, ir.Node):
             yield current
-            pending.extend([getattr(current, field) for field in reversed(current.__struct_fields__[1:])])
+            pending.extend(astuple(current)[:0:-1])
 
 
 def filled(body: tuple[ir.Statement, ...]) -> Iterator[list[str]]:

@@ -208,8 +208,9 @@ class Evaluator:
 
     def evaluate(self, node: ir.Expression, frame: Frame) -> Value:
         """The value of `node`."""
-        if not self._affords(1):
+        if self._steps >= MAX_STEPS and not self._affords(1):
             return self.interpretation.unknown(())
+        self._steps += 1
         return _EXPRESSIONS[type(node)](self, node, frame)
 
     def _affords(self, steps: int) -> bool:

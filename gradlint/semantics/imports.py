@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterable, Iterator
 from gradlint.records import ir
 from gradlint.semantics.project import Project
 from gradlint.semantics.scope import ModuleScope, absolute_module
-from gradlint.source.triage import Triggers, matching_lines
+from gradlint.source.triage import occurrences
 
 LONGEST_HELPER = 40
 """Lines of a function up to which its callers are looked at because of it."""
 
 _DEEPEST = 4
 _NEXT = re.compile(r"^[^\s#)\]}]", re.MULTILINE)
+_CALL = re.compile(r"(?<![\w.])\w+\.(\w+)\s*\(")
 _FUNCTION = re.compile(r"^(?:async[ \t]+)?def[ \t]+(\w+)", re.MULTILINE)
 
 Dependency = tuple[str, str]
@@ -25,14 +26,20 @@ Dependency = tuple[str, str]
 
 
 class ImportedHelpers:
-    """Finds imported helpers; `consulted` gathers what the answers rest on."""
+    """Finds imported helpers; `consulted` gathers what the answers rest on.
 
-    def __init__(self, project: Project, text: Callable[[str], str], triggers: Triggers) -> None:
+    `text` gives the text of a file, `hits` the lines on which a trigger stands.
+    """
+
+    def __init__(
+        self, project: Project, text: Callable[[str], str], hits: Callable[[str], tuple[int, ...]]
+    ) -> None:
         self._project = project
         self._text = text
-        self._triggers = triggers
+        self._find_hits = hits
         self._known: dict[Dependency, bool] = {}
         self._hits: dict[str, tuple[int, ...]] = {}
+        self._functions: dict[str, list[str]] = {}
         self.consulted: set[Dependency] = set()
 
     def names(self, scope: ModuleScope) -> set[str]:
@@ -52,7 +59,7 @@ class ImportedHelpers:
         if path is None:
             return
         if binding.member == "*":
-            yield from self._helpers_among(path, _FUNCTION.findall(self._text(path)))
+            yield from self._helpers_among(path, self._functions_in(path))
         elif not binding.member:
             yield from self._helpers_among(path, self._attributes(name, scope))
         elif self._is_helper(path, binding.member, 0):
@@ -64,11 +71,18 @@ class ImportedHelpers:
 
     def _attributes(self, module: str, scope: ModuleScope) -> list[str]:
         """The names that `scope` calls as `module.name(…)`."""
-        return re.findall(rf"(?<![\w.]){re.escape(module)}\.(\w+)\s*\(", self._text(scope.path))
+        text = self._text(scope.path)
+        calls = [_CALL.match(text, offset) for offset in occurrences(text, f"{module}.")]
+        return [call[1] for call in calls if call is not None]
+
+    def _functions_in(self, path: str) -> list[str]:
+        if path not in self._functions:
+            self._functions[path] = _FUNCTION.findall(self._text(path))
+        return self._functions[path]
 
     def _hits_in(self, path: str) -> tuple[int, ...]:
         if path not in self._hits:
-            self._hits[path] = matching_lines(self._text(path), self._triggers)
+            self._hits[path] = self._find_hits(path)
         return self._hits[path]
 
     def _helpers_among(self, path: str, names: Iterable[str]) -> Iterator[str]:
@@ -104,11 +118,10 @@ class ImportedHelpers:
 
 def _function(text: str, name: str) -> range | None:
     """The lines of the top-level function called `name`, or None."""
-    if f"def {name}" not in text:
-        return None
-    start = re.search(rf"^(?:async[ \t]+)?def[ \t]+{re.escape(name)}\b", text, re.MULTILINE)
-    if start is None:
-        return None
-    end = _NEXT.search(text, start.end())
-    first = text.count("\n", 0, start.start()) + 1
-    return range(first, first + text.count("\n", start.start(), end.start() if end else len(text)) + 1)
+    for offset in occurrences(text, f"def {name}"):
+        start = _FUNCTION.match(text, text.rfind("\n", 0, offset) + 1)
+        if start is not None and start[1] == name:
+            end = _NEXT.search(text, start.end())
+            first = text.count("\n", 0, offset) + 1
+            return range(first, first + text.count("\n", offset, end.start() if end else len(text)) + 1)
+    return None

@@ -1,4 +1,4 @@
-"""Methods of a module that only inference calls."""
+"""Functions that only code without gradients calls."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from gradlint.records import ir
+from gradlint.semantics.scope import ModuleScope
+from gradlint.semantics.trace import is_untracked
 from gradlint.semantics.value import ClassObject
 
 _BLOCKS = ("body", "then", "otherwise", "final")
@@ -17,6 +19,60 @@ class SelfCall(NamedTuple):
 
     method: str
     at_inference: bool
+
+
+class Naming(NamedTuple):
+    """A name within a top-level function or a method, and whether no gradient is recorded there."""
+
+    name: str
+    function: str
+    untracked: bool
+
+
+def without_gradients(scope: ModuleScope, function: str) -> bool:
+    """Whether a private function of a module is named in it, but nowhere where gradients are recorded."""
+    if not function.startswith("_") or function.startswith("__"):
+        return False
+    namings = [naming for naming in _module_namings(scope) if naming.name != naming.function]
+    pending, seen = [function], {function}
+    while pending:
+        name = pending.pop()
+        places = [naming for naming in namings if naming.name == name]
+        if not places:
+            return False
+        for place in places:
+            if place.untracked or place.function in seen:
+                continue
+            if not place.function.startswith("_") or place.function.startswith("__"):
+                return False
+            seen.add(place.function)
+            pending.append(place.function)
+    return True
+
+
+def _module_namings(scope: ModuleScope) -> Iterator[Naming]:
+    for statement in scope.facts.body:
+        lowered = scope.lower(statement) if isinstance(statement, ir.Omitted) else statement
+        yield from _namings(lowered, "", False)
+
+
+def _namings(node: object, function: str, untracked: bool) -> Iterator[Naming]:
+    if isinstance(node, tuple):
+        for item in node:
+            yield from _namings(item, function, untracked)
+        return
+    if not isinstance(node, ir.Node):
+        return
+    if isinstance(node, (ir.Name, ir.Attribute)):
+        yield Naming(node.id if isinstance(node, ir.Name) else node.name, function, untracked)
+    elif isinstance(node, ir.Function):
+        function = function or node.name
+        untracked = untracked or any(map(is_untracked, node.decorators))
+    elif isinstance(node, ir.With):
+        untracked = untracked or any(is_untracked(item.context) for item in node.items)
+    for field in node.__struct_fields__:
+        if field != "span":
+            yield from _namings(getattr(node, field), function, untracked)
 
 
 @lru_cache(maxsize=16)

@@ -46,7 +46,8 @@ class Project:
     """Modules by name, read when they are first asked for.
 
     `load` gives the facts of a file, `lower` what the facts of one left out.
-    `absent` gathers the files that were looked for in vain since it was last cleared.
+    `absent` gathers the files that were looked for in vain since it was last cleared, `importers`
+    for every file those that asked for its names.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Project:
         self._scopes: dict[str, ModuleScope] = {}
         self._found: dict[tuple[str, str], tuple[str | None, tuple[str, ...]]] = {}
         self.absent: set[str] = set()
+        self.importers: dict[str, set[str]] = {}
 
     def scope(self, path: str) -> ModuleScope:
         """The module in the file at `path`."""
@@ -87,7 +89,10 @@ class Project:
     def resolve(self, name: str, importer: ModuleScope) -> ModuleScope | None:
         """The module of the project that `name` means in `importer`, or None."""
         path = self.locate(name, importer)
-        return None if path is None else self.scope(path)
+        if path is None:
+            return None
+        self.importers.setdefault(path, set()).add(importer.path)
+        return self.scope(path)
 
 
 def _search(name: str, root: str, importer: ModuleScope) -> tuple[str | None, tuple[str, ...]]:

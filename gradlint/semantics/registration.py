@@ -113,22 +113,28 @@ class Stray(Struct, frozen=True, eq=False):
 
 def strays(module: ModuleClass) -> Iterator[Stray]:
     """The collections of an object that keep parameters from its `parameters()`."""
-    known = _registered(module)
+    kept = list(_collections(module))
+    known = _registered(module) if kept else None
     if known is None or _is_managed(module):
         return
+    for store, collection in kept:
+        members = tuple(
+            [m for m in _members(collection) if _key(m) not in known and _holds(m, module, _DEEP)]
+        )
+        reads = tuple(module.reads(store.name)) if members else ()
+        if not reads or _is_handed_out(module, store.name):
+            continue
+        if not _is_touched(module, collection, members):
+            yield Stray(store.name, collection, store, members, reads)
+
+
+def _collections(module: ModuleClass) -> Iterator[tuple[StoredAttribute, Items | Table]]:
+    """The collections that are attributes of the object, and what made them so."""
     for store in module.construction.stores:
         collection = module.instance.attributes.get(store.name)
-        if store.receiver is not module.instance or store.operand.value is not collection:
-            continue
-        if isinstance(collection, (Items, Table)):
-            members = tuple(
-                [m for m in _members(collection) if _key(m) not in known and _holds(m, module, _DEEP)]
-            )
-            reads = tuple(module.reads(store.name))
-            if not members or not reads or _is_handed_out(module, store.name):
-                continue
-            if not _is_touched(module, collection, members):
-                yield Stray(store.name, collection, store, members, reads)
+        is_own = store.receiver is module.instance and store.operand.value is collection
+        if is_own and isinstance(collection, (Items, Table)):
+            yield store, collection
 
 
 def _key(value: Value) -> int:

@@ -13,10 +13,14 @@ from gradlint.semantics.value import Known, Value
 
 
 class Witness(NamedTuple):
-    """Why a value can be reached: a phrase, and the entry of the input battery that reaches it."""
+    """Why a value can be reached: a phrase, and the entry of the input battery that reaches it.
+
+    `rare` tells that training hardly ever gets there.
+    """
 
     reason: str
     condition: str
+    rare: bool = False
 
 
 CONDITIONS = ("zeros", "equal rows", "randn", "large inputs", "one-hot logits", "all masked")

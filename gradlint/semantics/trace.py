@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterator
 
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from gradlint.records import ir
 from gradlint.records.span import Span
@@ -130,7 +131,7 @@ class ModuleClass(Struct, frozen=True, eq=False):
                 function = member.function if isinstance(member, Closure) else None
                 if not isinstance(function, ir.Function) or not function.parameters:
                     continue
-                if function.name not in _DESCRIBING and not any(map(_is_untracked, function.decorators)):
+                if function.name not in _DESCRIBING and not any(map(is_untracked, function.decorators)):
                     yield from _reads(function.body, function.parameters[0].name, attribute)
 
 
@@ -138,7 +139,7 @@ _DESCRIBING = frozenset({"__init__", "__repr__", "__str__", "__len__", "extra_re
 _UNTRACKED = frozenset({"no_grad", "inference_mode"})
 
 
-def _is_untracked(context: ir.Expression) -> bool:
+def is_untracked(context: ir.Expression) -> bool:
     """Whether a context manager or decorator turns gradients off."""
     named = context.function if isinstance(context, ir.Call) else context
     return (named.id if isinstance(named, ir.Name) else getattr(named, "name", "")) in _UNTRACKED
@@ -148,12 +149,10 @@ def _reads(node: object, receiver: str, attribute: str) -> Iterator[Span]:
     if isinstance(node, tuple):
         for item in node:
             yield from _reads(item, receiver, attribute)
-    elif isinstance(node, ir.With) and any(_is_untracked(item.context) for item in node.items):
+    elif isinstance(node, ir.With) and any(is_untracked(item.context) for item in node.items):
         return
     elif isinstance(node, ir.Node):
         is_named = isinstance(node, ir.Attribute) and node.name == attribute
         if is_named and isinstance(node.value, ir.Name) and node.value.id == receiver:  # type: ignore[attr-defined]
             yield node.span
-        for field in node.__struct_fields__:
-            if field != "span":
-                yield from _reads(getattr(node, field), receiver, attribute)
+        yield from _reads(astuple(node), receiver, attribute)

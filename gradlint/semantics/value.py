@@ -66,7 +66,9 @@ class ClassObject(Value, frozen=True, eq=False):
 
     def member(self, name: str) -> Value | None:
         """What the class or a base of the project defines under `name`."""
-        for ancestor in self.lineage():
+        if name in self.members:
+            return self.members[name]
+        for ancestor in self.lineage() if self.bases else ():
             if isinstance(ancestor, ClassObject) and name in ancestor.members:
                 return ancestor.members[name]
         return None

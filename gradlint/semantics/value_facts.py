@@ -54,7 +54,7 @@ from gradlint.semantics.value import (
 )
 
 _DEEPEST = 4
-_LONGEST_HELPER = 40
+_LONGEST_HELPER = 60
 """Nested calls, and lines of a function, up to which calls are followed."""
 
 _NO_GRAD = frozenset({"torch.no_grad", "torch.inference_mode", "torch.autograd.no_grad"})
@@ -136,8 +136,9 @@ class ValueFacts(Interpretation):
 
     def unknown(self, sources: Sequence[Value]) -> Tensor:
         """A value made of `sources` somewhere else, of which only its origins are known."""
-        self.flow.leaves(sources)
-        return self._derived(sources)
+        number = self._number(None)
+        self.flow.leaves_into(number, sources)
+        return Tensor(number, TOP, _roots(sources), _gradient(sources))
 
     def _derived(
         self, sources: Sequence[Value], facts: Facts = TOP, producer: Application | None = None
@@ -227,6 +228,8 @@ class ValueFacts(Interpretation):
         if (facts.zero or facts.one) and self._is_guarded(number, values):
             facts = facts.without_witnesses()
         self.applications.append(application)
+        if primitive == "numpy" and operands:
+            self.flow.without_gradient(operands[0].value)
         if primitive in REARRANGING:
             values = values[:1]
         grad = self._grad_of(application, values)
@@ -640,13 +643,16 @@ def _roots(values: Sequence[Value]) -> frozenset[str]:
 
 def _gradient(values: Sequence[Value]) -> bool | None:
     """Whether something made of `values` carries a gradient."""
-    states = [value.grad for value in values if isinstance(value, Tensor)]
-    others = any(not isinstance(value, (Tensor, Known)) for value in values)
-    if any(state is True for state in states):
-        return True
-    if states and not others and all(state is False for state in states):
-        return False
-    return None
+    is_free, may_carry = False, False
+    for value in values:
+        if isinstance(value, Tensor):
+            if value.grad is True:
+                return True
+            is_free = is_free or value.grad is False
+            may_carry = may_carry or value.grad is None
+        elif not isinstance(value, Known):
+            may_carry = True
+    return False if is_free and not may_carry else None
 
 
 def _annotated(annotation: ir.Expression | None) -> frozenset[str]:

@@ -43,8 +43,9 @@ class Exclusions(Protocol):
 class Discovery(Struct, frozen=True):
     """The files found, sorted, each once.
 
-    `missing` are named paths that do not exist, `unreadable` folders with the reason why they could
-    not be listed, `explicit` the files that were named rather than found in a folder.
+    `missing` are named paths that do not exist, `unreadable` folders that could not be listed and
+    named paths that are no files, with the reason, `explicit` the files that were named rather than
+    found in a folder.
     """
 
     files: tuple[str, ...]
@@ -88,8 +89,10 @@ def discover(
     for path in paths:
         if os.path.isdir(path):
             _add_folder(path, settings_of, found)
-        elif os.path.exists(path):
+        elif os.path.isfile(path) or path == os.devnull:
             _add_named_file(path, settings_of, found)
+        elif os.path.exists(path):
+            found.unreadable.append((path, "it is neither a file nor a folder"))
         else:
             found.missing.append(path)
     files = found.files | found.explicit
@@ -154,9 +157,9 @@ def _list(folder: _Folder, settings_of: Callable[[str], Exclusions], found: _Fou
         shown = folder.prefix + entry.name
         if is_folder:
             below.append(replace(folder, prefix=f"{shown}/", absolute=entry.path))
-        elif not entry.is_symlink():
+        elif entry.is_file(follow_symlinks=False):
             found.files[entry.path] = shown
-        elif entry.is_file():
+        elif entry.is_symlink() and os.path.isfile(entry.path):
             found.files.setdefault(os.path.realpath(entry.path), shown)
     return below
 

@@ -119,7 +119,11 @@ def anchored(pattern: str, root: str) -> str:
     """The pattern with what it takes to mean the same wherever it is read."""
     if "/" not in pattern.rstrip("/") or os.path.isabs(pattern):
         return pattern
-    return os.path.join(escape(os.path.realpath(root)), pattern.removeprefix("./"))
+    root = os.path.realpath(root)
+    while pattern.startswith(("./", "../")):
+        step, _, pattern = pattern.partition("/")
+        root = os.path.dirname(root) if step == ".." else root
+    return os.path.join(escape(root), pattern)
 
 
 def _compile(patterns: list[str]) -> re.Pattern[str] | None:

@@ -40,8 +40,6 @@ def decode_notebook(path: str, data: bytes) -> Source:
         records.append(Cell(cell.number, line, count))
         line += count + 1
     text = SEPARATOR.join(cell.python for cell in cells)
-    if "\0" in text:
-        raise SourceError("source code cannot contain null bytes")
     return Source(path, text, cells=tuple(records), original=data)
 
 

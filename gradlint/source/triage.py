@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 
 _FEW = 32
 """Up to so many words are searched one by one."""
 
-_WORD = re.compile(r"\w+")
+_WORD = re.compile(r"(?<!\w)(?<!def )[^\W\d]\w*")
 _FRAMEWORK = re.compile(rb"torch|lightning|accelerate|fastai")
 
 
@@ -22,48 +21,73 @@ def mentions_framework(data: bytes) -> bool:
 Triggers = tuple[tuple[str, str], ...]
 """Pairs of a text that must occur and an expression that must match where it does."""
 
-
-@lru_cache(maxsize=512)
-def _compiled(expression: str) -> re.Pattern[str]:
-    return re.compile(expression)
+Found = Mapping[str, tuple[int, ...]]
+"""The lines, from 1, on which triggers match, by their text; only those that do."""
 
 
-def _occurrences(text: str, literal: str, expression: str) -> Iterator[int]:
-    """The offsets of `literal` at which `expression` matches; it may look behind."""
+@lru_cache(maxsize=8)
+def _patterns(triggers: Triggers) -> tuple[tuple[str, re.Pattern[str]], ...]:
+    """Each text once, with what must match where it stands."""
+    expressions: dict[str, list[str]] = {}
+    for literal, expression in triggers:
+        expressions.setdefault(literal, []).append(f"(?:{expression})")
+    return tuple([(literal, re.compile("|".join(any_of))) for literal, any_of in expressions.items()])
+
+
+def occurrences(text: str, literal: str) -> Iterator[int]:
+    """The offsets of `literal`."""
     offset = text.find(literal)
-    if offset < 0:
-        return
-    matches = _compiled(expression).match
     while offset >= 0:
-        if not expression or matches(text, offset):
-            yield offset
+        yield offset
         offset = text.find(literal, offset + 1)
 
 
-def matches(text: str, triggers: Triggers) -> dict[str, tuple[int, ...]]:
-    """The lines, from 1, on which each of `triggers` matches, by its literal; only those that do."""
-    offsets: dict[str, list[int]] = {}
-    for literal, expression in triggers:
-        offsets.setdefault(literal, []).extend(_occurrences(text, literal, expression))
-    if not any(offsets.values()):
-        return {}
-    starts = [0, *[match.end() for match in re.finditer("\n", text)]]
-    return {
-        literal: tuple([bisect_right(starts, offset) for offset in found])
-        for literal, found in offsets.items()
-        if found
+def matches(text: str, triggers: Triggers) -> Found:
+    """The lines on which each of `triggers` matches."""
+    offsets = {
+        literal: [offset for offset in occurrences(text, literal) if pattern.match(text, offset)]
+        for literal, pattern in _patterns(triggers)
     }
+    return _by_line(text, offsets)
 
 
-def lines_with(text: str, words: Collection[str]) -> tuple[int, ...]:
-    """The lines, from 1, on which one of `words` stands as a whole."""
-    if len(words) <= _FEW:
-        return matching_lines(text, tuple([(word, rf"(?<!\w){re.escape(word)}\b") for word in words]))
-    starts = [0, *[match.end() for match in re.finditer("\n", text)]]
-    found = {bisect_right(starts, word.start()) for word in _WORD.finditer(text) if word[0] in words}
-    return tuple(sorted(found))
+def uses(text: str, words: Collection[str]) -> Found:
+    """The lines on which each of `words` stands as a whole, and not where it is defined."""
+    offsets: dict[str, list[int]] = {word: [] for word in words}
+    if len(words) > _FEW:
+        for found in _WORD.finditer(text):
+            if found[0] in offsets:
+                offsets[found[0]].append(found.start())
+    else:
+        for word, places in offsets.items():
+            for offset in occurrences(text, word):
+                whole = _WORD.match(text, offset)
+                if whole is not None and whole[0] == word:
+                    places.append(offset)
+    return _by_line(text, offsets)
+
+
+def _by_line(text: str, offsets: Mapping[str, list[int]]) -> Found:
+    lines = _lines_at(text, {offset for places in offsets.values() for offset in places})
+    return {word: tuple([lines[offset] for offset in places]) for word, places in offsets.items() if places}
+
+
+def _lines_at(text: str, offsets: Iterable[int]) -> dict[int, int]:
+    """For every offset its line, from 1."""
+    lines: dict[int, int] = {}
+    line, before = 1, 0
+    for offset in sorted(offsets):
+        line += text.count("\n", before, offset)
+        lines[offset] = line
+        before = offset
+    return lines
 
 
 def matching_lines(text: str, triggers: Triggers) -> tuple[int, ...]:
     """The lines, from 1, on which one of `triggers` matches."""
-    return tuple(sorted({line for lines in matches(text, triggers).values() for line in lines}))
+    return lines_of(matches(text, triggers))
+
+
+def lines_of(found: Found) -> tuple[int, ...]:
+    """The lines on which anything was found, in order."""
+    return tuple(sorted({line for lines in found.values() for line in lines}))

@@ -13,26 +13,28 @@ Row = tuple[bytes, list[int]]
 
 
 class Columns:
-    """The columns of one text. Each line is encoded once, and only where it is not ASCII."""
+    """The columns of one text.
+
+    `wide` are the lines that are not ASCII; on others an offset and its column differ by 1. Each is
+    encoded once.
+    """
 
     def __init__(self, text: str) -> None:
-        self.are_offsets = text.isascii()
-        self._lines = [] if self.are_offsets else text.split("\n")
-        self._rows: dict[int, Row | None] = {}
+        lines = [] if text.isascii() else text.split("\n")
+        self.wide = {number: line for number, line in enumerate(lines, 1) if not line.isascii()}
+        self._rows: dict[int, Row] = {}
 
     def column(self, line: int, offset: int) -> int:
         """The column, from 1, of the character that begins at a byte offset of a line."""
-        row = None if self.are_offsets else self._row(line)
-        if row is None:
+        if line not in self.wide:
             return offset + 1
-        data, before = row
+        data, before = self._row(line)
         block = min(offset // _BLOCK, len(before) - 1)
         return before[block] + _characters(data[block * _BLOCK : offset]) + 1
 
-    def _row(self, line: int) -> Row | None:
+    def _row(self, line: int) -> Row:
         if line not in self._rows:
-            text = self._lines[line - 1] if line <= len(self._lines) else ""
-            self._rows[line] = None if text.isascii() else _blocks(text.encode())
+            self._rows[line] = _blocks(self.wide[line].encode())
         return self._rows[line]
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import ast
 import re
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 
 from gradlint.records import ir
 from gradlint.records.facts import FileFacts
 from gradlint.records.span import Span
-from gradlint.source.triage import Triggers, lines_with, matches
+from gradlint.source.triage import Found, lines_of, uses
 from gradlint.syntax.lower import Lowering
 from gradlint.syntax.parse import parse
 
@@ -22,15 +22,14 @@ _GLOBAL = re.compile(r"^[ \t]+global[ \t]+(\w+(?:[ \t]*,[ \t]*\w+)*)", re.MULTIL
 _COMMON = frozenset({"forward", "__init__", "__call__", "main"})
 
 
-def extract(text: str, triggers: Triggers, outline: bool = False) -> FileFacts:
-    """The facts of a file with this text.
+def extract(text: str, found: Found, outline: bool = False) -> FileFacts:
+    """The facts of a file with this text, in which these triggers were found.
 
-    Only the top-level definitions in which a trigger matches are lowered. Without any, nothing but
+    Only the top-level definitions in which one was found are lowered. Without any, nothing but
     the syntax is checked, unless an outline is asked for: all names, no definition lowered.
     """
     try:
-        found = matches(text, triggers)
-        hits = tuple(sorted({line for lines in found.values() for line in lines}))
+        hits = lines_of(found)
         tree = _tree(text)
         if not hits and not outline:
             return FileFacts(parsed=True)
@@ -61,12 +60,17 @@ def _rebound(text: str) -> frozenset[str]:
 def lower_omitted(text: str, omitted: ir.Omitted) -> tuple[ir.Statement, ...]:
     """The lowered statements of a module that its facts left out; only their lines are parsed."""
     span = omitted.span
-    lines = text.split("\n")[span.line - 1 : span.end_line]
+    lines = _lines(text)[span.line - 1 : span.end_line]
     alone = "\n" * (span.line - 1) + "\n".join(lines)
     try:
         return Lowering(alone).body(parse(alone).body)
     except (SyntaxError, RecursionError):
         return ()
+
+
+@lru_cache(maxsize=4)
+def _lines(text: str) -> list[str]:
+    return text.split("\n")
 
 
 @lru_cache(maxsize=4)
@@ -82,13 +86,8 @@ def _propagated(tree: ast.Module, text: str, hits: tuple[int, ...]) -> tuple[set
         if not new:
             break
         names |= new
-        hits = tuple(sorted({*hits, *lines_with(text, new)}))
+        hits = tuple(sorted({*hits, *lines_of(uses(text, new))}))
     return names, hits
-
-
-def uses_of(names: Iterable[str]) -> Triggers:
-    """Triggers that match where one of `names` stands."""
-    return tuple([(name, rf"(?<!\w){re.escape(name)}\b") for name in sorted(names)])
 
 
 def _relevant(tree: ast.Module, text: str, hits: tuple[int, ...]) -> tuple[ir.Statement, ...]:
@@ -121,6 +120,10 @@ def _is_wanted(node: ast.stmt, hits: tuple[int, ...]) -> bool:
         and end - start < _LONGEST_ASSIGNMENT
     ):
         return True
+    return _is_hit(hits, start, end)
+
+
+def _is_hit(hits: tuple[int, ...], start: int, end: int) -> bool:
     position = bisect_left(hits, start)
     return position < len(hits) and hits[position] <= end
 
@@ -150,30 +153,30 @@ def _bound_within(node: ast.stmt) -> Iterator[str]:
 
 def _names_behind(tree: ast.Module, hits: tuple[int, ...]) -> Iterator[str]:
     """Names whose use elsewhere concerns a rule as well: aliases, stored functions, helpers."""
-    lines = set(hits)
     for node in tree.body:
-        if isinstance(node, ast.Assign) and any(n in lines for n in range(node.lineno, node.end_lineno + 1)):  # type: ignore[operator]
+        if isinstance(node, ast.Assign) and _is_hit(hits, node.lineno, node.end_lineno or node.lineno):
             for target in node.targets:
                 yield from (name.id for name in ast.walk(target) if isinstance(name, ast.Name))
         else:
-            yield from _names_of(node, lines)
+            yield from _names_of(node, hits)
 
 
-def _names_of(node: ast.stmt, lines: set[int]) -> Iterator[str]:
+def _names_of(node: ast.stmt, hits: tuple[int, ...]) -> Iterator[str]:
+    if not _is_hit(hits, node.lineno, node.end_lineno or node.lineno):
+        return
     if isinstance(node, (ast.Import, ast.ImportFrom)):
-        yield from (alias.asname for alias in node.names if alias.asname and alias.lineno in lines)
-    elif isinstance(node, ast.Assign) and node.lineno in lines:
+        yield from (alias.asname for alias in node.names if alias.asname and alias.lineno in hits)
+    elif isinstance(node, ast.Assign) and node.lineno in hits:
         yield from _stored(node)
     elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-        if any(line in lines for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)):
-            if node.name not in _COMMON and (node.end_lineno or node.lineno) - node.lineno < _LONGEST_HELPER:
-                yield node.name
-            for statement in node.body:
-                if isinstance(statement, ast.Assign) and statement.lineno in lines:
-                    yield from _stored(statement)
+        if node.name not in _COMMON and (node.end_lineno or node.lineno) - node.lineno < _LONGEST_HELPER:
+            yield node.name
+        for statement in node.body:
+            if isinstance(statement, ast.Assign) and statement.lineno in hits:
+                yield from _stored(statement)
     elif isinstance(node, (ast.If, ast.Try, ast.ClassDef)):
         for inner in node.body:
-            yield from _names_of(inner, lines)
+            yield from _names_of(inner, hits)
 
 
 def _stored(node: ast.Assign) -> Iterator[str]:

@@ -53,7 +53,8 @@ class Lowering:
     def span(self, node: Any) -> Span:
         """Where `node` stands."""
         line, end = node.lineno, node.end_lineno
-        if self._columns.are_offsets:
+        wide = self._columns.wide
+        if not wide or (line not in wide and end not in wide):
             return Span(line, node.col_offset + 1, end, node.end_col_offset + 1)
         column = self._columns.column
         return Span(line, column(line, node.col_offset), end, column(end, node.end_col_offset))

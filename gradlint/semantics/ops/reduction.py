@@ -9,12 +9,24 @@ from msgspec.structs import replace
 from gradlint.records.finding import UNMEASURED
 from gradlint.semantics.likeness import parallel
 from gradlint.semantics.ops.table import transfer
-from gradlint.semantics.tensor import Application, Facts, Tensor, Witness, made, origin, producer
+from gradlint.semantics.tensor import (
+    CALL,
+    TOP,
+    Application,
+    Facts,
+    Tensor,
+    Witness,
+    made,
+    origin,
+    producer,
+)
+from gradlint.semantics.value import Constructed, Value
 
 _SUM = "a sum of terms of one sign"
 _MENDING = ("masked_select", "index_put", "masked_fill", "where", "clamp_min", "maximum")
 """Primitives by which a zero row may have been seen to."""
 
+_FEATURES = "computed features"
 _EQUAL_ROWS = frozenset({"equal rows"})
 _NAMED = {"a square": "a sum of squares", "an absolute value": "a sum of absolute values"}
 
@@ -38,8 +50,23 @@ def total(a: Application) -> Facts | None:
         assert factors is not None
         return Facts(-1.0, 1.0, one=parallel(factors.value(0), factors.value(1, "other")))
     if x.lo >= 0:
-        return Facts(x.lo, math.inf, _across_softmax(a) if _is_softmax(x) else _all_zero(a, x))
+        zero = _across_softmax(a) if _is_softmax(x) else _all_zero(a, x) or _squared_features(a)
+        return Facts(x.lo, math.inf, zero)
     return Facts(hi=0.0 if x.hi <= 0 else math.inf)
+
+
+def _squared_features(a: Application) -> Witness | None:
+    """A witness, if a weak one, that the squares of something that is computed are 0 all at once."""
+    square = made(a.value(0), "square", "pow")
+    squared = square.value(0) if square is not None else None
+    if not isinstance(squared, Tensor) or squared.facts != TOP or _is_own(squared):
+        return None
+    return Witness(f"a sum of squares of {_FEATURES}", UNMEASURED, True)
+
+
+def _is_own(value: Tensor) -> bool:
+    """Whether nothing but parameters makes `value`."""
+    return all(root.startswith("self.") for root in value.roots)
 
 
 def _is_product_of_unit_rows(a: Application) -> bool:
@@ -117,7 +144,16 @@ def norm(a: Application) -> Facts | None:
     is_told = x.lo >= 0 and not x.vanishes and (x.zero is None or x.hi == 1)
     if is_mended or is_told or not x.lo <= 0 <= x.hi:
         return Facts(0.0)
-    return Facts(0.0, zero=x.vanishing("a norm") or Witness("a norm", UNMEASURED))
+    is_rare = not (x.zero or _may_be_padding(a.value(0)))
+    unmeasured = Witness(f"the norm of {_FEATURES}" if is_rare else "a norm", UNMEASURED, is_rare)
+    return Facts(0.0, zero=x.vanishing("a norm") or unmeasured)
+
+
+def _may_be_padding(value: Value | None) -> bool:
+    """Whether `value` is looked up in an embedding whose row for padding is 0."""
+    found = producer(origin(value), CALL)
+    module = found.value(0) if found is not None else None
+    return isinstance(module, Constructed) and "padding_idx" in module.keywords
 
 
 @transfer("cdist")

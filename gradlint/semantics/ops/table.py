@@ -155,7 +155,7 @@ def canonical(name: str) -> str:
 
 def cast(primitive: str, values: Sequence[Value]) -> str:
     """The primitive that a conversion to a type is: to integers or truth values no gradient flows."""
-    if primitive == "to":
+    if primitive in ("to", "view"):
         for value in values[1:]:
             if isinstance(value, Reference) and value.name in _CASTS:
                 return _CASTS[value.name]

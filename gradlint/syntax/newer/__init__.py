@@ -35,8 +35,14 @@ from gradlint.syntax.newer.tree import Tree
 _TABLE = {**OPERATORS, **EXPRESSIONS, **STRINGS, **PATTERNS, **STATEMENTS}
 _NEWLINE = re.compile(r"\r\n?|\n")
 _BRACKET = re.compile(r"[()\[\]{}]")
+_CHAIN = re.compile(
+    r"""\"{3}(?:\\.|[^\\])*?\"{3}|'{3}(?:\\.|[^\\])*?'{3}|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|\#[^\n]*
+    |(?P<open>[(\[{])|(?P<close>[)\]}])|\\\n|(?P<end>[,;\n])|(?P<branch>\belif\b)|(?P<definition>\bdef\b)
+    |(?P<operator>\b(?:and|or|not|else|lambda|await)\b|[-+~*/%@&|^]|\.(?=[^\W\d]))""",
+    re.VERBOSE | re.DOTALL,
+)
 _DEEPEST = 1000
-"""Brackets within brackets that the parser's stack bears with room to spare; Python itself allows 200."""
+"""Levels that the parser's stack bears with room to spare; Python itself allows 200 brackets."""
 
 
 def parse(text: str) -> ast.Module:
@@ -55,7 +61,7 @@ def parse(text: str) -> ast.Module:
 
 
 def _parse_concretely(text: str) -> cst.Module:
-    if _nesting(text) > _DEEPEST:
+    if max(_nesting(text), _longest_chain(text)) > _DEEPEST:
         raise RecursionError("the code is nested too deeply")
     if "\0" in text:
         raise SyntaxError("source code cannot contain null bytes", ("<unknown>", 1, 1, None))
@@ -75,3 +81,23 @@ def _nesting(text: str) -> int:
         depth = depth + 1 if bracket in "([{" else max(depth - 1, 0)
         deepest = max(deepest, depth)
     return deepest
+
+
+def _longest_chain(text: str) -> int:
+    """The most operators between two commas, with those around them, or the `elif` of one function."""
+    longest = branches = 0
+    levels = [0]
+    for token in _CHAIN.finditer(text):
+        kind = token.lastgroup
+        if kind == "open":
+            levels[-1] += 1
+            levels.append(levels[-1])
+        elif kind == "close" and len(levels) > 1:
+            levels.pop()
+        elif kind == "end" and (token[0] != "\n" or len(levels) == 1):
+            levels[-1] = levels[-2] if len(levels) > 1 else 0
+        elif kind == "operator":
+            levels[-1] += 1
+        branches = 0 if kind == "definition" else branches + (kind == "branch")
+        longest = max(longest, levels[-1], branches)
+    return longest

@@ -1,0 +1,100 @@
+"""How bad a finding is depends on what reaches the place, and on who calls it."""
+
+from __future__ import annotations
+
+import pytest
+
+from gradlint.lint.check_text import check_text
+from gradlint.rule.registry import load
+
+HEAD = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, weight):
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+        self.table = nn.Embedding(9, 4, padding_idx=0)
+        self.weight = weight
+
+    def forward(self, x, y, ids: torch.LongTensor, mask: torch.BoolTensor):
+        h = {}
+        return h / h.norm(dim=-1, keepdim=True)
+"""
+
+
+def severities(text: str) -> set[str]:
+    return {f"{finding.rule} {finding.severity.value}" for finding in check_text(text, load())}
+
+
+@pytest.mark.parametrize("features", ["self.layer(x)", "self.weight(x).out[0]"])
+def test_norms_of_what_layers_compute_are_notes(features: str) -> None:
+    assert severities(HEAD.format(features)) == {"GRD604 note"}
+
+
+@pytest.mark.parametrize(
+    "features",
+    (
+        *("x", "2 * x", "x - y", "self.layer(x) - self.layer(y)", "self.layer(x) * mask"),
+        *("self.table(ids)", "self.layer(x).relu()", "x @ self.layer.weight"),
+    ),
+)
+def test_norms_that_some_input_makes_zero_are_warnings(features: str) -> None:
+    assert severities(HEAD.format(features)) == {"GRD604 warning"}
+
+
+HELPER = """
+import torch
+from torch import nn
+
+def _unit(x):
+    return x / x.pow(2).sum(-1, keepdim=True).sqrt()
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+
+    def forward(self, x):
+        return {}
+
+    @torch.no_grad()
+    def predict(self, x):
+        return self._scaled(x).argmax(-1)
+
+    def _scaled(self, x):
+        return {}
+"""
+
+
+@pytest.mark.parametrize(
+    ("trained", "predicted", "expected"),
+    [
+        ("_unit(self.layer(x))", "x", "GRD601 note"),
+        ("_unit(self.layer(x)) + _unit(x)", "x", "GRD601 error"),
+        ("self.layer(x)", "_unit(x)", ""),
+        ("self._scaled(x)", "_unit(x)", "GRD601 error"),
+        ("_unit(self.layer(x))", "x / x.norm()", "GRD601 note"),
+        ("_unit(self.layer(self._scaled(x)))", "(1 - x.sigmoid()).log()", "GRD601 note; GRD603 warning"),
+        ("_unit(self.layer(x))", "_unit(x)", "GRD601 note"),
+    ],
+)
+def test_private_helpers_are_judged_by_their_callers(trained: str, predicted: str, expected: str) -> None:
+    assert severities(HELPER.format(trained, predicted)) == set(
+        expected.replace(" GRD", ";GRD").split(";")
+    ) - {""}
+
+
+@pytest.mark.parametrize(
+    ("used", "expected"),
+    [
+        ("table[0] = torch.tensor(h.cpu().numpy())", set()),
+        ("table[0].copy_(h.view(dtype=torch.int32))", set()),
+        ("table[0] = torch.tensor(h.detach().numpy()) + h", {"GRD604 warning"}),
+        ("table[0] = torch.tensor(elsewhere(h).numpy())", {"GRD604 warning"}),
+    ],
+)
+def test_what_becomes_an_array_carries_no_gradient(used: str, expected: set[str]) -> None:
+    text = "import torch\n\ndef f(x, table, elsewhere):\n    h = x / x.norm()\n    {}\n    return table\n"
+    assert severities(text.format(used)) == expected
