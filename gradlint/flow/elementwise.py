@@ -1,0 +1,147 @@
+"""Functions of single elements: E[φ²] forward and E[φ'²] backward under a Gaussian signal."""
+
+from __future__ import annotations
+
+import math
+
+from msgspec.structs import replace
+
+from gradlint.flow.moments import UNKNOWN, Moments
+from gradlint.flow.transfer import Effect, register, unknown
+from gradlint.mathematics.activations import NAMES, Activation, activation
+from gradlint.mathematics.gaussian import Statistics, statistics
+from gradlint.mathematics.interval import ONE, TOP, ZERO, Interval, hull, point
+from gradlint.records.graph import Node
+
+_LEAST, _MOST = 1e-16, 1e16
+_PER_DECADE = 2
+_AT_MOST = 12
+
+
+@register(*sorted(NAMES))
+def pointwise(node: Node, inputs: tuple[Moments, ...]) -> Effect:
+    """E[y²] = E[φ(√q z)²], ‖δ_x‖² = E[φ'(√q z)²]·‖δ_y‖², z ~ N(0, 1) (Poole 2016, Schoenholz 2017).
+
+    Two samples at correlation ρ keep Σ a_k² ρᵏ in common, a_k the Hermite coefficients of φ(√q z).
+    """
+    function = activation(node.op, node.settings)
+    if function is None or not inputs:
+        return unknown(inputs)
+    x = inputs[0]
+    moments, gain = through(function, x)
+    return Effect(moments, (gain, *[ZERO] * (len(inputs) - 1)))
+
+
+def through(function: Activation, x: Moments) -> tuple[Moments, Interval]:
+    """Moments behind an activation, and its gain."""
+    if not x.mean.is_finite:
+        return _unplaced(function, x)
+    results = [
+        (one, one.apart(spread) / one.second if one.second > 0 else 1.0)
+        for mean in _means(x.mean)
+        for variance in _variances(x.centred)
+        for one in (statistics(function, variance, mean),)
+        for spread in _spreads(x, variance, mean)
+    ]
+    second = hull(*[point(one.second) for one, _ in results])
+    gain = hull(*[point(one.slope) for one, _ in results])
+    if math.isinf(x.second.hi):
+        second = Interval(second.lo, function.bound**2)
+        gain = Interval(min(gain.lo, _far(function)), function.steepest**2)
+    moments = replace(
+        x,
+        second=second,
+        spread=hull(*[point(share) for _, share in results]).clamped(0.0, 1.0),
+        mean=_mean(function, [one for one, _ in results], x),
+        is_share=False,
+    )
+    return moments, gain
+
+
+def _far(function: Activation) -> float:
+    """The least gain at an infinite scale: that of a homogeneous function, otherwise none is promised."""
+    return statistics(function, 1.0).slope if function.is_homogeneous else 0.0
+
+
+def _mean(function: Activation, found: list[Statistics], x: Moments) -> Interval:
+    if math.isinf(x.second.hi):
+        return Interval(-function.bound, function.bound)
+    return hull(*[point(one.mean) for one in found])
+
+
+def _unplaced(function: Activation, x: Moments) -> tuple[Moments, Interval]:
+    """What holds wherever the argument lies."""
+    bound = function.bound
+    moments = Moments(
+        Interval(0.0, bound**2), Interval(0.0, 1.0), Interval(-bound, bound), x.width, is_certain=x.is_certain
+    )
+    return moments, Interval(0.0, function.steepest**2)
+
+
+def _means(mean: Interval) -> list[float]:
+    if mean.lo == mean.hi:
+        return [mean.lo]
+    return [mean.lo, mean.hi, mean.centre]
+
+
+def _variances(variance: Interval) -> list[float]:
+    """Both ends, and numbers between them that are not far from each other."""
+    lo, hi = min(max(variance.lo, _LEAST), _MOST), min(max(variance.hi, _LEAST), _MOST)
+    if lo == hi:
+        return [lo]
+    span = math.log10(hi / lo)
+    parts = min(1 + int(span * _PER_DECADE), _AT_MOST)
+    return [lo * (hi / lo) ** (part / parts) for part in range(parts + 1)]
+
+
+def _spreads(x: Moments, variance: float, mean: float) -> list[float]:
+    """1 - ρ of the centred part: what differs between samples over the variance."""
+    whole = 1 + mean * mean / variance
+    ends = {min(x.spread.lo * whole, 1.0), min(x.spread.hi * whole, 1.0)}
+    return sorted(ends)
+
+
+@register("glu")
+def glu(node: Node, inputs: tuple[Moments, ...]) -> Effect:
+    """a·σ(b) of two halves: E[y²] = q·E[σ²], ‖δ_x‖² = (E[σ²] + q·E[σ'²])·‖δ_y‖²."""
+    x = inputs[0]
+    function = activation("sigmoid", {})
+    if function is None:
+        return unknown(inputs)
+    gate, slope = through(function, x)
+    moments = replace(
+        x,
+        second=x.second * gate.second,
+        spread=(ONE - (ONE - x.spread) * (ONE - gate.spread)).clamped(0.0, 1.0),
+        mean=x.mean * gate.mean,
+        width=x.width // 2 if x.width else None,
+        origin=None,
+    )
+    return Effect(moments, (gate.second + x.second * slope,))
+
+
+@register("exp")
+def exponential(node: Node, inputs: tuple[Moments, ...]) -> Effect:
+    """E[e^(2x)] = e^(2m + 2v) of x ~ N(m, v), forward and backward; the covariance is e^(2m + v + c)."""
+    x = inputs[0]
+    if not x.mean.is_finite:
+        return Effect(replace(UNKNOWN, width=x.width), (TOP,))
+    v = x.centred
+    second = _exp(x.mean * 2.0 + v * 2.0)
+    spread = ONE - _exp(-x.variance)
+    moments = replace(x, second=second, spread=spread.clamped(0.0, 1.0), mean=_exp(x.mean + v * 0.5))
+    return Effect(moments, (second,))
+
+
+def _exp(exponent: Interval) -> Interval:
+    lo, hi = (math.exp(end) if end < 700 else math.inf for end in (exponent.lo, exponent.hi))
+    return Interval(lo, hi)
+
+
+@register("maxout")
+def maxout(node: Node, inputs: tuple[Moments, ...]) -> Effect:
+    """The largest of several features: only that one gets the gradient."""
+    x = inputs[0]
+    moments = Moments(x.second * Interval(0.5, 2.5), x.spread.join(point(0.5)), is_certain=x.is_certain)
+    bound = x.second.sqrt.hi
+    return Effect(replace(moments, mean=Interval(0.0, 2 * bound)), (ONE,))
