@@ -102,7 +102,7 @@ def _biased(bias: Law, mean: Interval, second: Interval) -> tuple[Interval, Inte
 
 
 def _border(node: Node) -> Interval:
-    """The share of a kernel that lies on the map rather than on zero padding: 1 - d·p(p+1)/(k·side)."""
+    """The share of a kernel that lies on the map rather than on zero padding (or cut-off edges): 1 - d·p(p+1)/(k·side)."""
     padding, kernel = node.settings.get("padding", 0), node.settings.get("kernel_size")
     if isinstance(padding, tuple):
         padding = padding[0]
@@ -111,7 +111,7 @@ def _border(node: Node) -> Interval:
     if not isinstance(kernel, int) or node.settings.get("padding_mode", "zeros") != "zeros":
         return ONE
     p = kernel // 2 if padding == "same" else padding
-    if not isinstance(p, int) or p <= 0 or node.op.startswith("conv_transpose"):
+    if not isinstance(p, int) or p <= 0:
         return ONE
     reach = min(p * (p + 1) / kernel, kernel / 4)
     return Interval(max(1 - dimensions_of(node.op) * reach / _SMALLEST_MAP, 0.25), 1.0)

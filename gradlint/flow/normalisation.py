@@ -13,8 +13,11 @@ from gradlint.mathematics.interval import ONE, TOP, ZERO, Interval, point
 from gradlint.records.graph import Node
 
 _EPS = 1e-5
-_WITHIN_SAMPLE = 0.6
+_WITHIN_SAMPLE = 0.8
 """The least share of the variance over the batch that one sample's map alone is taken to have."""
+
+_FEW = 8
+"""Members of a group from which on the gain of a small group is bounded."""
 
 
 def _affine(node: Node) -> tuple[Law, Law]:
@@ -77,12 +80,19 @@ def layer_norm(node: Node, inputs: tuple[Moments, ...]) -> Effect:
 
 @register("group_norm")
 def group_norm(node: Node, inputs: tuple[Moments, ...]) -> Effect:
-    """As LayerNorm within each group; one channel per group is instance normalisation."""
+    """As LayerNorm within each group; one channel per group is instance normalisation.
+
+    The scale of a group of m features varies: E[1/s²] raises the gain to at most (m - 2)/(m - 3).
+    """
     groups = number(node, "num_groups")
     width = inputs[0].width or number(node, "num_channels")
     if groups and width and groups >= width:
         return instance_norm(node, inputs)
-    return layer_norm(node, inputs)
+    effect = layer_norm(node, inputs)
+    members = (width or 0) / (groups or 1)
+    if members <= _FEW:
+        return replace(effect, gains=(effect.gains[0] * Interval(1.0, (_FEW - 2) / (_FEW - 3)),))
+    return replace(effect, gains=(effect.gains[0] * Interval(1.0, (members - 2) / (members - 3)),))
 
 
 @register("rms_norm")

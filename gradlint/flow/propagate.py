@@ -40,8 +40,8 @@ class GradientFlow(Struct, frozen=True):
     """What a model does to signal and gradient at initialisation; all fields are by node, in order.
 
     `gradient` is log10 ‖δ‖₂ at the node's output, in decades relative to the last weighted layer on
-    its way, or to the model's output where there is no single one. `spreading` is the part of it that
-    pooling makes by distribution alone and that `gradient` leaves out. `laws` holds mean and variance
+    its way, or to the model's output where there is no single one. It leaves out what pooling merely
+    distributes over more elements; `spread_gradient` counts that too. `laws` holds mean and variance
     of the parameters by path.
     """
 
@@ -49,16 +49,16 @@ class GradientFlow(Struct, frozen=True):
     moments: tuple[Moments, ...]
     effects: tuple[Effect, ...]
     gradient: tuple[Interval, ...]
-    spreading: tuple[Interval, ...]
+    spread_gradient: tuple[Interval, ...]
     laws: dict[str, Law]
 
-    def between(self, first: int, last: int) -> Interval:
-        """S = log10(‖δ_first‖₂ / ‖δ_last‖₂) over all paths between two nodes, in decades."""
-        return _halved(_pull(self.graph, self.effects, {last: ZERO}, first)[first])
+    def between(self, first: int, last: int, spreading: bool = False) -> Interval:
+        """S = log10(‖δ_first‖₂ / ‖δ_last‖₂) over all paths between two nodes, in decades.
 
-    def spread_between(self, first: int, last: int) -> Interval:
-        """The decades that pooling adds by distribution alone on the way, and that S leaves out."""
-        return _halved(_pull(self.graph, _only_spreading(self.effects), {last: ZERO}, first)[first])
+        With `spreading`, what pooling distributes over more elements counts too.
+        """
+        effects = _spread(self.effects) if spreading else self.effects
+        return _pull(self.graph, effects, {last: ZERO}, first)[first]
 
     def deviation(self, first: int, last: int) -> float:
         """The standard deviation of S that finite width makes, in decades: DEVIATION·√Σ 1/width."""
@@ -98,8 +98,8 @@ def propagate(graph: ModelGraph, input: Moments = STANDARDISED) -> GradientFlow:
         graph,
         tuple([effect.moments for effect in frozen]),
         frozen,
-        tuple([_halved(each) for each in _pull(graph, frozen, seeds)]),
-        tuple([_halved(each) for each in _pull(graph, _only_spreading(frozen), seeds)]),
+        tuple(_pull(graph, frozen, seeds)),
+        tuple(_pull(graph, _spread(frozen), seeds)),
         dict(_laws(graph)),
     )
 
@@ -133,25 +133,22 @@ def _reference(graph: ModelGraph, output: int) -> int:
     return number
 
 
-def _only_spreading(effects: tuple[Effect, ...]) -> tuple[Effect, ...]:
+def _spread(effects: tuple[Effect, ...]) -> tuple[Effect, ...]:
+    """The same effects, with what pooling distributes among the gains."""
     return tuple(
         [
-            replace(
-                effect, gains=tuple([ZERO if gain == ZERO else effect.spreading for gain in effect.gains])
-            )
+            effect
+            if effect.spreading == ONE
+            else replace(effect, gains=tuple([gain * effect.spreading for gain in effect.gains]))
             for effect in effects
         ]
     )
 
 
-def _halved(decades: Interval) -> Interval:
-    return decades * 0.5
-
-
 def _pull(
     graph: ModelGraph, effects: tuple[Effect, ...], seeds: Mapping[int, Interval], down_to: int = 0
 ) -> list[Interval]:
-    """log10 ‖δ‖² at every node, from the seeds back; NOTHING where no gradient arrives."""
+    """log10 ‖δ‖₂ at every node, from the seeds back; NOTHING where no gradient arrives."""
     arriving: dict[int, list[Contribution]] = {
         number: [Contribution(value, (number, -1))] for number, value in seeds.items()
     }
@@ -169,7 +166,7 @@ def _pull(
             if number >= down_to and part != NOTHING:
                 sent = Contribution(part, _sink(node, slot, sink, effects), _frame(node, slot, frame))
                 arriving.setdefault(number, []).append(sent)
-    return found
+    return [decades * 0.5 for decades in found]
 
 
 def _sink(node: Node, slot: int, sink: tuple[int, int], effects: tuple[Effect, ...]) -> tuple[int, int]:

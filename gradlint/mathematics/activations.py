@@ -104,6 +104,12 @@ def _leaky(a: float) -> Activation:
     )
 
 
+def _rrelu(settings: Mapping[str, object]) -> Activation:
+    """A negative slope uniform on lower … upper, which acts by its second moment."""
+    a, b = _number(settings, "lower", 1 / 8), _number(settings, "upper", 1 / 3)
+    return _leaky(math.sqrt((a * a + a * b + b * b) / 3))
+
+
 def _ramp(lo: float, hi: float) -> Activation:
     """Clamp to lo … hi, either of which may be infinite."""
     return Activation(
@@ -227,6 +233,7 @@ _BUILDERS: dict[str, Callable[[Mapping[str, object]], Activation]] = {
     "relu6": lambda _: _ramp(0.0, 6.0),
     "leaky_relu": lambda settings: _leaky(_number(settings, "negative_slope", 0.01)),
     "prelu": lambda settings: _leaky(_number(settings, "init", 0.25)),
+    "rrelu": _rrelu,
     "elu": lambda settings: _elu(_number(settings, "alpha", 1.0)),
     "celu": _celu,
     "selu": lambda _: _elu(SELU_ALPHA, scale=SELU_SCALE),
@@ -264,9 +271,9 @@ _BUILDERS: dict[str, Callable[[Mapping[str, object]], Activation]] = {
 _SETTINGS = frozenset(
     {
         "negative_slope", "init", "alpha", "approximate", "beta", "min_val", "max_val", "min", "max",
-        "lambd", "threshold", "value", "exponent",
+        "lambd", "threshold", "value", "exponent", "lower", "upper",
     }
 )  # fmt: skip
 
-NAMES = frozenset(_BUILDERS) | {"rrelu"}
+NAMES = frozenset(_BUILDERS)
 """The activations of one variable."""
