@@ -29,7 +29,7 @@ TABLES = (arithmetic, attention, elementwise, linear_layers, normalisation, pool
 """The modules whose import fills the table of operations."""
 
 ASSUMED_WIDTH = 64
-DEVIATION = 0.3
+DEVIATION = 0.25
 """Standard deviation of S, in decades, over √β; β sums 1/width over the layers (Hanin 2018)."""
 
 _WEIGHTED = ("linear", "conv", "bilinear", "embedding", "rnn", "lstm", "gru")
