@@ -6,7 +6,7 @@ import math
 import random
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -234,7 +234,7 @@ def measured(plan: Plan) -> Measured:
     """Build both forms of a plan and measure."""
     torch.manual_seed(plan.seed)
     twin = Twin()
-    build = _transformer if plan.kind == "transformer" else _chain
+    build = BUILD[plan.kind == "transformer"]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         first, last = build(twin, plan)
@@ -352,3 +352,7 @@ def _to_heads(twin: Twin, x: int, heads: int) -> int:
 def _joined(twin: Twin, plan: Plan, x: int, branch: int, width: int) -> int:
     x = twin.emit("add", torch.add, x, branch)
     return x if plan.residual == "pre" else twin.layer("layer_norm", nn.LayerNorm(width), x)
+
+
+BUILD = (_chain, _transformer)
+__all__ = ["ACTIVATIONS", "BUILD", "NOWHERE", "REQUIRED", "SCHEMES", "USUAL", "Measured", "Plan", "Twin", "replace"]

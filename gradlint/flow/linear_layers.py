@@ -102,19 +102,22 @@ def _biased(bias: Law, mean: Interval, second: Interval) -> tuple[Interval, Inte
 
 
 def _border(node: Node) -> Interval:
-    """The share of a kernel that lies on the map rather than on zero padding (or cut-off edges): 1 - d·p(p+1)/(k·side)."""
-    padding, kernel = node.settings.get("padding", 0), node.settings.get("kernel_size")
-    if isinstance(padding, tuple):
-        padding = padding[0]
-    if isinstance(kernel, tuple):
-        kernel = kernel[0]
-    if not isinstance(kernel, int) or node.settings.get("padding_mode", "zeros") != "zeros":
+    """The share of a kernel that lies on the map rather than beyond its edges: 1 - d·reach/side."""
+    kernel = _first(node.settings.get("kernel_size"))
+    padding, stride = node.settings.get("padding", 0), _first(node.settings.get("stride", 1)) or 1
+    if kernel is None or node.settings.get("padding_mode", "zeros") != "zeros":
         return ONE
-    p = kernel // 2 if padding == "same" else padding
-    if not isinstance(p, int) or p <= 0:
-        return ONE
+    p = kernel // 2 if padding == "same" else _first(padding) or 0
     reach = min(p * (p + 1) / kernel, kernel / 4)
+    if node.op.startswith("conv_transpose") and 2 * p < kernel - stride:
+        reach = (kernel - stride) / stride
     return Interval(max(1 - dimensions_of(node.op) * reach / _SMALLEST_MAP, 0.25), 1.0)
+
+
+def _first(value: object) -> int | None:
+    if isinstance(value, tuple):
+        return _first(value[0])
+    return value if isinstance(value, int) else None
 
 
 @register("bilinear")

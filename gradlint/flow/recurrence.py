@@ -30,11 +30,15 @@ class _Cell(Struct, frozen=True):
 
 
 class _Step(Struct, frozen=True):
-    """Of one time step: rms gain of the carried state, gain of ‖δ‖² to the input, moments of h."""
+    """Of one time step: rms gain of the carried state, gain of ‖δ‖² to the input, E[h²].
+
+    `steady` is E[h²] where the input stays the same over time instead of being new at every step.
+    """
 
     gain: float
     through: float
     second: float
+    steady: float
 
 
 def step_gain(node: Node, x: Moments = STANDARDISED) -> Interval:
@@ -87,7 +91,7 @@ def _plain(cell: _Cell, x: float, nonlinearity: str) -> _Step:
     for _ in range(_STEPS):
         one = statistics(function, cell.recurrent * h + cell.inner * x + cell.bias)
         h = one.second
-    return _Step(math.sqrt(cell.recurrent * one.slope), cell.inner * one.slope, h)
+    return _Step(math.sqrt(cell.recurrent * one.slope), cell.inner * one.slope, h, h)
 
 
 def _gru(cell: _Cell, x: float) -> _Step:
@@ -101,7 +105,7 @@ def _gru(cell: _Cell, x: float) -> _Step:
     reset = candidate * gate.slope * cell.recurrent * h
     update = gate.slope * (h + new.second)
     radius = math.sqrt(cell.recurrent * (candidate * gate.second + reset + update))
-    return _Step(gate.mean + radius, cell.inner * (candidate + reset + update), h)
+    return _Step(gate.mean + radius, cell.inner * (candidate + reset + update), h, max(h, new.second))
 
 
 def _lstm(cell: _Cell, x: float) -> _Step:
@@ -118,7 +122,9 @@ def _lstm(cell: _Cell, x: float) -> _Step:
     read = gate.second * out.slope
     output = gate.slope * out.second
     radius = math.sqrt(cell.recurrent * (read * into + output))
-    return _Step(forget.mean + radius, cell.inner * (read * into + output), h)
+    held = gate.second * new.second / (1 - forget.mean) ** 2
+    steady = gate.second * _tanh(held).second
+    return _Step(forget.mean + radius, cell.inner * (read * into + output), h, max(h, steady))
 
 
 def _function(name: str) -> Activation:
@@ -161,8 +167,6 @@ def _layer(node: Node, cell: _Cell, x: Moments) -> tuple[Moments, Interval]:
     steps = [_step(node, cell, q) for q in {x.second.lo, x.second.hi}]
     least = min(each.through for each in steps)
     most = max(each.through / (1 - each.gain) ** 2 if each.gain < 1 else math.inf for each in steps)
-    seconds = [each.second for each in steps]
-    moments = replace(
-        x, second=Interval(min(seconds) / 2, max(seconds)), spread=Interval(0.0, 1.0), mean=ZERO
-    )
+    second = Interval(min(each.second for each in steps) / 2, max(each.steady for each in steps))
+    moments = replace(x, second=second, spread=Interval(0.0, 1.0), mean=ZERO)
     return moments, Interval(least, most)

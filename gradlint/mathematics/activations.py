@@ -147,7 +147,7 @@ def _gelu(settings: Mapping[str, object]) -> Activation:
     if settings.get("approximate", "none") == "tanh":
         return _gelu_tanh()
     return Activation(
-        lambda x: x * _cumulative(x), lambda x: _cumulative(x) + x * _density(x), steepest=1.1289
+        lambda x: x * _cumulative(x), lambda x: _cumulative(x) + x * _density(x), steepest=1.12891
     )
 
 
