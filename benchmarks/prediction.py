@@ -27,7 +27,9 @@ def report(results: list[Measured]) -> None:
     inside = sum(each.is_inside() for each in results)
     widths = [each.predicted.hi - each.predicted.lo for each in results]
     scales = [
-        abs(each.rms - each.predicted_rms.centre) for each in results if math.isfinite(each.predicted_rms.centre)
+        abs(each.rms - each.predicted_rms.centre)
+        for each in results
+        if math.isfinite(each.predicted_rms.centre)
     ]
     print(f"models                         {len(results)}")
     print(f"median |error| of S            {statistics.median(errors):.3f} decades")

@@ -129,9 +129,7 @@ class Twin:
             if initial.scheme != "default":
                 getattr(nn.init, initial.scheme + "_")(parameter, **initial.settings)
             parameters[name] = Parameter(f"{len(self.nodes)}.{name}", tuple(parameter.shape), initial)
-        keys = (
-            "in_features out_features in_channels out_channels kernel_size stride padding groups num_groups eps"
-        )
+        keys = "in_features out_features in_channels out_channels kernel_size stride padding groups num_groups eps"
         settings = {key: getattr(layer, key) for key in keys.split() if getattr(layer, key, None) is not None}
         return self.emit(op, layer, x, settings=settings, parameters=parameters)
 
@@ -196,7 +194,9 @@ def draw(choose: Callable[[Any], Any], seed: int) -> Plan:
     """A plan; `choose` picks one of a sequence."""
     kind = choose(("linear", "linear", "linear", "conv2d", "conv_transpose2d", "conv1d", "transformer"))
     depth = choose(range(2, 21))
-    residual = choose(("no", "no", "pre", "plain", "post")) if kind != "transformer" else choose(("pre", "post"))
+    residual = (
+        choose(("no", "no", "pre", "plain", "post")) if kind != "transformer" else choose(("pre", "post"))
+    )
     same = residual != "no" or choose((True, False))
     width = choose((64, 128, 256))
     is_convolution = kind.startswith("conv")
@@ -206,7 +206,12 @@ def draw(choose: Callable[[Any], Any], seed: int) -> Plan:
         depth = min(depth, 12)
     norms = (None, None, None, "batch_norm", "layer_norm", "rms_norm", "group_norm", "instance_norm")
     norm = choose(norms)
-    if not is_convolution and norm == "instance_norm" or is_convolution and norm in ("layer_norm", "rms_norm"):
+    if (
+        not is_convolution
+        and norm == "instance_norm"
+        or is_convolution
+        and norm in ("layer_norm", "rms_norm")
+    ):
         norm = "group_norm"
     if kind == "transformer":
         norm, depth = "layer_norm", min(depth, 8)
@@ -340,7 +345,9 @@ def _transformer(twin: Twin, plan: Plan) -> tuple[int, int]:
         a = twin.emit("reshape", lambda t: t.transpose(1, 2).flatten(2), a)
         x = _joined(twin, plan, x, twin.layer("linear", nn.Linear(width, width), a), width)
         y = twin.layer("layer_norm", nn.LayerNorm(width), x) if plan.residual == "pre" else x
-        y = twin.activation(plan.activation, twin.layer("linear", nn.Linear(width, 4 * width), y, *plan.scheme))
+        y = twin.activation(
+            plan.activation, twin.layer("linear", nn.Linear(width, 4 * width), y, *plan.scheme)
+        )
         x = _joined(twin, plan, x, twin.layer("linear", nn.Linear(4 * width, width), y, *plan.scheme), width)
     return first, x
 
@@ -355,4 +362,15 @@ def _joined(twin: Twin, plan: Plan, x: int, branch: int, width: int) -> int:
 
 
 BUILD = (_chain, _transformer)
-__all__ = ["ACTIVATIONS", "BUILD", "NOWHERE", "REQUIRED", "SCHEMES", "USUAL", "Measured", "Plan", "Twin", "replace"]
+__all__ = [
+    "ACTIVATIONS",
+    "BUILD",
+    "NOWHERE",
+    "REQUIRED",
+    "SCHEMES",
+    "USUAL",
+    "Measured",
+    "Plan",
+    "Twin",
+    "replace",
+]

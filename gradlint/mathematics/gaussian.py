@@ -13,6 +13,7 @@ from gradlint.mathematics.activations import Activation
 _ORDER = 8
 _HERMITE = 6
 _REACH = 9
+_FAR = 40.0
 _STEPS_PER_DECADE = 8
 _LEAST, _MOST = -8.0, 12.0
 _NEAR_ZERO = (0.5, 1.5, 3.0, 6.0, 12.0)
@@ -46,10 +47,12 @@ class Statistics(Struct, frozen=True):
 def statistics(activation: Activation, variance: float, mean: float = 0.0) -> Statistics:
     """The moments of `activation` at N(mean, variance); interpolated where the mean is zero."""
     variance = min(max(variance, 1e-300), 1e300, activation.widest**2)
+    if mean * mean > _FAR**2 * variance:
+        return _linearised(activation, variance, mean)
     if mean * mean > 1e-4 * variance:
         rounded = round(math.log10(variance) * 32) / 32
         ratio = round(mean / math.sqrt(variance) * 16) / 16
-        return _shifted(activation, rounded, max(min(ratio, 40.0), -40.0))
+        return _shifted(activation, rounded, ratio)
     if activation.is_homogeneous:
         return _scaled(_at(activation, 0), variance)
     return _interpolated(activation, math.log10(variance))
@@ -58,6 +61,13 @@ def statistics(activation: Activation, variance: float, mean: float = 0.0) -> St
 def exact(activation: Activation, variance: float, mean: float = 0.0) -> Statistics:
     """The moments of `activation` at N(mean, variance) by quadrature."""
     return _quadrature(activation, mean, math.sqrt(variance))
+
+
+def _linearised(activation: Activation, variance: float, mean: float) -> Statistics:
+    """Of a variable that hardly varies."""
+    value, slope = activation.value(mean), activation.slope(mean) ** 2
+    powers = (variance * slope, *[0.0] * (_HERMITE - 1))
+    return Statistics(value, value * value + variance * slope, slope, powers, 0.0, _HERMITE + 1.0)
 
 
 @lru_cache(maxsize=8192)
