@@ -24,12 +24,29 @@ NOWHERE = Place("model.py", Span(1, 1, 1, 1))
 ACTIVATIONS: dict[str, Callable[..., Any]] = {
     **{
         name: getattr(F, name)
-        for name in (
-            "relu relu6 leaky_relu elu celu selu gelu silu mish softplus logsigmoid hardsigmoid hardtanh "
-            "hardswish softsign tanhshrink softshrink hardshrink rrelu"
-        ).split()
+        for name in [
+            "relu",
+            "relu6",
+            "leaky_relu",
+            "elu",
+            "celu",
+            "selu",
+            "gelu",
+            "silu",
+            "mish",
+            "softplus",
+            "logsigmoid",
+            "hardsigmoid",
+            "hardtanh",
+            "hardswish",
+            "softsign",
+            "tanhshrink",
+            "softshrink",
+            "hardshrink",
+            "rrelu",
+        ]
     },
-    **{name: getattr(torch, name) for name in "sigmoid tanh abs square sin cos neg".split()},
+    **{name: getattr(torch, name) for name in ["sigmoid", "tanh", "abs", "square", "sin", "cos", "neg"]},
     "prelu": lambda x: F.prelu(x, torch.tensor([0.25])),
     "identity": lambda x: x,
     "threshold": lambda x, threshold, value: F.threshold(x, threshold, value),
@@ -42,10 +59,27 @@ REQUIRED: dict[str, dict[str, Setting]] = {
     "pow": {"exponent": 3},
     "rrelu": {"training": True},
 }
-USUAL = (
-    "relu leaky_relu prelu elu celu selu gelu silu mish softplus sigmoid hardsigmoid tanh hardtanh hardswish "
-    "softsign relu6 rrelu identity"
-).split()
+USUAL = [
+    "relu",
+    "leaky_relu",
+    "prelu",
+    "elu",
+    "celu",
+    "selu",
+    "gelu",
+    "silu",
+    "mish",
+    "softplus",
+    "sigmoid",
+    "hardsigmoid",
+    "tanh",
+    "hardtanh",
+    "hardswish",
+    "softsign",
+    "relu6",
+    "rrelu",
+    "identity",
+]
 
 SCHEMES: tuple[tuple[str, dict[str, Setting]], ...] = (
     ("default", {}),
@@ -61,6 +95,11 @@ SCHEMES: tuple[tuple[str, dict[str, Setting]], ...] = (
     ("normal", {"std": 0.1}),
     ("trunc_normal", {"std": 0.02}),
     ("uniform", {"a": -0.1, "b": 0.1}),
+)
+
+KEYS = (
+    *("in_features", "out_features", "in_channels", "out_channels"),
+    *("kernel_size", "stride", "padding", "groups", "num_groups", "eps"),
 )
 
 
@@ -129,8 +168,7 @@ class Twin:
             if initial.scheme != "default":
                 getattr(nn.init, initial.scheme + "_")(parameter, **initial.settings)
             parameters[name] = Parameter(f"{len(self.nodes)}.{name}", tuple(parameter.shape), initial)
-        keys = "in_features out_features in_channels out_channels kernel_size stride padding groups num_groups eps"
-        settings = {key: getattr(layer, key) for key in keys.split() if getattr(layer, key, None) is not None}
+        settings = {key: getattr(layer, key) for key in KEYS if getattr(layer, key, None) is not None}
         return self.emit(op, layer, x, settings=settings, parameters=parameters)
 
     def graph(self) -> ModelGraph:
@@ -184,7 +222,7 @@ class Plan:
     def __str__(self) -> str:
         scheme = self.scheme[0] + (f"{self.scheme[1]}" if self.scheme[1] else "")
         return (
-            f"{self.kind}×{self.depth} {self.activation} {scheme} bias={self.bias} norm={self.norm} "
+            f"{self.depth} {self.kind} {self.activation} {scheme} bias={self.bias} norm={self.norm} "
             f"drop={self.dropout} res={self.residual} raw={self.raw} pools={','.join(self.pools)} "
             f"widths={self.widths[:3]} seed={self.seed}"
         )
@@ -206,11 +244,8 @@ def draw(choose: Callable[[Any], Any], seed: int) -> Plan:
         depth = min(depth, 12)
     norms = (None, None, None, "batch_norm", "layer_norm", "rms_norm", "group_norm", "instance_norm")
     norm = choose(norms)
-    if (
-        not is_convolution
-        and norm == "instance_norm"
-        or is_convolution
-        and norm in ("layer_norm", "rms_norm")
+    if (not is_convolution and norm == "instance_norm") or (
+        is_convolution and norm in ("layer_norm", "rms_norm")
     ):
         norm = "group_norm"
     if kind == "transformer":

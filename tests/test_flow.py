@@ -25,17 +25,18 @@ torch = pytest.importorskip("torch")
 models = pytest.importorskip("random_models")
 nn = torch.nn
 
-VOCABULARY = set(
-    """constant parameter buffer join linear bilinear conv1d conv2d conv3d conv_transpose1d conv_transpose2d
-    conv_transpose3d embedding relu relu6 leaky_relu prelu rrelu elu celu selu gelu silu mish softplus sigmoid
-    logsigmoid hardsigmoid tanh hardtanh hardswish softsign tanhshrink softshrink hardshrink threshold glu exp
-    square abs sin cos maxout identity pow clamp softmax log_softmax softmin neg batch_norm instance_norm
-    layer_norm rms_norm group_norm local_response_norm normalize dropout dropout1d dropout2d dropout3d
-    alpha_dropout feature_alpha_dropout drop_path max_pool avg_pool adaptive_avg_pool adaptive_max_pool
-    lp_pool upsample pad pixel_shuffle pixel_unshuffle reshape expand select cat stack add sub mul div scale
-    shift matmul bmm einsum sum mean max min prod var std norm attention rnn lstm gru rnn_cell lstm_cell
-    gru_cell detach argmax round sign floor compare one_hot cast_int""".split()
-)
+VOCABULARY = """
+    constant parameter buffer join linear bilinear conv1d conv2d conv3d conv_transpose1d
+    conv_transpose2d conv_transpose3d embedding relu relu6 leaky_relu prelu rrelu elu celu selu gelu
+    silu mish softplus sigmoid logsigmoid hardsigmoid tanh hardtanh hardswish softsign tanhshrink
+    softshrink hardshrink threshold glu exp square abs sin cos maxout identity pow clamp softmax
+    log_softmax softmin neg batch_norm instance_norm layer_norm rms_norm group_norm
+    local_response_norm normalize dropout dropout1d dropout2d dropout3d alpha_dropout
+    feature_alpha_dropout drop_path max_pool avg_pool adaptive_avg_pool adaptive_max_pool lp_pool
+    upsample pad pixel_shuffle pixel_unshuffle reshape expand select cat stack add sub mul div scale
+    shift matmul bmm einsum sum mean max min prod var std norm attention rnn lstm gru rnn_cell
+    lstm_cell gru_cell detach argmax round sign floor compare one_hot cast_int
+"""
 """The operations of a graph; log, sqrt, rsqrt and reciprocal are undefined for half of all signals."""
 
 FEW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -52,7 +53,7 @@ def _one_thread() -> Any:
 
 
 def test_the_table_covers_the_vocabulary() -> None:
-    assert VOCABULARY - set(TRANSFER) == set()
+    assert set(TRANSFER) >= set(VOCABULARY.split())
     with pytest.raises(ValueError, match="two transfer functions for relu"):
         register("relu")(TRANSFER["relu"])
 
@@ -104,7 +105,7 @@ def test_activations_have_the_moments_that_torch_computes(name: str, decades: fl
     first, second, slope = _averages(name, mean, variance)
     found = exact(function, variance, mean)
     slack = 1e-4 if name in ("tanh", "tanhshrink", "rrelu") else 1e-6
-    rare = 2e-5 * variance
+    rare = 5e-5 * variance
     tolerance = 0.02 if name in ("pow", "rrelu", "sin", "cos") else 5e-3
     if decades < 1 or name not in ("sin", "cos"):
         assert found.second == pytest.approx(second, rel=tolerance, abs=slack * second + rare)
@@ -418,11 +419,9 @@ def test_recurrent_layers_pass_what_torch_passes(op: str, layers: int) -> None:
 def _small(*nodes: tuple[str, tuple[int, ...], dict[str, Any]]) -> ModelGraph:
     """A graph of square layers of width 64 and other operations behind one input."""
     entries = [Node(0, "input")]
-    for op, inputs, settings in nodes:
-        known = (
-            {"in_features": 64, "out_features": 64, "bias": False, **settings} if op == "linear" else settings
-        )
-        entries.append(Node(len(entries), op, inputs, known))
+    square = {"in_features": 64, "out_features": 64, "bias": False}
+    for op, inputs, arguments in nodes:
+        entries.append(Node(len(entries), op, inputs, {**(square if op == "linear" else {}), **arguments}))
     return ModelGraph("M", models.NOWHERE, tuple(entries), (len(entries) - 1,))
 
 
@@ -477,14 +476,12 @@ def test_gradients_are_relative_to_the_last_weighted_layer() -> None:
 
 
 def test_positive_weights_explode() -> None:
-    layer = nn.Linear(256, 256)
     twin = models.Twin()
     x = twin.input()
     for _ in range(4):
         x = twin.layer("linear", nn.Linear(256, 256), x, "uniform", {})
         x = twin.activation("relu", x)
     result = twin.measure(torch.rand(32, 256).requires_grad_(), 0, x, raw=True)
-    assert layer is not None
     assert result.rms > 8
     assert result.predicted_rms.widened(0.1).contains(result.rms)
     assert result.predicted.widened(0.1).contains(result.decades)
@@ -495,7 +492,7 @@ def test_attention_projections_and_embeddings_start_as_torch_says() -> None:
     block = nn.MultiheadAttention(256, 4)
     parameter = Parameter("in_proj", (768, 256), Initial("xavier_uniform"))
     assert law(parameter, (768, 256)).variance.lo == pytest.approx(1 / 512)
-    assert float(block.in_proj_weight.var()) * 256 == pytest.approx(0.5, rel=0.02)
+    assert float(block.in_proj_weight.detach().var()) * 256 == pytest.approx(0.5, rel=0.02)
     node = Node(1, "embedding", (0,), {"num_embeddings": 100, "embedding_dim": 512})
     assert effect_of(node, (STANDARDISED,)).moments.second == point(1.0)
 

@@ -13,9 +13,10 @@ from gradlint.mathematics.gaussian import Statistics, statistics
 from gradlint.mathematics.interval import ONE, TOP, ZERO, Interval, hull, point
 from gradlint.records.graph import Node
 
-_LEAST, _MOST = 1e-16, 1e16
-_PER_DECADE = 2
-_AT_MOST = 12
+_LEAST, _MOST = 1e-250, 1e250
+_WIDE = 1e3
+_COARSE = tuple([10.0**k for k in range(-6, 7)])
+_FINE = tuple([10.0 ** (k / 4) for k in range(-24, 25)])
 
 
 @register(*sorted(NAMES))
@@ -85,13 +86,12 @@ def _means(mean: Interval) -> list[float]:
 
 
 def _variances(variance: Interval) -> list[float]:
-    """Both ends, and numbers between them that are not far from each other."""
+    """Both ends, and numbers between them that are not far from each other where φ has a scale."""
     lo, hi = min(max(variance.lo, _LEAST), _MOST), min(max(variance.hi, _LEAST), _MOST)
     if lo == hi:
         return [lo]
-    span = math.log10(hi / lo)
-    parts = min(1 + int(span * _PER_DECADE), _AT_MOST)
-    return [lo * (hi / lo) ** (part / parts) for part in range(parts + 1)]
+    grid = _COARSE if hi / lo > _WIDE else _FINE
+    return [lo, *[q for q in grid if lo < q < hi], math.sqrt(lo) * math.sqrt(hi), hi]
 
 
 def _spreads(x: Moments, variance: float, mean: float) -> list[float]:
