@@ -128,7 +128,7 @@ def test_the_steepest_slope_is_a_tight_bound(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(NAMES))
 @SMALL
-@given(st.floats(-7, 10))
+@given(st.floats(-7, 13))
 def test_interpolation_agrees_with_quadrature(name: str, decades: float) -> None:
     function = activation(name, _settings(name))
     assert function is not None
@@ -161,7 +161,7 @@ def test_covariance_is_what_samples_of_that_correlation_show(
     )
     u, v = call(a), call(b)
     apart = float((u - v).square().mean() / 2)
-    assert exact(function, scale**2).apart(spread) == pytest.approx(apart, rel=0.02)
+    assert exact(function, scale**2).apart(spread) == pytest.approx(apart, rel=0.04)
 
 
 def _layer(twin: Any, op: str, layer: Any, scheme: str, arguments: dict[str, Any]) -> int:

@@ -71,7 +71,8 @@ def linear(node: Node, inputs: tuple[Moments, ...]) -> Effect:
     """E[y²] = fan_in·Var(w)·E[x²] + Var(b), ‖δ_x‖² = fan_in·Var(w)·‖δ_y‖² (He 2015, eq. 7 and 13).
 
     Weights of mean m ≠ 0 add m²·E[(Σx)²], where fan_in²·mean² ≤ E[(Σx)²] ≤ fan_in²·E[x²], and pass
-    between m²·fan_in·‖δ‖² and m²·fan_in·fan_out·‖δ‖² backward.
+    between m²·fan_in·‖δ‖² and m²·fan_in·fan_out·‖δ‖² backward. Zero padding makes what is
+    shared differ between the edges and the middle of a map.
     """
     weight, fan = weight_law(node), fan_in(node)
     if not inputs or weight is None or fan is None:
@@ -80,7 +81,8 @@ def linear(node: Node, inputs: tuple[Moments, ...]) -> Effect:
     border = _border(node)
     centred = weight.variance * fan * border
     width = width_of(node)
-    gain, second, variance = centred, centred * x.second, centred * x.variance
+    at_edges = x.shared * Interval(0.0, 1 - border.lo)
+    gain, second, variance = centred, centred * x.second, centred * (x.variance + at_edges)
     if weight.mean != ZERO:
         m2 = weight.mean.square
         least = x.centred * fan + x.mean.square * fan**2

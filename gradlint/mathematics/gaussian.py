@@ -11,7 +11,7 @@ from msgspec import Struct
 from gradlint.mathematics.activations import Activation
 
 _ORDER = 8
-_HERMITE = 6
+_HERMITE = 10
 _REACH = 9
 _FAR = 40.0
 _STEPS_PER_DECADE = 8
@@ -88,10 +88,12 @@ def _scaled(one: Statistics, q: float) -> Statistics:
 
 
 def _interpolated(activation: Activation, decades: float) -> Statistics:
-    """Cubic interpolation in log q; linear growth with q below the table, the last row above it."""
+    """Cubic interpolation in log q; powers of q outside the table."""
     if decades < _LEAST:
-        return _below(activation, 10 ** (decades - _LEAST))
-    position = min(decades, _MOST) * _STEPS_PER_DECADE
+        return _beyond(activation, _LEAST, decades - _LEAST, 1, activation.value(0.0))
+    if decades > _MOST:
+        return _beyond(activation, _MOST, decades - _MOST, -1, 0.0)
+    position = decades * _STEPS_PER_DECADE
     base = math.floor(position)
     t = position - base
     rows = [_at(activation, base + offset) for offset in (-1, 0, 1, 2)]
@@ -111,15 +113,25 @@ def _interpolated(activation: Activation, decades: float) -> Statistics:
     return _completed(mean, second, slope, tuple(shares), 10**decades)
 
 
-def _below(activation: Activation, share: float) -> Statistics:
-    """Near zero φ is φ(0) plus a homogeneous part."""
-    least = _at(activation, int(_LEAST * _STEPS_PER_DECADE))
-    origin = activation.value(0.0)
-    mean = origin + math.sqrt(share) * (least.mean - origin)
-    powers = tuple([share * power for power in least.powers])
-    tail = share * least.tail
+def _beyond(activation: Activation, end: float, distance: float, inner: int, limit: float) -> Statistics:
+    """φ is `limit` plus a power of its argument, which the last two rows of the table show."""
+    step = int(end * _STEPS_PER_DECADE)
+    last, before = _at(activation, step), _at(activation, step + inner)
+    per_step = _STEPS_PER_DECADE * abs(distance)
+    growth = _growth(sum(last.powers) + last.tail, sum(before.powers) + before.tail, per_step)
+    steeper = _growth(last.slope, before.slope, per_step)
+    mean = limit + math.sqrt(growth) * (last.mean - limit)
+    powers = tuple([growth * power for power in last.powers])
+    tail = growth * last.tail
     second = mean * mean + sum(powers) + tail
-    return Statistics(mean, second, least.slope, powers, tail, least.degree)
+    return Statistics(mean, second, steeper * last.slope, powers, tail, last.degree)
+
+
+def _growth(last: float, before: float, steps: float) -> float:
+    """(last/before) to the power of `steps`, steps being counted away from the table."""
+    if last <= 0 or before <= 0:
+        return 1.0
+    return float(10.0 ** min(math.log10(last / before) * steps, 300.0))
 
 
 def _mixed(values: list[float], weights: tuple[float, ...]) -> float:
