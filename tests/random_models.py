@@ -233,7 +233,9 @@ def draw(choose: Callable[[Any], Any], seed: int) -> Plan:
     kind = choose(("linear", "linear", "linear", "conv2d", "conv_transpose2d", "conv1d", "transformer"))
     depth = choose(range(2, 21))
     residual = (
-        choose(("no", "no", "pre", "plain", "post")) if kind != "transformer" else choose(("pre", "post"))
+        choose(("no", "no", "pre", "plain", "post", "activated"))
+        if kind != "transformer"
+        else choose(("pre", "post"))
     )
     same = residual != "no" or choose((True, False))
     width = choose((64, 128, 256))
@@ -350,12 +352,16 @@ def _chain(twin: Twin, plan: Plan) -> tuple[int, int]:
             continue
         branch = _normed(twin, plan, x, i) if plan.residual == "pre" else x
         branch = _mixed(twin, plan, branch, i, o)
-        if plan.residual == "plain":
+        if plan.residual in ("plain", "activated"):
             branch = _normed(twin, plan, branch, o)
         branch = _ended(twin, plan, branch)
         if plan.residual != "plain":
             branch = _mixed(twin, plan, branch, o, o)
+        if plan.residual == "activated":
+            branch = _normed(twin, plan, branch, o)
         x = last = twin.emit("add", torch.add, x, branch)
+        if plan.residual == "activated":
+            x = last = twin.activation(plan.activation, x)
         if plan.residual == "post":
             x = last = _normed(twin, plan, x, o)
     return first, last

@@ -33,6 +33,7 @@ def add(node: Node, inputs: tuple[Moments, ...]) -> Effect:
     cross = a.mean * b.mean * 2.0
     second = (a.second + b.second + cross).clamped(0.0, math.inf)
     result = combined(second, a.variance + b.variance, a.mean + b.mean, _like(a, b))
+    result = replace(result, is_skewed=a.is_skewed or b.is_skewed)
     return Effect(result, (ONE, point(factor**2)))
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from functools import lru_cache
 
 from msgspec.structs import replace
 
@@ -14,6 +16,9 @@ from gradlint.mathematics.interval import ONE, TOP, ZERO, Interval, hull, point
 from gradlint.records.graph import Node
 
 _LEAST, _MOST = 1e-250, 1e250
+_LEAST_KEPT = 1e-12
+_LARGE = 1e4
+_SYMMETRIC = 1e-6
 _WIDE = 1e3
 _COARSE = tuple([10.0**k for k in range(-6, 7)])
 _FINE = tuple([10.0 ** (k / 4) for k in range(-24, 25)])
@@ -39,10 +44,9 @@ def through(function: Activation, x: Moments) -> tuple[Moments, Interval]:
         return _unplaced(function, x)
     results = [
         (one, one.apart(spread) / one.second if one.second > 0 else 1.0)
-        for mean in _means(x.mean)
-        for variance in _variances(x.centred)
-        for one in (statistics(function, variance, mean),)
-        for spread in _spreads(x, variance, mean)
+        for second in _scales(x.second)
+        for one, kept in _laws(function, x, second)
+        for spread in {min(x.spread.lo / kept, 1.0), min(x.spread.hi / kept, 1.0)}
     ]
     second = hull(*[point(one.second) for one, _ in results])
     gain = hull(*[point(one.slope) for one, _ in results])
@@ -55,8 +59,43 @@ def through(function: Activation, x: Moments) -> tuple[Moments, Interval]:
         spread=hull(*[point(share) for _, share in results]).clamped(0.0, 1.0),
         mean=_mean(function, [one for one, _ in results], x),
         is_share=False,
+        is_skewed=x.is_skewed or any(one.mean**2 > _SYMMETRIC * one.second for one, _ in results),
     )
     return moments, gain
+
+
+def _laws(function: Activation, x: Moments, second: float) -> Iterator[tuple[Statistics, float]]:
+    """The statistics behind `function` of a signal of this second moment, and 1 - mean²/second.
+
+    Behind another activation the signal lies somewhere between a Gaussian, an absolute value of one,
+    and a few large positive elements, for which φ is its asymptote.
+    """
+    for tilt in {x.tilt.lo, x.tilt.hi}:
+        kept = max(1 - tilt * tilt, _LEAST_KEPT)
+        yield statistics(function, kept * second, tilt * math.sqrt(second)), kept
+        if x.is_skewed and math.isinf(function.bound):
+            yield statistics(_asymptote(function), kept * second, tilt * math.sqrt(second)), kept
+    if x.is_skewed:
+        yield statistics(_folded(function), second), 1.0
+
+
+@lru_cache(maxsize=256)
+def _asymptote(function: Activation) -> Activation:
+    """The line that φ approaches for large arguments."""
+    limit = function.slope(_LARGE)
+    return Activation(lambda x: limit * x, lambda x: limit, steepest=abs(limit), is_homogeneous=True)
+
+
+@lru_cache(maxsize=256)
+def _folded(function: Activation) -> Activation:
+    """φ(|x|), the activation of a signal that is positive already."""
+    value, slope = function.value, function.slope
+    return replace(
+        function,
+        value=lambda x: value(abs(x)),
+        slope=lambda x: slope(abs(x)),
+        bends=tuple({0.0, *function.bends, *[-bend for bend in function.bends]}),
+    )
 
 
 def _far(function: Activation) -> float:
@@ -79,26 +118,13 @@ def _unplaced(function: Activation, x: Moments) -> tuple[Moments, Interval]:
     return moments, Interval(0.0, function.steepest**2)
 
 
-def _means(mean: Interval) -> list[float]:
-    if mean.lo == mean.hi:
-        return [mean.lo]
-    return [mean.lo, mean.hi, mean.centre]
-
-
-def _variances(variance: Interval) -> list[float]:
+def _scales(variance: Interval) -> list[float]:
     """Both ends, and numbers between them that are not far from each other where φ has a scale."""
     lo, hi = min(max(variance.lo, _LEAST), _MOST), min(max(variance.hi, _LEAST), _MOST)
     if lo == hi:
         return [lo]
     grid = _COARSE if hi / lo > _WIDE else _FINE
     return [lo, *[q for q in grid if lo < q < hi], math.sqrt(lo) * math.sqrt(hi), hi]
-
-
-def _spreads(x: Moments, variance: float, mean: float) -> list[float]:
-    """1 - ρ of the centred part: what differs between samples over the variance."""
-    whole = 1 + mean * mean / variance
-    ends = {min(x.spread.lo * whole, 1.0), min(x.spread.hi * whole, 1.0)}
-    return sorted(ends)
 
 
 @register("glu")

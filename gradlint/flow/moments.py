@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gradlint.mathematics.interval import ONE, TOP, ZERO, Interval, hull, point
 
@@ -15,7 +18,8 @@ class Moments(Struct, frozen=True):
     nothing is shared. `mean` is the mean over features. `width` is the number of features (channels),
     None where unknown. `origin` is the node whose features these still are, one by one, because only
     functions of single elements lie between. `is_share` says that the elements are shares that sum to
-    one, as a softmax makes them. `is_certain` says that nothing unknown was met on the way.
+    one, as a softmax makes them; `is_skewed` that an activation made them and no layer mixed them since,
+    so that they are far from Gaussian. `is_certain` says that nothing unknown was met on the way.
     """
 
     second: Interval = ONE
@@ -24,6 +28,7 @@ class Moments(Struct, frozen=True):
     width: int | None = None
     origin: int | None = None
     is_share: bool = False
+    is_skewed: bool = False
     is_certain: bool = True
 
     @property
@@ -37,11 +42,26 @@ class Moments(Struct, frozen=True):
         return self.second * self.spread
 
     @property
+    def tilt(self) -> Interval:
+        """`mean` over the root of `second`, which grow together; within -1 … 1."""
+        if self.mean == ZERO:
+            return ZERO
+        if self.mean.lo < 0:
+            mirrored = replace(self, mean=-self.mean).tilt if self.mean.hi <= 0 else Interval(-1.0, 1.0)
+            return -mirrored
+        lo, hi = _tilt(self.mean.lo, self.second.lo), _tilt(self.mean.hi, self.second.hi)
+        return Interval(min(lo, hi), max(lo, hi))
+
+    @property
     def centred(self) -> Interval:
         """The variance over the features, which LayerNorm divides by: `second` - `mean`²."""
-        if self.mean == ZERO:
-            return self.second
-        return (self.second - self.mean.square).clamped(0.0, float("inf"))
+        return self.second * (ONE - self.tilt.square).clamped(0.0, 1.0)
+
+
+def _tilt(mean: float, second: float) -> float:
+    if math.isinf(second) or math.isinf(mean):
+        return 0.0 if math.isfinite(mean) else 1.0
+    return min(mean / math.sqrt(second), 1.0) if second > 0 else 0.0
 
 
 STANDARDISED = Moments()
