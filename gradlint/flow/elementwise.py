@@ -106,6 +106,8 @@ def _far(function: Activation) -> float:
 def _mean(function: Activation, found: list[Statistics], x: Moments) -> Interval:
     if math.isinf(x.second.hi):
         return Interval(-function.bound, function.bound)
+    if all(one.mean**2 <= _SYMMETRIC * one.second for one in found):
+        return ZERO
     return hull(*[point(one.mean) for one in found])
 
 

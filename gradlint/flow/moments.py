@@ -47,8 +47,9 @@ class Moments(Struct, frozen=True):
         if self.mean == ZERO:
             return ZERO
         if self.mean.lo < 0:
-            mirrored = replace(self, mean=-self.mean).tilt if self.mean.hi <= 0 else Interval(-1.0, 1.0)
-            return -mirrored
+            if self.mean.hi <= 0:
+                return -replace(self, mean=-self.mean).tilt
+            return Interval(-_tilt(-self.mean.lo, self.second.lo), _tilt(self.mean.hi, self.second.lo))
         lo, hi = _tilt(self.mean.lo, self.second.lo), _tilt(self.mean.hi, self.second.hi)
         return Interval(min(lo, hi), max(lo, hi))
 
@@ -61,7 +62,7 @@ class Moments(Struct, frozen=True):
 def _tilt(mean: float, second: float) -> float:
     if math.isinf(second) or math.isinf(mean):
         return 0.0 if math.isfinite(mean) else 1.0
-    return min(mean / math.sqrt(second), 1.0) if second > 0 else 0.0
+    return min(mean / math.sqrt(second), 1.0) if second > 0 else float(mean > 0)
 
 
 STANDARDISED = Moments()
