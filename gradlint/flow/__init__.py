@@ -1,0 +1,1 @@
+"""Gradient flow: second moments forward and gains backward through the graph of a model."""

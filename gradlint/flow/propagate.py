@@ -1,0 +1,198 @@
+"""Moments forward, then the norm of the gradient backward, through the graph of a model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from gradlint.flow import (
+    arithmetic,
+    attention,
+    elementwise,
+    linear_layers,
+    normalisation,
+    pooling,
+    recurrence,
+)
+from gradlint.flow.backward import NOTHING, Contribution, Frame, gather, multiplied
+from gradlint.flow.initial import Law, law
+from gradlint.flow.linear_layers import bias_law, weight_law
+from gradlint.flow.moments import STANDARDISED, Moments
+from gradlint.flow.transfer import Effect, effect_of
+from gradlint.mathematics.interval import ONE, ZERO, Interval, point
+from gradlint.records.graph import ModelGraph, Node
+
+TABLES = (arithmetic, attention, elementwise, linear_layers, normalisation, pooling, recurrence)
+"""The modules whose import fills the table of operations."""
+
+ASSUMED_WIDTH = 64
+DEVIATION = 0.25
+"""Standard deviation of S, in decades, over √β; β sums 1/width over the layers (Hanin 2018)."""
+
+_WEIGHTED = ("linear", "conv", "bilinear", "embedding", "rnn", "lstm", "gru")
+_SUMS = ("add", "sub", "mul")
+
+
+class GradientFlow(Struct, frozen=True):
+    """What a model does to signal and gradient at initialisation; all fields are by node, in order.
+
+    `gradient` is log10 ‖δ‖₂ at the node's output, in decades relative to the last weighted layer on
+    its way, or to the model's output where there is no single one. It leaves out what pooling merely
+    distributes over more elements; `spread_gradient` counts that too. `laws` holds mean and variance
+    of the parameters by path.
+    """
+
+    graph: ModelGraph
+    moments: tuple[Moments, ...]
+    effects: tuple[Effect, ...]
+    gradient: tuple[Interval, ...]
+    spread_gradient: tuple[Interval, ...]
+    laws: dict[str, Law]
+
+    def between(self, first: int, last: int, spreading: bool = False) -> Interval:
+        """S = log10(‖δ_first‖₂ / ‖δ_last‖₂) over all paths between two nodes, in decades.
+
+        With `spreading`, what pooling distributes over more elements counts too.
+        """
+        effects = _spread(self.effects) if spreading else self.effects
+        return _pull(self.graph, effects, {last: ZERO}, first)[first]
+
+    def deviation(self, first: int, last: int) -> float:
+        """The standard deviation of S that finite width makes, in decades: DEVIATION·√Σ 1/width."""
+        nodes = [self.graph.nodes[number] for number in self.path(first, last)]
+        return DEVIATION * math.sqrt(sum(1 / self._width(node) for node in nodes if is_weighted(node)))
+
+    def _width(self, node: Node) -> int:
+        return self.moments[node.number].width or ASSUMED_WIDTH
+
+    def path(self, first: int, last: int) -> tuple[int, ...]:
+        """The nodes behind `first`, up to and with `last`, that lie between the two."""
+        behind = {first}
+        for node in self.graph.nodes[first + 1 : last + 1]:
+            if not behind.isdisjoint(node.inputs):
+                behind.add(node.number)
+        before = {last}
+        for number in range(last, first, -1):
+            if number in before:
+                before.update(self.graph.nodes[number].inputs)
+        return tuple(sorted((behind & before) - {first}))
+
+    def is_certain(self, first: int, last: int) -> bool:
+        """Whether nothing unknown lies between two nodes or decides the signal there."""
+        numbers = self.path(first, last)
+        return bool(numbers) and all(self.moments[number].is_certain for number in (first, *numbers))
+
+
+def propagate(graph: ModelGraph, input: Moments = STANDARDISED) -> GradientFlow:
+    """Predict the moments of every node's output, and the gradient there, at initialisation."""
+    effects: list[Effect] = []
+    for node in graph.nodes:
+        signals = tuple([effects[number].moments for number in node.inputs])
+        effects.append(_placed(node, _effect(node, signals, input)))
+    frozen = tuple(effects)
+    seeds = dict.fromkeys((_reference(graph, output) for output in graph.outputs), ZERO)
+    return GradientFlow(
+        graph,
+        tuple([effect.moments for effect in frozen]),
+        frozen,
+        tuple(_pull(graph, frozen, seeds)),
+        tuple(_pull(graph, _spread(frozen), seeds)),
+        dict(_laws(graph)),
+    )
+
+
+def is_weighted(node: Node) -> bool:
+    """Whether a layer mixes its input by weights."""
+    return node.op.startswith(_WEIGHTED)
+
+
+def _effect(node: Node, signals: tuple[Moments, ...], input: Moments) -> Effect:
+    if node.op == "input":
+        return Effect(input, ())
+    return effect_of(node, signals)
+
+
+def _placed(node: Node, effect: Effect) -> Effect:
+    """Where no origin came along, the features begin here."""
+    if effect.moments.origin is not None:
+        return effect
+    return replace(effect, moments=replace(effect.moments, origin=node.number))
+
+
+def _reference(graph: ModelGraph, output: int) -> int:
+    """The last weighted layer before an output, unless paths part before one is found."""
+    number = output
+    while not is_weighted(graph.nodes[number]):
+        inputs = graph.nodes[number].inputs
+        if len(inputs) != 1:
+            return output
+        number = inputs[0]
+    return number
+
+
+def _spread(effects: tuple[Effect, ...]) -> tuple[Effect, ...]:
+    """The same effects, with what pooling distributes among the gains."""
+    return tuple(
+        [
+            effect
+            if effect.spreading == ONE
+            else replace(effect, gains=tuple([gain * effect.spreading for gain in effect.gains]))
+            for effect in effects
+        ]
+    )
+
+
+def _pull(
+    graph: ModelGraph, effects: tuple[Effect, ...], seeds: Mapping[int, Interval], down_to: int = 0
+) -> list[Interval]:
+    """log10 ‖δ‖₂ at every node, from the seeds back; NOTHING where no gradient arrives."""
+    arriving: dict[int, list[Contribution]] = {
+        number: [Contribution(value, (number, -1))] for number, value in seeds.items()
+    }
+    found = [NOTHING] * len(graph.nodes)
+    for node in reversed(graph.nodes[down_to:]):
+        contributions = arriving.pop(node.number, None)
+        if contributions is None:
+            continue
+        decades, frame = gather(contributions)
+        is_settled = node.number != down_to or frame is None
+        found[node.number] = decades if is_settled else Interval(-math.inf, decades.hi)
+        sink = contributions[0].sink if len(contributions) == 1 else (node.number, -1)
+        for slot, number in enumerate(node.inputs):
+            part = multiplied(decades, effects[node.number].gains[slot])
+            if number >= down_to and part != NOTHING:
+                sent = Contribution(part, _sink(node, slot, sink, effects), _frame(node, slot, frame))
+                arriving.setdefault(number, []).append(sent)
+    return [decades * 0.5 for decades in found]
+
+
+def _sink(node: Node, slot: int, sink: tuple[int, int], effects: tuple[Effect, ...]) -> tuple[int, int]:
+    """Where the path to here parted from others: sums keep both together, mixing layers do not."""
+    if node.op in _SUMS:
+        return (node.number, -1)
+    is_pointwise = effects[node.number].moments.origin == effects[node.inputs[slot]].moments.origin
+    return sink if is_pointwise else (node.number, slot)
+
+
+def _frame(node: Node, slot: int, frame: Frame | None) -> Frame | None:
+    return Frame(node.number, slot, len(node.inputs), frame) if node.op == "join" else frame
+
+
+def _laws(graph: ModelGraph) -> Iterator[tuple[str, Law]]:
+    for node in graph.nodes:
+        for name, parameter in node.parameters.items():
+            yield parameter.path, _law_of(node, name)
+
+
+def _law_of(node: Node, name: str) -> Law:
+    if is_weighted(node) and name == "weight":
+        return weight_law(node) or Law()
+    if is_weighted(node) and name == "bias":
+        return bias_law(node)
+    one = {"weight": Law(ZERO, ONE), "bias": Law(ZERO, point(0.0))}.get(name, Law())
+    parameter = node.parameters[name]
+    shape = tuple([size for size in parameter.shape or () if size is not None])
+    return law(parameter, shape or None, one)

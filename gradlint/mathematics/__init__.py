@@ -1,0 +1,1 @@
+"""Mathematics that knows nothing of programs: intervals, Gaussian expectations, activations."""
