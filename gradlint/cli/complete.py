@@ -11,6 +11,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "fail-on": LEVELS,
     "color": ("auto", "always", "never"),
     "listing": ("text", "json"),
+    "graph": ("text", "json", "dot", "svg"),
 }
 
 

@@ -18,6 +18,7 @@ COMMANDS = {
     "rule": ("gradlint.cli.rule", "explain"),
     "rules": ("gradlint.cli.rule", "list_rules"),
     "baseline": ("gradlint.cli.baseline", "run"),
+    "graph": ("gradlint.cli.graph", "run"),
     "clean": ("gradlint.cli.clean", "run"),
     "version": ("gradlint.cli.version", "run"),
 }

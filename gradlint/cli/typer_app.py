@@ -33,6 +33,7 @@ COMMANDS = {
     "check": "Check files and folders.",
     "rule": "Explain rules.",
     "rules": "List the rules.",
+    "graph": "Show what a model computes, and what becomes of the gradient on its way.",
     "baseline": "Write down the present findings, not to be reported again.",
     "clean": "Delete what was remembered between runs.",
 }
@@ -108,6 +109,12 @@ def _parameters(command: str) -> list[inspect.Parameter]:
         return [_positional("rules", "RULE", "Codes or names.", complete_rules), _all(), _format()]
     if command == "rules":
         return [_format()]
+    if command == "graph":
+        return [
+            _positional(PATHS, "PATH[::CLASS]", "A file, or one model in it.", None),
+            _arguments(),
+            _form(),
+        ]
     if command == "clean":
         return [_option(CACHE_FOLDER)]
     paths = _positional(PATHS, "PATHS", "Files and folders, or - for the standard input.", None)
@@ -148,6 +155,18 @@ def _all() -> inspect.Parameter:
 def _format() -> inspect.Parameter:
     info = typer.Option(metavar="FORMAT", help="text or json.", autocompletion=complete_choices("listing"))
     return _parameter("output_format", str, info, "text")
+
+
+def _arguments() -> inspect.Parameter:
+    info = typer.Option("--arg", metavar="NAME=VALUE", help="An argument of the model's constructor.")
+    return _parameter("arg", list[str] | None, info, None)
+
+
+def _form() -> inspect.Parameter:
+    info = typer.Option(
+        metavar="FORMAT", help="text, json, dot or svg.", autocompletion=complete_choices("graph")
+    )
+    return _parameter("format", str, info, "text")
 
 
 def _parameter(name: str, annotation: Any, info: Any, default: object) -> inspect.Parameter:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from gradlint.graph import initial
 from gradlint.graph.blocks import TRANSFORMERS, Blocks
-from gradlint.graph.functions import BINARY, NOT_DIFFERENTIABLE, OPERATORS, PIECES, UNARY, Form
+from gradlint.graph.functions import BINARY, LOSSES, NOT_DIFFERENTIABLE, OPERATORS, PIECES, UNARY, Form
 from gradlint.graph.layers import LAYERS
 from gradlint.graph.values import (
+    BASE,
     Anything,
     Choice,
     Container,
@@ -23,14 +25,17 @@ from gradlint.graph.values import (
     signals,
     tuple_of,
 )
-from gradlint.records.graph import Setting
+from gradlint.records.graph import Place, Setting
 from gradlint.semantics.interpretation import Arguments, Operand, Site
-from gradlint.semantics.value import Instance, Items, Known, Reference, Value
+from gradlint.semantics.value import Instance, Items, Known, Value
 
 if TYPE_CHECKING:
     from gradlint.graph.interpret import GraphFacts
 
 _RECURRENT = frozenset({"rnn", "lstm", "gru"})
+_DATA = ("query", "key", "value", "src", "tgt", "memory", "input", "x")
+"""Parameters of layers that take signals, in order."""
+
 _CELLS = frozenset({"rnn_cell", "lstm_cell", "gru_cell"})
 
 
@@ -47,10 +52,14 @@ class Applier:
     def module(self, value: Value, arguments: Arguments, site: Site) -> Value:
         """`value(*arguments)`."""
         if isinstance(value, Instance):
-            inner = value.attributes.get("super()")
+            inner = value.attributes.get(BASE)
             if isinstance(inner, Container):
                 return self._chain([part for _, part in children(value) if is_module(part)], arguments, site)
-            return self.module(inner, arguments, site) if inner is not None else self._lost(value, arguments, site)
+            return (
+                self.module(inner, arguments, site)
+                if inner is not None
+                else self._lost(value, arguments, site)
+            )
         if isinstance(value, Container):
             if value.type != "Sequential" or value.held.open or not isinstance(value.held, Items):
                 parts = [part for _, part in children(value)]
@@ -64,7 +73,9 @@ class Applier:
         return self._layer(value, arguments, site)
 
     def _lost(self, value: Value, arguments: Arguments, site: Site) -> Value:
-        what = "a container of unknown length" if isinstance(value, Container) else "a module without a forward"
+        what = (
+            "a container of unknown length" if isinstance(value, Container) else "a module without a forward"
+        )
         return self._recorder.unknown(what, arguments.values(), site)
 
     def _chain(self, members: Sequence[Value], arguments: Arguments, site: Site) -> Value:
@@ -74,10 +85,11 @@ class Applier:
         return arguments.positional[0].value if arguments.positional else Anything()
 
     def _layer(self, layer: Layer, arguments: Arguments, site: Site) -> Value:
-        inputs = [self._recorder.signal(o.value, site) for o in arguments.positional if not _is_missing(o.value)]
-        for name in ("query", "key", "value", "src", "tgt", "memory", "input", "x"):
-            if name in arguments.keywords and name != "memory":
-                inputs.append(self._recorder.signal(arguments.keywords[name].value, site))
+        inputs = [
+            self._recorder.signal(o.value, site) for o in arguments.positional if not _is_missing(o.value)
+        ]
+        named = [arguments.keywords[name] for name in _DATA if name in arguments.keywords]
+        inputs += [self._recorder.signal(operand.value, site) for operand in named]
         if layer.type == "MultiheadAttention":
             attended = self._blocks.multihead(layer, inputs, site)
             return tuple_of([attended, Anything()], site.node)
@@ -130,11 +142,13 @@ class Applier:
             return self._with_weights(plain, arguments, site)
         if plain.startswith("conv") and plain[-1:] == "d":
             return self._with_weights(plain, arguments, site)
-        if plain == "scaled_dot_product_attention":
+        if plain == "scaled_dot_product_attention" or plain == "flex_attention":
             return self._attention(arguments, site)
         if plain in NOT_DIFFERENTIABLE:
             inputs = [signal for value in values for signal in signals(value)]
             return self._recorder.emit(plain, inputs, site) if inputs else Anything()
+        if plain in LOSSES:
+            return self._recorder.emit(plain, [self._first(arguments, site)], site)
         if plain in PIECES:
             return self._pieces(arguments, site)
         if plain in ("max", "min", "median", "topk", "sort", "kthvalue", "mode"):
@@ -290,7 +304,9 @@ class Applier:
             into = shape[-2] if shape and len(shape) > 1 else None
             settings: dict[str, Setting] = {"in_features": into, "out_features": last, "bias": False}
             signal = self._recorder.signal(first, site)
-            return self._recorder.emit("linear", (signal,), site, settings, None, {"weight": _as_weight(second, site)})
+            return self._recorder.emit(
+                "linear", (signal,), site, settings, None, {"weight": _as_weight(second, site)}
+            )
         if _has_signal(first) and not _has_gradient(second):
             return self._with_constant(op, first, constant, site)
         if _has_signal(second) and not _has_gradient(first):
@@ -300,14 +316,13 @@ class Applier:
 
     def _drawn(self, op: str, first: Weight | Drawn, second: Value, site: Site) -> Value | None:
         """A fresh tensor or a weight times a number."""
-        from gradlint.graph import initial
-        from gradlint.records.graph import Place
-
         by = number(second)
         if op not in ("mul", "div") or isinstance(second, (Weight, Drawn)):
             return None
         factor = None if not by else (float(by) if op == "mul" else 1.0 / by)
-        data = initial.scaled(first.data if isinstance(first, Weight) else first, factor, Place(site.path, site.node.span))
+        data = initial.scaled(
+            first.data if isinstance(first, Weight) else first, factor, Place(site.path, site.node.span)
+        )
         return Weight({"data": data}, first.made, first.is_trained) if isinstance(first, Weight) else data
 
     def _with_constant(self, op: str, value: Value, constant: float | None, site: Site) -> Value:
@@ -342,13 +357,6 @@ def _has_gradient(value: Value) -> bool:
 
 
 def _as_weight(value: Weight | Drawn, site: Site) -> Weight:
-    from gradlint.records.graph import Place
-
     if isinstance(value, Weight):
         return value
     return Weight({"data": value}, Place(site.path, site.node.span), False)
-
-
-def is_reference(value: Value) -> bool:
-    """Whether `value` stands for something outside the project."""
-    return isinstance(value, Reference)

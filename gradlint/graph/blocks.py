@@ -8,6 +8,7 @@ from gradlint.graph.construct import bound, layer
 from gradlint.graph.layers import REQUIRED, Settings
 from gradlint.graph.recorder import Recorder
 from gradlint.graph.values import Anything, Drawn, Layer, Signal, Weight
+from gradlint.records import ir
 from gradlint.records.graph import Initial, Place, Setting
 from gradlint.semantics.interpretation import Arguments, Operand, Site
 from gradlint.semantics.value import Known, Value
@@ -64,8 +65,6 @@ def _value(setting: Setting) -> Value:
 
 
 def _made(type_: str, place: Place, *values: Value) -> Layer:
-    from gradlint.records import ir
-
     node = ir.Literal(place.span, None)
     made = layer(type_, Arguments(tuple([Operand(value, node) for value in values])), place)
     assert made is not None

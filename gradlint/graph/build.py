@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from gradlint.graph.construct import torch_base
 from gradlint.graph.interpret import GraphFacts
-from gradlint.graph.values import Instance, Signal, descendants, signals
+from gradlint.graph.values import BASE, Signal, descendants, signals
 from gradlint.records import ir
 from gradlint.records.graph import ModelGraph, Place
 from gradlint.semantics.classes import is_module as is_module_class
@@ -14,7 +14,7 @@ from gradlint.semantics.evaluate import Evaluator
 from gradlint.semantics.interpretation import Arguments, Operand, Site
 from gradlint.semantics.project import Project
 from gradlint.semantics.scope import ModuleScope
-from gradlint.semantics.value import ClassObject, Closure, Items, Known, Table, Value
+from gradlint.semantics.value import ClassObject, Closure, Instance, Items, Known, Table, Value
 
 
 class Builder:
@@ -51,6 +51,8 @@ class Builder:
         facts.begin()
         for path, part in descendants(instance):
             facts.recorder.paths[id(part)] = path
+            if isinstance(part, Instance) and BASE in part.attributes:
+                facts.recorder.paths[id(part.attributes[BASE])] = path
         result = self._forward(instance, forward, place)
         outputs = list(_outputs(result))
         shown = {name: repr(value) for name, value in (given or {}).items()}
@@ -88,5 +90,3 @@ def _outputs(value: Value, depth: int = 4) -> list[Signal]:
         parts = value.items if isinstance(value, Items) else value.values()
         return [s for part in parts for s in _outputs(part, depth - 1)]
     return list(signals(value))
-
-

@@ -18,7 +18,7 @@ CONTAINERS = {
     "ParameterList": "list",
     "ParameterDict": "dict",
 }
-_FROM = ("torch.nn.", "torch.ao.nn.")
+_FROM = ("torch.nn.", "torch.ao.nn.", "einops.layers.")
 _RENAMED = {"FusedLayerNorm": "LayerNorm", "FusedRMSNorm": "RMSNorm", "QuickGELU": "GELU"}
 
 

@@ -81,15 +81,27 @@ UNARY |= {
         *("movedim", "moveaxis", "swapaxes", "swapdims", "unflatten", "view_as", "reshape_as", "roll"),
         *("flip", "to", "float", "type", "type_as", "double", "half", "bfloat16", "cuda", "cpu", "clone"),
         *("rearrange", "requires_grad_", "adjoint", "rot90", "tensor_split_as", "channel_shuffle", "ravel"),
+        *("pack", "unpack", "pack_one", "unpack_one", "as_strided", "view_as_real", "view_as_complex"),
         *("unfold", "refine_names", "rename", "align_to", "unsqueeze_", "squeeze_", "transpose_"),
     )
 }
 UNARY |= {name: Form(name, _DIM) for name in ("sum", "mean", "prod", "var", "std", "norm", "amax", "amin")}
+UNARY["reduce"] = UNARY["mean"]
 UNARY["vector_norm"] = Form("norm", (("ord", 2.0), *_DIM))
 UNARY["nanmean"], UNARY["nansum"] = UNARY["mean"], UNARY["sum"]
 UNARY |= {
     name: Form("select")
-    for name in ("narrow", "select", "gather", "index_select", "masked_select", "take", "diagonal", "tril", "triu")
+    for name in (
+        "narrow",
+        "select",
+        "gather",
+        "index_select",
+        "masked_select",
+        "take",
+        "diagonal",
+        "tril",
+        "triu",
+    )
 }
 
 NOT_DIFFERENTIABLE = frozenset(
@@ -123,11 +135,31 @@ BINARY = {
 }
 OPERATORS = {"add": "add", "sub": "sub", "mul": "mul", "truediv": "div", "matmul": "matmul", "pow": "pow"}
 
+LOSSES = frozenset(
+    {
+        *("cross_entropy", "nll_loss", "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "kl_div"),
+        *("binary_cross_entropy", "binary_cross_entropy_with_logits", "cosine_embedding_loss", "ctc_loss"),
+        *("triplet_margin_loss", "margin_ranking_loss", "hinge_embedding_loss", "soft_margin_loss"),
+        *("multilabel_margin_loss", "poisson_nll_loss", "gaussian_nll_loss"),
+    }
+)
+"""Functions that compare outputs with targets."""
+
 PIECES = frozenset({"chunk", "split", "unbind", "tensor_split", "split_with_sizes", "hsplit", "vsplit"})
 """Functions that cut a tensor into several."""
 
 SIZES = frozenset(
-    {"size", "dim", "ndimension", "numel", "nelement", "stride", "get_device", "element_size", "storage_offset"}
+    {
+        "size",
+        "dim",
+        "ndimension",
+        "numel",
+        "nelement",
+        "stride",
+        "get_device",
+        "element_size",
+        "storage_offset",
+    }
 )
 """Methods that tell of a tensor what has no gradient."""
 

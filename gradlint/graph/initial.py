@@ -26,7 +26,15 @@ _SCHEMES: dict[str, tuple[str, ...]] = {
     "orthogonal": ("gain",),
     "sparse": ("sparsity", "std"),
 }
-_OLD = {"xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal", "orthogonal", "uniform", "normal"}
+_OLD = {
+    "xavier_uniform",
+    "xavier_normal",
+    "kaiming_uniform",
+    "kaiming_normal",
+    "orthogonal",
+    "uniform",
+    "normal",
+}
 
 _IN_PLACE: dict[str, tuple[str, tuple[str, ...]]] = {
     "normal_": ("normal", ("mean", "std")),
@@ -38,14 +46,14 @@ _IN_PLACE: dict[str, tuple[str, tuple[str, ...]]] = {
 _SCALING = {"mul_": 1, "div_": -1}
 
 _FRESH = {
-    "zeros": ("zeros", {}),
-    "ones": ("ones", {}),
-    "empty": ("empty", {}),
-    "randn": ("normal", {}),
-    "rand": ("uniform", {}),
-    "Tensor": ("empty", {}),
-    "FloatTensor": ("empty", {}),
-    "eye": ("eye", {}),
+    "zeros": "zeros",
+    "ones": "ones",
+    "empty": "empty",
+    "randn": "normal",
+    "rand": "uniform",
+    "Tensor": "empty",
+    "FloatTensor": "empty",
+    "eye": "eye",
 }
 
 GAINS = {
@@ -113,14 +121,13 @@ def fresh(name: str, arguments: Arguments, place: Place) -> Drawn | None:
         shape = like.shape if isinstance(like, Drawn) else None
         if name == "full_like":
             return Drawn(Initial("constant", _settings(("val",), arguments, 1), 1.0, place), shape)
-        return Drawn(Initial(_FRESH[name[:-5]][0], {}, 1.0, place), shape)
+        return Drawn(Initial(_FRESH[name[:-5]], {}, 1.0, place), shape)
     if name not in _FRESH:
         return None
-    scheme, _ = _FRESH[name]
     values = [operand.value for operand in arguments.positional]
     if not values and "size" in arguments.keywords:
         values = [arguments.keywords["size"].value]
-    return Drawn(Initial(scheme, {}, 1.0, place), None if arguments.open else shape_of(values))
+    return Drawn(Initial(_FRESH[name], {}, 1.0, place), None if arguments.open else shape_of(values))
 
 
 def _special(name: str, arguments: Arguments, place: Place) -> Drawn:

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 
 from gradlint.graph import initial
 from gradlint.graph.apply import Applier
-from gradlint.graph.construct import CONTAINERS, class_of, container, copied, layer, pairs, torch_base
 from gradlint.graph.blocks import TRANSFORMERS, attention, transformer_layer
+from gradlint.graph.construct import CONTAINERS, class_of, container, copied, layer, pairs, torch_base
 from gradlint.graph.functions import LIKE, METADATA, SIZES
 from gradlint.graph.modules import ClassName, Members, is_kind_of
 from gradlint.graph.recorder import Recorder
 from gradlint.graph.values import (
+    BASE,
     Anything,
     Choice,
     Container,
@@ -54,7 +55,9 @@ _NO_GRAD = frozenset({"torch.no_grad", "torch.inference_mode", "torch.autograd.n
 _MATH: dict[str, Callable[..., float]] = {
     name: getattr(math, name) for name in ("sqrt", "log", "log2", "log10", "exp", "floor", "ceil", "pow")
 }
-_PARAMETERS = frozenset({"torch.nn.Parameter", "torch.nn.parameter.Parameter", "torch.nn.UninitializedParameter"})
+_PARAMETERS = frozenset(
+    {"torch.nn.Parameter", "torch.nn.parameter.Parameter", "torch.nn.UninitializedParameter"}
+)
 
 
 class GraphFacts(Interpretation):
@@ -84,7 +87,9 @@ class GraphFacts(Interpretation):
         """What a constructor or forward is given when it is called from outside: its default."""
         if parameter.kind in ("arguments", "keywords"):
             empty = ir.Display(parameter.span, "tuple", ())
-            return Items("tuple", [], empty, True) if parameter.kind == "arguments" else Table({}, empty, True)
+            return (
+                Items("tuple", [], empty, True) if parameter.kind == "arguments" else Table({}, empty, True)
+            )
         if parameter.default is not None:
             return self.evaluator.default(parameter, closure)
         if parameter.annotation is not None:
@@ -126,7 +131,11 @@ class GraphFacts(Interpretation):
         shape = first.shape if all(isinstance(d, Drawn) and d.shape == first.shape for d in data) else None
         initial_ = first.initial if same else Initial("unknown")
         weight = next((value for value in found if isinstance(value, Weight)), None)
-        return Drawn(initial_, shape) if weight is None else Weight({"data": Drawn(initial_, shape)}, weight.made)
+        return (
+            Drawn(initial_, shape)
+            if weight is None
+            else Weight({"data": Drawn(initial_, shape)}, weight.made)
+        )
 
     def truth(self, value: Value) -> bool | None:
         """Modules, functions and objects are true; empty containers are not."""
@@ -144,7 +153,7 @@ class GraphFacts(Interpretation):
     def items(self, value: Value) -> Items | None:
         """The members of a container, or of an object that derives from one."""
         if isinstance(value, Instance):
-            inner = value.attributes.get("super()")
+            inner = value.attributes.get(BASE)
             return self.items(inner) if inner is not None else None
         if not isinstance(value, Container):
             return None
@@ -184,10 +193,16 @@ class GraphFacts(Interpretation):
         scheme = initial.scheme_of(last) if _initialises(name) else None
         if scheme is not None:
             return self.members.initialise(first, initial.initialised(scheme, arguments, place))
-        if name.startswith(("builtins.", "math.", "copy.", "collections.", "numpy.", "itertools.", "functools.")):
+        if name.startswith(
+            ("builtins.", "math.", "copy.", "collections.", "numpy.", "itertools.", "functools.")
+        ):
             return self._python(name, arguments, site)
         if name.endswith("checkpoint.checkpoint") and first is not None:
-            keywords = {k: o for k, o in arguments.keywords.items() if k not in ("use_reentrant", "preserve_rng_state")}
+            keywords = {
+                k: o
+                for k, o in arguments.keywords.items()
+                if k not in ("use_reentrant", "preserve_rng_state")
+            }
             rest = Arguments(arguments.positional[1:], keywords, arguments.open, arguments.certain - 1)
             return self.evaluator.call(first, rest, site)
         if name in _NO_GRAD:
@@ -291,7 +306,7 @@ class GraphFacts(Interpretation):
             if base is not None:
                 made = self._constructed(base, arguments, Place(site.path, site.node.span), site)
                 if made is not None:
-                    self.evaluator.heap.write(receiver.attributes, "super()", made)
+                    self.evaluator.heap.write(receiver.attributes, BASE, made)
             return Known(None)
         if name in ("forward", "__call__"):
             return self.applier.module(receiver, arguments, site)

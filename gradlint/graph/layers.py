@@ -144,7 +144,9 @@ _RECURRENT: tuple[tuple[str, Setting], ...] = (
 _CELL: tuple[tuple[str, Setting], ...] = (("input_size", REQUIRED), ("hidden_size", REQUIRED), ("bias", True))
 
 LAYERS: dict[str, Kind] = {
-    "Linear": Kind("linear", (("in_features", REQUIRED), ("out_features", REQUIRED), ("bias", True)), _linear),
+    "Linear": Kind(
+        "linear", (("in_features", REQUIRED), ("out_features", REQUIRED), ("bias", True)), _linear
+    ),
     "LazyLinear": Kind("linear", (("out_features", REQUIRED), ("bias", True)), _linear),
     "Bilinear": Kind(
         "bilinear",
@@ -157,9 +159,13 @@ LAYERS: dict[str, Kind] = {
         _bilinear,
     ),
     "Embedding": Kind(
-        "embedding", (("num_embeddings", REQUIRED), ("embedding_dim", REQUIRED), ("padding_idx", None)), _embedding
+        "embedding",
+        (("num_embeddings", REQUIRED), ("embedding_dim", REQUIRED), ("padding_idx", None)),
+        _embedding,
     ),
-    "EmbeddingBag": Kind("embedding", (("num_embeddings", REQUIRED), ("embedding_dim", REQUIRED)), _embedding),
+    "EmbeddingBag": Kind(
+        "embedding", (("num_embeddings", REQUIRED), ("embedding_dim", REQUIRED)), _embedding
+    ),
     "LayerNorm": Kind(
         "layer_norm",
         (("normalized_shape", REQUIRED), ("eps", 1e-5), ("elementwise_affine", True), ("bias", True)),
@@ -205,6 +211,8 @@ LAYERS: dict[str, Kind] = {
     "PixelUnshuffle": Kind("pixel_unshuffle", (("downscale_factor", REQUIRED),)),
     "Identity": Kind("identity"),
     "Flatten": Kind("reshape", (("start_dim", 1), ("end_dim", -1))),
+    "Rearrange": Kind("reshape"),
+    "Reduce": Kind("mean"),
     "Unflatten": Kind("reshape"),
     "ChannelShuffle": Kind("reshape"),
     "Fold": Kind("unknown"),
@@ -234,7 +242,9 @@ for _n in (1, 2, 3):
             (("num_features", REQUIRED), ("eps", 1e-5), ("momentum", 0.1), ("affine", True)),
             _affine("affine", "num_features"),
         ),
-        f"LazyBatchNorm{_n}d": Kind("batch_norm", (("eps", 1e-5), ("momentum", 0.1)), _affine("affine", "num_features")),
+        f"LazyBatchNorm{_n}d": Kind(
+            "batch_norm", (("eps", 1e-5), ("momentum", 0.1)), _affine("affine", "num_features")
+        ),
         f"InstanceNorm{_n}d": Kind(
             "instance_norm",
             (("num_features", REQUIRED), ("eps", 1e-5), ("momentum", 0.1), ("affine", False)),
@@ -242,7 +252,9 @@ for _n in (1, 2, 3):
         ),
         f"MaxPool{_n}d": Kind("max_pool", (("kernel_size", REQUIRED), ("stride", None), ("padding", 0))),
         f"AvgPool{_n}d": Kind("avg_pool", (("kernel_size", REQUIRED), ("stride", None), ("padding", 0))),
-        f"LPPool{_n}d": Kind("lp_pool", (("norm_type", REQUIRED), ("kernel_size", REQUIRED), ("stride", None))),
+        f"LPPool{_n}d": Kind(
+            "lp_pool", (("norm_type", REQUIRED), ("kernel_size", REQUIRED), ("stride", None))
+        ),
         f"AdaptiveAvgPool{_n}d": Kind("adaptive_avg_pool", (("output_size", REQUIRED),)),
         f"AdaptiveMaxPool{_n}d": Kind("adaptive_max_pool", (("output_size", REQUIRED),)),
         f"Dropout{_n}d": Kind(f"dropout{_n}d", (("p", 0.5),)),
@@ -288,5 +300,3 @@ LAYERS |= {
         ("LogSoftmax", "log_softmax", (("dim", None),)),
     )
 }
-
-

@@ -1,4 +1,4 @@
-"""What modules answer when code asks them: their parts, their settings, their kind; and what it does to weights."""
+"""What modules answer to code that asks for their parts or settings; what it does to their weights."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from gradlint.graph import initial
 from gradlint.graph.construct import CONTAINERS, class_of, weights
 from gradlint.graph.layers import LAYERS
 from gradlint.graph.values import (
+    BASE,
     Anything,
     Choice,
     Container,
@@ -24,16 +25,40 @@ from gradlint.graph.values import (
 )
 from gradlint.records import ir
 from gradlint.records.graph import Initial, Place
+from gradlint.records.span import Span
 from gradlint.semantics.builtin import collection_method, store_item
 from gradlint.semantics.interpretation import Arguments, Operand, Site
-from gradlint.semantics.value import ClassObject, Instance, Items, Known, Method, Reference, Table, Value
+from gradlint.semantics.value import (
+    ClassObject,
+    Closure,
+    Instance,
+    Items,
+    Known,
+    Method,
+    Partial,
+    Reference,
+    Table,
+    Value,
+)
 
 if TYPE_CHECKING:
     from gradlint.graph.interpret import GraphFacts
 
 _ITSELF = frozenset(
     {
-        *("train", "eval", "to", "cuda", "cpu", "half", "float", "double", "bfloat16", "type", "requires_grad_"),
+        *(
+            "train",
+            "eval",
+            "to",
+            "cuda",
+            "cpu",
+            "half",
+            "float",
+            "double",
+            "bfloat16",
+            "type",
+            "requires_grad_",
+        ),
         *("share_memory", "compile", "to_empty", "xpu", "share_memory_"),
     }
 )
@@ -47,6 +72,9 @@ _ABSTRACT = {
     "RNNBase": "",
     "RNNCellBase": "",
 }
+
+
+_OBJECTS = (Signal, Layer, Container, Instance, Weight, Drawn, Items, Table)
 
 
 class ClassName(Value, frozen=True, eq=False):
@@ -72,7 +100,7 @@ class Members:
         if name == "training" and is_module(value):
             return Known(True)
         if isinstance(value, Instance):
-            inner = value.attributes.get("super()")
+            inner = value.attributes.get(BASE)
             return self.attribute(inner, name) if inner is not None else Anything(f"an attribute {name}")
         if isinstance(value, Layer):
             found = value.attributes.get(name) or value.parts.get(name)
@@ -94,8 +122,8 @@ class Members:
 
     def index(self, value: Value, index: Value, site: Site) -> Value:
         """`value[index]`."""
-        if isinstance(value, Instance) and "super()" in value.attributes:
-            value = value.attributes["super()"]
+        if isinstance(value, Instance) and BASE in value.attributes:
+            value = value.attributes[BASE]
         if isinstance(value, Layer):
             value = value.parts.get("layers", value)
         if isinstance(value, (Weight, Drawn)):
@@ -145,8 +173,8 @@ class Members:
                 if isinstance(weight, Weight) and isinstance(fresh, Weight):
                     self._facts.evaluator.heap.write(weight.attributes, "data", fresh.data)
             return Known(None)
-        if isinstance(value, Instance) and "super()" in value.attributes:
-            value = value.attributes["super()"]
+        if isinstance(value, Instance) and BASE in value.attributes:
+            value = value.attributes[BASE]
         if isinstance(value, Container):
             return self._collection(value, name, arguments, site)
         return Anything(f"a method {name}")
@@ -197,7 +225,7 @@ class Members:
             return None
         first, second = values
         if name in ("is", "is_not", "eq", "ne") and isinstance(second, Known) and second.value is None:
-            something = (Signal, Layer, Container, Instance, Weight, Drawn, Items, Table, ClassObject, Reference)
+            something = (*_OBJECTS, ClassObject, Closure, Partial, Reference)
             return name in ("is_not", "ne") if isinstance(first, something) else None
         if isinstance(first, ClassName) and name in ("eq", "is", "ne", "is_not", "in", "not_in"):
             options = second.items if isinstance(second, Items) else [second]
@@ -252,7 +280,9 @@ class Members:
             self.rescaled(weight, by, place)
 
 
-_ALIKE = frozenset({"view", "reshape", "unsqueeze", "squeeze", "t", "transpose", "expand", "repeat", "permute"})
+_ALIKE = frozenset(
+    {"view", "reshape", "unsqueeze", "squeeze", "t", "transpose", "expand", "repeat", "permute"}
+)
 _STORES = {
     "add_module": "module",
     "register_module": "module",
@@ -266,7 +296,7 @@ def _of_weight(value: Weight | Drawn, name: str) -> Value:
         return value
     if name == "shape" and value.shape is not None:
         sizes: list[Value] = [Anything() if size is None else Known(size) for size in value.shape]
-        node = ir.Literal(ir_span(value), None)
+        node = ir.Literal(_span(value), None)
         return tuple_of(sizes, node)
     if name == "ndim" and value.shape is not None:
         return Known(len(value.shape))
@@ -275,10 +305,10 @@ def _of_weight(value: Weight | Drawn, name: str) -> Value:
     return Anything()
 
 
-def ir_span(value: Weight | Drawn) -> ir.Span:
+def _span(value: Weight | Drawn) -> Span:
     """Where a weight was made."""
     place = value.made if isinstance(value, Weight) else value.initial.place
-    return place.span if place is not None else ir.Span(1, 1, 1, 1)
+    return place.span if place is not None else Span(1, 1, 1, 1)
 
 
 def _is_open(value: Value) -> bool:
@@ -322,9 +352,13 @@ def is_kind_of(value: Value, classes: Value) -> bool | None:
             return True
         return None if None in found or classes.open else False
     if isinstance(value, Signal):
-        return _last(classes) in ("Tensor", "FloatTensor") if isinstance(classes, (Reference, ClassObject)) else None
+        return (
+            _last(classes) in ("Tensor", "FloatTensor")
+            if isinstance(classes, (Reference, ClassObject))
+            else None
+        )
     if isinstance(value, Known) and isinstance(classes, Reference):
-        kinds = {"int": int, "float": float, "str": str, "bool": bool, "tuple": (), "list": (), "dict": ()}
+        kinds: dict[str, type] = {"int": int, "float": float, "str": str, "bool": bool}
         kind = kinds.get(_last(classes))
         return isinstance(value.value, kind) if kind is not None else False
     if isinstance(value, Items) and isinstance(classes, Reference):
@@ -364,8 +398,10 @@ def _derives(type_: str, name: str) -> bool:
         return own or (name == "_ConvNd" and transposed)
     if name == "_ConvNd":
         return type_.startswith("Conv")
-    return type_ == name or (type_.startswith("Lazy") and type_[4:] == name) or (
-        name == "Sequential" and type_ in CONTAINERS and type_ == name
+    return (
+        type_ == name
+        or (type_.startswith("Lazy") and type_[4:] == name)
+        or (name == "Sequential" and type_ in CONTAINERS and type_ == name)
     )
 
 
@@ -384,6 +420,6 @@ def _contains(collection: Value, key: object) -> bool | None:
     if isinstance(collection, Table):
         return key in collection.entries if not collection.open else None
     if isinstance(collection, Items) and not collection.open:
-        if all(isinstance(item, Known) for item in collection.items):
-            return any(isinstance(item, Known) and item.value == key for item in collection.items)
+        known = [item.value for item in collection.items if isinstance(item, Known)]
+        return key in known if len(known) == len(collection.items) else None
     return None

@@ -84,7 +84,9 @@ class Recorder:
                 found[name] = Parameter(path, data.shape, data.initial, weight.is_trained)
         return found
 
-    def graph(self, name: str, place: Place, outputs: Sequence[Signal], arguments: dict[str, str]) -> ModelGraph:
+    def graph(
+        self, name: str, place: Place, outputs: Sequence[Signal], arguments: dict[str, str]
+    ) -> ModelGraph:
         """The graph of all that the outputs depend on, numbered anew."""
         wanted: set[int] = set()
         pending = [output.number for output in outputs]

@@ -73,6 +73,10 @@ class Choice(Value, frozen=True, eq=False):
     options: tuple[Value, ...]
 
 
+BASE = "super()"
+"""The attribute under which an object keeps what its base outside the project holds."""
+
+
 def is_module(value: Value) -> bool:
     """Whether `value` is something that a model can be made of."""
     return isinstance(value, (Layer, Container, Instance)) or (
@@ -84,7 +88,9 @@ def children(value: Value) -> Iterator[tuple[str, Value]]:
     """The modules and weights directly within a module, by name, in the order of registration."""
     if isinstance(value, (Instance, Layer)):
         for name, part in value.attributes.items():
-            if is_module(part) or isinstance(part, Weight):
+            if name == BASE:
+                yield from children(part)
+            elif is_module(part) or isinstance(part, Weight):
                 yield name, part
         if isinstance(value, Layer):
             yield from value.parts.items()

@@ -7,7 +7,6 @@ nothing of settings, so that a change of settings examines nothing anew.
 from __future__ import annotations
 
 import gc
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
@@ -16,6 +15,7 @@ from msgspec.structs import replace
 
 from gradlint.lint.cache import Cache
 from gradlint.lint.cells import broken_cells, cell_alone, without_cells
+from gradlint.lint.deep import deep_recursion
 from gradlint.lint.inspect import Inspection, Inspector, triggers_of
 from gradlint.lint.outcome import Consulted, Outcome, Task, binding_digest, digest, outcome_key
 from gradlint.lint.suppress import in_effect
@@ -33,9 +33,6 @@ from gradlint.source.read import decode
 from gradlint.source.source import Source, SourceError
 from gradlint.source.triage import Found, lines_of, matches, mentions_framework, uses
 from gradlint.syntax.extract import extract, lower_omitted
-
-DEEPEST = 6000
-"""Calls within calls; as many fit on the stack of every interpreter and system."""
 
 MOST_HELD = 10_000_000
 """Characters of source of which so much is known that some is forgotten: each takes some ten bytes."""
@@ -89,7 +86,7 @@ class Examiner:
     def examine_source(self, source: Source) -> Outcome:
         """The outcome for a decoded text."""
         try:
-            with _deep_recursion():
+            with deep_recursion():
                 return self._examined(source)
         except (Exception, RecursionError) as error:
             return Outcome((internal_error(f"the analysis failed: {type(error).__name__}: {error}"),))
@@ -268,17 +265,6 @@ def _with_room(examiner: Examiner, fresh: Callable[[], Examiner]) -> Examiner:
         examiner = fresh()
     gc.collect()
     return examiner
-
-
-@contextmanager
-def _deep_recursion() -> Iterator[None]:
-    """Allow for code that is nested as deeply as the parser accepts."""
-    before = sys.getrecursionlimit()
-    sys.setrecursionlimit(max(before, DEEPEST))
-    try:
-        yield
-    finally:
-        sys.setrecursionlimit(before)
 
 
 @contextmanager

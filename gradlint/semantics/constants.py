@@ -20,6 +20,9 @@ _NUMBERS = {
 LARGEST = 2**60
 """Larger whole numbers are not followed, so that none can outgrow time, memory or a float."""
 
+LONGEST = 1000
+"""Longer texts are not put together."""
+
 _STAR_MODULES = frozenset({"torch", "torch.nn", "torch.nn.functional", "torch.optim", "math"})
 
 
@@ -78,6 +81,8 @@ def fold(name: str, values: list[Any]) -> Known | None:
     function = _FOLD.get(name)
     if function is None:
         return None
+    if name in ("add", "iadd") and all(isinstance(value, str) for value in values):
+        return Known("".join(values)) if sum(map(len, values)) <= LONGEST else None
     if name in _NUMERIC_ONLY and not all(isinstance(value, (int, float)) for value in values):
         return None
     try:
@@ -85,6 +90,14 @@ def fold(name: str, values: list[Any]) -> Known | None:
     except (ArithmeticError, ValueError, TypeError):
         return None
     return known(result)
+
+
+def text(parts: list[Any]) -> Known | None:
+    """What a string with `parts` filled in is, or None where that is not worth knowing."""
+    if not all(isinstance(part, (str, int, float, bool)) for part in parts):
+        return None
+    found = "".join(map(str, parts))
+    return Known(found) if len(found) <= LONGEST else None
 
 
 def known(result: object) -> Known | None:

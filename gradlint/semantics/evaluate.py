@@ -89,7 +89,7 @@ class Evaluator:
             return self.interpretation.unknown(())
 
     def instantiate(self, cls: ClassObject, given: Mapping[str, Value] | None = None) -> Instance:
-        """An object of `cls` after its constructor ran with what is `given` by name, else unknown arguments."""
+        """An object of `cls`, constructed with what is `given` by name; the rest is unknown."""
         instance = Instance(cls, {})
         init = cls.member("__init__")
         if isinstance(init, Closure):
@@ -208,7 +208,7 @@ class Evaluator:
 
     def evaluate(self, node: ir.Expression, frame: Frame) -> Value:
         """The value of `node`."""
-        if self._steps >= MAX_STEPS and not self._affords(1):
+        if self._steps >= self._budget.steps and not self._affords(1):
             return self.interpretation.unknown(())
         self._steps += 1
         return _EXPRESSIONS[type(node)](self, node, frame)
@@ -478,6 +478,8 @@ class Evaluator:
         init = cls.member("__init__")
         if isinstance(init, Closure) and not _generates_init(cls):
             self._call_closure(self._bind(init, instance), arguments, site)
+        elif any(isinstance(base, Reference) for base in cls.lineage()) and not _generates_init(cls):
+            self.interpretation.inherited(instance, "__init__", arguments, site)
         else:
             fields = [n for n, v in cls.members.items() if not isinstance(v, (Closure, ClassObject))]
             instance.attributes.update(
@@ -637,10 +639,11 @@ class Evaluator:
         return self._join(values)
 
     def _display(self, node: ir.Display, frame: Frame) -> Value:
-        if node.kind == "string":
-            for item in node.items:
-                self.evaluate(item, frame)
-            return self.interpretation.unknown(())
+        if node.kind in ("string", "text"):
+            parts = [self.evaluate(item, frame) for item in node.items]
+            known = node.kind == "text" and all(isinstance(part, Known) for part in parts)
+            found = constants.text([part.value for part in parts]) if known else None  # type: ignore[attr-defined]
+            return found if found is not None else self.interpretation.unknown(())
         items: list[Value] = []
         is_open = False
         for item in node.items:
@@ -1077,7 +1080,19 @@ def _is_domain(value: Value) -> bool:
     """Whether `value` belongs to the interpretation."""
     return not isinstance(
         value,
-        (Known, Reference, ModuleObject, Closure, ClassObject, Instance, Items, Table, Method, Super, Partial),
+        (
+            Known,
+            Reference,
+            ModuleObject,
+            Closure,
+            ClassObject,
+            Instance,
+            Items,
+            Table,
+            Method,
+            Super,
+            Partial,
+        ),
     )
 
 

@@ -142,8 +142,11 @@ class Lowering:
         return ir.Display(self.span(node), type(node).__name__.lower(), self.expressions(node.elts))
 
     def _formatted(self, node: ast.JoinedStr) -> ir.Expression:
-        values = [part.value for part in node.values if isinstance(part, ast.FormattedValue)]
-        return ir.Display(self.span(node), "string", self.expressions(values))
+        values = [part for part in node.values if isinstance(part, ast.FormattedValue)]
+        if any(part.format_spec is not None or part.conversion != -1 for part in values):
+            return ir.Display(self.span(node), "string", self.expressions([part.value for part in values]))
+        parts = [part.value if isinstance(part, ast.FormattedValue) else part for part in node.values]
+        return ir.Display(self.span(node), "text", self.expressions(parts))
 
     def _dictionary(self, node: ast.Dict) -> ir.Expression:
         keys = tuple([self.optional(key) for key in node.keys])

@@ -1,0 +1,73 @@
+"""The stretch of a model over which its gradient is judged: from its first layer to that before the head."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from gradlint.flow.propagate import GradientFlow, is_weighted
+from gradlint.mathematics.interval import Interval
+from gradlint.records.graph import ModelGraph
+
+
+class Chain(Struct, frozen=True):
+    """Weighted layers from `first` to `last` (numbers of nodes) and what is left of the gradient.
+
+    `decades` is S = log10(‖δ_first‖₂ / ‖δ_last‖₂), without what pooling merely distributes;
+    `deviation` its standard deviation over random weights, in decades; `layers` how many there are.
+    """
+
+    first: int
+    last: int
+    layers: int
+    decades: Interval
+    deviation: float
+    is_certain: bool
+
+
+def longest_chain(flow: GradientFlow) -> Chain | None:
+    """The longest chain of weighted layers before the head; None where there are fewer than two."""
+    depths = _depths(flow.graph)
+    head = max(range(len(depths)), key=lambda number: depths[number], default=-1)
+    layers = _traced(flow.graph, depths, head) if head >= 0 else []
+    if len(layers) < 3:
+        return None
+    first, last = layers[0], layers[-2]
+    deviation, is_certain = flow.deviation(first, last), flow.is_certain(first, last)
+    return Chain(first, last, len(layers) - 1, _decades(flow, first, last), deviation, is_certain)
+
+
+def _decades(flow: GradientFlow, first: int, last: int) -> Interval:
+    """S: what comes from `last` to `first`; where some paths avoid `last`, the ratio of all that comes."""
+    if _is_passed_by_all(flow.graph, first, last):
+        return flow.between(first, last)
+    return flow.gradient[first] - flow.gradient[last]
+
+
+def _is_passed_by_all(graph: ModelGraph, first: int, last: int) -> bool:
+    """Whether every way from `first` to an output leads over `last`."""
+    behind = {first}
+    for node in graph.nodes[first + 1 :]:
+        if node.number != last and not behind.isdisjoint(node.inputs):
+            behind.add(node.number)
+    return behind.isdisjoint(graph.outputs)
+
+
+def _depths(graph: ModelGraph) -> list[int]:
+    """For every node, over how many weighted layers a signal has come there at most."""
+    depths: list[int] = []
+    for node in graph.nodes:
+        before = max([depths[number] for number in node.inputs], default=0)
+        depths.append(before + is_weighted(node))
+    return depths
+
+
+def _traced(graph: ModelGraph, depths: list[int], last: int) -> list[int]:
+    """The weighted layers on the deepest way to `last`, in order."""
+    layers: list[int] = []
+    number: int | None = last
+    while number is not None:
+        node = graph.nodes[number]
+        if is_weighted(node):
+            layers.append(number)
+        number = max(node.inputs, key=lambda before: depths[before], default=None)
+    return layers[::-1]

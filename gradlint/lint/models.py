@@ -1,0 +1,70 @@
+"""The models of one file, for those who want to look at one rather than be told what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gradlint.graph.build import Builder
+from gradlint.lint.deep import deep_recursion
+from gradlint.records.facts import FileFacts
+from gradlint.records.graph import ModelGraph
+from gradlint.records.ir import Omitted, Statement
+from gradlint.semantics.project import Project
+from gradlint.semantics.scope import ModuleScope
+from gradlint.source.read import decode
+from gradlint.source.source import SourceError
+from gradlint.syntax.extract import extract, lower_omitted
+
+
+class Texts:
+    """The texts of a project's files, each read once."""
+
+    def __init__(self) -> None:
+        self._texts: dict[str, str] = {}
+
+    def facts(self, path: str) -> FileFacts:
+        """The names in a file; nothing is lowered before it is asked for."""
+        return extract(self.text(path), {}, outline=True)
+
+    def lower(self, path: str, omitted: Omitted) -> tuple[Statement, ...]:
+        """A definition of a file, lowered."""
+        return lower_omitted(self.text(path), omitted)
+
+    def text(self, path: str) -> str:
+        """The text of a file, empty where it cannot be read."""
+        if path not in self._texts:
+            try:
+                with open(path, "rb") as file:
+                    self._texts[path] = decode(path, file.read()).text
+            except (OSError, SourceError):
+                self._texts[path] = ""
+        return self._texts[path]
+
+
+def model_names(path: str) -> list[str]:
+    """The classes of a file that derive from torch.nn.Module, from top to bottom."""
+    with deep_recursion():
+        builder, scope = _builder(path)
+        return [cls.definition.name for cls in builder.classes(scope)]
+
+
+def models(path: str, wanted: str = "", given: Mapping[str, object] | None = None) -> list[ModelGraph]:
+    """The graphs of the models in a file, or of the one that is wanted, constructed with what is given.
+
+    Models without a forward pass are left out. Raises `SourceError` where the file does not parse and
+    `OSError` where it cannot be read.
+    """
+    with open(path, "rb") as file:
+        facts = extract(decode(path, file.read()).text, {}, outline=True)
+    if facts.error:
+        raise SourceError(facts.error, facts.error_span.line, facts.error_span.column)
+    with deep_recursion():
+        builder, scope = _builder(path)
+        chosen = [cls for cls in builder.classes(scope) if wanted in ("", cls.definition.name)]
+        return [graph for cls in chosen if (graph := builder.build(cls, given)) is not None]
+
+
+def _builder(path: str) -> tuple[Builder, ModuleScope]:
+    texts = Texts()
+    project = Project(texts.facts, texts.lower)
+    return Builder(project), project.scope(path)

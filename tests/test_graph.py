@@ -1,0 +1,360 @@
+"""The graph of a model that was only read says what a real forward and backward pass do."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from gradlint.flow.chain import longest_chain
+from gradlint.flow.propagate import is_weighted, propagate
+from gradlint.lint.models import models
+from gradlint.records.graph import ModelGraph
+
+HEAD = """
+import math
+from collections import OrderedDict
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+import torch as t
+import torch.nn as nn
+import torch.nn.functional as F
+from torch import Tensor
+
+"""
+
+MODELS = {
+    "a list that is filled in a loop": """
+class Net(nn.Module):
+    def __init__(self, depth=5, width=32, act=nn.Tanh):
+        super().__init__()
+        layers = [nn.Linear(16, width), act()]
+        for _ in range(depth):
+            layers += [nn.Linear(width, width), act()]
+        self.body = nn.Sequential(*layers)
+        self.head = nn.Linear(width, 4)
+
+    def forward(self, x):
+        return self.head(self.body(x))
+""",
+    "blocks in a comprehension, with a norm that may be left out": """
+class Block(nn.Module):
+    def __init__(self, width, norm_layer=None):
+        super().__init__()
+        self.norm = norm_layer(width) if norm_layer is not None else nn.Identity()
+        self.inner = nn.Linear(width, 2 * width)
+        self.outer = nn.Linear(2 * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.outer(F.gelu(self.inner(self.norm(x))))
+
+
+class Net(nn.Module):
+    def __init__(self, depth=4):
+        super().__init__()
+        norm = partial(nn.LayerNorm, eps=1e-6)
+        self.embed = nn.Linear(16, 32)
+        self.blocks = nn.ModuleList([Block(32, norm) for _ in range(depth)])
+
+    def forward(self, x):
+        x = self.embed(x)
+        for block in self.blocks:
+            x = block(x)
+        return x
+""",
+    "modules by name, initialised through apply": """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        for index in range(4):
+            self.add_module("lay" + f"er{index}", nn.Linear(16, 16))
+        self.apply(self._init)
+
+    @staticmethod
+    def _init(module):
+        if isinstance(module, nn.Linear):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            nn.init.zeros_(module.bias)
+
+    def forward(self, x):
+        x = torch.relu(self.layer0(x))
+        x = self.layer1(x).relu()
+        return self.layer3(F.relu(self.layer2(x)))
+""",
+    "an ordered dictionary and activations by name": """
+ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
+
+
+class Net(nn.Module):
+    def __init__(self, act="tanh"):
+        super().__init__()
+        self.body = nn.Sequential(
+            OrderedDict([("first", nn.Linear(16, 24)), ("act", ACTIVATIONS[act]()), ("second", nn.Linear(24, 24))])
+        )
+        self.act = getattr(F, "leaky_relu")
+        self.heads = nn.ModuleDict({"a": nn.Linear(24, 8), "b": nn.Linear(24, 8)})
+
+    def forward(self, x):
+        x = self.act(self.body(x), 0.2)
+        return torch.cat([head(x) for head in self.heads.values()], dim=-1)
+""",
+    "inheritance, a configuration and copies": """
+@dataclass
+class Config:
+    width: int = 16
+    depth: int = 3
+
+
+class Base(nn.Module):
+    def __init__(self, config: Config):
+        super().__init__()
+        layer = nn.Linear(config.width, config.width)
+        self.layers = nn.ModuleList([deepcopy(layer) for _ in range(config.depth)])
+        for name, parameter in self.named_parameters():
+            if "weight" in name:
+                nn.init.orthogonal_(parameter, 1.4)
+
+    def forward(self, x):
+        for i, layer in enumerate(self.layers):
+            x = layer(x) if i == 0 else layer(torch.sigmoid(x))
+        return self.finish(x)
+
+
+class Net(Base):
+    def __init__(self, config: Config = Config(depth=5)):
+        super().__init__(config)
+        self.out = nn.Linear(config.width, 2, bias=False)
+
+    def finish(self, x):
+        return self.out(x)
+""",
+    "a derived Sequential within a derived layer's company": """
+class Unit(nn.Sequential):
+    def __init__(self, width):
+        super().__init__(nn.Linear(width, width), nn.BatchNorm1d(width), nn.ReLU(inplace=True))
+
+
+class Scaled(nn.Linear):
+    def forward(self, x):
+        return super().forward(x) * 0.5
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.units = nn.Sequential(*[Unit(16) for _ in range(3)])
+        self.scaled = Scaled(16, 16)
+
+    def forward(self, x):
+        for unit in self.units[:2]:
+            x = unit(x)
+        return self.scaled(self.units[2](x))
+""",
+    "early returns, helpers and tuples": """
+def make(width, n):
+    return [nn.Linear(width, width) for _ in range(n)]
+
+
+class Net(nn.Module):
+    def __init__(self, use_skip=True):
+        super().__init__()
+        self.use_skip = use_skip
+        self.first, self.second, self.third = make(16, 3)
+        self.gate = nn.Linear(16, 16)
+
+    def split(self, x):
+        return self.first(x), self.gate(x)
+
+    def forward(self, x, mask=None):
+        y, g = self.split(x)
+        if mask is not None:
+            y = y * mask
+        if self.use_skip:
+            x = self.second(x + y * g.sigmoid())
+            return self.third(x)
+        return self.third(y)
+""",
+}
+
+
+def graph_of(tmp_path: Path, code: str) -> ModelGraph:
+    path = tmp_path / "model.py"
+    path.write_text(HEAD + code)
+    (graph,) = models(str(path), "Net")
+    return graph
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("title", MODELS)
+def test_layers_stand_in_the_order_in_which_they_run(title: str, tmp_path: Path) -> None:
+    model = _model(MODELS[title])
+    ran: list[str] = []
+    for name, module in model.named_modules():
+        if type(module).__name__.startswith(("Linear", "BatchNorm", "LayerNorm", "Scaled")):
+            module.register_forward_hook(lambda *_, name=name: ran.append(name))
+    model(_torch().randn(8, 16))
+    graph = graph_of(tmp_path, MODELS[title])
+    assert graph.reasons == {}
+    assert [node.module for node in graph.nodes if "weight" in node.parameters] == ran
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("title", MODELS)
+def test_gradients_are_as_predicted(title: str, tmp_path: Path) -> None:
+    torch = _torch()
+    graph = graph_of(tmp_path, MODELS[title])
+    flow = propagate(graph)
+    chain = longest_chain(flow)
+    assert chain is not None and chain.is_certain
+    first, last = graph.nodes[chain.first].module, graph.nodes[chain.last].module
+    measured = []
+    for seed in range(8):
+        torch.manual_seed(seed)
+        measured.append(_decades(_model(MODELS[title]), first, last))
+    mean = sum(measured) / len(measured)
+    assert chain.decades.lo - 0.25 <= mean <= chain.decades.hi + 0.25, (mean, chain.decades)
+
+
+def test_what_initialisers_leave_is_known_in_the_order_they_ran(tmp_path: Path) -> None:
+    code = """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Linear(8, 8)
+        self.b = nn.Linear(8, 8)
+        self.c = nn.Parameter(torch.randn(8, 8) / math.sqrt(8))
+        nn.init.normal_(self.a.weight, std=0.02)
+        for m in self.modules():
+            if isinstance(m, nn.Linear):
+                nn.init.xavier_uniform_(m.weight, gain=nn.init.calculate_gain("tanh"))
+        self.b.weight.data.uniform_(-0.1, 0.1)
+        self.b.bias.data.fill_(1.0)
+
+    def forward(self, x):
+        return self.b(self.a(x)) @ self.c
+"""
+    a, b, c = [node for node in graph_of(tmp_path, code).nodes if is_weighted(node)]
+    assert a.parameters["weight"].initial.scheme == "xavier_uniform"
+    assert a.parameters["weight"].initial.settings == {"gain": pytest.approx(5 / 3)}
+    assert (b.parameters["weight"].initial.scheme, b.parameters["bias"].initial.settings) == (
+        "uniform",
+        {"val": 1.0},
+    )
+    assert (c.parameters["weight"].initial.scheme, c.parameters["weight"].initial.factor) == (
+        "normal",
+        pytest.approx(8**-0.5),
+    )
+
+
+UNKNOWN = {
+    "loop": "for _ in range(n): x = self.a(x)",
+    "call": "x = undefined(x)",
+    "branch": "x = self.a(x) if n else somewhere.b(x)",
+}
+
+
+@pytest.mark.parametrize("body", UNKNOWN.values(), ids=list(UNKNOWN))
+def test_what_is_not_understood_is_unknown_and_counted(body: str, tmp_path: Path) -> None:
+    code = f"""
+class Net(nn.Module):
+    def __init__(self, n):
+        super().__init__()
+        self.n = n
+        self.first = nn.Linear(8, 8)
+        self.a = nn.Linear(8, 8)
+        self.last = nn.Linear(8, 8)
+        self.head = nn.Linear(8, 8)
+
+    def forward(self, x):
+        n = self.n
+        x = self.first(x)
+        {body}
+        return self.head(self.last(x))
+"""
+    graph = graph_of(tmp_path, code)
+    chain = longest_chain(propagate(graph))
+    assert graph.reasons
+    assert chain is not None and not chain.is_certain
+
+
+def test_alternatives_are_joined(tmp_path: Path) -> None:
+    code = """
+class Net(nn.Module):
+    def __init__(self, flag):
+        super().__init__()
+        self.flag = flag
+        self.a = nn.Linear(8, 8)
+        self.b = nn.Linear(8, 8)
+
+    def forward(self, x):
+        if self.flag:
+            x = torch.tanh(self.a(x))
+        else:
+            x = torch.relu(self.a(x))
+        return self.b(x)
+"""
+    graph = graph_of(tmp_path, code)
+    assert graph.reasons == {}
+    (join,) = [node for node in graph.nodes if node.op == "join"]
+    assert sorted(graph.nodes[number].op for number in join.inputs) == ["relu", "tanh"]
+
+
+def test_the_command_prints_what_is_predicted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from gradlint.cli.main import run
+
+    path = tmp_path / "model.py"
+    path.write_text(HEAD + MODELS["a list that is filled in a loop"])
+    assert run(["graph", f"{path}::Net", "--arg", "depth=9"]) == 0
+    shown = capsys.readouterr().out
+    assert "Net(depth=9)" in shown and "from body.0 to body.18, 10 layers with weights" in shown
+    assert run(["graph", str(path), "--format", "json"]) == 0
+    (described,) = json.loads(capsys.readouterr().out)
+    assert [node["op"] for node in described["nodes"]][:3] == ["input", "linear", "tanh"]
+    assert run(["graph", str(path), "--format", "dot"]) == 0
+    assert capsys.readouterr().out.startswith('digraph "Net" {')
+    for words, message in (
+        ([f"{path}::Nets"], "did you mean `Net`"),
+        ([str(tmp_path / "none.py")], "does not exist"),
+        ([str(tmp_path)], "is not a file"),
+        ([str(path), "--arg", "depth"], "expected NAME=VALUE"),
+        ([str(path), "--format", "png"], "`png`"),
+        ([], "name a file"),
+    ):
+        assert run(["graph", *words]) == 2
+        assert message in capsys.readouterr().err
+
+
+def _torch() -> Any:
+    return pytest.importorskip("torch")
+
+
+def _model(code: str) -> Any:
+    _torch()
+    module = sys.modules["model"] = ModuleType("model")
+    exec(compile(HEAD + code, "model.py", "exec"), vars(module))
+    return module.Net()
+
+
+def _decades(model: Any, first: str, last: str) -> float:
+    """S = log10(‖δ_first‖₂ / ‖δ_last‖₂) of one backward pass of a random projection of the output."""
+    torch = _torch()
+    norms: dict[str, float] = {}
+
+    def watch(name: str) -> Any:
+        def hook(module: Any, inputs: Any, output: Any) -> None:
+            output.register_hook(lambda gradient: norms.__setitem__(name, float(gradient.norm())))
+
+        return hook
+
+    for name in (first, last):
+        model.get_submodule(name).register_forward_hook(watch(name))
+    output = model(torch.randn(64, 16))
+    (output * torch.randn_like(output)).sum().backward()
+    return float(torch.tensor(norms[first] / norms[last]).log10())
