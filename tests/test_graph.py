@@ -96,7 +96,7 @@ class Net(nn.Module):
     def __init__(self, act="tanh"):
         super().__init__()
         self.body = nn.Sequential(
-            OrderedDict([("first", nn.Linear(16, 24)), ("act", ACTIVATIONS[act]()), ("second", nn.Linear(24, 24))])
+            OrderedDict([("one", nn.Linear(16, 24)), ("act", ACTIVATIONS[act]()), ("two", nn.Linear(24, 24))])
         )
         self.act = getattr(F, "leaky_relu")
         self.heads = nn.ModuleDict({"a": nn.Linear(24, 8), "b": nn.Linear(24, 8)})
@@ -247,10 +247,9 @@ class Net(nn.Module):
         "uniform",
         {"val": 1.0},
     )
-    assert (c.parameters["weight"].initial.scheme, c.parameters["weight"].initial.factor) == (
-        "normal",
-        pytest.approx(8**-0.5),
-    )
+    drawn = c.parameters["weight"].initial
+    assert drawn.scheme == "normal"
+    assert drawn.factor == pytest.approx(8**-0.5)
 
 
 UNKNOWN = {

@@ -105,7 +105,7 @@ class Conditional(Node, frozen=True, array_like=True, tag=True, gc=False):
 
 
 class Display(Node, frozen=True, array_like=True, tag=True, gc=False):
-    """A tuple, list or set with its items; a formatted string with what is filled in, or "text" with all parts."""
+    """A tuple, list or set; a formatted "string" with what is filled in, or a "text" with all parts."""
 
     kind: str
     items: tuple[Expression, ...]

@@ -109,7 +109,7 @@ def conclusion(flow: GradientFlow) -> Iterator[str]:
 
 
 def _error(chain: Chain) -> str:
-    return f" ± {chain.deviation:.1f}" if chain.decades.is_finite else ""
+    return f" ± {chain.deviation:.2f}" if chain.decades.is_finite else ""
 
 
 def _name(flow: GradientFlow, number: int) -> str:
