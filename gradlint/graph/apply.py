@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gradlint.graph import initial
 from gradlint.graph.blocks import TRANSFORMERS, Blocks
-from gradlint.graph.functions import BINARY, LOSSES, NOT_DIFFERENTIABLE, OPERATORS, PIECES, UNARY, Form
+from gradlint.graph.functions import BINARY, CONSTANT, LOSSES, NOT_DIFFERENTIABLE, OPERATORS, PIECES, UNARY, Form
 from gradlint.graph.layers import LAYERS
 from gradlint.graph.values import (
     BASE,
@@ -134,6 +134,8 @@ class Applier:
         """A function of torch, or a method with its receiver as the first argument."""
         plain = name[:-1] if name.endswith("_") and not name.endswith("__") else name
         values = arguments.values()
+        if plain in CONSTANT:
+            return self._recorder.emit("constant", (), site, {"value": None})
         if not any(_has_gradient(value) for value in values):
             return Anything(f"{name} of nothing that is known")
         if plain == "sum_of" or plain in ("cat", "concat", "concatenate", "stack", "hstack", "vstack"):

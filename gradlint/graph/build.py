@@ -48,7 +48,6 @@ class Builder:
         forward = cls.member("forward")
         if not isinstance(forward, Closure) and torch_base(instance) is None:
             return None
-        facts.begin()
         for path, part in descendants(instance):
             facts.recorder.paths[id(part)] = path
             if isinstance(part, Instance) and BASE in part.attributes:

@@ -145,6 +145,14 @@ LOSSES = frozenset(
 )
 """Functions that compare outputs with targets."""
 
+CONSTANT = frozenset(
+    {
+        *("arange", "linspace", "logspace", "tril_indices", "triu_indices", "randperm", "randint", "meshgrid"),
+        *("hann_window", "hamming_window", "range", "cartesian_prod", "combinations", "from_numpy"),
+    }
+)
+"""Functions that make a tensor without a gradient."""
+
 PIECES = frozenset({"chunk", "split", "unbind", "tensor_split", "split_with_sizes", "hsplit", "vsplit"})
 """Functions that cut a tensor into several."""
 

@@ -113,10 +113,10 @@ class GraphFacts(Interpretation):
         return self.unknown(values)
 
     def _either(self, found: Sequence[Signal]) -> Value:
-        numbers = {signal.number: signal for signal in found}
-        if len(numbers) == 1:
-            return found[0]
         recorder = self.recorder
+        numbers = {signal.number: signal for signal in found if signal.recorder is recorder}
+        if len(numbers) < 2:
+            return found[0]
         node = recorder.nodes[max(numbers)]
         site = Site(ir.Literal(node.place.span, None), node.place.path) if node.place is not None else None
         if site is None:

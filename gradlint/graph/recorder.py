@@ -38,10 +38,11 @@ class Recorder:
         """A new node; its output."""
         if len(self.nodes) >= MOST_NODES:
             op, settings, parameters = "unknown", {"reason": "too large a model"}, None
+        numbers = tuple([self._own(signal).number for signal in inputs])
         node = Node(
             len(self.nodes),
             op,
-            tuple([signal.number for signal in inputs]),
+            numbers,
             dict(settings or {}),
             self._frozen(parameters or (layer.attributes if layer is not None else {})),
             self.paths.get(id(layer), "") if layer is not None else "",
@@ -50,22 +51,29 @@ class Recorder:
             tuple([place_of(caller) for caller in site.callers]),
         )
         self.nodes.append(node)
-        made = Signal(node.number)
+        made = Signal(node.number, self)
         return self.emit("detach", (made,), site) if self.untracked and op != "detach" else made
 
     def unknown(self, reason: str, values: Sequence[Value], site: Site | None = None) -> Signal:
         """The output of something that is not understood, made of `values`."""
         self.reasons[reason] += 1
-        inputs = [signal for value in values for signal in signals(value)]
+        inputs = [signal for value in values for signal in signals(value) if signal.recorder is self]
         place = place_of(site) if site is not None else None
         numbers = tuple(dict.fromkeys(signal.number for signal in inputs))
         self.nodes.append(Node(len(self.nodes), "unknown", numbers, {"reason": reason}, place=place))
-        return Signal(len(self.nodes) - 1)
+        return Signal(len(self.nodes) - 1, self)
+
+    def _own(self, signal: Signal) -> Signal:
+        """A signal of this graph: what another forward pass left behind is a constant here."""
+        if signal.recorder is self:
+            return signal
+        self.nodes.append(Node(len(self.nodes), "constant", (), {"value": None}))
+        return Signal(len(self.nodes) - 1, self)
 
     def signal(self, value: Value, site: Site) -> Signal:
         """`value` as the output of a node."""
         if isinstance(value, Signal):
-            return value
+            return self._own(value)
         if isinstance(value, Weight):
             return self.emit("parameter", (), site, {}, None, {"value": value})
         if isinstance(value, Drawn):
@@ -89,6 +97,7 @@ class Recorder:
     ) -> ModelGraph:
         """The graph of all that the outputs depend on, numbered anew."""
         wanted: set[int] = set()
+        outputs = [self._own(output) for output in outputs]
         pending = [output.number for output in outputs]
         while pending:
             number = pending.pop()

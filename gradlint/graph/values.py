@@ -12,9 +12,10 @@ Shape = tuple[int | None, ...] | None
 
 
 class Signal(Value, frozen=True, eq=False):
-    """The output of a node of the graph."""
+    """The output of a node of the graph that `recorder` builds."""
 
     number: int
+    recorder: object = None
 
 
 class Anything(Value, frozen=True, eq=False):
