@@ -52,6 +52,15 @@ _SAME = frozenset(
 )
 _WEIGHT_NORM = frozenset({"weight_norm", "spectral_norm", "orthogonal"})
 _NO_GRAD = frozenset({"torch.no_grad", "torch.inference_mode", "torch.autograd.no_grad"})
+_FALSE = frozenset(
+    {
+        *("torch.jit.is_scripting", "torch.jit.is_tracing", "torch.onnx.is_in_onnx_export"),
+        *("torch.compiler.is_compiling", "torch.overrides.has_torch_function", "torch._C._get_tracing_state"),
+        *("torch.is_autocast_enabled", "torch.overrides.has_torch_function_unary"),
+    }
+)
+"""Questions about where code runs, as a plain forward pass answers them."""
+
 _MATH: dict[str, Callable[..., float]] = {
     name: getattr(math, name) for name in ("sqrt", "log", "log2", "log10", "exp", "floor", "ceil", "pow")
 }
@@ -207,6 +216,10 @@ class GraphFacts(Interpretation):
             return self.evaluator.call(first, rest, site)
         if name in _NO_GRAD:
             return reference
+        if name in _FALSE:
+            return Known(False)
+        if name.startswith("apex.normalization.") and first is not None:
+            return self.recorder.emit("layer_norm", [self.recorder.signal(first, site)], site)
         if name.startswith("torch.") and (drawn := initial.fresh(last, arguments, place)) is not None:
             if last not in LIKE or not isinstance(first, Signal):
                 return drawn
@@ -375,6 +388,10 @@ class GraphFacts(Interpretation):
         value = receiver.value
         if isinstance(value, Signal):
             return self.recorder.emit("select", (value,), site)
+        if isinstance(value, Items) and value.items:
+            return value.items[0] if value.open and len(value.items) == 1 else self.join(value.items)
+        if isinstance(value, Table) and value.values() and not isinstance(index, Known):
+            return self.join(value.values())
         return self.members.index(value, index, site)
 
     def replaced(self, receiver: Operand, index: Operand, value: Operand, site: Site) -> Value:

@@ -231,8 +231,8 @@ class Members:
             options = second.items if isinstance(second, Items) else [second]
             same = any(type_name(first.of) == _last(option) for option in options)
             return same if name in ("eq", "is", "in") else not same
-        if name in ("in", "not_in") and isinstance(first, Known):
-            inside = _contains(second, first.value)
+        if name in ("in", "not_in"):
+            inside = _contains(second, first.value) if isinstance(first, Known) else _is_among(first, second)
             return None if inside is None else inside == (name == "in")
         return None
 
@@ -365,6 +365,8 @@ def is_kind_of(value: Value, classes: Value) -> bool | None:
         return _last(classes) in (value.kind, "Sequence", "Iterable", "Collection")
     if isinstance(value, Table) and isinstance(classes, Reference):
         return _last(classes) in ("dict", "Mapping", "OrderedDict")
+    if isinstance(value, (Partial, ClassObject, Closure, Reference)) and isinstance(classes, Reference):
+        return _last(classes) in _KINDS[type(value)] if classes.name in _PYTHON else None
     if isinstance(classes, ClassObject):
         if isinstance(value, Instance):
             return any(base is classes or _same(base, classes) for base in value.type.lineage())
@@ -381,6 +383,20 @@ def is_kind_of(value: Value, classes: Value) -> bool | None:
         torch = [class_of(base.name) for base in bases]
         return any(t is not None and (t == name or name == "Module" or _derives(t, name)) for t in torch)
     return None
+
+
+_PYTHON = frozenset(
+    {
+        *("functools.partial", "types.FunctionType", "types.LambdaType", "types.MethodType", "builtins.type"),
+        *("builtins.str", "builtins.int", "builtins.float", "builtins.list", "builtins.tuple", "builtins.dict"),
+    }
+)
+_KINDS: dict[type, tuple[str, ...]] = {
+    Partial: ("partial",),
+    ClassObject: ("type",),
+    Reference: ("type",),
+    Closure: ("FunctionType", "LambdaType"),
+}
 
 
 def _same(base: Value, cls: ClassObject) -> bool:
@@ -409,6 +425,23 @@ def _last(value: Value) -> str:
     if isinstance(value, Reference):
         return value.name.rpartition(".")[2]
     return value.definition.name if isinstance(value, ClassObject) else ""
+
+
+def _is_among(value: Value, collection: Value) -> bool | None:
+    """Whether a class or a function is one of a collection."""
+    if not isinstance(value, (ClassObject, Reference, Closure)) or not isinstance(collection, Items):
+        return None
+    if any(_is_same(value, item) for item in collection.items):
+        return True
+    return None if collection.open else False
+
+
+def _is_same(value: Value, other: Value) -> bool:
+    if isinstance(value, Reference):
+        return isinstance(other, Reference) and other.name == value.name
+    if isinstance(value, ClassObject):
+        return _same(other, value)
+    return isinstance(value, Closure) and isinstance(other, Closure) and other.function is value.function
 
 
 def _contains(collection: Value, key: object) -> bool | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from gradlint.records import ir
 from gradlint.semantics.constants import known
@@ -21,8 +22,14 @@ CHANGING = _REORDERING | {"add", "append", "extend", "insert", "update"}
 def call_builtin(name: str, arguments: Arguments, site: Site) -> Value | None:
     """The result of a builtin where it can be told from what is known, else None."""
     function = _BUILTINS.get(name)
-    if function is None or arguments.open or arguments.keywords:
+    if function is None or arguments.open or (arguments.keywords and name != "dict"):
         return None
+    if name == "dict" and arguments.keywords and len(arguments.positional) < 2:
+        made = _dictionary([operand.value for operand in arguments.positional], site.node)
+        named: dict[Any, Value] = {key: operand.value for key, operand in arguments.keywords.items()}
+        if isinstance(made, Table):
+            _update(made, Table(named, site.node))
+        return made
     try:
         return function([operand.value for operand in arguments.positional], site.node)
     except (ValueError, TypeError, ArithmeticError, IndexError):
@@ -217,13 +224,25 @@ def _table_method(receiver: Table, name: str, values: list[Value]) -> Value | No
         return Items("list", rows, receiver.node)
     if name == "values" and not receiver.open:
         return Items("list", list(receiver.entries.values()), receiver.node)
-    if name in ("get", "pop") and values and isinstance(values[0], Known):
-        if name == "pop":
-            receiver.loosen()
-        return receiver.entries.get(values[0].value)
+    if name in ("get", "pop", "setdefault") and values and isinstance(values[0], Known):
+        return _entry(receiver, name, values[0].value, values[1] if len(values) > 1 else Known(None))
     if name in _REORDERING:
         receiver.loosen()
     return None
+
+
+def _entry(receiver: Table, name: str, key: object, default: Value) -> Value | None:
+    """What `get`, `pop` or `setdefault` gives for a key, and what it leaves."""
+    found = receiver.entries.get(key)
+    if receiver.open or receiver.others:
+        if name != "get":
+            receiver.loosen()
+        return found
+    if name == "pop":
+        receiver.entries.pop(key, None)
+    elif name == "setdefault" and found is None and fits(default, receiver):
+        receiver.entries[key] = default
+    return default if found is None else found
 
 
 def _update(receiver: Table, other: Value) -> Value:

@@ -246,21 +246,31 @@ class Evaluator:
         """`receiver.name`."""
         value = receiver.value
         if isinstance(value, Reference):
-            return constants.resolve(f"{value.name}.{name}")
+            last = value.name.rpartition(".")[2]
+            return Known(last) if name == "__name__" else constants.resolve(f"{value.name}.{name}")
         if isinstance(value, ModuleObject):
             return self._module_attribute(value, name)
         if isinstance(value, Instance):
             return self._instance_attribute(receiver, value, name, site)
         if isinstance(value, ClassObject):
-            member = value.member(name)
+            member = Known(value.definition.name) if name == "__name__" else value.member(name)
             return member if member is not None else self.interpretation.unknown(())
         if isinstance(value, Super):
             return self._super_attribute(value, name, site)
         if isinstance(value, (Items, Table)) or (isinstance(value, Known) and isinstance(value.value, str)):
             return Method(value, name, receiver.node)
+        if isinstance(value, Partial):
+            return self._of_partial(value, name)
         if isinstance(value, (Closure, Known)):
             return self.interpretation.unknown((value,))
         return self.interpretation.attribute(receiver, name, site)
+
+    def _of_partial(self, partial: Partial, name: str) -> Value:
+        if name == "func":
+            return partial.function
+        if name == "keywords":
+            return Table(dict(partial.keywords), partial.node)
+        return self.interpretation.unknown((partial,))
 
     def _module_attribute(self, module: ModuleObject, name: str) -> Value:
         value = self.module_name(module.scope, name)
@@ -582,7 +592,7 @@ class Evaluator:
             return Items("tuple", items, ir.Display(parameter.span, "tuple", ()), arguments.open)
         if parameter.kind == "keywords":
             entries: dict[Any, Value] = {name: operand.value for name, operand in keywords.items()}
-            return Table(entries, ir.Dictionary(parameter.span, (), ()), True)
+            return Table(entries, ir.Dictionary(parameter.span, (), ()), arguments.open)
         if parameter.kind == "plain" and positional:
             return positional.pop(0).value
         if parameter.name in keywords:
