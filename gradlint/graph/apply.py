@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 
 from gradlint.graph import initial
 from gradlint.graph.blocks import TRANSFORMERS, Blocks
-from gradlint.graph.functions import BINARY, CONSTANT, LOSSES, NOT_DIFFERENTIABLE, OPERATORS, PIECES, UNARY, Form
+from gradlint.graph.functions import (
+    BINARY,
+    CONSTANT,
+    LOSSES,
+    NOT_DIFFERENTIABLE,
+    OPERATORS,
+    PIECES,
+    UNARY,
+    Form,
+)
 from gradlint.graph.layers import LAYERS
 from gradlint.graph.values import (
     BASE,

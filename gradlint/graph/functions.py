@@ -147,7 +147,16 @@ LOSSES = frozenset(
 
 CONSTANT = frozenset(
     {
-        *("arange", "linspace", "logspace", "tril_indices", "triu_indices", "randperm", "randint", "meshgrid"),
+        *(
+            "arange",
+            "linspace",
+            "logspace",
+            "tril_indices",
+            "triu_indices",
+            "randperm",
+            "randint",
+            "meshgrid",
+        ),
         *("hann_window", "hamming_window", "range", "cartesian_prod", "combinations", "from_numpy"),
     }
 )

@@ -388,7 +388,14 @@ def is_kind_of(value: Value, classes: Value) -> bool | None:
 _PYTHON = frozenset(
     {
         *("functools.partial", "types.FunctionType", "types.LambdaType", "types.MethodType", "builtins.type"),
-        *("builtins.str", "builtins.int", "builtins.float", "builtins.list", "builtins.tuple", "builtins.dict"),
+        *(
+            "builtins.str",
+            "builtins.int",
+            "builtins.float",
+            "builtins.list",
+            "builtins.tuple",
+            "builtins.dict",
+        ),
     }
 )
 _KINDS: dict[type, tuple[str, ...]] = {

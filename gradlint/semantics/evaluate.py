@@ -127,6 +127,8 @@ class Evaluator:
             return scope.values[name]
         scope.values[name] = None  # ends cycles
         outer, self.consulted = self.consulted, set()
+        state = self._steps, self._conditions, self.heap
+        self._steps, self._conditions, self.heap = 0, (), Heap()
         try:
             value = self._found_value(scope, name)
             if name in scope.facts.rebound and isinstance(value, (Known, Items, Table)):
@@ -134,6 +136,8 @@ class Evaluator:
             scope.values[name] = value
         except RecursionError:
             scope.values[name] = value = self.interpretation.unknown(())
+        finally:
+            self._steps, self._conditions, self.heap = state
         self._rests_on[key] = frozenset(self.consulted)
         self.consulted |= outer
         self.consulted.add(key)
