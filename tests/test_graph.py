@@ -323,6 +323,7 @@ def test_the_command_prints_what_is_predicted(tmp_path: Path, capsys: pytest.Cap
         ([str(tmp_path / "none.py")], "does not exist"),
         ([str(tmp_path)], "is not a file"),
         ([str(path), "--arg", "depth"], "expected NAME=VALUE"),
+        ([str(path), "--arg", "dept=3"], "did you mean `depth`"),
         ([str(path), "--format", "png"], "`png`"),
         ([], "name a file"),
     ):

@@ -10,7 +10,7 @@ from gradlint.cli.errors import UsageError, require_choice
 from gradlint.cli.terminal import print_error, print_out
 from gradlint.config.error import did_you_mean
 from gradlint.flow.propagate import GradientFlow, propagate
-from gradlint.lint.models import model_names, models
+from gradlint.lint.models import UnknownArgumentError, model_names, models
 from gradlint.report.graph import as_json, dot, text
 from gradlint.source.source import SourceError
 
@@ -44,6 +44,9 @@ def _flows(target: str, given: dict[str, object]) -> list[GradientFlow]:
         found = models(path, wanted, given)
     except SourceError as error:
         raise UsageError(f"`{path}` cannot be read: {error} (line {error.line})") from None
+    except UnknownArgumentError as error:
+        hint = did_you_mean(error.name, error.known)
+        raise UsageError(f"no constructor takes an argument `{error.name}`{hint}") from None
     except OSError as error:
         raise UsageError(f"`{path}` cannot be read: {error.strerror}") from None
     if not found:

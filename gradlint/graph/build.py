@@ -35,6 +35,19 @@ class Builder:
                 found.append(value)
         return sorted(found, key=lambda cls: cls.definition.span)
 
+    def takes(self, cls: ClassObject, name: str) -> bool:
+        """Whether the constructor of `cls` may be given an argument called `name`."""
+        init = cls.member("__init__")
+        if not isinstance(init, Closure):
+            return False
+        parameters = init.function.parameters[1:]
+        return any(p.name == name or p.kind == "keywords" for p in parameters)
+
+    def parameters(self, cls: ClassObject) -> list[str]:
+        """The names of what the constructor of `cls` takes."""
+        init = cls.member("__init__")
+        return [p.name for p in init.function.parameters[1:]] if isinstance(init, Closure) else []
+
     def build(self, cls: ClassObject, given: Mapping[str, object] | None = None) -> ModelGraph | None:
         """The graph of `cls`, constructed with the arguments `given`, then its defaults.
 

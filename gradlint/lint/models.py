@@ -16,6 +16,15 @@ from gradlint.source.source import SourceError
 from gradlint.syntax.extract import extract, lower_omitted
 
 
+class UnknownArgumentError(Exception):
+    """No constructor takes an argument of this name; `known` are those that one does."""
+
+    def __init__(self, name: str, known: list[str]) -> None:
+        super().__init__(name)
+        self.name = name
+        self.known = known
+
+
 class Texts:
     """The texts of a project's files, each read once."""
 
@@ -51,8 +60,8 @@ def model_names(path: str) -> list[str]:
 def models(path: str, wanted: str = "", given: Mapping[str, object] | None = None) -> list[ModelGraph]:
     """The graphs of the models in a file, or of the one that is wanted, constructed with what is given.
 
-    Models without a forward pass are left out. Raises `SourceError` where the file does not parse and
-    `OSError` where it cannot be read.
+    Models without a forward pass are left out. Raises `SourceError` where the file does not parse,
+    `OSError` where it cannot be read, and `UnknownArgumentError` where no constructor takes what is given.
     """
     with open(path, "rb") as file:
         facts = extract(decode(path, file.read()).text, {}, outline=True)
@@ -61,6 +70,9 @@ def models(path: str, wanted: str = "", given: Mapping[str, object] | None = Non
     with deep_recursion():
         builder, scope = _builder(path)
         chosen = [cls for cls in builder.classes(scope) if wanted in ("", cls.definition.name)]
+        for name in given or ():
+            if chosen and not any(builder.takes(cls, name) for cls in chosen):
+                raise UnknownArgumentError(name, [n for cls in chosen for n in builder.parameters(cls)])
         return [graph for cls in chosen if (graph := builder.build(cls, given)) is not None]
 
 

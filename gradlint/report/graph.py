@@ -118,9 +118,12 @@ def _name(flow: GradientFlow, number: int) -> str:
 
 
 def decades(found: Interval) -> str:
-    """A number of decades as people read it: one where it is certain, the ends where it is not."""
+    """A number of decades as people read it: one where it is certain, the ends where it is not.
+
+    `-` where there is nothing at all, `?` where nothing is known.
+    """
     if not math.isfinite(found.lo) and not math.isfinite(found.hi):
-        return "0" if found.lo == found.hi else "?"
+        return "-" if found.lo == found.hi else "?"
     if not math.isfinite(found.lo):
         return f"≤ {_signed(found.hi)}"
     if not math.isfinite(found.hi):
