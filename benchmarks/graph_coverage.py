@@ -1,4 +1,4 @@
-"""How many models of published code are read as a whole: the share of classes whose graph holds nothing unknown.
+"""How many models of published code are read as a whole, with nothing unknown in their graph.
 
     python benchmarks/graph_coverage.py                    # all packages, with the reasons
     python benchmarks/graph_coverage.py --packages timm    # some
