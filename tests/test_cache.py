@@ -69,6 +69,14 @@ def test_processes_write_at_once(tmp_path: Path) -> None:
     cache.close()
 
 
+def test_another_process_may_make_the_folder_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = Cache(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "exists", lambda path: False)
+        cache.put_many(ENTRIES)
+    assert cache.get_many(list(ENTRIES)) == ENTRIES
+
+
 @settings(deadline=None, max_examples=60)
 @given(where=st.floats(0, 1), damage=st.binary(min_size=1, max_size=5000))
 def test_a_damaged_file_loses_entries_but_never_changes_them(where: float, damage: bytes) -> None:

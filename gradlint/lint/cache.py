@@ -127,7 +127,7 @@ def default_directory() -> str:
 def _prepare(folder: Path) -> None:
     """Make the folder, marked so that backups and version control pass it over."""
     if not folder.exists():
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         (folder / "CACHEDIR.TAG").write_text(_TAG)
         (folder / ".gitignore").write_text("*\n")
 
