@@ -45,6 +45,9 @@ _RECURRENT = frozenset({"rnn", "lstm", "gru"})
 _DATA = ("query", "key", "value", "src", "tgt", "memory", "input", "x")
 """Parameters of layers that take signals, in order."""
 
+_WEIGHT_AT = {"bilinear": 2, "layer_norm": 2, "rms_norm": 2, "group_norm": 2, "batch_norm": 3}
+"""Where functions take their weight, if not behind the data."""
+
 _CELLS = frozenset({"rnn_cell", "lstm_cell", "gru_cell"})
 
 
@@ -70,12 +73,9 @@ class Applier:
                 else self._lost(value, arguments, site)
             )
         if isinstance(value, Container):
-            if value.type != "Sequential" or value.held.open or not isinstance(value.held, Items):
-                parts = [part for _, part in children(value)]
-                if value.type != "Sequential" or value.held.open:
-                    return self._lost(value, arguments, site)
-                return self._chain(parts, arguments, site)
-            return self._chain(value.held.items, arguments, site)
+            if value.type != "Sequential" or value.held.open:
+                return self._lost(value, arguments, site)
+            return self._chain([part for _, part in children(value)], arguments, site)
         if isinstance(value, Choice):
             return self._facts.evaluator.call(value, arguments, site)
         assert isinstance(value, Layer)
@@ -207,8 +207,7 @@ class Applier:
         return self._recorder.emit("stack" if name == "stack" else "cat", parts, site, {"dim": dim})
 
     def _with_weights(self, name: str, arguments: Arguments, site: Site) -> Value:
-        weight_at = {"linear": 1, "bilinear": 2, "embedding": 1, "layer_norm": 2, "rms_norm": 2}.get(name, 1)
-        weight_at = 3 if name == "batch_norm" else 2 if name == "group_norm" else weight_at
+        weight_at = _WEIGHT_AT.get(name, 1)
         weight = arguments.get(weight_at, "weight")
         bias = arguments.get(weight_at + 1, "bias")
         parameters: dict[str, Value] = {}
@@ -228,9 +227,7 @@ class Applier:
         if name == "group_norm":
             given = arguments.get(1, "num_groups")
             settings["num_groups"] = setting(given.value) if given is not None else None
-        at = 1 if name == "embedding" and weight_at == 0 else 0
-        signal = self._recorder.signal(arguments.positional[at].value, site)
-        return self._recorder.emit(name, (signal,), site, settings, None, parameters)
+        return self._recorder.emit(name, (self._first(arguments, site),), site, settings, None, parameters)
 
     def _attention(self, arguments: Arguments, site: Site) -> Value:
         given = [arguments.get(position, name) for position, name in enumerate(("query", "key", "value"))]

@@ -17,11 +17,16 @@ from gradlint.semantics.scope import ModuleScope
 from gradlint.semantics.value import ClassObject, Closure, Instance, Items, Known, Table, Value
 
 
+def parameters(cls: ClassObject) -> tuple[ir.Parameter, ...]:
+    """What the constructor of a class takes, as far as it is written in the project."""
+    init = cls.member("__init__")
+    return init.function.parameters[1:] if isinstance(init, Closure) else ()
+
+
 class Builder:
     """Builds the graphs of the models of a project."""
 
     def __init__(self, project: Project) -> None:
-        self._project = project
         self._facts = GraphFacts()
         self._evaluator = Evaluator(self._facts, project.resolve)
 
@@ -34,19 +39,6 @@ class Builder:
             if isinstance(value, ClassObject) and is_own and is_module_class(value):
                 found.append(value)
         return sorted(found, key=lambda cls: cls.definition.span)
-
-    def takes(self, cls: ClassObject, name: str) -> bool:
-        """Whether the constructor of `cls` may be given an argument called `name`."""
-        init = cls.member("__init__")
-        if not isinstance(init, Closure):
-            return False
-        parameters = init.function.parameters[1:]
-        return any(p.name == name or p.kind == "keywords" for p in parameters)
-
-    def parameters(self, cls: ClassObject) -> list[str]:
-        """The names of what the constructor of `cls` takes."""
-        init = cls.member("__init__")
-        return [p.name for p in init.function.parameters[1:]] if isinstance(init, Closure) else []
 
     def build(self, cls: ClassObject, given: Mapping[str, object] | None = None) -> ModelGraph | None:
         """The graph of `cls`, constructed with the arguments `given`, then its defaults.

@@ -287,7 +287,7 @@ class GraphFacts(Interpretation):
         if name == "collections.OrderedDict":
             found = pairs(first, site.node) if first is not None else Table({}, site.node)
             return found if found is not None else (first or Anything())
-        if name in ("builtins.list", "builtins.tuple", "builtins.sum") and isinstance(first, Items):
+        if name == "builtins.sum" and isinstance(first, Items):
             return self.applier.function("sum_of", arguments, site)
         if last in _MATH and all(number(value) is not None for value in values):
             try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gradlint.graph.build import Builder
+from gradlint.graph.build import Builder, parameters
 from gradlint.lint.deep import deep_recursion
 from gradlint.records.facts import FileFacts
 from gradlint.records.graph import ModelGraph
@@ -43,17 +43,21 @@ class Texts:
         """The text of a file, empty where it cannot be read."""
         if path not in self._texts:
             try:
-                with open(path, "rb") as file:
-                    self._texts[path] = decode(path, file.read()).text
+                self.read(path)
             except (OSError, SourceError):
                 self._texts[path] = ""
         return self._texts[path]
+
+    def read(self, path: str) -> None:
+        """Read a file; raises `OSError` or `SourceError` where that cannot be done."""
+        with open(path, "rb") as file:
+            self._texts[path] = decode(path, file.read()).text
 
 
 def model_names(path: str) -> list[str]:
     """The classes of a file that derive from torch.nn.Module, from top to bottom."""
     with deep_recursion():
-        builder, scope = _builder(path)
+        builder, scope = _builder(path, Texts())
         return [cls.definition.name for cls in builder.classes(scope)]
 
 
@@ -63,20 +67,21 @@ def models(path: str, wanted: str = "", given: Mapping[str, object] | None = Non
     Models without a forward pass are left out. Raises `SourceError` where the file does not parse,
     `OSError` where it cannot be read, and `UnknownArgumentError` where no constructor takes what is given.
     """
-    with open(path, "rb") as file:
-        facts = extract(decode(path, file.read()).text, {}, outline=True)
-    if facts.error:
-        raise SourceError(facts.error, facts.error_span.line, facts.error_span.column)
+    texts = Texts()
+    texts.read(path)
     with deep_recursion():
-        builder, scope = _builder(path)
+        builder, scope = _builder(path, texts)
+        if scope.facts.error:
+            span = scope.facts.error_span
+            raise SourceError(scope.facts.error, span.line, span.column)
         chosen = [cls for cls in builder.classes(scope) if wanted in ("", cls.definition.name)]
         for name in given or ():
-            if chosen and not any(builder.takes(cls, name) for cls in chosen):
-                raise UnknownArgumentError(name, [n for cls in chosen for n in builder.parameters(cls)])
+            taken = [parameter for cls in chosen for parameter in parameters(cls)]
+            if chosen and not any(name == p.name or p.kind == "keywords" for p in taken):
+                raise UnknownArgumentError(name, [parameter.name for parameter in taken])
         return [graph for cls in chosen if (graph := builder.build(cls, given)) is not None]
 
 
-def _builder(path: str) -> tuple[Builder, ModuleScope]:
-    texts = Texts()
+def _builder(path: str, texts: Texts) -> tuple[Builder, ModuleScope]:
     project = Project(texts.facts, texts.lower)
     return Builder(project), project.scope(path)
