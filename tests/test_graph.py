@@ -252,6 +252,25 @@ class Net(nn.Module):
     assert drawn.factor == pytest.approx(8**-0.5)
 
 
+def test_inputs_may_be_given_by_name(tmp_path: Path) -> None:
+    code = """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Linear(8, 8)
+        self.encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2), 2)
+
+    def forward(self, x):
+        x = F.linear(input=x, weight=self.a.weight)
+        x = torch.chunk(input=F.relu(input=x), chunks=2)[0]
+        return self.encoder(mask=None)
+"""
+    graph = graph_of(tmp_path, code)
+    assert graph.reasons == {"a layer without inputs": 1}
+    whole = graph_of(tmp_path, code.replace("self.encoder(mask=None)", "x"))
+    assert [node.op for node in whole.nodes] == ["input", "linear", "relu", "select"]
+
+
 UNKNOWN = {
     "loop": "for _ in range(n): x = self.a(x)",
     "call": "x = undefined(x)",

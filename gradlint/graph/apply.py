@@ -104,11 +104,11 @@ class Applier:
             return tuple_of([attended, Anything()], site.node)
         if layer.type in TRANSFORMERS:
             return self._blocks.transformer(layer, inputs, site)
+        if not inputs:
+            return self._recorder.unknown("a layer without inputs", (), site)
         if layer.type in ("TransformerEncoder", "TransformerDecoder"):
             return self._stack(layer, inputs, site)
         op = LAYERS[layer.type].op
-        if not inputs:
-            return self._recorder.unknown("a layer without inputs", (), site)
         if op in _RECURRENT | _CELLS:
             return self._recurrent(op, layer, inputs, site)
         if op == "unknown":
@@ -171,12 +171,13 @@ class Applier:
         if plain in BINARY and len(arguments.positional) > 1:
             return self._binary(plain, arguments, site)
         form = UNARY.get(plain)
-        if form is not None and arguments.positional:
+        if form is not None:
             return self._unary(form, arguments, site)
         return self._recorder.unknown(f"the function {name}", values, site)
 
     def _first(self, arguments: Arguments, site: Site) -> Signal:
-        return self._recorder.signal(arguments.positional[0].value, site)
+        first, *_ = arguments.values()
+        return self._recorder.signal(first, site)
 
     def _unary(self, form: Form, arguments: Arguments, site: Site) -> Value:
         settings: dict[str, Setting] = {}
