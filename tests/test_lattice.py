@@ -25,7 +25,7 @@ def intervals(draw: st.DrawFn) -> Interval:
 @st.composite
 def members(draw: st.DrawFn) -> tuple[Interval, float]:
     interval = draw(intervals())
-    return interval, draw(st.floats(max(interval.lo, -1e12), min(interval.hi, 1e12)))
+    return interval, draw(st.floats(max(interval.lo, -1e12) + 0.0, min(interval.hi, 1e12) + 0.0))
 
 
 def _holds(interval: Interval, value: float) -> bool:
