@@ -187,10 +187,13 @@ def test_severities_may_be_set_by_prefix_and_code(tmp_path: Path) -> None:
     write(tmp_path, gradlint="[severity]\nlog-of-zero = 'error'\nGRD6 = 'note'")
     path = str(tmp_path / "a.py")
     chosen = configurations().select(path)
-    assert chosen["GRD601"] is Severity.ERROR
-    assert chosen["GRD602"] is Severity.NOTE
-    assert chosen["GRD001"] is None
-    assert configurations({"severity": {"GRD601": "warning"}}).select(path)["GRD601"] is Severity.WARNING
+    assert chosen["GRD601"].severity is Severity.ERROR
+    assert chosen["GRD602"].severity is Severity.NOTE
+    assert chosen["GRD001"].severity is None
+    assert (
+        configurations({"severity": {"GRD601": "warning"}}).select(path)["GRD601"].severity
+        is Severity.WARNING
+    )
 
 
 @pytest.mark.parametrize(

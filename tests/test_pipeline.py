@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import gradlint
+from gradlint.config.select import Rating
 from gradlint.lint import examine, spread
 from gradlint.lint.outcome import Outcome, Task
 from gradlint.lint.pipeline import Linter
@@ -220,7 +221,7 @@ def test_a_suppression_in_code_that_was_not_analysed_is_not_unused(tmp_path: Pat
     assert check(tmp_path) == []
     rules: tuple[type[Rule], ...] = (*load(), Fails)
     text = BAD + "x = 1  # gradlint: ignore[GRD609]\n"
-    linter = Linter(rules, lambda _: {rule.id: None for rule in rules})
+    linter = Linter(rules, lambda _: {rule.id: Rating() for rule in rules})
     kept, _ = linter.judge("a.py", linter.check_source(Source("a.py", text)))
     assert [finding.rule for finding in kept] == [INTERNAL_ERROR, "GRD601"]
 

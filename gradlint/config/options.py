@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
+from math import inf
 from typing import Any
 
 from msgspec import Struct
@@ -100,6 +101,21 @@ def _count(value: Any, folder: str) -> int:
     return value
 
 
+def _amount(value: Any, folder: str) -> float:
+    if type(value) not in (int, float):
+        raise TypeError
+    if not 0 < value < inf:
+        raise ValueError(f"{value} is not above 0")
+    return float(value)
+
+
+def _share(value: Any, folder: str) -> float:
+    share = _amount(value, folder)
+    if share > 1:
+        raise ValueError(f"{value} is above 1")
+    return share
+
+
 def _path(value: Any, folder: str) -> str:
     if not isinstance(value, str):
         raise TypeError
@@ -187,6 +203,8 @@ STRINGS: Schema = {"type": "array", "items": {"type": "string"}}
 
 FLAG = Kind("true or false", {"type": "boolean"}, _instance_of(bool))
 COUNT = Kind("a number from 0 on", {"type": "integer", "minimum": 0}, _count)
+DECADES = Kind("a number above 0", {"type": "number", "exclusiveMinimum": 0}, _amount)
+SHARE = Kind("a number from 0 to 1", {"type": "number", "exclusiveMinimum": 0, "maximum": 1}, _share)
 PATH = Kind("a string", {"type": "string"}, _path)
 PATTERNS = Kind("a list of strings", STRINGS, _patterns)
 RULES = Kind("a list of strings", SELECTORS, _texts)
@@ -221,6 +239,13 @@ OPTIONS = (
     Option("force-exclude", FLAG, "Exclude also files that are named on the command line."),
     Option("respect-gitignore", FLAG, "Do not check what git ignores."),
     Option("target-torch", VERSION, "The oldest PyTorch that the code runs on, such as 2.4."),
+    Option("vanishing-decades", DECADES, "From how many decades on a gradient counts as vanishing."),
+    Option("exploding-decades", DECADES, "From how many decades on a gradient counts as exploding."),
+    Option("activation-decades", DECADES, "From how many decades on activations count as growing or lost."),
+    Option("initialisation-decades", DECADES, "How many decades an initialisation may cost."),
+    Option("recurrence-decades", DECADES, "How many decades a gradient may change over the time steps."),
+    Option("saturated-share", SHARE, "From which share on units count as saturated."),
+    Option("dead-share", SHARE, "From which share on dead units are reported."),
     Option("baseline", PATH, "A file of known findings that are not reported again."),
     Option("output-format", FORMAT, "The form of the report."),
     Option("fix", FLAG, "Apply the safe fixes."),

@@ -6,9 +6,11 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+from msgspec import Struct
+
 from gradlint.config.error import ConfigError, did_you_mean
 from gradlint.config.settings import Settings
-from gradlint.records.finding import Severity
+from gradlint.records.finding import Finding, Severity
 from gradlint.rule.rule import Rule
 from gradlint.source.globs import PathPatterns
 
@@ -16,8 +18,23 @@ ALL = "ALL"
 EXACT = 100
 """The specificity of a whole code; that of a prefix is its length, that of "ALL" is zero."""
 
-Selection = Mapping[str, Severity | None]
-"""The rules that are on, by code, each with the severity that the user set for it, if any."""
+
+class Rating(Struct, frozen=True):
+    """How a rule's findings are rated: the severity that the user set for them, if any, and the size
+    that a predicted quantity must have at least.
+    """
+
+    severity: Severity | None = None
+    threshold: float = 0.0
+
+    def admits(self, finding: Finding) -> bool:
+        """Whether a finding is bad enough to be reported."""
+        least = finding.claim.least if finding.claim is not None else None
+        return least is None or abs(least) >= self.threshold
+
+
+Selection = Mapping[str, Rating]
+"""The rules that are on, by code."""
 
 
 def canonical(selector: str, rules: Iterable[type[Rule]]) -> str:
@@ -55,7 +72,7 @@ def active(rules: Sequence[type[Rule]], settings: Settings) -> Selection:
     """
     chosen = settings.select + settings.extend_select
     return {
-        rule.id: _severity(rule, settings)
+        rule.id: rating(rule, settings)
         for rule in rules
         if _specificity(rule, chosen) > _specificity(rule, settings.ignore)
         and (settings.preview or not rule.preview or rule.id in chosen)
@@ -84,6 +101,12 @@ def _severity(rule: type[Rule], settings: Settings) -> Severity | None:
         if closeness >= max(best, 0):
             best, severity = closeness, level
     return severity
+
+
+def rating(rule: type[Rule], settings: Settings) -> Rating:
+    """How the settings rate a rule's findings."""
+    threshold = getattr(settings, rule.threshold.replace("-", "_")) if rule.threshold else 0.0
+    return Rating(_severity(rule, settings), threshold)
 
 
 class FileSelector:

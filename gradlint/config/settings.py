@@ -56,6 +56,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     force_exclude: bool = False
     respect_gitignore: bool = True
     target_torch: tuple[int, int] | None = None
+    vanishing_decades: float = 3.0
+    exploding_decades: float = 3.0
+    activation_decades: float = 3.0
+    initialisation_decades: float = 1.5
+    recurrence_decades: float = 3.0
+    saturated_share: float = 0.5
+    dead_share: float = 0.5
     baseline: str | None = None
     output_format: str = "full"
     fix: bool = False

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+
+from msgspec.structs import replace
 
 from gradlint.graph.construct import torch_base
 from gradlint.graph.interpret import GraphFacts
-from gradlint.graph.values import BASE, Signal, descendants, signals
+from gradlint.graph.recorder import frozen
+from gradlint.graph.values import BASE, Signal, Weight, descendants, signals
 from gradlint.records import ir
 from gradlint.records.graph import ModelGraph, Place
 from gradlint.semantics.classes import is_module as is_module_class
@@ -29,6 +32,25 @@ class Builder:
     def __init__(self, project: Project) -> None:
         self._facts = GraphFacts()
         self._evaluator = Evaluator(self._facts, project.resolve)
+        self._seen: set[int] = set()
+
+    def take_consulted(self) -> set[tuple[str, str]]:
+        """The files and names that were looked up since the last call."""
+        consulted, self._evaluator.consulted = self._evaluator.consulted, set()
+        return consulted
+
+    def models(self, scope: ModuleScope) -> Iterator[ModelGraph]:
+        """The graphs of a module's models, from bottom to top.
+
+        A class that ran as a part of another one of the module is left out: it is judged there, with
+        the arguments that it is really given.
+        """
+        self._seen.clear()
+        for cls in reversed(self.classes(scope)):
+            if id(cls.definition) not in self._seen:
+                graph = self.build(cls)
+                if graph is not None:
+                    yield graph
 
     def classes(self, scope: ModuleScope) -> list[ClassObject]:
         """The classes of a module that derive from torch.nn.Module, from top to bottom."""
@@ -53,7 +75,8 @@ class Builder:
         forward = cls.member("forward")
         if not isinstance(forward, Closure) and torch_base(instance) is None:
             return None
-        for path, part in descendants(instance):
+        parts = list(descendants(instance))
+        for path, part in parts:
             facts.recorder.paths[id(part)] = path
             if isinstance(part, Instance) and BASE in part.attributes:
                 facts.recorder.paths[id(part.attributes[BASE])] = path
@@ -62,7 +85,13 @@ class Builder:
         shown = {name: repr(value) for name, value in (given or {}).items()}
         if not outputs:
             outputs = [facts.recorder.unknown("an output that is not known", (), None)]
-        return facts.recorder.graph(cls.definition.name, place, outputs, shown)
+        graph = facts.recorder.graph(cls.definition.name, place, outputs, shown)
+        ran = [f"{node.module}." for node in graph.nodes if node.module]
+        for path, part in parts:
+            if isinstance(part, Instance) and any(module.startswith(f"{path}.") for module in ran):
+                self._seen.add(id(part.type.definition))
+        held = tuple([frozen(path, part) for path, part in parts if isinstance(part, Weight)])
+        return replace(graph, parameters=held)
 
     def _forward(self, instance: Instance, forward: Value | None, place: Place) -> Value:
         node = ir.Literal(place.span, None)

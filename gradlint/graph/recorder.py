@@ -87,9 +87,7 @@ class Recorder:
         found = {}
         for name, weight in parameters.items():
             if isinstance(weight, Weight):
-                data = weight.data
-                path = self.paths.get(id(weight), "")
-                found[name] = Parameter(path, data.shape, data.initial, weight.is_trained)
+                found[name] = frozen(self.paths.get(id(weight), ""), weight)
         return found
 
     def graph(
@@ -109,6 +107,12 @@ class Recorder:
         reasons = Counter(str(node.settings["reason"]) for node in kept if node.op == "unknown")
         ends = tuple(dict.fromkeys(numbers[output.number] for output in outputs))
         return ModelGraph(name, place, kept, ends, arguments, dict(reasons))
+
+
+def frozen(path: str, weight: Weight) -> Parameter:
+    """A weight as it is now, as a record."""
+    data = weight.data
+    return Parameter(path, data.shape, data.initial, weight.is_trained, weight.made)
 
 
 def place_of(site: Site) -> Place:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
+from gradlint.flow.model import Model
+from gradlint.graph.build import Builder
 from gradlint.records.failure import internal_error
 from gradlint.records.finding import Applicability, Edit, Finding, Fix, Related, Severity
 from gradlint.records.span import Span
@@ -31,7 +33,13 @@ class Inspection(Struct, frozen=True):
 
 def triggers_of(rules: Iterable[type[Rule]]) -> Triggers:
     """The triggers of all `rules`, each once."""
-    return tuple(dict.fromkeys(trigger for rule in rules for trigger in rule.triggers.items()))
+    judged = [rule for rule in rules if subject_of(rule) is not Model]
+    return tuple(dict.fromkeys(trigger for rule in judged for trigger in rule.triggers.items()))
+
+
+def may_define_models(text: str) -> bool:
+    """Whether a text can hold a class that derives from torch.nn.Module."""
+    return "class " in text and ("Module" in text or "forward" in text)
 
 
 class Inspector:
@@ -39,6 +47,7 @@ class Inspector:
 
     def __init__(self, project: Project, rules: Sequence[type[Rule]]) -> None:
         self._analysis = Analysis(project)
+        self._builder = Builder(project)
         self._rules: dict[type, list[Rule]] = {}
         for rule in rules:
             self._rules.setdefault(subject_of(rule), []).append(rule())
@@ -46,20 +55,31 @@ class Inspector:
     def inspect(self, scope: ModuleScope, source: Source) -> Inspection:
         """What the rules say of every subject in the module; one finding per rule and place."""
         found: dict[tuple[str, Span], Finding] = {}
-        for subject in self._analysis.subjects(scope):
-            for finding in self._found(subject, scope):
-                if isinstance(subject, Trace) and subject.via is not None:
-                    finding = _through_call(finding, subject.via, subject.scope.path, scope.path)
-                found.setdefault((finding.rule, finding.span), finding)
+        for finding in self._said(scope, source):
+            known = found.setdefault((finding.rule, finding.span), finding)
+            if finding.severity.rank > known.severity.rank:
+                found[finding.rule, finding.span] = finding
         lines, helped = source.lines() if found else [], self._analysis.take_helped()
         findings = [_materialised(self._graded(finding, scope, helped), lines) for finding in found.values()]
         findings.sort(key=lambda finding: (finding.span, finding.rule))
-        consulted = frozenset(self._analysis.take_consulted())
+        consulted = frozenset(self._analysis.take_consulted() | self._builder.take_consulted())
         return Inspection(tuple(findings), self._analysis.take_reasons(), consulted)
 
     def forget(self) -> None:
         """Give back what is only kept because it may be asked for again."""
         self._analysis.forget()
+
+    def _said(self, scope: ModuleScope, source: Source) -> Iterator[Finding]:
+        """All that the rules say of a module, a problem perhaps several times."""
+        if scope.facts.hits:
+            for subject in self._analysis.subjects(scope):
+                for finding in self._found(subject, scope):
+                    if isinstance(subject, Trace) and subject.via is not None:
+                        finding = _through_call(finding, subject.via, subject.scope.path, scope.path)
+                    yield finding
+        if Model in self._rules and may_define_models(source.text):
+            for graph in self._builder.models(scope):
+                yield from self.judge(Model(graph))
 
     def _found(self, subject: object, scope: ModuleScope) -> list[Finding]:
         """What the rules say of a subject; where only code without gradients calls it, what they say then."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
-from gradlint.config.select import Selection
+from gradlint.config.select import Rating, Selection
 from gradlint.lint import suppress
 from gradlint.lint.cache import Cache
 from gradlint.lint.outcome import Outcome, Task, cells_of, digest, is_current, outcome_key
@@ -93,11 +93,11 @@ class Linter:
         if not outcome.findings and not outcome.suppressions:
             return [], []
         selection = self._select(path)
-        chosen = [f for f in outcome.findings if f.rule in selection or f.rule == INTERNAL_ERROR]
+        chosen = [f for f in outcome.findings if f.rule == INTERNAL_ERROR or _is_chosen(f, selection)]
         applied = suppress.apply(chosen, outcome.suppressions)
         meta = suppress.apply(self._on_suppressions(outcome, applied, selection), outcome.suppressions)
         kept = [*applied.kept, *meta.kept]
-        weighed = [replace(f, severity=selection.get(f.rule, f.severity) or f.severity) for f in kept]
+        weighed = [replace(f, severity=_rating(f, selection).severity or f.severity) for f in kept]
         weighed.sort(key=lambda finding: (finding.span, finding.rule))
         return weighed, [*applied.silenced, *meta.silenced]
 
@@ -181,6 +181,14 @@ class Linter:
 
         work = Work(self._cache_dir, self._fingerprint, self._jobs, self._executor, self._progress)
         return examine_all(tasks, sizes, work)
+
+
+def _rating(finding: Finding, selection: Selection) -> Rating:
+    return selection.get(finding.rule, Rating())
+
+
+def _is_chosen(finding: Finding, selection: Selection) -> bool:
+    return finding.rule in selection and selection[finding.rule].admits(finding)
 
 
 def fingerprint(rules: Sequence[type[Rule]]) -> str:

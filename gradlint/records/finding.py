@@ -37,6 +37,13 @@ class Metric(str, Enum):
     NON_FINITE_VALUE = "non-finite-value"
     GRADIENT_ARRIVES = "gradient-arrives"
     REGISTERED_PARAMETERS = "registered-parameters"
+    DEPTH_GAIN = "depth-gain"
+    ACTIVATION_SCALE = "activation-scale"
+    SATURATION = "saturation"
+    DEAD_UNITS = "dead-units"
+    UNIQUE_GRADIENT_ROWS = "unique-gradient-rows"
+    WEIGHT_VARIANCE = "weight-variance"
+    RECURRENT_GAIN = "recurrent-gain"
 
 
 UNMEASURED = "unmeasured"
@@ -49,7 +56,17 @@ class Claim(Struct, frozen=True):
     `subject` names what is measured ("forward:x", "Net.layers", "loss"); `condition` names the
     entry of the input battery under which it is measured ("zeros", "equal rows", …), empty when
     any input will do; `bound` is the value from which on the claim counts as confirmed and
-    `predicted` the value foretold, both in the metric's own unit.
+    `predicted` the value foretold, both in the metric's own unit. `least` is the mildest value that
+    the prediction leaves possible, None where it is exact; settings are compared with its size.
+
+    The units of what models do, all at initialisation and in training mode:
+    depth-gain: S = log10(‖δ_first‖₂ / ‖δ_last‖₂) in decades, subject "Net:first->last", modules by path;
+    activation-scale: log10 of the ratio of root mean squares of two outputs, subject likewise;
+    saturation: the share of elements in saturation (softmax: of rows with a maximum above 1/2), "Net:module";
+    dead-units: the share of units that are 0 for every sample, "Net:module";
+    unique-gradient-rows: the share of different rows in a weight's gradient, "Net:parameter";
+    weight-variance: fan_in · Var(w), "Net:parameter";
+    recurrent-gain: log10 of ‖∂L/∂h_first‖ / ‖∂L/∂h_last‖ over the steps in `condition` ("steps=100").
     """
 
     metric: Metric
@@ -57,6 +74,7 @@ class Claim(Struct, frozen=True):
     bound: float
     predicted: float
     condition: str = ""
+    least: float | None = None
 
 
 class Edit(Struct, frozen=True):

@@ -34,12 +34,16 @@ class Initial(Struct, frozen=True):
 
 
 class Parameter(Struct, frozen=True):
-    """A parameter of a layer: the name within the model, its shape (None where unknown), its values."""
+    """A parameter of a layer: the name within the model, its shape (None where unknown), its values.
+
+    `made` is where it, or the layer that it belongs to, is constructed.
+    """
 
     path: str
     shape: tuple[int | None, ...] | None = None
     initial: Initial = Initial()
     is_trained: bool = True
+    made: Place | None = None
 
 
 class Node(Struct, frozen=True):
@@ -69,6 +73,7 @@ class ModelGraph(Struct, frozen=True):
 
     `arguments` are the constructor arguments that are known, as text. `outputs` are the nodes that
     forward returns. `reasons` counts what was not understood, each of which is a node "unknown".
+    `parameters` are all that the model holds, those that its forward pass does not reach included.
     """
 
     name: str
@@ -77,3 +82,4 @@ class ModelGraph(Struct, frozen=True):
     outputs: tuple[int, ...]
     arguments: dict[str, str] = {}
     reasons: dict[str, int] = {}
+    parameters: tuple[Parameter, ...] = ()

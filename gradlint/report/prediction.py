@@ -11,6 +11,13 @@ _PHRASES = {
     Metric.NON_FINITE_VALUE: "the value is not finite",
     Metric.GRADIENT_ARRIVES: "gradient that arrives: {predicted}",
     Metric.REGISTERED_PARAMETERS: "registered parameters: {predicted}",
+    Metric.DEPTH_GAIN: "decades of gradient from last to first: {predicted}",
+    Metric.ACTIVATION_SCALE: "decades of growth of the activations: {predicted}",
+    Metric.SATURATION: "share in saturation: {predicted}",
+    Metric.DEAD_UNITS: "share of dead units: {predicted}",
+    Metric.UNIQUE_GRADIENT_ROWS: "share of different rows in the gradient: {predicted}",
+    Metric.WEIGHT_VARIANCE: "fan_in · variance of the weight: {predicted}",
+    Metric.RECURRENT_GAIN: "decades of gradient from the last to the first step: {predicted}",
 }
 
 

@@ -21,6 +21,9 @@ class Rule:
     behind; empty for none). A top-level definition in which no trigger matches cannot concern the
     rule and is not analysed for it.
 
+    `threshold` names the setting that a claim's `least` must reach for its finding to be reported
+    ("vanishing-decades"). The rule yields milder findings too, for those who set it lower.
+
     `since` is the first version of torch, as (major, minor), in which the rule holds; it is off for
     code that must run on an older one.
 
@@ -33,6 +36,7 @@ class Rule:
     help: ClassVar[str] = ""
     preview: ClassVar[bool] = False
     since: ClassVar[tuple[int, int] | None] = None
+    threshold: ClassVar[str] = ""
     triggers: ClassVar[Mapping[str, str]] = {}
     bad: ClassVar[Mapping[str, str]] = {}
     good: ClassVar[Mapping[str, str]] = {}

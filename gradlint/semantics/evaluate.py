@@ -120,12 +120,13 @@ class Evaluator:
     def module_name(self, scope: ModuleScope, name: str) -> Value | None:
         """The value that `name` has once the module was imported, or None."""
         key = (scope.path, name)
-        if name in scope.values:
+        known = scope.values_under(self.interpretation)
+        if name in known:
             if key not in self.consulted:
                 self.consulted.add(key)
                 self.consulted |= self._rests_on.get(key, frozenset())
-            return scope.values[name]
-        scope.values[name] = None  # ends cycles
+            return known[name]
+        known[name] = None  # ends cycles
         outer, self.consulted = self.consulted, set()
         state = self._steps, self._conditions, self.heap
         self._steps, self._conditions, self.heap = 0, (), Heap()
@@ -133,9 +134,9 @@ class Evaluator:
             value = self._found_value(scope, name)
             if name in scope.facts.rebound and isinstance(value, (Known, Items, Table)):
                 value = self.interpretation.unknown(())
-            scope.values[name] = value
+            known[name] = value
         except RecursionError:
-            scope.values[name] = value = self.interpretation.unknown(())
+            known[name] = value = self.interpretation.unknown(())
         finally:
             self._steps, self._conditions, self.heap = state
         self._rests_on[key] = frozenset(self.consulted)

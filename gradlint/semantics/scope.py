@@ -47,10 +47,14 @@ class ModuleScope:
     facts: FileFacts
     lower: Callable[[ir.Omitted], tuple[ir.Statement, ...]]
     is_package: bool = False
-    values: dict[str, Value | None] = field(default_factory=dict)
+    _values: dict[object, dict[str, Value | None]] = field(default_factory=dict)
     _bindings: dict[str, tuple[ir.Statement | ir.Binding, ...]] | None = None
     stars: list[ir.Binding] = field(default_factory=list)
     _imports: dict[str, tuple[ir.Binding, ...]] | None = None
+
+    def values_under(self, interpretation: object) -> dict[str, Value | None]:
+        """What the names are that were evaluated so far, as one interpretation understands them."""
+        return self._values.setdefault(interpretation, {})
 
     @property
     def bindings(self) -> dict[str, tuple[ir.Statement | ir.Binding, ...]]:
