@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
 from msgspec.structs import replace
 
@@ -54,12 +55,9 @@ class Builder:
 
     def classes(self, scope: ModuleScope) -> list[ClassObject]:
         """The classes of a module that derive from torch.nn.Module, from top to bottom."""
-        found = []
-        for name in scope.bindings:
-            value = self._evaluator.module_name(scope, name)
-            is_own = isinstance(value, ClassObject) and value.scope.path == scope.path
-            if isinstance(value, ClassObject) and is_own and is_module_class(value):
-                found.append(value)
+        names = [name for name, statements in scope.bindings.items() if any(map(_defines_class, statements))]
+        values = [self._evaluator.module_name(scope, name) for name in names]
+        found = [value for value in values if isinstance(value, ClassObject) and is_module_class(value)]
         return sorted(found, key=lambda cls: cls.definition.span)
 
     def build(self, cls: ClassObject, given: Mapping[str, object] | None = None) -> ModelGraph | None:
@@ -86,10 +84,10 @@ class Builder:
         if not outputs:
             outputs = [facts.recorder.unknown("an output that is not known", (), None)]
         graph = facts.recorder.graph(cls.definition.name, place, outputs, shown)
-        ran = [f"{node.module}." for node in graph.nodes if node.module]
-        for path, part in parts:
-            if isinstance(part, Instance) and any(module.startswith(f"{path}.") for module in ran):
-                self._seen.add(id(part.type.definition))
+        ran = {path for node in graph.nodes for path in _ancestors(node.module)}
+        self._seen.update(
+            id(p.type.definition) for path, p in parts if isinstance(p, Instance) and path in ran
+        )
         held = tuple([frozen(path, part) for path, part in parts if isinstance(part, Weight)])
         return replace(graph, parameters=held)
 
@@ -113,6 +111,17 @@ class Builder:
 
     def _input(self, name: str, index: int, site: Site) -> Signal:
         return self._facts.recorder.emit("input", (), site, {"name": name, "index": index})
+
+
+@lru_cache(maxsize=4096)
+def _ancestors(module: str) -> tuple[str, ...]:
+    """A path in a model and those of all modules around it: "a.b.c", "a.b", "a"."""
+    names = module.split(".") if module else []
+    return tuple([".".join(names[:count]) for count in range(1, len(names) + 1)])
+
+
+def _defines_class(statement: ir.Statement | ir.Binding) -> bool:
+    return isinstance(statement, ir.Class) or (isinstance(statement, ir.Omitted) and statement.defines_class)
 
 
 def _outputs(value: Value, depth: int = 4) -> list[Signal]:

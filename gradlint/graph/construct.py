@@ -9,7 +9,7 @@ from gradlint.graph.values import Choice, Container, Drawn, Layer, Weight, setti
 from gradlint.records import ir
 from gradlint.records.graph import Initial, Place, Setting
 from gradlint.semantics.interpretation import Arguments
-from gradlint.semantics.value import Instance, Items, Known, Reference, Table, Value
+from gradlint.semantics.value import Closure, Instance, Items, Known, Reference, Table, Value
 
 CONTAINERS = {
     "Sequential": "list",
@@ -137,6 +137,9 @@ def _copy(value: Value, seen: dict[int, Value]) -> Value:
         return Table(entries, value.node, value.open, list(value.others))
     if isinstance(value, Choice):
         return Choice(tuple([copied(option, seen) for option in value.options]))
+    if isinstance(value, Closure) and isinstance(value.receiver, Instance):
+        receiver = copied(value.receiver, seen)
+        return Closure(value.function, value.scope, value.frame, receiver, value.owner)
     if isinstance(value, Instance):
         made = Instance(value.type, {})
         seen[id(value)] = made

@@ -10,6 +10,7 @@ from gradlint.graph.apply import Applier
 from gradlint.graph.blocks import TRANSFORMERS, attention, transformer_layer
 from gradlint.graph.construct import CONTAINERS, class_of, container, copied, layer, pairs, torch_base
 from gradlint.graph.functions import LIKE, METADATA, SIZES
+from gradlint.graph.memory import Memory
 from gradlint.graph.modules import ClassName, Members, is_kind_of
 from gradlint.graph.recorder import Recorder
 from gradlint.graph.values import (
@@ -78,6 +79,22 @@ class GraphFacts(Interpretation):
         self.recorder = Recorder()
         self.members = Members(self)
         self.applier = Applier(self)
+        self.memory = Memory()
+
+    def made(self, target: Closure | ClassObject, arguments: Arguments, make: Callable[[], Value]) -> Value:
+        """What was made before from the same is copied."""
+        evaluator = self.evaluator
+
+        def run() -> tuple[Value, frozenset[tuple[str, str]] | None]:
+            before, outer, evaluator.consulted = len(self.recorder.nodes), evaluator.consulted, set()
+            result = make()
+            own, evaluator.consulted = frozenset(evaluator.consulted), outer
+            evaluator.consulted |= own
+            return result, own if len(self.recorder.nodes) == before else None
+
+        result, consulted = self.memory.recall(target, arguments, run)
+        evaluator.consulted |= consulted
+        return result
 
     def begin(self) -> None:
         """Forget the nodes of one forward pass before another is run."""

@@ -354,6 +354,7 @@ class Omitted(Node, frozen=True, array_like=True, tag=True, gc=False):
     """A definition or assignment that nothing asked for; `names` are what it binds."""
 
     names: tuple[str, ...]
+    defines_class: bool = False
 
 
 Statement: TypeAlias = (

@@ -488,6 +488,9 @@ class Evaluator:
         is_worth_it = self.interpretation.follows(cls, len(self._running))
         if not is_worth_it or self._objects >= self._budget.objects:
             return self.interpretation.construct(cls, arguments, site)
+        return self.interpretation.made(cls, arguments, lambda: self._constructed(cls, arguments, site))
+
+    def _constructed(self, cls: ClassObject, arguments: Arguments, site: Site) -> Instance:
         instance = Instance(cls, {})
         self._objects += 1
         init = cls.member("__init__")
@@ -513,6 +516,13 @@ class Evaluator:
         if isinstance(closure.function, ir.Lambda):
             self.inlined.add(id(closure.function))
             return self._invoke(closure, arguments)
+        if closure.receiver is None and closure.frame is None:
+            return self.interpretation.made(
+                closure, arguments, lambda: self._called(closure, arguments, site)
+            )
+        return self._called(closure, arguments, site)
+
+    def _called(self, closure: Closure, arguments: Arguments, site: Site) -> Value:
         self._callers.append(Site(site.node, site.path))
         try:
             return self._invoke(closure, arguments)

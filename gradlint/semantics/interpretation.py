@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -82,6 +82,10 @@ class Interpretation:
 
     budget = Budget()
     evaluator: Evaluator
+
+    def made(self, target: Closure | ClassObject, arguments: Arguments, make: Callable[[], Value]) -> Value:
+        """What a call of a class or of a function that closes over nothing gives; `make` runs it."""
+        return make()
 
     def unknown(self, sources: Sequence[Value]) -> Value:
         """The value of which nothing is known but that it was made of `sources`."""

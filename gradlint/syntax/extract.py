@@ -98,8 +98,17 @@ def _relevant(tree: ast.Module, text: str, hits: tuple[int, ...]) -> tuple[ir.St
         if _is_wanted(node, hits):
             statements.extend(lowering.body([node]))
         else:
-            statements.append(ir.Omitted(_with_decorators(node, lowering.span(node)), tuple(_binds(node))))
+            span = _with_decorators(node, lowering.span(node))
+            statements.append(ir.Omitted(span, tuple(_binds(node)), _defines_class(node)))
     return tuple(statements)
+
+
+def _defines_class(node: ast.stmt) -> bool:
+    if isinstance(node, (ast.If, ast.Try)):
+        return any(
+            _defines_class(inner) for inner in ast.iter_child_nodes(node) if isinstance(inner, ast.stmt)
+        )
+    return isinstance(node, ast.ClassDef)
 
 
 def _first_line(node: ast.stmt) -> int:

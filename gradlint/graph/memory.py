@@ -1,0 +1,140 @@
+"""What constructors and functions gave for arguments that come again: models repeat their blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Sequence
+
+from msgspec import Struct
+
+from gradlint.graph.construct import copied
+from gradlint.graph.values import Anything, Choice
+from gradlint.semantics.classes import is_module
+from gradlint.semantics.interpretation import Arguments
+from gradlint.semantics.value import (
+    ClassObject,
+    Closure,
+    Collection,
+    Instance,
+    Items,
+    Known,
+    ModuleObject,
+    Partial,
+    Reference,
+    Table,
+    Value,
+)
+
+_DEEPEST = 6
+Names = frozenset[tuple[str, str]]
+
+
+class _NotComparable(Exception):  # noqa: N818
+    """A value is not known to be the same as any other."""
+
+
+class Remembered(Struct, frozen=True):
+    """A result with what it was made from, and the files and names that were looked up for it."""
+
+    result: Value
+    target: Value
+    arguments: Arguments
+    consulted: Names
+
+
+class Memory:
+    """Results by target and arguments.
+
+    What is given out is a copy, in which objects among the arguments stay themselves. A call that
+    changed its arguments is not remembered.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[Hashable, Remembered] = {}
+
+    def recall(
+        self,
+        target: Closure | ClassObject,
+        arguments: Arguments,
+        run: Callable[[], tuple[Value, Names | None]],
+    ) -> tuple[Value, Names]:
+        """The result of a call and what was looked up for it; `run` makes it, with None for the latter
+        where it did something that a copy would not.
+        """
+        key = _key(target, arguments)
+        known = self._known.get(key) if key is not None else None
+        if known is not None:
+            return _copied(known.result, arguments), known.consulted
+        result, consulted = run()
+        if key is not None and consulted is not None and _key(target, arguments) == key:
+            kept = _copied(result, arguments)
+            self._known[key] = Remembered(kept, target, arguments, consulted)
+        return result, consulted or frozenset()
+
+    def forget(self) -> None:
+        """Give back what is only kept because it may be asked for again."""
+        self._known.clear()
+
+
+def _copied(value: Value, arguments: Arguments) -> Value:
+    return copied(value, {id(each): each for each in _objects(arguments.values())})
+
+
+def _objects(values: Sequence[Value], depth: int = 0) -> Iterator[Value]:
+    """What has an identity among values and within them."""
+    for value in values:
+        if isinstance(value, (Instance, Collection)) and depth < _DEEPEST:
+            yield value
+            yield from _objects(_within(value), depth + 1)
+
+
+def _within(value: Instance | Collection) -> Sequence[Value]:
+    if isinstance(value, Instance):
+        return list(value.attributes.values())
+    if isinstance(value, Items):
+        return value.items
+    return value.values() if isinstance(value, Table) else ()
+
+
+def _key(target: Closure | ClassObject, arguments: Arguments) -> Hashable | None:
+    """What calls have in common that give the same; None where that is not known."""
+    identity = id(target.function) if isinstance(target, Closure) else id(target)
+    try:
+        positional = tuple([_of(operand.value, 0) for operand in arguments.positional])
+        keywords = tuple([(name, _of(operand.value, 0)) for name, operand in arguments.keywords.items()])
+        key = (identity, positional, keywords, arguments.open, arguments.certain)
+        hash(key)
+    except (_NotComparable, TypeError):
+        return None
+    return key
+
+
+def _of(value: Value, depth: int) -> Hashable:
+    if isinstance(value, Known):
+        return type(value.value), value.value
+    if isinstance(value, Reference):
+        return value.name
+    if isinstance(value, (ModuleObject, ClassObject)):
+        return id(value)
+    if isinstance(value, Anything):
+        return Anything, value.reason
+    if depth < _DEEPEST:
+        return _composed(value, depth + 1)
+    raise _NotComparable
+
+
+def _composed(value: Value, depth: int) -> Hashable:
+    if isinstance(value, Closure) and value.receiver is None and value.frame is None:
+        return id(value.function)
+    if isinstance(value, Items):
+        return value.kind, value.open, tuple([_of(item, depth) for item in value.items])
+    if isinstance(value, Table):
+        others = tuple([_of(item, depth) for item in value.others])
+        return value.open, tuple([(key, _of(item, depth)) for key, item in value.entries.items()]), others
+    if isinstance(value, Partial):
+        named = tuple([(name, _of(item, depth)) for name, item in value.keywords.items()])
+        return _of(value.function, depth), tuple([_of(item, depth) for item in value.positional]), named
+    if isinstance(value, Choice):
+        return Choice, tuple([_of(option, depth) for option in value.options])
+    if isinstance(value, Instance) and not is_module(value.type):
+        return id(value), tuple([(name, _of(item, depth)) for name, item in value.attributes.items()])
+    raise _NotComparable
