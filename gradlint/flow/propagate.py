@@ -94,12 +94,14 @@ def propagate(graph: ModelGraph, input: Moments = STANDARDISED) -> GradientFlow:
         effects.append(_placed(node, _effect(node, signals, input)))
     frozen = tuple(effects)
     seeds = dict.fromkeys((_reference(graph, output) for output in graph.outputs), ZERO)
+    gradient = tuple(_pull(graph, frozen, seeds))
+    is_spread = any(effect.spreading != ONE for effect in frozen)
     return GradientFlow(
         graph,
         tuple([effect.moments for effect in frozen]),
         frozen,
-        tuple(_pull(graph, frozen, seeds)),
-        tuple(_pull(graph, _spread(frozen), seeds)),
+        gradient,
+        tuple(_pull(graph, _spread(frozen), seeds)) if is_spread else gradient,
         dict(_laws(graph)),
     )
 

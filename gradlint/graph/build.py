@@ -40,6 +40,10 @@ class Builder:
         consulted, self._evaluator.consulted = self._evaluator.consulted, set()
         return consulted
 
+    def forget(self) -> None:
+        """Give back what is only kept because it may be asked for again."""
+        self._facts.memory.forget()
+
     def models(self, scope: ModuleScope) -> Iterator[ModelGraph]:
         """The graphs of a module's models, from bottom to top.
 

@@ -68,6 +68,7 @@ class Inspector:
     def forget(self) -> None:
         """Give back what is only kept because it may be asked for again."""
         self._analysis.forget()
+        self._builder.forget()
 
     def _said(self, scope: ModuleScope, source: Source) -> Iterator[Finding]:
         """All that the rules say of a module, a problem perhaps several times."""

@@ -12,6 +12,7 @@ from gradlint.mathematics.activations import Activation
 
 _ORDER = 8
 _HERMITE = 10
+_ROOTS = tuple(pairwise([math.sqrt(k) for k in range(_HERMITE + 2)]))
 _REACH = 9
 _FAR = 40.0
 _STEPS_PER_DECADE = 8
@@ -172,9 +173,9 @@ def _quadrature(activation: Activation, mean: float, deviation: float) -> Statis
 def _accumulate(coefficients: list[float], z: float, amount: float) -> None:
     """Add amount·h_k(z) to coefficient k, h_k the normalised Hermite polynomials."""
     before, now = 0.0, 1.0
-    for k in range(_HERMITE + 1):
+    for k, (root, following) in enumerate(_ROOTS):
         coefficients[k] += amount * now
-        before, now = now, (z * now - math.sqrt(k) * before) / math.sqrt(k + 1)
+        before, now = now, (z * now - root * before) / following
 
 
 def _nodes(activation: Activation, mean: float, deviation: float) -> list[tuple[float, float]]:
