@@ -60,9 +60,11 @@ class Claim(Struct, frozen=True):
     the prediction leaves possible, None where it is exact; settings are compared with its size.
 
     The units of what models do, all at initialisation and in training mode:
-    depth-gain: S = log10(‖δ_first‖₂ / ‖δ_last‖₂) in decades, subject "Net:first->last", modules by path;
-    activation-scale: log10 of the ratio of root mean squares of two outputs, subject likewise;
-    saturation: the share of elements in saturation (softmax: of rows with a maximum above 1/2), "Net:module";
+    depth-gain: S = log10(‖δ_first‖₂ / ‖δ_last‖₂) in decades, subject "Net:first->last", modules by path,
+    or a parameter for the function that joins it to the signal;
+    activation-scale: log10 of the root mean square of the last output over that of the first, likewise;
+    saturation: the share of elements in saturation (softmax: of rows with a maximum above 1/2), "Net:module",
+    where "Net:" is everything in the model;
     dead-units: the share of units that are 0 for every sample, "Net:module";
     unique-gradient-rows: the share of different rows in a weight's gradient, "Net:parameter";
     weight-variance: fan_in · Var(w), "Net:parameter";
