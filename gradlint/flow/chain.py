@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 from msgspec import Struct
 
 from gradlint.flow.propagate import GradientFlow, is_weighted
 from gradlint.mathematics.interval import Interval
 from gradlint.records.graph import ModelGraph
+
+DEVIATIONS = 3.0
+"""How many standard deviations of S over random weights a judgement leaves room for."""
 
 
 class Chain(Struct, frozen=True):
@@ -23,6 +28,16 @@ class Chain(Struct, frozen=True):
     deviation: float
     is_certain: bool
 
+    @property
+    def least_loss(self) -> float:
+        """The decades that the gradient loses at least, three deviations allowed; below 0 if it may grow."""
+        return -self.decades.hi - DEVIATIONS * self.deviation if self.is_certain else -math.inf
+
+    @property
+    def least_growth(self) -> float:
+        """The decades by which the gradient grows at least, three deviations allowed."""
+        return self.decades.lo - DEVIATIONS * self.deviation if self.is_certain else -math.inf
+
 
 def longest_chain(flow: GradientFlow) -> Chain | None:
     """The longest chain of weighted layers before the head; None where there are fewer than two."""
@@ -38,12 +53,12 @@ def longest_chain(flow: GradientFlow) -> Chain | None:
 
 def _decades(flow: GradientFlow, first: int, last: int) -> Interval:
     """S: what comes from `last` to `first`; where some paths avoid `last`, the ratio of all that comes."""
-    if _is_passed_by_all(flow.graph, first, last):
+    if is_passed_by_all(flow.graph, first, last):
         return flow.between(first, last)
     return flow.gradient[first] - flow.gradient[last]
 
 
-def _is_passed_by_all(graph: ModelGraph, first: int, last: int) -> bool:
+def is_passed_by_all(graph: ModelGraph, first: int, last: int) -> bool:
     """Whether every way from `first` to an output leads over `last`."""
     behind = {first}
     for node in graph.nodes[first + 1 :]:

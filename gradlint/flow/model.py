@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import cached_property
 
 from msgspec import Struct
 
+from gradlint.flow.attribution import Step, steps
 from gradlint.flow.chain import Chain, longest_chain
 from gradlint.flow.propagate import GradientFlow, propagate
-from gradlint.records.graph import ModelGraph
+from gradlint.records.graph import ModelGraph, Node
 
 
 class Model(Struct, frozen=True, dict=True):
@@ -25,3 +27,16 @@ class Model(Struct, frozen=True, dict=True):
     def chain(self) -> Chain | None:
         """The longest chain of weighted layers before the head."""
         return longest_chain(self.flow)
+
+    @cached_property
+    def steps(self) -> tuple[Step, ...]:
+        """What the nodes along the chain do to the gradient; empty where there is no chain."""
+        return () if self.chain is None else steps(self.flow, self.chain)
+
+    def direct(self, operations: Collection[str]) -> list[Node]:
+        """The nodes of these operations that the whole gradient of the chain passes, one after another."""
+        return [step.node for step in self.steps if step.is_direct and step.node.op in operations]
+
+    def share(self, operations: Collection[str]) -> float:
+        """The decades of S that these nodes make, at the upper ends of what is known."""
+        return sum(step.decades.hi for step in self.steps if step.is_direct and step.node.op in operations)

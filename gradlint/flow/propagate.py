@@ -60,6 +60,10 @@ class GradientFlow(Struct, frozen=True):
         effects = _spread(self.effects) if spreading else self.effects
         return _pull(self.graph, effects, {last: ZERO}, first)[first]
 
+    def pulled(self, last: int) -> tuple[Interval, ...]:
+        """log10(‖δ‖₂ / ‖δ_last‖₂) at every node, of what comes over `last`, in decades."""
+        return tuple(_pull(self.graph, self.effects, {last: ZERO}))
+
     def deviation(self, first: int, last: int) -> float:
         """The standard deviation of S that finite width makes, in decades: DEVIATION·√Σ 1/width."""
         nodes = [self.graph.nodes[number] for number in self.path(first, last)]

@@ -1,0 +1,69 @@
+"""Which nodes on a chain lose or add what it loses or adds."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from msgspec import Struct
+
+from gradlint.flow.chain import Chain, is_passed_by_all
+from gradlint.flow.propagate import GradientFlow
+from gradlint.mathematics.interval import Interval
+from gradlint.records.graph import ModelGraph, Node
+
+SATURATING = frozenset({"sigmoid", "tanh", "hardsigmoid", "softsign", "softmax", "softmin"})
+"""Activations that are flat towards both ends."""
+
+
+class Step(Struct, frozen=True):
+    """A node that the whole gradient passes, and what happens to the gradient since the one before.
+
+    `decades` is log10(‖δ_before‖₂ / ‖δ_node‖₂), which adds up to S over the steps of a chain.
+    `is_direct` says that the node alone does it; otherwise paths part behind the node before and
+    meet here (a residual block, a gate, attention).
+    """
+
+    node: Node
+    decades: Interval
+    is_direct: bool
+
+
+def steps(flow: GradientFlow, chain: Chain) -> tuple[Step, ...]:
+    """The steps from the chain's first layer to its last; to where paths meet, if some avoid the last."""
+    gradient, ends = flow.gradient, flow.graph.outputs
+    if is_passed_by_all(flow.graph, chain.first, chain.last):
+        gradient, ends = flow.pulled(chain.last), (chain.last,)
+    found: list[Step] = []
+    before = chain.first
+    for number in _necks(flow.graph, chain.first, ends):
+        node = flow.graph.nodes[number]
+        change = _difference(gradient[before], gradient[number])
+        found.append(Step(node, change, node.inputs == (before,)))
+        before = number
+    return tuple(found)
+
+
+def _difference(a: Interval, b: Interval) -> Interval:
+    """How far `a` lies above `b`, which goes along with it."""
+    return Interval(a.lo - b.lo, a.hi - b.hi) if a.is_finite and b.is_finite else a - b
+
+
+def _necks(graph: ModelGraph, first: int, ends: Collection[int]) -> list[int]:
+    """The nodes behind `first` that every way from there to the `ends` passes, in order."""
+    passing = _ways(graph, first, ends)
+    total = passing[first]
+    return [number for number in sorted(passing) if number > first and passing[number] == total]
+
+
+def _ways(graph: ModelGraph, first: int, ends: Collection[int]) -> dict[int, int]:
+    """For the nodes from `first` on, how many ways from there to the ends lead over them."""
+    arriving = {first: 1}
+    for node in graph.nodes[first + 1 :]:
+        if ways := sum(arriving.get(number, 0) for number in node.inputs):
+            arriving[node.number] = ways
+    leaving: dict[int, int] = {}
+    for number in sorted(arriving, reverse=True):
+        leaving[number] = leaving.get(number, 0) + (number in ends)
+        for before in graph.nodes[number].inputs:
+            leaving[before] = leaving.get(before, 0) + leaving[number]
+    return {number: ways * leaving[number] for number, ways in arriving.items()}
