@@ -95,7 +95,7 @@ def _averaging(x: Moments, left: Interval, inputs: int) -> Effect:
     return Effect(_averaged(x, left), (ONE, *[ZERO] * (inputs - 1)), left)
 
 
-@register("max_pool", "adaptive_max_pool", "max", "min", "lp_pool")
+@register("max_pool", "adaptive_max_pool", "max", "min", "amax", "amin", "lp_pool")
 def max_pool(node: Node, inputs: tuple[Moments, ...]) -> Effect:
     """‖δ_x‖² = ‖δ_y‖². The largest of m lies between that of equal and of independent elements."""
     known = size_of(node.settings.get("kernel_size"), dimensions_of(node.op))
@@ -103,7 +103,7 @@ def max_pool(node: Node, inputs: tuple[Moments, ...]) -> Effect:
     x = inputs[0]
     second = x.second * Interval(1.0, growth)
     bound = second.sqrt.hi
-    mean = Interval(-bound, bound) if node.op == "min" else x.mean.join(point(bound))
+    mean = Interval(-bound, bound) if node.op in ("min", "amin") else x.mean.join(point(bound))
     moments = replace(x, second=second, spread=x.spread * Interval(apart, 1.0), mean=mean)
     return Effect(moments, (ONE, *[ZERO] * (len(inputs) - 1)))
 

@@ -37,6 +37,10 @@ _DEEPEST_JOIN = 4
 """How many collections within collections are joined item by item."""
 
 
+_NAMED = {"values": 0, "indices": -1}
+"""Where the named results of max, sort, topk … stand in the tuple."""
+
+
 class Evaluator:
     """Runs code of the project under an interpretation.
 
@@ -262,6 +266,8 @@ class Evaluator:
             return member if member is not None else self.interpretation.unknown(())
         if isinstance(value, Super):
             return self._super_attribute(value, name, site)
+        if isinstance(value, Items) and value.kind == "tuple" and name in _NAMED and value.items:
+            return value.items[_NAMED[name]]
         if isinstance(value, (Items, Table)) or (isinstance(value, Known) and isinstance(value.value, str)):
             return Method(value, name, receiver.node)
         if isinstance(value, Partial):
