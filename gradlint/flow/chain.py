@@ -41,14 +41,19 @@ class Chain(Struct, frozen=True):
 
 def longest_chain(flow: GradientFlow) -> Chain | None:
     """The longest chain of weighted layers before the head; None where there are fewer than two."""
-    depths = _depths(flow.graph)
-    head = max(range(len(depths)), key=lambda number: depths[number], default=-1)
-    layers = _traced(flow.graph, depths, head) if head >= 0 else []
+    layers = deepest(flow.graph)
     if len(layers) < 3:
         return None
     first, last = layers[0], layers[-2]
     deviation, is_certain = flow.deviation(first, last), flow.is_certain(first, last)
     return Chain(first, last, len(layers) - 1, _decades(flow, first, last), deviation, is_certain)
+
+
+def deepest(graph: ModelGraph) -> list[int]:
+    """The weighted layers on the deepest way through a model, the head last."""
+    depths = _depths(graph)
+    head = max(range(len(depths)), key=lambda number: depths[number], default=-1)
+    return _traced(graph, depths, head) if head >= 0 else []
 
 
 def _decades(flow: GradientFlow, first: int, last: int) -> Interval:

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from gradlint.flow.attribution import Step, steps
 from gradlint.flow.chain import Chain, longest_chain
+from gradlint.flow.faults import Fault, faults
 from gradlint.flow.propagate import GradientFlow, propagate
 from gradlint.records.graph import ModelGraph, Node
 
@@ -27,6 +28,15 @@ class Model(Struct, frozen=True, dict=True):
     def chain(self) -> Chain | None:
         """The longest chain of weighted layers before the head."""
         return longest_chain(self.flow)
+
+    @cached_property
+    def faults(self) -> tuple[Fault, ...]:
+        """The calls that initialise weights so that signal or gradient move by a decade or more."""
+        return tuple(faults(self.flow, self.chain))
+
+    def is_initialised_to(self, sign: int) -> bool:
+        """Whether an initialiser that the code calls is to blame for a loss (-1) or a growth (1)."""
+        return any(fault.is_spoken_of and fault.move.sign == sign for fault in self.faults)
 
     @cached_property
     def steps(self) -> tuple[Step, ...]:

@@ -32,11 +32,9 @@ def depth_gain(model: Model, chain: Chain) -> Claim:
 
 
 def name(node: Node) -> str:
-    """The module that computes a node, or that holds what the node computes with."""
-    if node.module:
-        return node.module
-    paths = [parameter.path.rpartition(".")[0] for parameter in node.parameters.values()]
-    return next(iter(paths), "")
+    """The module that computes a node, or the parameter that it joins to a signal; "input" for an input."""
+    paths = [parameter.path for parameter in node.parameters.values()]
+    return node.module or next(iter(paths), "input" if node.op == "input" else "")
 
 
 def ends(model: Model, chain: Chain, *others: tuple[Node, str]) -> tuple[Related, ...]:

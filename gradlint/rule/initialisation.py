@@ -1,0 +1,59 @@
+"""What rules say about a call that initialises weights: its claim, its numbers in words, its places."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from gradlint.flow.faults import LEAST, Fault, Kind, Move
+from gradlint.flow.model import Model
+from gradlint.records.finding import Claim, Metric, Related
+from gradlint.records.span import Span
+from gradlint.rule.depth import name, times
+from gradlint.rule.places import related, within
+
+
+def faults(model: Model, kind: Kind) -> Iterator[tuple[Fault, Span]]:
+    """The calls of this kind and where each stands in the model's file."""
+    for fault in model.faults:
+        if fault.kind is kind:
+            first = fault.layers[0]
+            yield fault, within(model.graph, fault.place, first.weight.made, first.node.made)
+
+
+def claim(model: Model, fault: Fault) -> Claim:
+    """That gradient or signal change as predicted between the two ends of what the call moves."""
+    move = fault.move
+    metric = Metric.DEPTH_GAIN if move.is_gradient else Metric.ACTIVATION_SCALE
+    subject = f"{model.graph.name}:{name(move.first)}->{name(move.last)}"
+    return Claim(metric, subject, LEAST * move.sign, move.value.centre, least=move.least * move.sign)
+
+
+def effect(move: Move) -> str:
+    """What becomes of gradient or signal, in words and decades."""
+    decades = move.value.centre
+    factor = times(abs(decades) if move.sign > 0 else decades)
+    what = "gradient" if move.is_gradient else "signal"
+    verb = "multiply" if move.sign > 0 else "leave"
+    said = f"multiply the {what} by {factor}" if verb == "multiply" else f"leave {factor} of the {what}"
+    return f"{said} ({decades:+.1f} decades)"
+
+
+def counted(fault: Fault) -> str:
+    """How many layers a call initialises."""
+    number = len({layer.weight.path for layer in fault.layers})
+    return "a layer" if number == 1 else f"{number} layers"
+
+
+def spread(fault: Fault) -> str:
+    """The root mean square of the weights beside the one that keeps the scale, for the widest layer."""
+    layer = max(fault.layers, key=lambda each: each.law.second.centre * each.fan_in * each.second)
+    rms, right = math.sqrt(layer.law.second.centre), 1 / math.sqrt(layer.fan_in * layer.second)
+    return f"weights of size {rms:.2g}, where {layer.fan_in:.0f} inputs ask for {right:.2g},"
+
+
+def hit(model: Model, fault: Fault) -> tuple[Related, ...]:
+    """The first and the last layer that a call initialises."""
+    ends = [(fault.layers[0], "the first layer"), (fault.layers[-1], "the last layer")]
+    places = [(layer.node.made or layer.weight.made, message) for layer, message in ends]
+    return related(model.graph, [each for each in places if each[0] != fault.place])

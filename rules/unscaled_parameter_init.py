@@ -1,0 +1,181 @@
+"""GRD203 unscaled-parameter-init."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import ClassVar
+
+from gradlint.flow.faults import Kind
+from gradlint.flow.model import Model
+from gradlint.records.finding import Finding, Severity
+from gradlint.rule.initialisation import claim, counted, effect, faults, hit, spread
+from gradlint.rule.rule import Rule
+
+
+def _net(*constructor: str, forward: str = "return self.head(self.layers(x))", rest: str = "") -> str:
+    """A model with these lines in its constructor; `rest` are further methods."""
+    head = "import math\nimport torch\nfrom torch import nn\nfrom torch.nn import functional as F\n\n"
+    head += "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+    body = "".join(f"        {line}\n" for line in constructor)
+    return f"{head}{body}\n    def forward(self, x):\n        {forward}\n{rest}"
+
+
+_LOOP = "for w in self.weights:\n            x = torch.relu(x @ w)\n        return x"
+_STACK = (
+    "layers = []",
+    "for _ in range(4):",
+    "    layers += [nn.Linear(128, 128), nn.ReLU()]",
+    "self.layers = nn.Sequential(*layers)",
+    "self.head = nn.Linear(128, 10)",
+)
+_NORMED = (
+    "layers = []",
+    "for _ in range(6):",
+    "    layers += [nn.Linear(128, 128), nn.LayerNorm(128), nn.ReLU()]",
+    "self.layers = nn.Sequential(*layers)",
+    "self.head = nn.Linear(128, 10)",
+)
+
+
+def _init(call: str) -> str:
+    """A method that initialises linear layers by `call`."""
+    return f"""
+    def _init(self, module):
+        if isinstance(module, nn.Linear):
+            {call}
+            nn.init.zeros_(module.bias)
+"""
+
+
+class UnscaledParameterInit(Rule):
+    """Weights are drawn so large for their number of inputs that the signal grows from layer to layer.
+
+    ### Why is this bad?
+    A unit adds up `fan_in` products, so its output has the variance fan_in·Var(w)·E[x²]: weights from
+    `torch.randn` multiply the signal by √fan_in in every layer, and the gradient on its way back. The
+    loss starts orders of magnitude too high, tanh and softmax saturate, the first steps overshoot.
+
+    ### How it is verified
+    The flow is predicted with the weights as written and with fan_in·Var(w) = 1/E[φ²] for the activation
+    φ that follows; what differs is what this call does. One forward and backward pass measures either
+    the scale of the last output over that of the input, or S, the decades by which the gradient differs
+    between the first layer and the last.
+
+    ### When it is fine
+    Where the scale has no effect: before normalisation, in embeddings, tokens and positions, in shallow
+    or narrow layers. `torch.randn(n, m) / math.sqrt(n)` and `normal_(w, std=0.02)` in a normalised model
+    are not reported.
+
+    ### Fix safety
+    No fix: the right scale depends on the activation.
+
+    ### References
+    - He, Zhang, Ren, Sun: [Delving Deep into Rectifiers](https://arxiv.org/abs/1502.01852), 2015, eq. 10
+    - Glorot, Bengio: [Understanding the difficulty of training deep feedforward neural
+      networks](https://proceedings.mlr.press/v9/glorot10a.html), 2010
+    """
+
+    id = "GRD203"
+    name = "unscaled-parameter-init"
+    severity = Severity.WARNING
+    help = "divide by the square root of the number of inputs, or use nn.init.kaiming_normal_"
+    threshold = "initialisation-decades"
+    bad: ClassVar[Mapping[str, str]] = {
+        "randn in a list": _net(
+            "self.weights = nn.ParameterList([nn.Parameter(torch.randn(128, 128)) for _ in range(4)])",
+            forward=_LOOP,
+        ),
+        "randn by name": _net(
+            "self.w1 = nn.Parameter(torch.randn(256, 64))",
+            "self.w2 = nn.Parameter(torch.randn(256, 256))",
+            "self.w3 = nn.Parameter(torch.randn(10, 256) / 16)",
+            "self.b1 = nn.Parameter(torch.zeros(256))",
+            "for w in (self.w1, self.w2):",
+            "    nn.init.normal_(w)",
+            forward="x = F.relu(F.linear(x, self.w1, self.b1))\n"
+            "        return F.linear(F.relu(F.linear(x, self.w2)), self.w3)",
+        ),
+        "applied": _net(
+            *_STACK, "self.apply(self._init)", rest=_init("nn.init.normal_(module.weight, std=1.0)")
+        ),
+        "in place, over modules": _net(
+            *_STACK,
+            "for m in self.modules():",
+            "    if isinstance(m, nn.Linear):",
+            "        m.weight.data.normal_(0, 0.8)",
+        ),
+        "uniform on a wide range": _net(
+            "self.layers = nn.Sequential(*[nn.Conv2d(32, 32, 3, padding=1) for _ in range(4)])",
+            "self.head = nn.Conv2d(32, 1, 1)",
+            "for layer in self.layers:",
+            "    nn.init.uniform_(layer.weight, -0.5, 0.5)",
+        ),
+        "blocks without norm": _net(
+            "self.layers = nn.Sequential(*[Block() for _ in range(3)])", "self.head = nn.Linear(64, 10)"
+        )
+        + """
+
+class Block(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.up, self.down = nn.Linear(64, 256), nn.Linear(256, 64)
+        self.reset()
+
+    def reset(self):
+        for layer in (self.up, self.down):
+            torch.nn.init.trunc_normal_(layer.weight, std=0.5)
+
+    def forward(self, x):
+        return x + self.down(F.relu(self.up(x)))
+""",
+    }
+    good: ClassVar[Mapping[str, str]] = {
+        "divided by the root": _net(
+            "size = 128",
+            "self.weights = nn.ParameterList(",
+            "    [nn.Parameter(torch.randn(size, size) * math.sqrt(2 / size)) for _ in range(4)]",
+            ")",
+            forward=_LOOP,
+        ),
+        "small and normalised": _net(
+            *_NORMED, "self.apply(self._init)", rest=_init("nn.init.normal_(module.weight, std=0.02)")
+        ),
+        "large but normalised": _net(
+            *_NORMED[:-1],
+            "for m in self.layers.modules():",
+            "    if isinstance(m, nn.Linear):",
+            "        nn.init.normal_(m.weight)",
+            "self.head = nn.Linear(128, 10)",
+        ),
+        "embedding": _net(
+            "self.embed = nn.Embedding(1000, 64)",
+            "nn.init.normal_(self.embed.weight, std=1.0)",
+            "self.layers = nn.Sequential(nn.LayerNorm(64), nn.Linear(64, 64), nn.ReLU())",
+            "self.head = nn.Linear(64, 10)",
+            forward="return self.head(self.layers(self.embed(x)))",
+        ),
+        "tokens and positions": _net(
+            "self.token = nn.Parameter(torch.randn(1, 1, 64))",
+            "self.position = nn.Parameter(torch.randn(1, 1, 64))",
+            "self.layers = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64))",
+            "self.head = nn.Linear(64, 10)",
+            forward="return self.head(self.layers(x + self.token + self.position))",
+        ),
+        "few inputs": _net(
+            "self.w1 = nn.Parameter(torch.randn(2, 16))",
+            "self.w2 = nn.Parameter(torch.randn(16, 1))",
+            forward="return torch.tanh(x @ self.w1) @ self.w2",
+        ),
+        "scales of features": _net(
+            "self.scale = nn.Parameter(torch.randn(64))",
+            "self.layers = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64))",
+            "self.head = nn.Linear(64, 10)",
+            forward="return self.head(self.layers(x * self.scale))",
+        ),
+    }
+
+    def check(self, model: Model) -> Iterator[Finding]:
+        """Report each call that makes weights too large."""
+        for fault, span in faults(model, Kind.UNSCALED):
+            message = f"{spread(fault)} {effect(fault.move)} over {counted(fault)}"
+            yield self.finding(span, message, claim(model, fault), related=hit(model, fault))
