@@ -24,6 +24,7 @@ from gradlint.flow.moments import STANDARDISED, Moments
 from gradlint.flow.transfer import Effect, effect_of
 from gradlint.mathematics.interval import ONE, ZERO, Interval, point
 from gradlint.records.graph import ModelGraph, Node
+from gradlint.records.losses import LOSSES
 
 TABLES = (arithmetic, attention, elementwise, linear_layers, normalisation, pooling, recurrence)
 """The modules whose import fills the table of operations."""
@@ -97,7 +98,7 @@ def propagate(graph: ModelGraph, input: Moments = STANDARDISED) -> GradientFlow:
         signals = tuple([effects[number].moments for number in node.inputs])
         effects.append(_placed(node, _effect(node, signals, input)))
     frozen = tuple(effects)
-    seeds = dict.fromkeys((_reference(graph, output) for output in graph.outputs), ZERO)
+    seeds = dict.fromkeys((_reference(graph, end) for end in _ends(graph)), ZERO)
     gradient = tuple(_pull(graph, frozen, seeds))
     is_spread = any(effect.spreading != ONE for effect in frozen)
     return GradientFlow(
@@ -126,6 +127,25 @@ def _placed(node: Node, effect: Effect) -> Effect:
     if effect.moments.origin is not None:
         return effect
     return replace(effect, moments=replace(effect.moments, origin=node.number))
+
+
+def _ends(graph: ModelGraph) -> Iterator[int]:
+    """Where the gradient starts: at the outputs, or at what goes into the losses that these are made of."""
+    for output in graph.outputs:
+        losses = list(_losses_behind(graph, output))
+        yield from [graph.nodes[loss].inputs[0] for loss in losses] or [output]
+
+
+def _losses_behind(graph: ModelGraph, output: int) -> Iterator[int]:
+    """The losses that an output is made of, with no layer between."""
+    pending, seen = [output], set[int]()
+    while pending:
+        node = graph.nodes[pending.pop()]
+        if node.op in LOSSES and node.inputs:
+            yield node.number
+        elif node.number not in seen and not is_weighted(node):
+            pending.extend(node.inputs)
+        seen.add(node.number)
 
 
 def _reference(graph: ModelGraph, output: int) -> int:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from gradlint.graph import initial
 from gradlint.graph.blocks import TRANSFORMERS, Blocks
 from gradlint.graph.functions import (
+    ACTIVATIONS,
     BINARY,
     CONSTANT,
-    LOSSES,
     NOT_DIFFERENTIABLE,
     OPERATORS,
     PIECES,
@@ -35,6 +35,7 @@ from gradlint.graph.values import (
     tuple_of,
 )
 from gradlint.records.graph import Place, Setting
+from gradlint.records.losses import LOSS_LAYERS, LOSSES
 from gradlint.semantics.interpretation import Arguments, Operand, Site
 from gradlint.semantics.value import Instance, Items, Known, Value
 
@@ -94,6 +95,8 @@ class Applier:
         return arguments.positional[0].value if arguments.positional else Anything()
 
     def _layer(self, layer: Layer, arguments: Arguments, site: Site) -> Value:
+        if layer.type in LOSS_LAYERS:
+            return self._loss(LOSS_LAYERS[layer.type], arguments, site, layer)
         inputs = [
             self._recorder.signal(o.value, site) for o in arguments.positional if not _is_missing(o.value)
         ]
@@ -145,7 +148,9 @@ class Applier:
         values = arguments.values()
         if plain in CONSTANT:
             return self._recorder.emit("constant", (), site, {"value": None})
-        if not any(_has_gradient(value) for value in values):
+        if plain in LOSSES:
+            return self._loss(plain, arguments, site)
+        if not any(_has_gradient(value) for value in values) and not self._starts_here(plain, values):
             return Anything(f"{name} of nothing that is known")
         if plain == "sum_of" or plain in ("cat", "concat", "concatenate", "stack", "hstack", "vstack"):
             return self._joined(plain, arguments, site)
@@ -157,9 +162,9 @@ class Applier:
             return self._attention(arguments, site)
         if plain in NOT_DIFFERENTIABLE:
             inputs = [signal for value in values for signal in signals(value)]
+            if self._starts_here(plain, values):
+                inputs = [self._first(arguments, site)]
             return self._recorder.emit(plain, inputs, site) if inputs else Anything()
-        if plain in LOSSES:
-            return self._recorder.emit(plain, [self._first(arguments, site)], site)
         if plain in PIECES:
             return self._pieces(arguments, site)
         if plain in ("max", "min", "median", "topk", "sort", "kthvalue", "mode"):
@@ -174,6 +179,28 @@ class Applier:
         if form is not None:
             return self._unary(form, arguments, site)
         return self._recorder.unknown(f"the function {name}", values, site)
+
+    def _starts_here(self, name: str, values: Sequence[Value]) -> bool:
+        """Whether a training pass meets its first tensor here: what is activated is no number."""
+        return name in ACTIVATIONS and bool(values) and self._is_data(values[0])
+
+    def _is_data(self, value: Value) -> bool:
+        """Whether a value may be a tensor that came into a training pass from outside."""
+        return self._facts.is_training and isinstance(value, Anything)
+
+    def _loss(self, op: str, arguments: Arguments, site: Site, layer: Layer | None = None) -> Value:
+        loss = LOSSES[op]
+        given = [arguments.get(position, name) for position, name in enumerate(loss.data)]
+        if given[0] is None or arguments.open:
+            return self._recorder.unknown("a loss of unknown inputs", arguments.values(), site)
+        inputs = [self._recorder.signal(operand.value, site) for operand in given if operand is not None]
+        if layer is not None:
+            return self._recorder.emit(op, inputs, site, layer.settings, layer)
+        settings: dict[str, Setting] = {}
+        for position, (name, default) in enumerate(loss.settings, len(loss.data)):
+            operand = arguments.get(position, name)
+            settings[name] = default if operand is None else setting(operand.value)
+        return self._recorder.emit(op, inputs, site, settings)
 
     def _first(self, arguments: Arguments, site: Site) -> Signal:
         first, *_ = arguments.values()
@@ -316,9 +343,9 @@ class Applier:
             return self._recorder.emit(
                 "linear", (signal,), site, settings, None, {"weight": _as_weight(second, site)}
             )
-        if _has_signal(first) and not _has_gradient(second):
+        if _has_signal(first) and not _has_gradient(second) and not self._is_data(second):
             return self._with_constant(op, first, constant, site)
-        if _has_signal(second) and not _has_gradient(first):
+        if _has_signal(second) and not _has_gradient(first) and not self._is_data(first):
             return self._before_constant(op, number(first), second, site)
         inputs = (self._recorder.signal(first, site), self._recorder.signal(second, site))
         return self._recorder.emit(op, inputs, site)

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from gradlint.graph.construct import torch_base
 from gradlint.graph.interpret import GraphFacts
 from gradlint.graph.recorder import frozen
+from gradlint.graph.training import Trainer
 from gradlint.graph.values import BASE, Signal, Weight, descendants, signals
 from gradlint.records import ir
 from gradlint.records.graph import ModelGraph, Place
@@ -33,6 +34,7 @@ class Builder:
     def __init__(self, project: Project) -> None:
         self._facts = GraphFacts()
         self._evaluator = Evaluator(self._facts, project.resolve)
+        self._trainer = Trainer(self._facts, self._evaluator, project)
         self._seen: set[int] = set()
 
     def take_consulted(self) -> set[tuple[str, str]]:
@@ -56,6 +58,10 @@ class Builder:
                 graph = self.build(cls)
                 if graph is not None:
                     yield graph
+
+    def objectives(self, scope: ModuleScope, text: str) -> Iterator[ModelGraph]:
+        """The graphs of the losses that a module with this text computes."""
+        return self._trainer.objectives(scope, text)
 
     def classes(self, scope: ModuleScope) -> list[ClassObject]:
         """The classes of a module that derive from torch.nn.Module, from top to bottom."""

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from gradlint.graph.layers import LAYERS
 from gradlint.records.graph import Setting
+from gradlint.records.losses import LOSSES
 
 
 class Form(Struct, frozen=True):
@@ -21,7 +22,7 @@ _DIM: tuple[tuple[str, Setting], ...] = (("dim", None), ("keepdim", False))
 UNARY: dict[str, Form] = {
     kind.op: Form(kind.op, tuple([(name, default) for name, default in kind.signature if default != "…"]))
     for kind in LAYERS.values()
-    if kind.shapes is None and kind.op not in ("reshape", "unknown", "identity", "pad", "upsample")
+    if kind.shapes is None and kind.op not in (*LOSSES, "reshape", "unknown", "identity", "pad", "upsample")
 }
 UNARY |= {
     "threshold": Form("threshold", (("threshold", None), ("value", None))),
@@ -114,6 +115,14 @@ NOT_DIFFERENTIABLE = frozenset(
 )
 """Functions whose results carry no gradient."""
 
+ACTIVATIONS = frozenset(
+    {
+        *("softmax", "log_softmax", "softmin", "sigmoid", "logsigmoid", "hardsigmoid", "tanh", "hardtanh"),
+        *("relu", "relu6", "leaky_relu", "elu", "gelu", "silu", "softplus", "one_hot"),
+    }
+)
+"""Functions that are applied to tensors only, so that what is unknown in a training pass must be one."""
+
 BINARY = {
     "add": "add",
     "sub": "sub",
@@ -134,16 +143,6 @@ BINARY = {
     "minimum": "minimum",
 }
 OPERATORS = {"add": "add", "sub": "sub", "mul": "mul", "truediv": "div", "matmul": "matmul", "pow": "pow"}
-
-LOSSES = frozenset(
-    {
-        *("cross_entropy", "nll_loss", "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "kl_div"),
-        *("binary_cross_entropy", "binary_cross_entropy_with_logits", "cosine_embedding_loss", "ctc_loss"),
-        *("triplet_margin_loss", "margin_ranking_loss", "hinge_embedding_loss", "soft_margin_loss"),
-        *("multilabel_margin_loss", "poisson_nll_loss", "gaussian_nll_loss"),
-    }
-)
-"""Functions that compare outputs with targets."""
 
 CONSTANT = frozenset(
     {

@@ -9,7 +9,7 @@ from gradlint.graph import initial
 from gradlint.graph.apply import Applier
 from gradlint.graph.blocks import TRANSFORMERS, attention, transformer_layer
 from gradlint.graph.construct import CONTAINERS, class_of, container, copied, layer, pairs, torch_base
-from gradlint.graph.functions import LIKE, METADATA, SIZES
+from gradlint.graph.functions import ACTIVATIONS, LIKE, METADATA, SIZES, UNARY
 from gradlint.graph.memory import Memory
 from gradlint.graph.modules import ClassName, Members, is_kind_of
 from gradlint.graph.recorder import Recorder
@@ -49,6 +49,7 @@ _SAME = frozenset(
         *("torch.nn.parallel.DistributedDataParallel", "torch.nn.parallel.DataParallel"),
         *("torch.nn.SyncBatchNorm.convert_sync_batchnorm", "torch.jit.ignore", "torch.jit.export"),
         *("torch.fx.wrap", "torch._dynamo.disable", "torch.jit.annotate", "typing.cast"),
+        *("torch.autograd.Variable", "torch.autograd.variable.Variable", "tqdm.tqdm", "tqdm.auto.tqdm"),
     }
 )
 _WEIGHT_NORM = frozenset({"weight_norm", "spectral_norm", "orthogonal"})
@@ -77,6 +78,8 @@ class GraphFacts(Interpretation):
 
     def __init__(self) -> None:
         self.recorder = Recorder()
+        self.is_training = False
+        self.followed: set[int] = set()
         self.members = Members(self)
         self.applier = Applier(self)
         self.memory = Memory()
@@ -96,10 +99,11 @@ class GraphFacts(Interpretation):
         evaluator.consulted |= consulted
         return result
 
-    def begin(self) -> None:
-        """Forget the nodes of one forward pass before another is run."""
+    def begin(self, is_training: bool = False) -> None:
+        """Forget the nodes of one forward pass before another is run, or a function that trains."""
         self.recorder = Recorder()
         self.applier = Applier(self)
+        self.is_training = is_training
 
     # values
 
@@ -355,7 +359,10 @@ class GraphFacts(Interpretation):
             written = self.members.written(value, name, arguments, site)
             if written is not None:
                 return written
-        if isinstance(value, (Signal, Weight, Drawn)):
+        if isinstance(value, Anything) and name in UNARY and UNARY[name].op == "reshape":
+            return value
+        starts = self.is_training and isinstance(value, Anything) and name in ACTIVATIONS
+        if starts or isinstance(value, (Signal, Weight, Drawn)):
             if name in SIZES:
                 return self._size(value, name)
             if name.startswith("new_"):
@@ -441,7 +448,13 @@ class GraphFacts(Interpretation):
 
     def follows(self, target: Closure | ClassObject, depth: int) -> bool:
         """Everything is followed, so deep."""
+        if self.is_training and isinstance(target, Closure):
+            self.followed.add(id(target.function))
         return depth < 60
+
+    def progress(self) -> int:
+        """The losses that a training pass has met: one iteration over the data is like the next."""
+        return self.recorder.losses if self.is_training else 0
 
     def is_configuration(self, cls: ClassObject) -> bool:
         """Configurations hold numbers; models and tensors are not made of nothing."""

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from gradlint.graph.values import Shape
 from gradlint.records.graph import Setting
+from gradlint.records.losses import LOSS_LAYERS, LOSSES
 
 Settings = dict[str, Setting]
 Shapes = dict[str, Shape]
@@ -300,3 +301,4 @@ LAYERS |= {
         ("LogSoftmax", "log_softmax", (("dim", None),)),
     )
 }
+LAYERS |= {name: Kind(op, LOSSES[op].settings) for name, op in LOSS_LAYERS.items()}

@@ -99,6 +99,8 @@ class Members:
             return ClassName(value)
         if name == "training" and is_module(value):
             return Known(True)
+        if name in ("module", "_orig_mod") and is_module(value) and not _is_held(value, name):
+            return value
         if isinstance(value, Instance):
             inner = value.attributes.get(BASE)
             return self.attribute(inner, name) if inner is not None else Anything(f"an attribute {name}")
@@ -289,6 +291,11 @@ _STORES = {
     "register_parameter": "param",
     "register_buffer": "tensor",
 }
+
+
+def _is_held(value: Value, name: str) -> bool:
+    """Whether a part of a module has this name."""
+    return any(part == name for part, _ in children(value))
 
 
 def _of_weight(value: Weight | Drawn, name: str) -> Value:

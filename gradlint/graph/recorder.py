@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from gradlint.graph.values import Anything, Drawn, Layer, Signal, Weight, signals
 from gradlint.records.graph import ModelGraph, Node, Parameter, Place, Setting
+from gradlint.records.losses import LOSSES
 from gradlint.semantics.interpretation import Site
 from gradlint.semantics.value import Known, Value
 
@@ -25,6 +26,8 @@ class Recorder:
         self.reasons: Counter[str] = Counter()
         self.paths: dict[int, str] = {}
         self.untracked = 0
+        self.losses = 0
+        self._data: dict[int, tuple[Anything, Signal]] = {}
 
     def emit(
         self,
@@ -51,6 +54,7 @@ class Recorder:
             tuple([place_of(caller) for caller in site.callers]),
         )
         self.nodes.append(node)
+        self.losses += op in LOSSES
         made = Signal(node.number, self)
         return self.emit("detach", (made,), site) if self.untracked and op != "detach" else made
 
@@ -80,8 +84,11 @@ class Recorder:
             return self.emit("constant", (), site, {"value": None})
         if isinstance(value, Known) and isinstance(value.value, (int, float)):
             return self.emit("constant", (), site, {"value": float(value.value)})
-        reason = value.reason if isinstance(value, Anything) and value.reason else "a value that is not known"
-        return self.unknown(reason, (value,), site)
+        if not isinstance(value, Anything):
+            return self.unknown("a value that is not known", (value,), site)
+        if id(value) not in self._data:
+            self._data[id(value)] = value, self.unknown(value.reason or "a value that is not known", (), site)
+        return self._data[id(value)][1]
 
     def _frozen(self, parameters: Mapping[str, Value]) -> dict[str, Parameter]:
         found = {}

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from gradlint.lint.cache import Cache
 from gradlint.lint.cells import broken_cells, cell_alone, without_cells
 from gradlint.lint.deep import deep_recursion
-from gradlint.lint.inspect import Inspection, Inspector, may_define_models, triggers_of
+from gradlint.lint.inspect import Inspection, Inspector, may_hold_graphs, triggers_of
 from gradlint.lint.outcome import Consulted, Outcome, Task, binding_digest, digest, outcome_key
 from gradlint.lint.suppress import in_effect
 from gradlint.lint.suppress import parse as parse_suppressions
@@ -103,7 +103,7 @@ class Examiner:
         cells = tuple([(cell.number, cell.first_line, cell.line_count) for cell in source.cells])
         if facts.error:
             return self._partly_examined(source) or replace(self._unexamined(source, facts), cells=cells)
-        is_of_interest = bool(facts.hits) or may_define_models(source.text)
+        is_of_interest = bool(facts.hits) or may_hold_graphs(source.text)
         inspection = self._inspector.inspect(scope, source) if is_of_interest else Inspection(())
         names = inspection.consulted | self._imported.consulted
         consulted = () if self._cache is None else self._consulted(source.path, names)

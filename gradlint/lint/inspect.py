@@ -8,7 +8,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gradlint.flow.model import Model
+from gradlint.flow.objective import Objective
 from gradlint.graph.build import Builder
+from gradlint.graph.entries import may_compute_losses
 from gradlint.records.failure import internal_error
 from gradlint.records.finding import Applicability, Edit, Finding, Fix, Related, Severity
 from gradlint.records.span import Span
@@ -33,13 +35,18 @@ class Inspection(Struct, frozen=True):
 
 def triggers_of(rules: Iterable[type[Rule]]) -> Triggers:
     """The triggers of all `rules`, each once."""
-    judged = [rule for rule in rules if subject_of(rule) is not Model]
+    judged = [rule for rule in rules if subject_of(rule) not in (Model, Objective)]
     return tuple(dict.fromkeys(trigger for rule in judged for trigger in rule.triggers.items()))
 
 
 def may_define_models(text: str) -> bool:
     """Whether a text can hold a class that derives from torch.nn.Module."""
     return "class " in text and ("Module" in text or "forward" in text)
+
+
+def may_hold_graphs(text: str) -> bool:
+    """Whether a text can hold a model or the computation of a loss."""
+    return may_define_models(text) or may_compute_losses(text)
 
 
 class Inspector:
@@ -81,6 +88,9 @@ class Inspector:
         if Model in self._rules and may_define_models(source.text):
             for graph in self._builder.models(scope):
                 yield from self.judge(Model(graph))
+        if Objective in self._rules and may_compute_losses(source.text):
+            for graph in self._builder.objectives(scope, source.text):
+                yield from self.judge(Objective(graph))
 
     def _found(self, subject: object, scope: ModuleScope) -> list[Finding]:
         """What the rules say of a subject; where only code without gradients calls it, what they say then."""

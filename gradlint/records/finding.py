@@ -44,6 +44,7 @@ class Metric(str, Enum):
     UNIQUE_GRADIENT_ROWS = "unique-gradient-rows"
     WEIGHT_VARIANCE = "weight-variance"
     RECURRENT_GAIN = "recurrent-gain"
+    LOSS_GRADIENT = "loss-gradient"
 
 
 UNMEASURED = "unmeasured"
@@ -69,6 +70,12 @@ class Claim(Struct, frozen=True):
     unique-gradient-rows: the share of different rows in a weight's gradient, "Net:parameter";
     weight-variance: fan_in · Var(w), "Net:parameter";
     recurrent-gain: log10 of ‖∂L/∂h_first‖ / ‖∂L/∂h_last‖ over the steps in `condition` ("steps=100").
+
+    loss-gradient: the share |∂L/∂z_t| / |∂L*/∂z_t| for one sample that is confidently wrong, its logits z
+    being -10 at the true class t, 10 at another and 0 elsewhere, as many as `condition` says
+    ("classes=10"), its target 1 at t and else 0. L is the loss, summed, of the activation of z; L* the
+    loss of z itself: cross-entropy, or binary cross-entropy where activation and loss work element by
+    element. Subject "function:activation->loss", the function empty for a script.
     """
 
     metric: Metric

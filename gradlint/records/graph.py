@@ -55,6 +55,9 @@ class Node(Struct, frozen=True):
     `module` is the layer's path in the model ("blocks.3.fc1"), empty for a function. `place` is where
     the operation is written; `made` where its layer is constructed. `callers` are the calls that led
     there, the outermost first.
+
+    A loss is a node as well ("cross_entropy", "mse_loss"), whether of a layer or of a function: its first
+    input is what the model gives, its second the target. No gradient is followed behind it.
     """
 
     number: int

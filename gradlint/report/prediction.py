@@ -17,6 +17,7 @@ _PHRASES = {
     Metric.DEAD_UNITS: "share of dead units: {predicted}",
     Metric.UNIQUE_GRADIENT_ROWS: "share of different rows in the gradient: {predicted}",
     Metric.WEIGHT_VARIANCE: "fan_in · variance of the weight: {predicted}",
+    Metric.LOSS_GRADIENT: "share of the gradient that the true class gets: {predicted}",
     Metric.RECURRENT_GAIN: "decades of gradient from the last to the first step: {predicted}",
 }
 

@@ -45,7 +45,8 @@ class Evaluator:
     """Runs code of the project under an interpretation.
 
     `resolve` finds the module of the project that a dotted name means, or None. `consulted` gathers
-    the module-level names that were looked up, each with the file that it stands in.
+    the module-level names that were looked up, each with the file that it stands in. `script` holds
+    what a module run as a script has bound so far, for the functions of that module.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Evaluator:
         self._rounds = 1
         self._rests_on: dict[tuple[str, str], frozenset[tuple[str, str]]] = {}
         self.consulted: set[tuple[str, str]] = set()
+        self.script: Frame | None = None
         self.nested: list[Closure] = []
         self.nested_classes: list[ClassObject] = []
         self.inlined: set[int] = set()
@@ -78,6 +80,23 @@ class Evaluator:
         given: Mapping[str, Value] | None = None,
     ) -> Value:
         """Call `closure` from outside, with unknown arguments unless they are given, all or some by name."""
+        self._start()
+        try:
+            return self._invoke(closure, arguments, given)
+        except RecursionError:
+            self.interpretation.not_understood("deep nesting")
+            return self.interpretation.unknown(())
+
+    def run_script(self, body: Sequence[ir.Statement], scope: ModuleScope) -> None:
+        """Run statements of a module as a script; its functions see what it has bound."""
+        self._start()
+        self.script = Frame(scope)
+        try:
+            self.execute(body, self.script)
+        except RecursionError:
+            self.interpretation.not_understood("deep nesting")
+
+    def _start(self) -> None:
         self._steps = 0
         self._conditions = ()
         self._rounds = 1
@@ -86,11 +105,6 @@ class Evaluator:
         self._running.clear()
         self._objects = 0
         self.heap = Heap()
-        try:
-            return self._invoke(closure, arguments, given)
-        except RecursionError:
-            self.interpretation.not_understood("deep nesting")
-            return self.interpretation.unknown(())
 
     def instantiate(self, cls: ClassObject, given: Mapping[str, Value] | None = None) -> Instance:
         """An object of `cls`, constructed with what is `given` by name; the rest is unknown."""
@@ -205,6 +219,8 @@ class Evaluator:
 
     def _name(self, node: ir.Name, frame: Frame) -> Value:
         value = frame.lookup(node.id)
+        if value is None and self.script is not None and frame.scope is self.script.scope:
+            value = self.script.variables.get(node.id)
         if value is None:
             value = self.module_name(frame.scope, node.id)
         if value is not None:
@@ -993,12 +1009,15 @@ class Evaluator:
     def _unroll(self, node: ir.Loop, items: Sequence[Value], frame: Frame) -> None:
         assert node.target is not None and node.iterable is not None
         outer, self._rounds = self._rounds, self._rounds * max(len(items), 1)
+        progress = self.interpretation.progress()
         for item in items:
             self._assign(node.target, Operand(item, node.iterable), frame)
             self.execute(node.body, frame)
             if not frame.alive and frame.jump != "continue":
                 break
             frame.alive = True
+            if self.interpretation.progress() != progress:
+                break
         self._rounds = outer
         if frame.alive:
             self.execute(node.otherwise, frame)
@@ -1169,6 +1188,8 @@ def _item(value: Items | Table, key: Any) -> Value | None:
             return value.entries.get(key)
         if isinstance(key, int) and not value.open:
             return value.items[key]
+        if isinstance(key, tuple) and key[:1] == ("slice",) and not value.open:
+            return Items(value.kind, value.items[slice(*key[1:])], value.node)
     except (IndexError, TypeError):
         pass
     return None

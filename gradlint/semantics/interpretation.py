@@ -174,6 +174,10 @@ class Interpretation:
         """Whether a parameter that is annotated with `cls` is worth an object made with defaults."""
         return False
 
+    def progress(self) -> int:
+        """A measure of what was found so far: an iteration that raises it speaks for those that follow."""
+        return 0
+
     def not_understood(self, reason: str) -> None:
         """The evaluator met something that it cannot follow."""
 

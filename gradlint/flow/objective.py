@@ -1,0 +1,79 @@
+"""What a loss is computed of, as rules about losses see it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from gradlint.records.graph import ModelGraph, Node
+from gradlint.records.losses import LOSSES
+
+_PASSING = frozenset(
+    {
+        *("identity", "reshape", "select", "expand", "cat", "stack", "join"),
+        *("dropout", "dropout1d", "dropout2d", "dropout3d"),
+    }
+)
+"""Operations behind which a probability is still one and a logit still a logit."""
+
+
+class Objective(Struct, frozen=True):
+    """One pass of a function, a method or a script of the checked file that computes losses.
+
+    `graph.outputs` are the losses; `graph.name` is that of the function, with its class, and empty for
+    a script.
+    """
+
+    graph: ModelGraph
+
+    def losses(self, *ops: str) -> Iterator[Node]:
+        """The losses of these kinds."""
+        for node in self.graph.nodes:
+            if node.op in (ops or LOSSES) and node.inputs:
+                yield node
+
+    def sources(self, number: int) -> tuple[Node, ...]:
+        """What an input of a loss was computed by last, re-arranging aside; several where branches meet."""
+        found: dict[int, Node] = {}
+        pending, seen = [number], set[int]()
+        while pending:
+            node = self.graph.nodes[pending.pop()]
+            if node.number in seen:
+                continue
+            seen.add(node.number)
+            if node.op in _PASSING and node.inputs:
+                pending.extend(node.inputs)
+            else:
+                found[node.number] = node
+        return tuple(found.values())
+
+    def classes(self, activation: Node) -> int | None:
+        """How many numbers a sample has before an activation, where a layer says so."""
+        for node in self.sources(activation.inputs[0]) if activation.inputs else ():
+            width = node.settings.get("out_features", node.settings.get("out_channels"))
+            if isinstance(width, int):
+                return width
+        return None
+
+    def reconstructs(self, loss: Node) -> bool:
+        """Whether the target is made of something that the model was given."""
+        return len(loss.inputs) > 1 and not self._roots(loss.inputs[0]).isdisjoint(
+            self._roots(loss.inputs[1])
+        )
+
+    def _roots(self, number: int) -> set[int]:
+        """The data that a node is computed from."""
+        pending, seen, roots = [number], set[int](), set[int]()
+        while pending:
+            node = self.graph.nodes[pending.pop()]
+            if node.number not in seen:
+                seen.add(node.number)
+                pending.extend(node.inputs)
+                roots.update([] if node.inputs else [node.number])
+        return roots
+
+    def activation(self, loss: Node, *ops: str) -> Node | None:
+        """The last of these operations before a loss, if it is one of them in every branch."""
+        sources = self.sources(loss.inputs[0])
+        return sources[-1] if all(node.op in ops for node in sources) else None

@@ -1,0 +1,96 @@
+"""Where training begins in a file: its script, functions and methods that may compute a loss."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from gradlint.records import ir
+from gradlint.records.losses import LOSS_LAYERS, LOSSES
+from gradlint.records.span import Span
+from gradlint.semantics.scope import ModuleScope
+
+_WORD = re.compile(r"[^\W\d]\w*")
+_LOSS = re.compile(rf"\b(?:{'|'.join(sorted({*LOSSES, *LOSS_LAYERS}))})\b")
+_TRAINS = re.compile(r"\btrain|\bfit\b|optim|backward\(|loss|criterion", re.IGNORECASE)
+_DEFINITION = re.compile(r"\s*(?:@|def\b|class\b|async\s+def\b)")
+_ROUNDS = 3
+
+
+def may_compute_losses(text: str) -> bool:
+    """Whether a text names a loss, or hands on what may be trained elsewhere."""
+    return _LOSS.search(text) is not None or ("import" in text and "train" in text)
+
+
+class Entries:
+    """What of a module may lead to a loss.
+
+    `words` are names behind which one stands: torch's own, and those that the module binds to code
+    that mentions such a name. `models` are names that may make a model, from this file or another one.
+    """
+
+    def __init__(self, scope: ModuleScope, text: str, models: Iterable[str]) -> None:
+        self._scope = scope
+        self._lines = text.split("\n")
+        self._models = frozenset(models)
+        self.words: set[str] = {*LOSSES, *LOSS_LAYERS}
+        self._close()
+
+    def _close(self) -> None:
+        """Add the names that are bound to code in which a word occurs, some steps far."""
+        texts = {name: self._tokens(bound) for name, bound in self._scope.bindings.items()}
+        for _ in range(_ROUNDS):
+            new = {name for name, tokens in texts.items() if name not in self.words and tokens & self.words}
+            if not new:
+                return
+            self.words |= new
+
+    def _tokens(self, bound: Iterable[ir.Statement | ir.Binding]) -> set[str]:
+        parts = [self.text(statement.span) for statement in bound if not isinstance(statement, ir.Binding)]
+        return set(_WORD.findall("\n".join(parts)))
+
+    def text(self, span: Span) -> str:
+        """The lines that a piece of the module stands on."""
+        return "\n".join(self._lines[span.line - 1 : span.end_line])
+
+    def may_train(self, text: str, also: frozenset[str] = frozenset()) -> bool:
+        """Whether code may compute a loss, itself or in what it hands a model to."""
+        tokens = set(_WORD.findall(text))
+        if not tokens.isdisjoint(self.words | also):
+            return True
+        return not tokens.isdisjoint(self._models) and _TRAINS.search(text) is not None
+
+    def definitions(self) -> list[str]:
+        """The functions and classes of the module in which training may begin, the last ones first."""
+        found: list[tuple[Span, str]] = []
+        for name, bound in self._scope.bindings.items():
+            for statement in bound:
+                is_defined = not isinstance(statement, ir.Binding) and self._is_definition(statement)
+                if is_defined and self.may_train(self.text(statement.span)):
+                    found.append((statement.span, name))
+        return [name for _, name in sorted(found, reverse=True)]
+
+    def _is_definition(self, statement: ir.Statement) -> bool:
+        if isinstance(statement, (ir.Function, ir.Class)):
+            return True
+        first = self._lines[statement.span.line - 1]
+        return isinstance(statement, ir.Omitted) and _DEFINITION.match(first) is not None
+
+    def script(self) -> Sequence[ir.Statement]:
+        """What the module runs besides definitions, if training may begin there."""
+        rest = [
+            statement
+            for statement in self._scope.facts.body
+            if not isinstance(statement, ir.Import) and not self._is_definition(statement)
+        ]
+        calling = [s for s in rest if not isinstance(s, ir.Assign)]
+        if not any(self.may_train(self.text(statement.span)) for statement in calling):
+            return ()
+        return tuple(self._lowered(rest))
+
+    def _lowered(self, statements: Iterable[ir.Statement]) -> Iterator[ir.Statement]:
+        for statement in statements:
+            if isinstance(statement, ir.Omitted):
+                yield from self._scope.lower(statement)
+            else:
+                yield statement

@@ -1,0 +1,122 @@
+"""GRD803 rectified-logits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import ClassVar
+
+from gradlint.flow.objective import Objective
+from gradlint.mathematics.loss_gradient import least_cross_entropy
+from gradlint.records.finding import Finding, Severity
+from gradlint.records.graph import Node
+from gradlint.rule.joined import loss_gradient, placed
+from gradlint.rule.rule import Rule
+
+_BINARY = ("binary_cross_entropy_with_logits", "multilabel_soft_margin_loss")
+_RANGES = {
+    "relu": (0.0, math.inf),
+    "relu6": (0.0, 6.0),
+    "sigmoid": (0.0, 1.0),
+    "hardsigmoid": (0.0, 1.0),
+    "tanh": (-1.0, 1.0),
+    "softsign": (-1.0, 1.0),
+}
+_DOUBLED = ("sigmoid", "hardsigmoid")
+
+_HEAD = "import torch\nimport torch.nn.functional as F\nfrom torch import nn\n\n\n"
+
+
+def _net(last: str, layers: str = "nn.Linear(8, 5)") -> str:
+    """A classifier whose forward pass ends in `last`."""
+    return (
+        f"{_HEAD}class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        f"        self.body = nn.Sequential({layers})\n\n    def forward(self, x):\n"
+        f"        x = self.body(x)\n        {last}\n\n\n"
+    )
+
+
+_TRAINED = """def train(loader):
+    net, criterion = Net(), nn.CrossEntropyLoss()
+    for x, y in loader:
+        criterion(net(x), y).backward()
+"""
+
+
+class RectifiedLogits(Rule):
+    """Logits are cut or squashed by an activation before a loss that takes them unbounded.
+
+    ### Why is this bad?
+    A logit that ReLU sets to 0 gets no gradient: the class cannot come back for that sample, and if this
+    happens on all samples, never. A sigmoid or tanh bounds the odds between two classes by e or e², so
+    the loss cannot approach 0, and both let next to no gradient through where they are saturated.
+
+    ### How it is verified
+    The loss is computed for logits that are confidently wrong; the gradient at the true class' logit is
+    compared with that of the loss on the logits themselves.
+
+    ### When it is fine
+    Where the activation is followed by a layer, or its result is scaled (`30 * tanh(x / 30)`), or where
+    the loss is meant for such values.
+
+    ### Fix safety
+    There is no fix: who uses the model's output elsewhere may rely on its range.
+
+    ### References
+    - [torch.nn.CrossEntropyLoss](https://docs.pytorch.org/docs/stable/generated/torch.nn.CrossEntropyLoss.html):
+      the logits do not need to be positive or sum to 1.
+    """
+
+    id = "GRD803"
+    name = "rectified-logits"
+    severity = Severity.WARNING
+    help = "leave out the activation behind the last layer"
+    bad: ClassVar[Mapping[str, str]] = {
+        "relu": _net("return F.relu(x)") + _TRAINED,
+        "relu as last layer": _net("return x", "nn.Linear(8, 5), nn.ReLU(inplace=True)") + _TRAINED,
+        "sigmoid": _net("return torch.sigmoid(x)") + _TRAINED,
+        "tanh and dropout": _net("return F.dropout(x.tanh(), 0.1)") + _TRAINED,
+        "blocks that all end in relu": _HEAD
+        + "def block(i, o):\n    return [nn.Linear(i, o), nn.ReLU()]\n\n\n"
+        "class Net(nn.Module):\n    def __init__(self, widths=(8, 16, 3)):\n        super().__init__()\n"
+        "        layers = []\n        for i, o in zip(widths, widths[1:]):\n"
+        "            layers += block(i, o)\n"
+        "        self.layers = nn.Sequential(*layers)\n\n    def forward(self, x):\n"
+        "        return self.layers(x)\n\n\n" + _TRAINED,
+        "relu before a binary loss": _net("return F.relu(x)", "nn.Linear(8, 1)")
+        + "def step(x, y):\n    return F.binary_cross_entropy_with_logits(Net()(x)[:, 0], y)\n",
+    }
+    good: ClassVar[Mapping[str, str]] = {
+        "logits": _net("return x") + _TRAINED,
+        "relu between layers": _net("return x", "nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 5)") + _TRAINED,
+        "soft cap": _net("return 30 * torch.tanh(x / 30)") + _TRAINED,
+        "leaky": _net("return F.leaky_relu(x, 0.2)") + _TRAINED,
+        "bounded with its own loss": _net("return torch.sigmoid(x)", "nn.Linear(8, 1)")
+        + "def step(x, y):\n    return F.binary_cross_entropy(Net()(x), y)\n",
+        "positive regression": _net("return F.relu(x)", "nn.Linear(8, 1)")
+        + "def step(x, y):\n    return F.mse_loss(Net()(x), y)\n",
+        "plus a residual": _net("return x + F.relu(x)") + _TRAINED,
+        "in a branch": _net("return x").replace("(self, x)", "(self, x, clip=False)")
+        + "def step(x, y, mode):\n    output = Net()(x)\n"
+        "    if mode == 'a':\n        output = F.relu(output)\n"
+        "    return F.cross_entropy(output, y)\n",
+    }
+
+    def check(self, objective: Objective) -> Iterator[Finding]:
+        """A loss that takes logits, of values in a range."""
+        for loss in objective.losses("cross_entropy", *_BINARY):
+            before = objective.activation(loss, *_RANGES)
+            if before is not None and not (loss.op in _BINARY and before.op in _DOUBLED):
+                span, others = placed(objective, before, loss)
+                message = _said(before, loss, objective.classes(before))
+                yield self.finding(span, message, loss_gradient(objective, before, loss), related=others)
+
+
+def _said(before: Node, loss: Node, classes: int | None) -> str:
+    low, high = _RANGES[before.op]
+    if high == math.inf:
+        return f"`{before.op}` sets negative logits to 0, where they get no gradient"
+    if loss.op in _BINARY or classes is None:
+        return f"`{before.op}` keeps the logits between {low:g} and {high:g}"
+    least = least_cross_entropy(high, low, classes)
+    return f"`{before.op}` bounds the logits: with {classes} classes the loss stays above {least:.2f}"
