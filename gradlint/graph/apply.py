@@ -37,7 +37,7 @@ from gradlint.graph.values import (
 from gradlint.records.graph import Place, Setting
 from gradlint.records.losses import LOSS_LAYERS, LOSSES
 from gradlint.semantics.interpretation import Arguments, Operand, Site
-from gradlint.semantics.value import Instance, Items, Known, Value
+from gradlint.semantics.value import Instance, Items, Known, Reference, Value
 
 if TYPE_CHECKING:
     from gradlint.graph.interpret import GraphFacts
@@ -117,7 +117,9 @@ class Applier:
         if op == "unknown":
             return self._recorder.unknown(layer.type, inputs, site)
         taken = inputs[:2] if op in ("bilinear", "cosine_similarity", "pairwise_distance") else inputs[:1]
-        return self._recorder.emit(op, taken, site, layer.settings, layer)
+        made = self._recorder.emit(op, taken, site, layer.settings, layer)
+        self._recorder.depend(made.number, inputs[len(taken) :])
+        return made
 
     def _stack(self, layer: Layer, inputs: Sequence[Signal], site: Site) -> Value:
         stack = layer.parts["layers"]
@@ -133,6 +135,7 @@ class Applier:
 
     def _recurrent(self, op: str, layer: Layer, inputs: Sequence[Signal], site: Site) -> Value:
         made = self._recorder.emit(op, inputs[:1], site, layer.settings, layer)
+        self._recorder.depend(made.number, inputs[1:])
         if op == "lstm_cell":
             return tuple_of([made, made], site.node)
         if op in _CELLS:
@@ -144,6 +147,26 @@ class Applier:
 
     def function(self, name: str, arguments: Arguments, site: Site) -> Value:
         """A function of torch, or a method with its receiver as the first argument."""
+        first = len(self._recorder.nodes)
+        result = self._function(name, arguments, site)
+        self._depend(first, arguments.values())
+        return result
+
+    def _depend(self, first: int, values: Sequence[Value]) -> None:
+        """What the nodes from `first` on do not name among the values goes in as well."""
+        new = self._recorder.nodes[first:]
+        if not new:
+            return
+        named = {number for node in new for number in node.inputs}
+        weights = {parameter.path for node in new for parameter in node.parameters.values()}
+        rest: list[Value] = [s for value in values for s in signals(value) if s.number not in named]
+        rest += [v for v in values if isinstance(v, Weight) and self._path(v) not in weights]
+        self._recorder.depend(new[-1].number, rest)
+
+    def _path(self, weight: Weight) -> str:
+        return self._recorder.paths.get(id(weight), "")
+
+    def _function(self, name: str, arguments: Arguments, site: Site) -> Value:
         plain = name[:-1] if name.endswith("_") and not name.endswith("__") else name
         values = arguments.values()
         if plain in CONSTANT:
@@ -151,6 +174,7 @@ class Applier:
         if plain in LOSSES:
             return self._loss(plain, arguments, site)
         if not any(_has_gradient(value) for value in values) and not self._starts_here(plain, values):
+            self._recorder.hand_out(values)
             return Anything(f"{name} of nothing that is known")
         if plain == "sum_of" or plain in ("cat", "concat", "concatenate", "stack", "hstack", "vstack"):
             return self._joined(plain, arguments, site)
@@ -161,10 +185,10 @@ class Applier:
         if plain == "scaled_dot_product_attention" or plain == "flex_attention":
             return self._attention(arguments, site)
         if plain in NOT_DIFFERENTIABLE:
-            inputs = [signal for value in values for signal in signals(value)]
-            if self._starts_here(plain, values):
-                inputs = [self._first(arguments, site)]
-            return self._recorder.emit(plain, inputs, site) if inputs else Anything()
+            given = [self._first(arguments, site)] if self._starts_here(plain, values) else values
+            return self._not_differentiable(plain, name, given, site)
+        if plain in ("to", "type", "type_as") and any(map(_is_whole_type, values)):
+            return self._not_differentiable("cast_int", name, values, site)
         if plain in PIECES:
             return self._pieces(arguments, site)
         if plain in ("max", "min", "median", "topk", "sort", "kthvalue", "mode"):
@@ -201,6 +225,11 @@ class Applier:
             operand = arguments.get(position, name)
             settings[name] = default if operand is None else setting(operand.value)
         return self._recorder.emit(op, inputs, site, settings)
+
+    def _not_differentiable(self, op: str, by: str, values: Sequence[Value], site: Site) -> Value:
+        inputs = [signal for value in values for signal in signals(value)]
+        inputs += [self._recorder.signal(value, site) for value in values if isinstance(value, Weight)]
+        return self._recorder.emit(op, inputs, site, {"by": by}) if inputs else Anything()
 
     def _first(self, arguments: Arguments, site: Site) -> Signal:
         first, *_ = arguments.values()
@@ -299,6 +328,12 @@ class Applier:
 
     def operator(self, name: str, operands: tuple[Operand, ...], site: Site) -> Value:
         """`a + b` and the like."""
+        first = len(self._recorder.nodes)
+        result = self._operator(name, operands, site)
+        self._depend(first, [operand.value for operand in operands])
+        return result
+
+    def _operator(self, name: str, operands: tuple[Operand, ...], site: Site) -> Value:
         values = [operand.value for operand in operands]
         if not any(_has_gradient(value) for value in values):
             return Anything()
@@ -306,10 +341,11 @@ class Applier:
             return self._arithmetic(OPERATORS[name], operands, site)
         if name == "neg":
             return self._one("neg", values[0], site)
-        inputs = [signal for value in values for signal in signals(value)]
         if name in ("pos", "invert"):
             return values[0]
-        return self._recorder.emit("compare", inputs, site) if inputs else Anything()
+        if name == "mod":
+            return self._recorder.unknown("a remainder", values, site)
+        return self._not_differentiable("compare", name, values, site)
 
     def _one(self, op: str, value: Value, site: Site, settings: dict[str, Setting] | None = None) -> Value:
         return self._recorder.emit(op, (self._recorder.signal(value, site),), site, settings)
@@ -359,7 +395,7 @@ class Applier:
         data = initial.scaled(
             first.data if isinstance(first, Weight) else first, factor, Place(site.path, site.node.span)
         )
-        return Weight({"data": data}, first.made, first.is_trained) if isinstance(first, Weight) else data
+        return self._recorder.derived(first, data) if isinstance(first, Weight) else data
 
     def _with_constant(self, op: str, value: Value, constant: float | None, site: Site) -> Value:
         if op in ("add", "sub"):
@@ -378,6 +414,14 @@ class Applier:
         if op == "div":
             return self._one("scale", self._one("reciprocal", value, site), site, {"factor": constant})
         return self._recorder.unknown(f"{op} with something unknown", (value,), site)
+
+
+_WHOLE = frozenset({"long", "int", "int64", "int32", "int16", "int8", "uint8", "bool", "short"})
+
+
+def _is_whole_type(value: Value) -> bool:
+    name = value.name.rpartition(".")[2] if isinstance(value, Reference) else ""
+    return name in _WHOLE or name in ("LongTensor", "IntTensor", "BoolTensor", "ByteTensor")
 
 
 def _is_missing(value: Value) -> bool:

@@ -8,7 +8,9 @@ from functools import lru_cache
 from msgspec.structs import replace
 
 from gradlint.graph.construct import torch_base
+from gradlint.graph.idle import Idle
 from gradlint.graph.interpret import GraphFacts
+from gradlint.graph.reach import Reach
 from gradlint.graph.recorder import frozen
 from gradlint.graph.training import Trainer
 from gradlint.graph.values import BASE, Signal, Weight, descendants, signals
@@ -77,6 +79,8 @@ class Builder:
         """
         facts = self._facts
         facts.begin()
+        facts.ran.clear()
+        facts.note(cls.member("__init__"))
         place = Place(cls.scope.path, cls.definition.span)
         arguments = {name: Known(value) for name, value in (given or {}).items()}
         instance = self._evaluator.instantiate(cls, arguments)
@@ -88,6 +92,8 @@ class Builder:
             facts.recorder.paths[id(part)] = path
             if isinstance(part, Instance) and BASE in part.attributes:
                 facts.recorder.paths[id(part.attributes[BASE])] = path
+        facts.built |= facts.ran
+        facts.note(forward)
         result = self._forward(instance, forward, place)
         outputs = list(_outputs(result))
         shown = {name: repr(value) for name, value in (given or {}).items()}
@@ -99,7 +105,10 @@ class Builder:
             id(p.type.definition) for path, p in parts if isinstance(p, Instance) and path in ran
         )
         held = tuple([frozen(path, part) for path, part in parts if isinstance(part, Weight)])
-        return replace(graph, parameters=held)
+        weights = {path: part for path, part in parts if isinstance(part, Weight)}
+        classes = self.classes(cls.scope)
+        idle = Idle(facts, instance, weights, Reach(facts.recorder, outputs, instance))
+        return replace(graph, parameters=held, severed=idle.severed(classes), unused=idle.unused(classes))
 
     def _forward(self, instance: Instance, forward: Value | None, place: Place) -> Value:
         node = ir.Literal(place.span, None)

@@ -28,6 +28,7 @@ from gradlint.graph.values import (
 )
 from gradlint.records import ir
 from gradlint.records.graph import Initial, Place
+from gradlint.records.span import Span
 from gradlint.semantics.classes import is_module as is_module_class
 from gradlint.semantics.interpretation import Arguments, Budget, Interpretation, Operand, Site
 from gradlint.semantics.value import (
@@ -54,6 +55,12 @@ _SAME = frozenset(
 )
 _WEIGHT_NORM = frozenset({"weight_norm", "spectral_norm", "orthogonal"})
 _NO_GRAD = frozenset({"torch.no_grad", "torch.inference_mode", "torch.autograd.no_grad"})
+_GRAD = frozenset({"torch.enable_grad", "torch.autograd.enable_grad"})
+_SET_GRAD = frozenset({"torch.set_grad_enabled", "torch.autograd.set_grad_enabled"})
+_REBUILDING = frozenset(
+    {"tensor", "Tensor", "FloatTensor", "DoubleTensor", "HalfTensor", "LongTensor", "from_numpy", "Variable"}
+)
+_WRAPPING = frozenset({"as_tensor", "asarray"})
 _FALSE = frozenset(
     {
         *("torch.jit.is_scripting", "torch.jit.is_tracing", "torch.onnx.is_in_onnx_export"),
@@ -77,6 +84,8 @@ class GraphFacts(Interpretation):
     budget = Budget(unrolled=256, rounds=4096, steps=600_000, objects=4000, recursion=6)
 
     def __init__(self) -> None:
+        self.ran: set[tuple[str, Span]] = set()
+        self.built: set[tuple[str, Span]] = set()
         self.recorder = Recorder()
         self.is_training = False
         self.followed: set[int] = set()
@@ -99,9 +108,14 @@ class GraphFacts(Interpretation):
         evaluator.consulted |= consulted
         return result
 
+    def note(self, target: Value | None) -> None:
+        """A function runs."""
+        if isinstance(target, Closure):
+            self.ran.add((target.scope.path, target.function.span))
+
     def begin(self, is_training: bool = False) -> None:
         """Forget the nodes of one forward pass before another is run, or a function that trains."""
-        self.recorder = Recorder()
+        self.recorder = Recorder(lambda: self.evaluator.settled)
         self.applier = Applier(self)
         self.is_training = is_training
 
@@ -111,6 +125,7 @@ class GraphFacts(Interpretation):
         """A node of which only the inputs are known, or something that no signal went into."""
         if any(next(signals(source), None) is not None for source in sources):
             return self.recorder.unknown("something that is not understood", sources)
+        self.recorder.hand_out(sources)
         return Anything()
 
     def parameter(self, parameter: ir.Parameter, closure: Closure) -> Value:
@@ -161,6 +176,7 @@ class GraphFacts(Interpretation):
         shape = first.shape if all(isinstance(d, Drawn) and d.shape == first.shape for d in data) else None
         initial_ = first.initial if same else Initial("unknown")
         weight = next((value for value in found if isinstance(value, Weight)), None)
+        self.recorder.hand_out(found)
         return (
             Drawn(initial_, shape)
             if weight is None
@@ -211,7 +227,8 @@ class GraphFacts(Interpretation):
             if made is not None:
                 return made
         if name in _PARAMETERS:
-            return self._parameter(arguments, place)
+            rebuilt = self._rebuilt("Parameter", arguments, site)
+            return rebuilt if rebuilt is not None else self._parameter(arguments, place)
         first = arguments.positional[0].value if arguments.positional else None
         last = name.rpartition(".")[2]
         if name in _SAME or (last in _WEIGHT_NORM and "nn.utils" in name):
@@ -235,8 +252,12 @@ class GraphFacts(Interpretation):
             }
             rest = Arguments(arguments.positional[1:], keywords, arguments.open, arguments.certain - 1)
             return self.evaluator.call(first, rest, site)
-        if name in _NO_GRAD:
-            return reference
+        if name in _NO_GRAD | _GRAD | _SET_GRAD:
+            return _mode(name, first)
+        if name.startswith("torch.") and last in _REBUILDING | _WRAPPING:
+            rebuilt = self._rebuilt(last, arguments, site)
+            if rebuilt is not None:
+                return rebuilt
         if name in _FALSE:
             return Known(False)
         if name.startswith("apex.normalization.") and first is not None:
@@ -254,7 +275,21 @@ class GraphFacts(Interpretation):
     def _foreign(self, reason: str, values: Sequence[Value], site: Site) -> Value:
         if any(next(signals(value), None) is not None for value in values):
             return self.recorder.unknown(reason, values, site)
+        self.recorder.hand_out(values)
         return Anything(reason)
+
+    def _rebuilt(self, by: str, arguments: Arguments, site: Site) -> Value | None:
+        """A tensor made of the numbers in others; what wraps a tensor leaves it as it is."""
+        given = arguments.get(0, "data")
+        found = list(signals(given.value)) if given is not None else []
+        if given is not None and by in _WRAPPING and isinstance(given.value, Signal):
+            return given.value
+        return self.recorder.emit("detach", found, site, {"by": by}) if found else None
+
+    def _read(self, by: str, values: Sequence[Value], site: Site) -> Value:
+        """Numbers read from tensors."""
+        found = [signal for value in values for signal in signals(value)]
+        return self.recorder.emit("item", found, site, {"by": by}) if found else Anything()
 
     def _constructed(self, class_: str, arguments: Arguments, place: Place, site: Site) -> Value | None:
         if class_ in CONTAINERS:
@@ -315,10 +350,12 @@ class GraphFacts(Interpretation):
                 return Known(_MATH[last](*[number(value) for value in values]))
             except (ArithmeticError, ValueError, TypeError):
                 return Anything()
+        if name.startswith(("math.", "numpy.")):
+            return self._read(name, values, site)
         if last in ("print", "len", "id", "repr", "str"):
             return Anything()
         if last in ("float", "int", "bool"):
-            return self._foreign("a number read from a tensor", values, site)
+            return self._read(last, values, site)
         return self._foreign(f"a call of {last}", values, site)
 
     # objects
@@ -355,6 +392,8 @@ class GraphFacts(Interpretation):
             if name in ("__call__", "forward"):
                 return self.applier.module(value, arguments, site)
             return self.members.method(value, name, arguments, site)
+        if isinstance(value, Weight) and name.endswith("_"):
+            self._overwritten(value)
         if isinstance(value, (Weight, Drawn)):
             written = self.members.written(value, name, arguments, site)
             if written is not None:
@@ -366,7 +405,8 @@ class GraphFacts(Interpretation):
             if name in SIZES:
                 return self._size(value, name)
             if name.startswith("new_"):
-                return self.recorder.emit("constant", (), site, {"value": None})
+                rebuilt = self._rebuilt(name, arguments, site) if name == "new_tensor" else None
+                return rebuilt or self.recorder.emit("constant", (), site, {"value": None})
             everything = Arguments((receiver, *arguments.positional), arguments.keywords, arguments.open)
             return self.applier.function(name, everything, site)
         if isinstance(value, ClassName):
@@ -402,7 +442,7 @@ class GraphFacts(Interpretation):
             if name in METADATA:
                 return Anything()
             if name == "data":
-                return self.recorder.emit("detach", (value,), site)
+                return self.recorder.emit("detach", (value,), site, {"by": "data"})
             op = "reshape" if name in ("T", "mT", "H", "mH", "real") else "select"
             return self.recorder.emit(op, (value,), site)
         return self.members.attribute(value, name)
@@ -411,7 +451,9 @@ class GraphFacts(Interpretation):
         """An item of a container, a weight or a signal."""
         value = receiver.value
         if isinstance(value, Signal):
-            return self.recorder.emit("select", (value,), site)
+            chosen = self.recorder.emit("select", (value,), site)
+            self.recorder.depend(chosen.number, (index,))
+            return chosen
         if isinstance(value, Items) and value.items:
             return value.items[0] if value.open and len(value.items) == 1 else self.join(value.items)
         if isinstance(value, Table) and value.values() and not isinstance(index, Known):
@@ -424,6 +466,8 @@ class GraphFacts(Interpretation):
             self.members.put(receiver.value, index.value, value.value)
             return receiver.value
         if isinstance(receiver.value, (Weight, Instance, Anything)):
+            self.recorder.hand_out((value.value,))
+            self._overwritten(receiver.value)
             return receiver.value
         return self._foreign("an assignment to items", [receiver.value, value.value], site)
 
@@ -432,22 +476,37 @@ class GraphFacts(Interpretation):
         if isinstance(receiver, Weight) and name == "data" and isinstance(value.value, (Drawn, Weight)):
             data = value.value.data if isinstance(value.value, Weight) else value.value
             self.evaluator.heap.write(receiver.attributes, "data", data)
-        elif isinstance(receiver, Layer) and isinstance(value.value, Weight):
+        elif (isinstance(receiver, Layer) and isinstance(value.value, Weight)) or (
+            isinstance(receiver, Weight) and name == "requires_grad"
+        ):
             self.evaluator.heap.write(receiver.attributes, name, value.value)
+        elif not isinstance(receiver, Instance):
+            self.recorder.hand_out((value.value,))
         return None
+
+    def _overwritten(self, value: Value) -> None:
+        """A weight that the forward pass writes to is looked after there."""
+        if isinstance(value, Weight) and self.recorder.paths:
+            self.recorder.hand_out((value,))
+
+    def carried(self, values: Sequence[Value]) -> None:
+        """What one iteration leaves to the next is not followed around the loop."""
+        for value in values:
+            self.recorder.hand_out(list(signals(value)))
 
     def enter(self, context: Value) -> None:
         """Under no_grad nothing carries a gradient."""
-        if isinstance(context, Reference) and context.name in _NO_GRAD:
-            self.recorder.untracked += 1
+        if isinstance(context, Reference) and context.name in _NO_GRAD | _GRAD:
+            self.recorder.tracking.append(context.name in _GRAD)
 
     def leave(self, context: Value) -> None:
         """The block ends."""
-        if isinstance(context, Reference) and context.name in _NO_GRAD:
-            self.recorder.untracked -= 1
+        if isinstance(context, Reference) and context.name in _NO_GRAD | _GRAD:
+            self.recorder.tracking.pop()
 
     def follows(self, target: Closure | ClassObject, depth: int) -> bool:
         """Everything is followed, so deep."""
+        self.note(target)
         if self.is_training and isinstance(target, Closure):
             self.followed.add(id(target.function))
         return depth < 60
@@ -463,6 +522,16 @@ class GraphFacts(Interpretation):
     def not_understood(self, reason: str) -> None:
         """Counted with the graph."""
         self.recorder.reasons[reason] += 1
+
+
+def _mode(name: str, given: Value | None) -> Value:
+    """The context in which gradients are recorded or not."""
+    if name in _SET_GRAD:
+        if not isinstance(given, Known):
+            return Anything()
+        return Reference("torch.enable_grad" if given.value else "torch.no_grad")
+    is_plain = given is None or (isinstance(given, Known) and given.value is True) or _is_callable(given)
+    return Reference(name) if is_plain else Anything()
 
 
 def _is_callable(value: Value) -> bool:

@@ -74,6 +74,9 @@ _ABSTRACT = {
 }
 
 
+_HARMLESS = frozenset({"flatten_parameters", "log", "log_dict", "print", "zero_grad", "extra_repr"})
+"""Methods of modules that keep nothing of what they are given, at least no gradient."""
+
 _OBJECTS = (Signal, Layer, Container, Instance, Weight, Drawn, Items, Table)
 
 
@@ -160,6 +163,8 @@ class Members:
 
     def method(self, value: Value, name: str, arguments: Arguments, site: Site) -> Value:
         """A method of a module other than calling it."""
+        if name == "requires_grad_":
+            self._switch(value, arguments)
         if name in _ITSELF:
             return value
         reader = _READERS.get(name)
@@ -179,7 +184,17 @@ class Members:
             value = value.attributes[BASE]
         if isinstance(value, Container):
             return self._collection(value, name, arguments, site)
+        if self._facts.recorder.paths and name not in _HARMLESS:
+            self._facts.recorder.hand_out([value, *arguments.values()])
         return Anything(f"a method {name}")
+
+    def _switch(self, value: Value, arguments: Arguments) -> None:
+        """`requires_grad_(…)` of a module."""
+        given = arguments.get(0, "requires_grad")
+        for _, part in descendants(value):
+            if isinstance(part, Weight):
+                switched = Known(True) if given is None else given.value
+                self._facts.evaluator.heap.write(part.attributes, "requires_grad", switched)
 
     def _collection(self, value: Container, name: str, arguments: Arguments, site: Site) -> Value:
         method = Method(value.held, name, site.node)
@@ -260,6 +275,8 @@ class Members:
             data = other.data if isinstance(other, Weight) else other
             known = data.initial if isinstance(data, Drawn) else Initial("unknown", {}, 1.0, place)
             return self.initialise(value, known)
+        if name == "requires_grad_" and isinstance(value, Weight):
+            self._switch(value, arguments)
         if name in ("requires_grad_", "contiguous", "clone", "detach", "to", "float", "cuda", "data_ptr"):
             return value
         if name in _ALIKE and isinstance(value, Drawn):
@@ -308,7 +325,7 @@ def _of_weight(value: Weight | Drawn, name: str) -> Value:
     if name == "ndim" and value.shape is not None:
         return Known(len(value.shape))
     if name == "requires_grad":
-        return Known(value.is_trained if isinstance(value, Weight) else False)
+        return Known(value.takes_gradient if isinstance(value, Weight) else False)
     return Anything()
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from gradlint.graph.values import Anything, Drawn, Layer, Signal, Weight, signals
+from gradlint.graph.values import Anything, Drawn, Layer, Signal, Weight, held_by, signals
 from gradlint.records.graph import ModelGraph, Node, Parameter, Place, Setting
 from gradlint.records.losses import LOSSES
 from gradlint.semantics.interpretation import Site
@@ -18,14 +18,23 @@ MOST_NODES = 20_000
 class Recorder:
     """Collects the nodes of one forward pass.
 
-    `paths` are the dotted names of modules and weights in the model, by identity.
+    `paths` are the dotted names of modules and weights in the model, by identity. `also` are further
+    nodes that the result of one depends on, `escaped` those whose output went where it is not followed,
+    `untracked` those where no gradient is recorded, `optional` those behind a test that constants
+    decided: `settled` counts such tests on the way.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, settled: Callable[[], int] = lambda: 0) -> None:
         self.nodes: list[Node] = []
         self.reasons: Counter[str] = Counter()
         self.paths: dict[int, str] = {}
-        self.untracked = 0
+        self.tracking = [True]
+        self._derived: list[Weight] = []
+        self.also: dict[int, list[int]] = {}
+        self.escaped: set[int] = set()
+        self.optional: set[int] = set()
+        self.untracked: set[int] = set()
+        self.settled = settled
         self.losses = 0
         self._data: dict[int, tuple[Anything, Signal]] = {}
 
@@ -56,11 +65,40 @@ class Recorder:
         self.nodes.append(node)
         self.losses += op in LOSSES
         made = Signal(node.number, self)
-        return self.emit("detach", (made,), site) if self.untracked and op != "detach" else made
+        if self.settled():
+            self.optional.add(node.number)
+        if self.tracking[-1] or op in ("detach", "input"):
+            return made
+        self.untracked.add(node.number)
+        return self.emit("detach", (made,), site, {"by": "no_grad"})
+
+    def derived(self, weight: Weight, data: Drawn) -> Weight:
+        """The same parameter with other contents: a multiple of it."""
+        made = Weight({**weight.attributes, "data": data, "of": weight}, weight.made, weight.is_trained)
+        self._derived.append(made)
+        self.paths[id(made)] = self.paths.get(id(weight), "")
+        return made
+
+    def depend(self, number: int, values: Iterable[Value]) -> None:
+        """What a node gives depends on more than its inputs; weights are not followed there."""
+        for value in values:
+            if isinstance(value, Weight):
+                self.hand_out((value,))
+            missing = {signal.number for signal in signals(value) if signal.recorder is self}
+            self.also.setdefault(number, []).extend(missing - {number})
+
+    def hand_out(self, values: Iterable[Value]) -> None:
+        """Code that is not understood has these, and may do anything with them."""
+        for value in held_by(values):
+            if isinstance(value, Weight):
+                value.attributes["handed"] = Known(True)
+            elif isinstance(value, Signal) and value.recorder is self:
+                self.escaped.add(value.number)
 
     def unknown(self, reason: str, values: Sequence[Value], site: Site | None = None) -> Signal:
         """The output of something that is not understood, made of `values`."""
         self.reasons[reason] += 1
+        self.hand_out(values)
         inputs = [signal for value in values for signal in signals(value) if signal.recorder is self]
         place = place_of(site) if site is not None else None
         numbers = tuple(dict.fromkeys(signal.number for signal in inputs))
@@ -119,7 +157,7 @@ class Recorder:
 def frozen(path: str, weight: Weight) -> Parameter:
     """A weight as it is now, as a record."""
     data = weight.data
-    return Parameter(path, data.shape, data.initial, weight.is_trained, weight.made)
+    return Parameter(path, data.shape, data.initial, weight.takes_gradient, weight.made)
 
 
 def place_of(site: Site) -> Place:

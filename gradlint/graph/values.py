@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from gradlint.records import ir
 from gradlint.records.graph import Initial, Place, Setting
-from gradlint.semantics.value import Instance, Items, Known, Reference, Table, Value
+from gradlint.semantics.value import Closure, Instance, Items, Known, Partial, Reference, Table, Value
 
 Shape = tuple[int | None, ...] | None
 
@@ -32,7 +32,11 @@ class Drawn(Value, frozen=True, eq=False):
 
 
 class Weight(Value, frozen=True, eq=False):
-    """A parameter or buffer; `attributes` hold its contents (`Drawn`) under "data"."""
+    """A parameter or buffer; `attributes` hold its contents (`Drawn`) under "data".
+
+    There is "requires_grad" where that was set, "of" the weight that this one is a multiple of, and
+    "handed" once code that is not understood had it.
+    """
 
     attributes: dict[str, Value]
     made: Place
@@ -43,6 +47,12 @@ class Weight(Value, frozen=True, eq=False):
         """What it holds now."""
         held = self.attributes["data"]
         return held if isinstance(held, Drawn) else Drawn(Initial("unknown"))
+
+    @property
+    def takes_gradient(self) -> bool:
+        """Whether a backward pass gives it a gradient, unless that is not known."""
+        switch = self.attributes.get("requires_grad")
+        return self.is_trained if switch is None else isinstance(switch, Known) and switch.value is True
 
     @property
     def shape(self) -> Shape:
@@ -149,6 +159,39 @@ def signals(value: Value, depth: int = 4) -> Iterator[Signal]:
     elif isinstance(value, (Items, Table)) and depth:
         for item in value.items if isinstance(value, Items) else value.values():
             yield from signals(item, depth - 1)
+
+
+def held_by(values: Iterable[Value]) -> Iterator[Value]:
+    """The values and all that can be reached from them: parts, attributes, what functions close over."""
+    pending, seen = list(values), set[int]()
+    while pending:
+        value = pending.pop()
+        if id(value) not in seen:
+            seen.add(id(value))
+            yield value
+            pending.extend(_reached(value))
+
+
+def _reached(value: Value) -> Iterator[Value]:
+    if isinstance(value, (Items, Table)):
+        yield from value.items if isinstance(value, Items) else value.values()
+    elif isinstance(value, Container):
+        yield value.held
+    elif isinstance(value, (Layer, Instance)):
+        yield from value.attributes.values()
+        yield from value.parts.values() if isinstance(value, Layer) else ()
+    elif isinstance(value, Weight):
+        yield from [value.attributes["of"]] if "of" in value.attributes else []
+    elif isinstance(value, Choice):
+        yield from value.options
+    elif isinstance(value, Partial):
+        yield from (value.function, *value.positional, *value.keywords.values())
+    elif isinstance(value, Closure):
+        yield from () if value.receiver is None else (value.receiver,)
+        frame = value.frame
+        while frame is not None:
+            yield from frame.variables.values()
+            frame = frame.parent
 
 
 def tuple_of(values: list[Value], node: ir.Expression) -> Items:

@@ -71,12 +71,30 @@ class Node(Struct, frozen=True):
     callers: tuple[Place, ...] = ()
 
 
+class Severed(Struct, frozen=True):
+    """A step that trained parameters lie behind, and past which no other path leads to a result.
+
+    `op` is what the step is ("detach", "argmax", "compare"), `by` how it is written ("item", "tensor",
+    "no_grad"). `is_optional` where a constant decided that it is done, `is_everything` if nothing else
+    that the forward pass returns carries a gradient.
+    """
+
+    op: str
+    by: str
+    place: Place
+    parameters: tuple[Parameter, ...]
+    is_optional: bool = False
+    is_everything: bool = False
+
+
 class ModelGraph(Struct, frozen=True):
     """What one forward pass of a model computes, inputs first.
 
     `arguments` are the constructor arguments that are known, as text. `outputs` are the nodes that
     forward returns. `reasons` counts what was not understood, each of which is a node "unknown".
     `parameters` are all that the model holds, those that its forward pass does not reach included.
+    `severed` are the steps at which the gradient of some is lost, `unused` the parts, by path, whose
+    parameters nothing in the class reads.
     """
 
     name: str
@@ -86,3 +104,5 @@ class ModelGraph(Struct, frozen=True):
     arguments: dict[str, str] = {}
     reasons: dict[str, int] = {}
     parameters: tuple[Parameter, ...] = ()
+    severed: tuple[Severed, ...] = ()
+    unused: dict[str, tuple[Parameter, ...]] = {}

@@ -61,6 +61,7 @@ class Evaluator:
         self._steps = 0
         self._conditions: tuple[int, ...] = ()
         self._objects = 0
+        self.settled = 0
         self.heap = Heap()
         self._changed: list[Value] = []
         self._rounds = 1
@@ -104,6 +105,7 @@ class Evaluator:
         self._changed.clear()
         self._running.clear()
         self._objects = 0
+        self.settled = 0
         self.heap = Heap()
 
     def instantiate(self, cls: ClassObject, given: Mapping[str, Value] | None = None) -> Instance:
@@ -567,7 +569,7 @@ class Evaluator:
         self, closure: Closure, arguments: Arguments | None, given: Mapping[str, Value] | None = None
     ) -> Value:
         function = closure.function
-        conditions = self._conditions
+        conditions, settled = self._conditions, self.settled
         frame = Frame(closure.scope, closure.frame, closure=closure)
         self._running.append(function)
         self._bind_parameters(closure, arguments, frame, given or {})
@@ -588,7 +590,7 @@ class Evaluator:
             return self._join(frame.returned) if frame.returned else Known(None)
         finally:
             self._running.pop()
-            self._conditions = conditions
+            self._conditions, self.settled = conditions, settled
 
     def _bind_parameters(
         self, closure: Closure, arguments: Arguments | None, frame: Frame, given: Mapping[str, Value]
@@ -675,7 +677,10 @@ class Evaluator:
         test = self.evaluate(node.test, frame)
         decided = self._truth(test)
         if decided is not None:
-            return self.evaluate(node.then if decided else node.otherwise, frame)
+            self.settled += 1
+            value = self.evaluate(node.then if decided else node.otherwise, frame)
+            self.settled -= 1
+            return value
         self.interpretation.tested(test)
         before = self._conditions
         values = []
@@ -933,12 +938,21 @@ class Evaluator:
         test = self.evaluate(node.test, frame)
         decided = self._truth(test)
         if decided is not None:
-            self.execute(node.then if decided else node.otherwise, frame)
+            self._settled(node, decided, frame)
             return
         self.interpretation.tested(test)
         for part in node.test.parts if isinstance(node.test, ir.Unknown) else ():
             self.interpretation.tested(self.evaluate(part, frame))
         self._alternatives(node, (node.then, node.otherwise), frame)
+
+    def _settled(self, node: ir.Branch, decided: bool, frame: Frame) -> None:
+        """Run the arm that was decided on; what follows depends on the test too if the other one leaves."""
+        taken, other = (node.then, node.otherwise) if decided else (node.otherwise, node.then)
+        by = 0 if _asks_whether_given(node.test) else 1
+        self.settled += by
+        self.execute(taken, frame)
+        if not (other and isinstance(other[-1], (ir.Return, ir.Jump))):
+            self.settled -= by
 
     def _truth(self, value: Value) -> bool | None:
         """Whether a test of `value` succeeds, where that is known."""
@@ -1062,6 +1076,8 @@ class Evaluator:
 
     def _with(self, node: ir.With, frame: Frame) -> None:
         contexts = []
+        chosen = sum([_is_chosen(item.context) for item in node.items])
+        self.settled += chosen
         for item in node.items:
             operand = self.operand(item.context, frame)
             contexts.append(operand.value)
@@ -1073,6 +1089,7 @@ class Evaluator:
         self.execute(node.body, frame)
         for context in reversed(contexts):
             self.interpretation.leave(context)
+        self.settled -= chosen
 
     def _try(self, node: ir.Try, frame: Frame) -> None:
         handled = [(*handler.body,) for handler in node.handlers]
@@ -1165,6 +1182,20 @@ def _generates_init(cls: ClassObject) -> bool:
 def _is_foreign_member(value: Value, name: str) -> bool:
     """Whether `name` of an object of the project comes from a base outside it, if from anywhere."""
     return isinstance(value, Instance) and name not in value.attributes and value.type.member(name) is None
+
+
+def _is_chosen(context: ir.Expression) -> bool:
+    """Whether the code around it decides what a context manager does."""
+    if isinstance(context, ir.Call) and len(context.positional) == 1 and not context.keywords:
+        return not isinstance(context.positional[0], ir.Literal)
+    return isinstance(context, (ir.Conditional, ir.Name))
+
+
+def _asks_whether_given(test: ir.Expression) -> bool:
+    """Whether a test compares with None."""
+    if not isinstance(test, ir.Operation) or test.operator not in ("is", "is_not"):
+        return False
+    return any(isinstance(operand, ir.Literal) and operand.value is None for operand in test.operands)
 
 
 def _arm(node: ir.Node, position: int) -> int:

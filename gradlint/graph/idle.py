@@ -1,0 +1,79 @@
+"""The parameters of a model that cannot be trained by its forward pass, nor by other code in sight."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from msgspec.structs import replace
+
+from gradlint.graph.elsewhere import Elsewhere, is_within_another, scopes_of, unused_parts
+from gradlint.graph.interpret import GraphFacts
+from gradlint.graph.reach import Reach
+from gradlint.graph.recorder import frozen
+from gradlint.graph.values import Weight
+from gradlint.records.graph import Parameter, Severed
+from gradlint.semantics.value import ClassObject, Instance
+
+
+class Idle:
+    """What one forward pass of a model leaves without a gradient; `weights` are the model's by path."""
+
+    def __init__(
+        self, facts: GraphFacts, model: Instance, weights: Mapping[str, Weight], reach: Reach
+    ) -> None:
+        self._facts = facts
+        self._model = model
+        self._weights = weights
+        self._reach = reach
+
+    def severed(self, classes: Sequence[ClassObject]) -> tuple[Severed, ...]:
+        """The steps at which the gradient is lost, each with the parameters that nothing else trains."""
+        found = list(self._reach.severed(self._weights))
+        if not found:
+            return ()
+        paths = [parameter.path for each in found for parameter in each.parameters]
+        elsewhere = Elsewhere(scopes_of(self._model, paths), self._facts.ran | self._facts.built, classes)
+        if elsewhere.hooks():
+            return ()
+        judged = [replace(each, parameters=self._untended(each, elsewhere)) for each in found]
+        return tuple([each for each in judged if each.parameters])
+
+    def _untended(self, severed: Severed, elsewhere: Elsewhere) -> tuple[Parameter, ...]:
+        return tuple(
+            [
+                parameter
+                for parameter in severed.parameters
+                if not elsewhere.names(parameter.path, self._model)
+                and not self._is_given_up(parameter.path, severed)
+            ]
+        )
+
+    def _is_given_up(self, path: str, severed: Severed) -> bool:
+        """Whether a part is frozen, or a copy that another is the original of: on purpose, it seems."""
+        if severed.by not in ("no_grad", "detach", "data"):
+            return False
+        if self._reach.is_untracked(path) and is_within_another(path, self._model):
+            return True
+        rest, made = path.partition(".")[2], self._weights[path].made
+        twins = [
+            o
+            for o, w in self._weights.items()
+            if rest == o.partition(".")[2] and o != path and w.made == made
+        ]
+        return bool(rest) and any(map(self._reach.is_trained, twins))
+
+    def unused(self, classes: Sequence[ClassObject]) -> dict[str, tuple[Parameter, ...]]:
+        """The parts whose parameters nothing reads, by their paths."""
+        trained = {p for p, w in self._weights.items() if w.takes_gradient and "handed" not in w.attributes}
+        idle = trained - self._reach.read()
+        if not idle or not self._reach.read():
+            return {}
+        found = unused_parts(idle, self._weights)
+        elsewhere = Elsewhere(scopes_of(self._model, found), self._facts.built, classes)
+        if elsewhere.hooks() or elsewhere.reaches(self._model):
+            return {}
+        return {
+            part: tuple([frozen(path, self._weights[path]) for path in paths])
+            for part, paths in found.items()
+            if not elsewhere.names_last(part, self._model)
+        }
