@@ -64,9 +64,13 @@ class Idle:
 
     def unused(self, classes: Sequence[ClassObject]) -> dict[str, tuple[Parameter, ...]]:
         """The parts whose parameters nothing reads, by their paths."""
-        trained = {p for p, w in self._weights.items() if w.takes_gradient and "handed" not in w.attributes}
-        idle = trained - self._reach.read()
-        if not idle or not self._reach.read():
+        read = self._reach.read()
+        idle = [
+            path
+            for path, weight in self._weights.items()
+            if path not in read and weight.takes_gradient and "handed" not in weight.attributes
+        ]
+        if not idle or not read:
             return {}
         found = unused_parts(idle, self._weights)
         elsewhere = Elsewhere(scopes_of(self._model, found), self._facts.built, classes)
