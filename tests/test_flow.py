@@ -419,6 +419,54 @@ def test_recurrent_layers_pass_what_torch_passes(op: str, layers: int) -> None:
     assert result.predicted_rms.widened(0.06).contains(result.rms)
 
 
+VARIANTS: list[tuple[str, dict[str, Any]]] = [
+    *[(name, {}) for name in sorted(NAMES - {"rrelu", "prelu", "threshold", "clamp", "pow"})],
+    ("gelu", {"approximate": "tanh"}),
+    ("leaky_relu", {"negative_slope": 0.3}),
+    ("elu", {"alpha": 1.7}),
+    ("celu", {"alpha": 0.6}),
+    ("softplus", {"beta": 2.5}),
+    ("hardtanh", {"min_val": -0.4, "max_val": 1.3}),
+    ("threshold", {"threshold": 0.1, "value": -0.2}),
+    ("clamp", {"min": -0.5, "max": 2.0}),
+    ("pow", {"exponent": 3}),
+]
+
+
+@pytest.mark.parametrize(("name", "arguments"), VARIANTS)
+def test_activations_are_those_of_torch_point_by_point(name: str, arguments: dict[str, Any]) -> None:
+    function = activation(name, arguments)
+    assert function is not None
+    x = (torch.arange(-4000, 4000, dtype=torch.float64) / 500 + 7e-4).requires_grad_()
+    y = models.ACTIVATIONS[name](x, **arguments)
+    (slope,) = torch.autograd.grad(y.sum(), x)
+    points = [float(each) for each in x.detach()]
+    assert [function.value(each) for each in points] == pytest.approx(y.tolist(), abs=1e-7)
+    assert [function.slope(each) for each in points] == pytest.approx(slope.tolist(), abs=1e-7)
+
+
+@pytest.mark.parametrize(("op", "alpha"), [("add", 1.0), ("add", 0.5), ("sub", 1.0)])
+def test_positive_signals_add_up_with_their_means(op: str, alpha: float) -> None:
+    """E[(a + c·b)²] = E[a²] + c²·E[b²] + 2c·E[a]·E[b], where E[a] = √(q/2π) behind ReLU."""
+    twin = models.Twin()
+    x = twin.input()
+    scheme = ("kaiming_normal", {"nonlinearity": "relu"})
+    a, b = (
+        twin.activation("relu", twin.layer("linear", nn.Linear(512, 512), x, *scheme, bias="zeros"))
+        for _ in range(2)
+    )
+    call = {"add": torch.add, "sub": torch.sub}[op]
+    last = twin.emit(op, lambda u, v: call(u, v, alpha=alpha), a, b, settings={"alpha": alpha})
+    result = twin.measure(torch.randn(256, 512).requires_grad_(), a, last)
+    sign = -1.0 if op == "sub" else 1.0
+    known = 1 + alpha**2 + 2 * sign * alpha / math.pi
+    assert 10 ** (2 * result.predicted_rms.centre) == pytest.approx(known, rel=1e-3)
+    assert result.predicted_rms.widened(0.005).contains(result.rms)
+    assert propagate(twin.graph()).moments[last].mean.centre == pytest.approx(
+        (1 + sign * alpha) / math.sqrt(math.pi), abs=1e-3
+    )
+
+
 def _small(*nodes: tuple[str, tuple[int, ...], dict[str, Any]]) -> ModelGraph:
     """A graph of square layers of width 64 and other operations behind one input."""
     entries = [Node(0, "input")]
