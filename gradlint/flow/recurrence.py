@@ -12,8 +12,8 @@ from gradlint.flow.moments import STANDARDISED, Moments
 from gradlint.flow.transfer import Effect, register, setting, unknown
 from gradlint.mathematics.activations import Activation, activation
 from gradlint.mathematics.gaussian import Statistics, statistics
-from gradlint.mathematics.interval import TOP, ZERO, Interval, point
-from gradlint.records.graph import Node
+from gradlint.mathematics.interval import ANYTHING, TOP, ZERO, Interval, point
+from gradlint.records.graph import Node, Parameter
 
 _STEPS = 40
 _MARGIN = 0.08
@@ -41,35 +41,71 @@ class _Step(Struct, frozen=True):
     steady: float
 
 
-def step_gain(node: Node, x: Moments = STANDARDISED) -> Interval:
+def step_gain(node: Node, x: Moments = STANDARDISED, layer: int = 0) -> Interval:
     """The rms gain of the carried gradient per time step; below 1 it vanishes, above it may explode.
 
     A gated cell carries z·I plus a random matrix of radius r, and the same one every step, so the
     spectral radius counts: E[z] + r. The plain cell has z = 0 and r² = σ_w²·E[φ'²].
     """
-    found = [_step(node, cell, q) for cell in _cells(node) for q in {x.second.lo, x.second.hi}]
-    if not found:
+    found = [_step(node, cell, q) for cell in _cells(node, layer) for q in {x.second.lo, x.second.hi}]
+    if not found or not x.second.is_finite:
         return TOP
     gains = [each.gain for each in found]
     return Interval(min(gains) * (1 - _MARGIN), max(gains) * (1 + _MARGIN))
 
 
-def _cells(node: Node) -> list[_Cell]:
+def forget_bias(node: Node, layer: int = 0) -> Interval:
+    """What the forget gate of an LSTM is given on average before σ: the rows [H, 2H) of both biases."""
+    hidden = number(node, "hidden_size")
+    given = setting(node, "forget_bias", 0.0)
+    if not hidden or given is None:
+        return ANYTHING
+    total = point(given)
+    for name in ("bias_ih", "bias_hh"):
+        parameter = recurrent_parameter(node, name, layer)
+        if parameter is not None:
+            total += _mean_of(parameter, hidden, 2 * hidden, recurrent(hidden))
+    return total
+
+
+def _mean_of(parameter: Parameter, start: int, stop: int, default: Law) -> Interval:
+    """The mean of some rows of a bias, as its initialiser and then its pieces leave it."""
+    mean = law(parameter, (stop * 2,), default).mean
+    for piece in parameter.pieces:
+        if piece.start is None or piece.stop is None:
+            return ANYTHING
+        if piece.start <= start and stop <= piece.stop:
+            mean = law(Parameter("", None, piece.initial), None, default).mean
+        elif piece.start < stop and start < piece.stop:
+            return ANYTHING
+    return mean
+
+
+def recurrent_parameter(node: Node, name: str, layer: int = 0) -> Parameter | None:
+    """A parameter of a cell, or of one layer of a recurrent module, by its name without the layer."""
+    return node.parameters.get(f"{name}_l{layer}") or node.parameters.get(name)
+
+
+def _cells(node: Node, layer: int = 0) -> list[_Cell]:
     hidden, inputs = number(node, "hidden_size"), number(node, "input_size")
-    forget = setting(node, "forget_bias", 0.0)
-    if not hidden or not inputs or forget is None:
+    is_gated = node.op.startswith("lstm")
+    forget = forget_bias(node, layer) if is_gated else ZERO
+    if not hidden or not inputs or not forget.is_finite:
         return []
     default = recurrent(hidden)
-    weights = [_law(node, "weight_hh", default), _law(node, "weight_ih", default)]
-    biases = [_law(node, "bias_hh", default), _law(node, "bias_ih", default)]
-    if not all(each.second.is_finite for each in weights + biases):
+    weights = [_law(node, name, default, layer) for name in ("weight_hh", "weight_ih")]
+    biases = [_law(node, name, default, layer) for name in ("bias_hh", "bias_ih")]
+    if not all(each.second.is_finite for each in weights + biases) or any(w.mean != ZERO for w in weights):
         return []
-    bias = sum(each.second.hi for each in biases)
-    return [_Cell(weights[0].second.hi * hidden, weights[1].second.hi * inputs, bias, forget)]
+    bias = sum(each.variance.hi for each in biases) if is_gated else sum(each.second.hi for each in biases)
+    fan = hidden * 2 if layer and node.settings.get("bidirectional") else hidden if layer else inputs
+    inner = weights[1].second.hi * fan
+    ends = sorted({forget.lo, forget.hi})
+    return [_Cell(weights[0].second.hi * hidden, inner, bias, end) for end in ends]
 
 
-def _law(node: Node, name: str, default: Law) -> Law:
-    parameter = node.parameters.get(name)
+def _law(node: Node, name: str, default: Law, layer: int = 0) -> Law:
+    parameter = recurrent_parameter(node, name, layer)
     if parameter is None:
         return Law(ZERO, ZERO) if name.startswith("bias") and node.settings.get("bias") is False else default
     shape = tuple([size for size in parameter.shape or () if size is not None])
@@ -152,15 +188,25 @@ def recurrence(node: Node, inputs: tuple[Moments, ...]) -> Effect:
     if not inputs or not cells or not inputs[0].second.is_finite:
         return unknown(inputs)
     x, gain = inputs[0], point(1.0)
+    state = _to_state(node, x)
     hidden, directions = number(node, "hidden_size") or 1, 2 if node.settings.get("bidirectional") else 1
     for layer in range(number(node, "num_layers") or 1):
-        cell = cells[0]
-        if layer > 0:
-            cell = replace(cell, inner=cell.recurrent * directions)
+        found = cells if layer == 0 else _cells(node, layer)
+        if not found:
+            return unknown(inputs)
+        cell = found[0]
         x, factor = _layer(node, cell, x)
         gain = gain * factor
     x = replace(x, width=hidden * directions, origin=None)
-    return Effect(x, (gain, *[ZERO] * (len(inputs) - 1)))
+    return Effect(x, (gain, *[state] * (len(inputs) - 1)))
+
+
+def _to_state(node: Node, x: Moments) -> Interval:
+    """The gain of ‖δ‖² to the state that a cell, or the first of several steps, begins with."""
+    gain = step_gain(node, x).square
+    if node.op.endswith("_cell"):
+        return gain
+    return Interval(0.0, 1 / (1 - math.sqrt(gain.hi)) ** 2 if gain.hi < 1 else math.inf)
 
 
 def _layer(node: Node, cell: _Cell, x: Moments) -> tuple[Moments, Interval]:

@@ -18,6 +18,7 @@ from gradlint.graph.functions import (
     Form,
 )
 from gradlint.graph.layers import LAYERS
+from gradlint.graph.sizes import MOST, indexed, rearranged, whole
 from gradlint.graph.values import (
     BASE,
     Anything,
@@ -33,6 +34,7 @@ from gradlint.graph.values import (
     setting,
     signals,
     tuple_of,
+    whole_of,
 )
 from gradlint.records.graph import Place, Setting
 from gradlint.records.losses import LOSS_LAYERS, LOSSES
@@ -113,7 +115,7 @@ class Applier:
             return self._stack(layer, inputs, site)
         op = LAYERS[layer.type].op
         if op in _RECURRENT | _CELLS:
-            return self._recurrent(op, layer, inputs, site)
+            return self._recurrent(op, layer, inputs[0], arguments.get(1, "hx"), site)
         if op == "unknown":
             return self._recorder.unknown(layer.type, inputs, site)
         taken = inputs[:2] if op in ("bilinear", "cosine_similarity", "pairwise_distance") else inputs[:1]
@@ -133,23 +135,35 @@ class Applier:
             signal = self._facts.evaluator.call(member, Arguments(operands), site)
         return signal
 
-    def _recurrent(self, op: str, layer: Layer, inputs: Sequence[Signal], site: Site) -> Value:
-        made = self._recorder.emit(op, inputs[:1], site, layer.settings, layer)
-        self._recorder.depend(made.number, inputs[1:])
+    def _recurrent(self, op: str, layer: Layer, data: Signal, state: Operand | None, site: Site) -> Value:
+        """The step of a cell, or all steps of a layer; the states it begins with follow the data."""
+        begins = list(signals(state.value)) if state is not None else []
+        states = list({each.number: each for each in begins if each.recorder is self._recorder}.values())
+        settings = dict(layer.settings)
+        steps = self._recorder.sizes(data).at(1 if settings.get("batch_first") else 0)
+        if op in _RECURRENT and steps is not None:
+            settings["steps"] = steps
+        made = self._recorder.emit(op, (data, *states), site, settings, layer)
         if op == "lstm_cell":
             return tuple_of([made, made], site.node)
         if op in _CELLS:
             return made
-        state: Value = tuple_of([made, made], site.node) if op == "lstm" else made
-        return tuple_of([made, state], site.node)
+        last = self._recorder.emit("select", (made,), site, {"state": True})
+        ends: Value = tuple_of([last, last], site.node) if op == "lstm" else last
+        return tuple_of([made, ends], site.node)
 
     # functions
 
     def function(self, name: str, arguments: Arguments, site: Site) -> Value:
         """A function of torch, or a method with its receiver as the first argument."""
-        first = len(self._recorder.nodes)
+        start = len(self._recorder.nodes)
         result = self._function(name, arguments, site)
-        self._depend(first, arguments.values())
+        self._depend(start, arguments.values())
+        first = arguments.positional[0].value if arguments.positional else None
+        if isinstance(result, Signal) and first is not None:
+            sizes = rearranged(name, self._recorder.sizes(first), arguments)
+            if sizes is not None:
+                self._recorder.resize(result, sizes)
         return result
 
     def _depend(self, first: int, values: Sequence[Value]) -> None:
@@ -164,7 +178,7 @@ class Applier:
         self._recorder.depend(new[-1].number, rest)
 
     def _path(self, weight: Weight) -> str:
-        return self._recorder.paths.get(id(weight), "")
+        return self._recorder.paths.get(id(whole_of(weight)), "")
 
     def _function(self, name: str, arguments: Arguments, site: Site) -> Value:
         plain = name[:-1] if name.endswith("_") and not name.endswith("__") else name
@@ -190,7 +204,7 @@ class Applier:
         if plain in ("to", "type", "type_as") and any(map(_is_whole_type, values)):
             return self._not_differentiable("cast_int", name, values, site)
         if plain in PIECES:
-            return self._pieces(arguments, site)
+            return self._pieces(plain, arguments, site)
         if plain in ("max", "min", "median", "topk", "sort", "kthvalue", "mode"):
             return self._extreme(plain, arguments, site)
         if plain == "where" and len(arguments.positional) == 3:
@@ -298,8 +312,10 @@ class Applier:
         }
         return self._recorder.emit("attention", inputs, site, settings)
 
-    def _pieces(self, arguments: Arguments, site: Site) -> Value:
+    def _pieces(self, name: str, arguments: Arguments, site: Site) -> Value:
         signal = self._first(arguments, site)
+        if name == "unbind":
+            return self._unbound(signal, arguments, site)
         count = arguments.get(1, "chunks")
         pieces = number(count.value) if count is not None else None
         node = site.node
@@ -309,6 +325,30 @@ class Applier:
             for part in range(known or 1)
         ]
         return Items("tuple", parts, node, known is None)
+
+    def _unbound(self, signal: Signal, arguments: Arguments, site: Site) -> Value:
+        given = arguments.get(1, "dim")
+        dimension = whole(given.value) if given is not None else 0
+        parts = self.parts(signal, dimension, site)
+        if parts is not None:
+            return parts
+        return Items("tuple", [self._recorder.emit("select", (signal,), site)], site.node, True)
+
+    def parts(self, signal: Signal, dimension: int | None, site: Site) -> Items | None:
+        """The parts of a signal along a dimension of known size, or None."""
+        before = self._recorder.sizes(signal)
+        size, at = before.at(dimension), before.position(dimension)
+        if size is None or at is None or size > MOST:
+            return None
+        keys = Items("tuple", [*[Known(("slice", None, None, None))] * at, Known(0)], site.node)
+        sizes, _ = indexed(before, keys)
+        found: list[Value] = []
+        for part in range(size):
+            place = (*(None,) * at, part)
+            made = self._recorder.emit("select", (signal,), site, {"at": place, "part": part, "parts": size})
+            self._recorder.resize(made, sizes)
+            found.append(made)
+        return Items("tuple", found, site.node)
 
     def _extreme(self, name: str, arguments: Arguments, site: Site) -> Value:
         if len(arguments.positional) > 1 and _has_gradient(arguments.positional[1].value):

@@ -13,6 +13,7 @@ from gradlint.graph.functions import ACTIVATIONS, LIKE, METADATA, SIZES, UNARY
 from gradlint.graph.memory import Memory
 from gradlint.graph.modules import ClassName, Members, is_kind_of
 from gradlint.graph.recorder import Recorder
+from gradlint.graph.sizes import SizeOf, indexed, whole
 from gradlint.graph.values import (
     BASE,
     Anything,
@@ -172,15 +173,19 @@ class GraphFacts(Interpretation):
         data = [value.data if isinstance(value, Weight) else value for value in found]
         first = data[0]
         assert isinstance(first, Drawn)
-        same = all(isinstance(other, Drawn) and other.initial == first.initial for other in data)
+        same = all(
+            isinstance(other, Drawn) and (other.initial, other.pieces) == (first.initial, first.pieces)
+            for other in data
+        )
+        pieces = first.pieces if same else ()
         shape = first.shape if all(isinstance(d, Drawn) and d.shape == first.shape for d in data) else None
         initial_ = first.initial if same else Initial("unknown")
         weight = next((value for value in found if isinstance(value, Weight)), None)
         self.recorder.hand_out(found)
         return (
-            Drawn(initial_, shape)
+            Drawn(initial_, shape, pieces)
             if weight is None
-            else Weight({"data": Drawn(initial_, shape)}, weight.made)
+            else Weight({"data": Drawn(initial_, shape, pieces)}, weight.made)
         )
 
     def truth(self, value: Value) -> bool | None:
@@ -201,11 +206,20 @@ class GraphFacts(Interpretation):
         if isinstance(value, Instance):
             inner = value.attributes.get(BASE)
             return self.items(inner) if inner is not None else None
+        if isinstance(value, Signal):
+            return self._parts(value)
         if not isinstance(value, Container):
             return None
         if isinstance(value.held, Items):
             return value.held
         return Items("list", [Known(key) for key in value.held.entries], value.held.node, value.held.open)
+
+    def _parts(self, signal: Signal) -> Items | None:
+        """What an iteration over a signal whose first dimension is known gives."""
+        place = self.recorder.nodes[signal.number].place if signal.recorder is self.recorder else None
+        if place is None:
+            return None
+        return self.applier.parts(signal, 0, Site(ir.Literal(place.span, None), place.path))
 
     def element(self, iterable: Value, site: Site) -> Value:
         """One item of an iteration of unknown length."""
@@ -350,6 +364,8 @@ class GraphFacts(Interpretation):
                 return Known(_MATH[last](*[number(value) for value in values]))
             except (ArithmeticError, ValueError, TypeError):
                 return Anything()
+        if last == "len" and first is not None and (length := self.recorder.sizes(first).at(0)) is not None:
+            return Known(length)
         if name.startswith(("math.", "numpy.")):
             return self._read(name, values, site)
         if last in ("print", "len", "id", "repr", "str"):
@@ -403,7 +419,7 @@ class GraphFacts(Interpretation):
         starts = self.is_training and isinstance(value, Anything) and name in ACTIVATIONS
         if starts or isinstance(value, (Signal, Weight, Drawn)):
             if name in SIZES:
-                return self._size(value, name)
+                return self._size(value, name, arguments)
             if name.startswith("new_"):
                 rebuilt = self._rebuilt(name, arguments, site) if name == "new_tensor" else None
                 return rebuilt or self.recorder.emit("constant", (), site, {"value": None})
@@ -418,10 +434,21 @@ class GraphFacts(Interpretation):
         results = [self.evaluator.call(option, arguments, site) for option in options]
         return results[0] if len(results) == 1 else self.evaluator.join(results)
 
-    def _size(self, value: Value, name: str) -> Value:
-        if isinstance(value, (Weight, Drawn)) and name in ("dim", "ndimension") and value.shape is not None:
-            return Known(len(value.shape))
-        return Anything()
+    def _size(self, value: Value, name: str, arguments: Arguments) -> Value:
+        sizes = self.recorder.sizes(value)
+        if name in ("dim", "ndimension"):
+            is_known = isinstance(value, (Weight, Drawn)) and sizes.rank is not None
+            return Known(sizes.rank) if is_known else Anything()
+        if name in ("numel", "nelement"):
+            is_whole = sizes.rank is not None and len(sizes.known) == sizes.rank
+            return Known(math.prod(sizes.known.values())) if is_whole else Anything()
+        if name != "size":
+            return Anything()
+        dimension = arguments.get(0, "dim")
+        if dimension is None:
+            return SizeOf(sizes=sizes)
+        size = sizes.at(whole(dimension.value))
+        return Anything() if size is None else Known(size)
 
     def operator(self, name: str, operands: tuple[Operand, ...], site: Site) -> Value:
         """An operator on signals, or a comparison that can be decided."""
@@ -439,6 +466,8 @@ class GraphFacts(Interpretation):
         """An attribute of a module, a weight or a signal."""
         value = receiver.value
         if isinstance(value, Signal):
+            if name == "shape":
+                return SizeOf(sizes=self.recorder.sizes(value))
             if name in METADATA:
                 return Anything()
             if name == "data":
@@ -451,20 +480,31 @@ class GraphFacts(Interpretation):
         """An item of a container, a weight or a signal."""
         value = receiver.value
         if isinstance(value, Signal):
-            chosen = self.recorder.emit("select", (value,), site)
+            chosen = self._selected(value, index, site)
             self.recorder.depend(chosen.number, (index,))
             return chosen
+        if isinstance(value, SizeOf):
+            size = value.sizes.at(whole(index))
+            return Anything() if size is None else Known(size)
         if isinstance(value, Items) and value.items:
             return value.items[0] if value.open and len(value.items) == 1 else self.join(value.items)
         if isinstance(value, Table) and value.values() and not isinstance(index, Known):
             return self.join(value.values())
         return self.members.index(value, index, site)
 
+    def _selected(self, signal: Signal, index: Value, site: Site) -> Signal:
+        sizes, at = indexed(self.recorder.sizes(signal), index)
+        made = self.recorder.emit("select", (signal,), site, {} if at is None else {"at": at})
+        self.recorder.resize(made, sizes)
+        return made
+
     def replaced(self, receiver: Operand, index: Operand, value: Operand, site: Site) -> Value:
         """`receiver[index] = value`: of a signal nothing is known any more."""
         if isinstance(receiver.value, Container):
             self.members.put(receiver.value, index.value, value.value)
             return receiver.value
+        if isinstance(receiver.value, Weight):
+            self.members.assigned(receiver.value, index.value, value.value, site)
         if isinstance(receiver.value, (Weight, Instance, Anything)):
             self.recorder.hand_out((value.value,))
             self._overwritten(receiver.value)

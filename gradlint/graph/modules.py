@@ -15,16 +15,20 @@ from gradlint.graph.values import (
     Container,
     Drawn,
     Layer,
+    Part,
     Signal,
     Weight,
     children,
     descendants,
     held,
     is_module,
+    number,
+    part_of,
     tuple_of,
+    whole_of,
 )
 from gradlint.records import ir
-from gradlint.records.graph import Initial, Place
+from gradlint.records.graph import Initial, Piece, Place
 from gradlint.records.span import Span
 from gradlint.semantics.builtin import collection_method, store_item
 from gradlint.semantics.interpretation import Arguments, Operand, Site
@@ -80,6 +84,16 @@ _HARMLESS = frozenset({"flatten_parameters", "log", "log_dict", "print", "zero_g
 _OBJECTS = (Signal, Layer, Container, Instance, Weight, Drawn, Items, Table)
 
 
+def _all_weights(layer: Layer, name: str) -> Value:
+    """The weights of a recurrent layer, or their names, layer by layer."""
+    groups: dict[str, list[Value]] = {}
+    for key, weight in layer.attributes.items():
+        found = Known(key) if name == "_all_weights" else weight
+        groups.setdefault(key.partition("_l")[2], []).append(found)
+    node = ir.Literal(layer.made.span, None)
+    return Items("list", [Items("list", group, node) for group in groups.values()], node)
+
+
 class ClassName(Value, frozen=True, eq=False):
     """The class of a module, as `type(m)` and `m.__class__` give it."""
 
@@ -111,6 +125,8 @@ class Members:
             found = value.attributes.get(name) or value.parts.get(name)
             if found is not None:
                 return found
+            if name in ("_all_weights", "all_weights") and value.attributes:
+                return _all_weights(value, name)
             if name in value.settings:
                 setting = value.settings[name]
                 return Anything() if setting is None else Known(setting)
@@ -131,7 +147,9 @@ class Members:
             value = value.attributes[BASE]
         if isinstance(value, Layer):
             value = value.parts.get("layers", value)
-        if isinstance(value, (Weight, Drawn)):
+        if isinstance(value, Weight):
+            return part_of(value, index)
+        if isinstance(value, Drawn):
             return value
         if not isinstance(value, Container):
             return Anything()
@@ -257,6 +275,12 @@ class Members:
 
     def initialise(self, value: Value | None, found: Initial) -> Value:
         """A weight, or all the weights that a part of one belongs to, gets new contents."""
+        if isinstance(value, Part):
+            data = value.data
+            piece = Piece(value.start, value.stop, found)
+            new = Drawn(data.initial, data.shape, (*data.pieces, piece))
+            self._facts.evaluator.heap.write(value.attributes, "data", new)
+            return value
         if isinstance(value, Weight):
             self._facts.evaluator.heap.write(value.attributes, "data", Drawn(found, value.shape))
             return value
@@ -268,6 +292,10 @@ class Members:
         found = initial.written(name, arguments, place)
         if found is not None:
             return self.initialise(value, found)
+        if name == "chunk" and isinstance(value, Weight):
+            return _chunks(value, arguments, site)
+        if isinstance(value, Part) and name.endswith("_") and name != "requires_grad_":
+            return self.initialise(value, Initial("unknown", {}, 1.0, place))
         if name in ("mul_", "div_") or (name in ("mul", "div") and isinstance(value, Drawn)):
             return self.rescaled(value, initial.scaling(name.rstrip("_") + "_", arguments), place)
         if name == "copy_" and arguments.positional:
@@ -282,6 +310,19 @@ class Members:
         if name in _ALIKE and isinstance(value, Drawn):
             return Drawn(value.initial, None)
         return None
+
+    def assigned(self, weight: Weight, index: Value, value: Value, site: Site) -> None:
+        """`weight[index] = value`."""
+        if isinstance(value, Part) and whole_of(value) is whole_of(weight):
+            return
+        place = Place(site.path, site.node.span)
+        constant = number(value)
+        if constant is not None:
+            found = Initial("constant", {"val": constant}, 1.0, place)
+        else:
+            data = value.data if isinstance(value, Weight) else value
+            found = data.initial if isinstance(data, Drawn) else Initial("unknown", {}, 1.0, place)
+        self.initialise(part_of(weight, index), found)
 
     def rescaled(self, value: Weight | Drawn, by: float | None, place: Place) -> Value:
         """A weight or a fresh tensor multiplied in place."""
@@ -327,6 +368,18 @@ def _of_weight(value: Weight | Drawn, name: str) -> Value:
     if name == "requires_grad":
         return Known(value.takes_gradient if isinstance(value, Weight) else False)
     return Anything()
+
+
+def _chunks(weight: Weight, arguments: Arguments, site: Site) -> Value | None:
+    """`weight.chunk(n)` along the rows."""
+    count, dimension = arguments.get(0, "chunks"), arguments.get(1, "dim")
+    n, size = number(count.value if count is not None else None), weight.shape[0] if weight.shape else None
+    if not n or size is None or (dimension is not None and number(dimension.value) != 0):
+        return None
+    step = -(-size // int(n))
+    bounds = [(at, min(at + step, size)) for at in range(0, size, step)]
+    parts = [part_of(weight, Known(("slice", start, stop, None))) for start, stop in bounds]
+    return tuple_of(list(parts), site.node)
 
 
 def _span(value: Weight | Drawn) -> Span:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from gradlint.graph.values import Anything, Drawn, Layer, Signal, Weight, held_by, signals
+from gradlint.graph.sizes import NOTHING, Sizes, made_by, of_shape
+from gradlint.graph.values import Anything, Drawn, Layer, Signal, Weight, held_by, signals, whole_of
 from gradlint.records.graph import ModelGraph, Node, Parameter, Place, Setting
 from gradlint.records.losses import LOSSES
 from gradlint.semantics.interpretation import Site
@@ -26,6 +27,7 @@ class Recorder:
 
     def __init__(self, settled: Callable[[], int] = lambda: 0) -> None:
         self.nodes: list[Node] = []
+        self._sizes: list[Sizes] = []
         self.reasons: Counter[str] = Counter()
         self.paths: dict[int, str] = {}
         self.tracking = [True]
@@ -62,7 +64,8 @@ class Recorder:
             layer.made if layer is not None else None,
             tuple([place_of(caller) for caller in site.callers]),
         )
-        self.nodes.append(node)
+        before = [self._sizes[number] for number in numbers]
+        self._add(node, made_by(op, node.settings, before))
         self.losses += op in LOSSES
         made = Signal(node.number, self)
         if self.settled():
@@ -102,14 +105,30 @@ class Recorder:
         inputs = [signal for value in values for signal in signals(value) if signal.recorder is self]
         place = place_of(site) if site is not None else None
         numbers = tuple(dict.fromkeys(signal.number for signal in inputs))
-        self.nodes.append(Node(len(self.nodes), "unknown", numbers, {"reason": reason}, place=place))
+        self._add(Node(len(self.nodes), "unknown", numbers, {"reason": reason}, place=place))
         return Signal(len(self.nodes) - 1, self)
+
+    def _add(self, node: Node, sizes: Sizes = NOTHING) -> None:
+        self.nodes.append(node)
+        self._sizes.append(sizes)
+
+    def sizes(self, value: Value) -> Sizes:
+        """The sizes of a signal, a weight or a fresh tensor, as far as known."""
+        if isinstance(value, (Weight, Drawn)):
+            return of_shape(value.shape)
+        is_own = isinstance(value, Signal) and value.recorder is self
+        return self._sizes[value.number] if is_own and isinstance(value, Signal) else NOTHING
+
+    def resize(self, signal: Signal, sizes: Sizes) -> None:
+        """Say of what sizes a signal is."""
+        if signal.recorder is self:
+            self._sizes[signal.number] = sizes
 
     def _own(self, signal: Signal) -> Signal:
         """A signal of this graph: what another forward pass left behind is a constant here."""
         if signal.recorder is self:
             return signal
-        self.nodes.append(Node(len(self.nodes), "constant", (), {"value": None}))
+        self._add(Node(len(self.nodes), "constant", (), {"value": None}))
         return Signal(len(self.nodes) - 1, self)
 
     def signal(self, value: Value, site: Site) -> Signal:
@@ -117,9 +136,13 @@ class Recorder:
         if isinstance(value, Signal):
             return self._own(value)
         if isinstance(value, Weight):
-            return self.emit("parameter", (), site, {}, None, {"value": value})
+            made = self.emit("parameter", (), site, {}, None, {"value": value})
+            self.resize(made, of_shape(value.shape))
+            return made
         if isinstance(value, Drawn):
-            return self.emit("constant", (), site, {"value": None})
+            made = self.emit("constant", (), site, {"value": _constant(value)})
+            self.resize(made, of_shape(value.shape))
+            return made
         if isinstance(value, Known) and isinstance(value.value, (int, float)):
             return self.emit("constant", (), site, {"value": float(value.value)})
         if not isinstance(value, Anything):
@@ -132,7 +155,7 @@ class Recorder:
         found = {}
         for name, weight in parameters.items():
             if isinstance(weight, Weight):
-                found[name] = frozen(self.paths.get(id(weight), ""), weight)
+                found[name] = frozen(self.paths.get(id(whole_of(weight)), ""), weight)
         return found
 
     def graph(
@@ -157,7 +180,15 @@ class Recorder:
 def frozen(path: str, weight: Weight) -> Parameter:
     """A weight as it is now, as a record."""
     data = weight.data
-    return Parameter(path, data.shape, data.initial, weight.takes_gradient, weight.made)
+    return Parameter(path, data.shape, data.initial, weight.takes_gradient, weight.made, data.pieces)
+
+
+def _constant(drawn: Drawn) -> float | None:
+    """The number that a fresh tensor holds everywhere."""
+    initial = drawn.initial
+    if initial.scheme in ("zeros", "ones"):
+        return float(initial.scheme == "ones") * initial.factor
+    return None
 
 
 def place_of(site: Site) -> Place:

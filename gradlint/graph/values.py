@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from gradlint.records import ir
-from gradlint.records.graph import Initial, Place, Setting
+from gradlint.records.graph import Initial, Piece, Place, Setting
 from gradlint.semantics.value import Closure, Instance, Items, Known, Partial, Reference, Table, Value
 
 Shape = tuple[int | None, ...] | None
@@ -25,10 +25,11 @@ class Anything(Value, frozen=True, eq=False):
 
 
 class Drawn(Value, frozen=True, eq=False):
-    """A tensor that was made with these contents."""
+    """A tensor that was made with these contents, but for the rows in `pieces`."""
 
     initial: Initial
     shape: Shape = None
+    pieces: tuple[Piece, ...] = ()
 
 
 class Weight(Value, frozen=True, eq=False):
@@ -58,6 +59,45 @@ class Weight(Value, frozen=True, eq=False):
     def shape(self) -> Shape:
         """Its sizes, as far as known."""
         return self.data.shape
+
+
+class Part(Weight, frozen=True, eq=False):
+    """The rows of a weight from `start` up to `stop`; None where these are not known."""
+
+    of: Weight | None = None
+    start: int | None = None
+    stop: int | None = None
+
+
+def whole_of(weight: Weight) -> Weight:
+    """The weight that a part is part of."""
+    while isinstance(weight, Part) and weight.of is not None:
+        weight = weight.of
+    return weight
+
+
+def part_of(weight: Weight, index: Value) -> Weight:
+    """`weight[index]`, as one that may be written to."""
+    start, stop = rows(index, weight.shape[0] if weight.shape else None)
+    if isinstance(weight, Part):
+        start = stop = None
+    whole = whole_of(weight)
+    return Part(weight.attributes, weight.made, weight.is_trained, whole, start, stop)
+
+
+def rows(index: Value, size: int | None) -> tuple[int | None, int | None]:
+    """The rows that an index takes, as (start, stop); None where they are not known."""
+    key = index.value if isinstance(index, Known) else None
+    if isinstance(key, int) and (key >= 0 or size is not None):
+        start = key if key >= 0 else key + (size or 0)
+        return start, start + 1
+    if not isinstance(key, tuple) or len(key) != 4 or key[3] not in (None, 1):
+        return None, None
+    start, stop = key[1] or 0, key[2] if key[2] is not None else size
+    if not isinstance(start, int) or not isinstance(stop, int) or (min(start, stop) < 0 and size is None):
+        return None, None
+    found, end, _ = slice(start, stop).indices(size) if size is not None else (start, stop, 1)
+    return found, end
 
 
 class Layer(Value, frozen=True, eq=False):

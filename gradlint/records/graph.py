@@ -33,10 +33,18 @@ class Initial(Struct, frozen=True):
     place: Place | None = None
 
 
+class Piece(Struct, frozen=True):
+    """What was written to the rows from `start` up to `stop` of a parameter; None where not known."""
+
+    start: int | None
+    stop: int | None
+    initial: Initial
+
+
 class Parameter(Struct, frozen=True):
     """A parameter of a layer: the name within the model, its shape (None where unknown), its values.
 
-    `made` is where it, or the layer that it belongs to, is constructed.
+    `pieces` were written to single rows afterwards, the last one last. `made` is where it, or the layer that it belongs to, is constructed.
     """
 
     path: str
@@ -44,6 +52,7 @@ class Parameter(Struct, frozen=True):
     initial: Initial = Initial()
     is_trained: bool = True
     made: Place | None = None
+    pieces: tuple[Piece, ...] = ()
 
 
 class Node(Struct, frozen=True):

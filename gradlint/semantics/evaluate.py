@@ -467,7 +467,8 @@ class Evaluator:
         self, target: Reference, arguments: Arguments, site: Site, frame: Frame | None
     ) -> Value:
         if target.name.startswith("builtins.") and self._affords_all(arguments):
-            arguments = self._opened(arguments)
+            if target.name[9:] in _ITERATING:
+                arguments = self._opened(arguments)
             found = call_builtin(target.name[9:], arguments, site)
             if found is not None:
                 return found
@@ -482,6 +483,8 @@ class Evaluator:
                 return self.attribute(arguments.positional[0], name.value, site)
         if target.name == "builtins.map" and len(arguments.positional) == 2:
             return self._map(arguments.positional[0].value, arguments.positional[1].value, site)
+        if target.name == "builtins.filter" and len(arguments.positional) == 2:
+            return self._filter(arguments.positional[0].value, arguments.positional[1].value, site)
         if target.name == "functools.partial" and arguments.positional and not arguments.open:
             function, *given = [operand.value for operand in arguments.positional]
             named = {name: operand.value for name, operand in arguments.keywords.items()}
@@ -500,6 +503,16 @@ class Evaluator:
         items, is_open = self._items(iterable, site)
         called = [self.call(function, Arguments((Operand(item, site.node),)), site) for item in items]
         return Items("list", called, site.node, is_open)
+
+    def _filter(self, function: Value, iterable: Value, site: Site) -> Value:
+        """`filter(function, iterable)`, run at once; what a test leaves open may be in it or not."""
+        items, is_open = self._items(iterable, site)
+        kept = []
+        for item in items:
+            truth = self._truth(self.call(function, Arguments((Operand(item, site.node),)), site))
+            is_open = is_open or truth is None
+            kept.extend([item] if truth is not False else [])
+        return Items("list", kept, site.node, is_open)
 
     def _call_instance(self, target: Instance, arguments: Arguments, site: Site) -> Value:
         for name in ("__call__", "forward"):
@@ -1161,6 +1174,15 @@ def _is_domain(value: Value) -> bool:
             Partial,
         ),
     )
+
+
+_ITERATING = frozenset(
+    {
+        *("list", "tuple", "set", "sorted", "reversed", "enumerate", "zip", "sum", "len", "next", "iter"),
+        *("any", "all", "min", "max", "dict"),
+    }
+)
+"""Builtins that go through what they are given."""
 
 
 def _completed(partial: Partial, arguments: Arguments) -> Arguments:
