@@ -95,7 +95,8 @@ def forms(graph: ModelGraph, steps: int) -> Iterator[Form]:
     """Forms to try, likely ones first."""
     attends = any(node.op in ("attention", "softmax") for node in graph.nodes)
     widths = list(dict.fromkeys(size for p in graph.parameters for size in reversed(p.shape or ()) if size))
-    for length, width in itertools.product((steps, 16, 64, 256, 1024), widths or [64]):
+    stated: list[Any] = [node.settings["steps"] for node in graph.nodes if "steps" in node.settings]
+    for length, width in itertools.product((*stated, steps, 16, 64, 256, 1024), widths or [64]):
         for is_sequence in (attends, not attends):
             yield Form(length, 16, is_sequence, width)
     for side in (32, 28, 8, 64, 224):
@@ -392,7 +393,7 @@ def recurrent_gain(subject: Subject, name: str) -> float:
     """log10 ‖∂L/∂h_first‖/‖∂L/∂h_last‖ over the steps of a recurrent layer."""
     with exact(subject.seed):
         model, form = subject.model()
-        states = unrolled(model.get_submodule(name))
+        states = unrolled(model.get_submodule(name)) if name in dict(model.named_modules()) else []
         calls = run(model, inputs(subject.graph, form, BATCH)).calls
     deltas = [math.hypot(*[part.delta for part in state]) for state in states]
     deltas = deltas or [call.delta for call in calls[name]]

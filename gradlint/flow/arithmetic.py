@@ -121,7 +121,9 @@ def concatenate(node: Node, inputs: tuple[Moments, ...]) -> Effect:
     """Moments are averages by width; each input gets its share of ‖δ‖²."""
     if not inputs:
         return unknown(inputs)
-    widths = [each.width for each in inputs]
+    given = node.settings.get("sizes")
+    sizes = given if isinstance(given, tuple) else (None,) * len(inputs)
+    widths = [size or each.width for size, each in zip(sizes, inputs, strict=True)]
     total = sum(width or 0 for width in widths)
     is_along_features = node.op == "cat" and node.settings.get("dim", 0) in (1, -1, -3)
     if None in widths or total == 0 or not is_along_features:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 
 from msgspec import Struct
 
@@ -20,7 +21,7 @@ CELLS = ("rnn_cell", "lstm_cell", "gru_cell")
 FEWEST = 3
 """Steps from which on a weight that is used again makes a recurrence."""
 
-_DEVIATION = {"tanh": 0.1, "relu": 0.25}
+_DEVIATION = {"tanh": 0.15, "relu": 0.25}
 """Standard deviation of the decades per step over 1/√width: the same matrix acts at every step."""
 
 _POINTWISE = frozenset({"dropout", "identity", "layer_norm", "rms_norm", "relu", "tanh", "linear", "gelu"})
@@ -163,7 +164,7 @@ def _weight_of(node: Node) -> str:
 
 
 def _is_chain(graph: ModelGraph, numbers: list[int]) -> bool:
-    return all(_depends(graph, later, before) for before, later in zip(numbers, numbers[1:], strict=False))
+    return all(_depends(graph, later, before) for before, later in pairwise(numbers))
 
 
 def _depends(graph: ModelGraph, later: int, before: int, without: Iterable[int] = ()) -> bool:

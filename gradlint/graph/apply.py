@@ -275,7 +275,12 @@ class Applier:
             return total
         axis = arguments.get(1, "dim") or arguments.get(1, "axis")
         dim = setting(axis.value) if axis is not None else 0
-        return self._recorder.emit("stack" if name == "stack" else "cat", parts, site, {"dim": dim})
+        if name == "stack":
+            return self._recorder.emit("stack", parts, site, {"dim": dim})
+        at = dim if isinstance(dim, int) else None
+        sizes = tuple([self._recorder.sizes(part).at(at) for part in parts])
+        settings: dict[str, Setting] = {"dim": dim, "sizes": sizes} if any(sizes) else {"dim": dim}
+        return self._recorder.emit("cat", parts, site, settings)
 
     def _with_weights(self, name: str, arguments: Arguments, site: Site) -> Value:
         weight_at = _WEIGHT_AT.get(name, 1)
@@ -410,7 +415,7 @@ class Applier:
                 return drawn
         if op == "pow":
             return self._one("pow", first, site, {"exponent": constant})
-        if op == "matmul" and isinstance(second, (Weight, Drawn)) and _has_signal(first):
+        if op == "matmul" and isinstance(second, (Weight, Drawn)) and _is_data(first, second):
             shape = second.shape
             last = shape[-1] if shape else None
             into = shape[-2] if shape and len(shape) > 1 else None
@@ -462,6 +467,11 @@ _WHOLE = frozenset({"long", "int", "int64", "int32", "int16", "int8", "uint8", "
 def _is_whole_type(value: Value) -> bool:
     name = value.name.rpartition(".")[2] if isinstance(value, Reference) else ""
     return name in _WHOLE or name in ("LongTensor", "IntTensor", "BoolTensor", "ByteTensor")
+
+
+def _is_data(value: Value, weight: Value) -> bool:
+    """Whether what a matrix multiplies is a signal, or the state with which a recurrence begins."""
+    return _has_signal(value) or (isinstance(value, Drawn) and isinstance(weight, Weight))
 
 
 def _is_missing(value: Value) -> bool:

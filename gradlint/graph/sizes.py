@@ -81,6 +81,8 @@ def made_by(op: str, settings: Mapping[str, Setting], inputs: Sequence[Sizes]) -
         return first
     if op in _BROADCAST:
         return broadcast(inputs)
+    if op == "cat":
+        return _joined(settings, inputs)
     if op == "linear":
         return first.last(_whole(settings.get("out_features")))
     if op == "embedding":
@@ -100,6 +102,17 @@ def broadcast(inputs: Sequence[Sizes]) -> Sizes:
     for each in inputs:
         known.update({at: size for at, size in each.known.items() if size > 1 or at not in known})
     return Sizes(known, ranks.pop())
+
+
+def _joined(settings: Mapping[str, Setting], inputs: Sequence[Sizes]) -> Sizes:
+    """Tensors one behind the other along one dimension."""
+    same = broadcast(inputs)
+    at, parts = same.position(_whole(settings.get("dim"))), settings.get("sizes")
+    if same.rank is None or at is None:
+        return NOTHING
+    known = {d: n for d, n in same.known.items() if d != at}
+    sizes = [part for part in parts if part is not None] if isinstance(parts, tuple) else []
+    return Sizes({**known, at: sum(sizes)} if len(sizes) == len(inputs) else known, same.rank)
 
 
 def _whole(value: object) -> int | None:

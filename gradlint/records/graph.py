@@ -44,7 +44,8 @@ class Piece(Struct, frozen=True):
 class Parameter(Struct, frozen=True):
     """A parameter of a layer: the name within the model, its shape (None where unknown), its values.
 
-    `pieces` were written to single rows afterwards, the last one last. `made` is where it, or the layer that it belongs to, is constructed.
+    `pieces` were written to single rows afterwards, the last one last. `made` is where it, or the layer
+    that it belongs to, is constructed.
     """
 
     path: str
