@@ -29,12 +29,12 @@ def add(node: Node, inputs: tuple[Moments, ...]) -> Effect:
         return unknown(inputs)
     b = _scaled(b, -factor if node.op == "sub" else factor)
     if a.origin is not None and a.origin == b.origin:
-        return Effect(_related(a, b), (ONE, point(factor**2)))
+        return Effect(_related(a, b), (ONE, point(factor * factor)))
     cross = a.mean * b.mean * 2.0
     second = (a.second + b.second + cross).clamped(0.0, math.inf)
     result = combined(second, a.variance + b.variance, a.mean + b.mean, _like(a, b))
     result = replace(result, is_skewed=a.is_skewed or b.is_skewed)
-    return Effect(result, (ONE, point(factor**2)))
+    return Effect(result, (ONE, point(factor * factor)))
 
 
 def _like(a: Moments, b: Moments) -> Moments:
@@ -51,7 +51,7 @@ def _related(a: Moments, b: Moments) -> Moments:
 
 
 def _scaled(x: Moments, factor: float) -> Moments:
-    return replace(x, second=x.second * factor**2, mean=x.mean * factor)
+    return replace(x, second=x.second * factor * factor, mean=x.mean * factor)
 
 
 @register("mul")
@@ -101,7 +101,7 @@ def scale(node: Node, inputs: tuple[Moments, ...]) -> Effect:
     factor = setting(node, "factor", math.nan)
     if factor is None or math.isnan(factor):
         return unknown(inputs)
-    return Effect(_scaled(inputs[0], factor), (point(factor**2),))
+    return Effect(_scaled(inputs[0], factor), (point(factor * factor),))
 
 
 @register("shift")
@@ -111,7 +111,7 @@ def shift(node: Node, inputs: tuple[Moments, ...]) -> Effect:
     x = inputs[0]
     if value is None or math.isnan(value):
         return Effect(replace(UNKNOWN, width=x.width), (ONE,))
-    second = (x.second + x.mean * (2 * value) + point(value**2)).clamped(0.0, math.inf)
+    second = (x.second + x.mean * (2 * value) + point(value * value)).clamped(0.0, math.inf)
     moments = replace(x, second=second, spread=ratio(x.variance, second), mean=x.mean + point(value))
     return Effect(moments, (ONE,))
 
@@ -153,7 +153,7 @@ def constant(node: Node, inputs: tuple[Moments, ...]) -> Effect:
     value = setting(node, "value", math.nan)
     if value is None or math.isnan(value):
         return Effect(UNKNOWN, ())
-    return Effect(Moments(point(value**2), ZERO, point(value)), ())
+    return Effect(Moments(point(value * value), ZERO, point(value)), ())
 
 
 @register("parameter")

@@ -78,7 +78,7 @@ def attention(node: Node, inputs: tuple[Moments, ...]) -> Effect:
     scale = setting(node, "scale", 0.0)
     dimension = number(node, "head_dim")
     size = ONE if scale == 0.0 else _HEAD if dimension is None else point(float(dimension))
-    squared = TOP if scale is None else ONE if scale == 0.0 else size * scale**2
+    squared = TOP if scale is None else ONE if scale == 0.0 else size * scale * scale
     bound = value.second * squared
     moments = replace(_mixture(value), is_certain=all(each.is_certain for each in inputs[:3]))
     gains = (

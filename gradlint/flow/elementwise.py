@@ -59,7 +59,7 @@ def through(function: Activation, x: Moments) -> tuple[Moments, Interval]:
         spread=hull(*[point(share) for _, share in results]).clamped(0.0, 1.0),
         mean=_mean(function, [one for one, _ in results], x),
         is_share=False,
-        is_skewed=x.is_skewed or any(one.mean**2 > _SYMMETRIC * one.second for one, _ in results),
+        is_skewed=x.is_skewed or any(one.mean * one.mean > _SYMMETRIC * one.second for one, _ in results),
     )
     return moments, gain
 
@@ -106,7 +106,7 @@ def _far(function: Activation) -> float:
 def _mean(function: Activation, found: list[Statistics], x: Moments) -> Interval:
     if math.isinf(x.second.hi):
         return Interval(-function.bound, function.bound)
-    if all(one.mean**2 <= _SYMMETRIC * one.second for one in found):
+    if all(one.mean * one.mean <= _SYMMETRIC * one.second for one in found):
         return ZERO
     return hull(*[point(one.mean) for one in found])
 

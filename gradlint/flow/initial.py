@@ -109,7 +109,7 @@ def law(parameter: Parameter, shape: tuple[int, ...] | None, default: Law = UNKN
         settings = parameter.initial.settings
         found = _law(scheme, settings, fans(shape) if shape else None)
     factor = parameter.initial.factor
-    return found if factor == 1 else Law(found.variance * factor**2, found.mean * factor)
+    return found if factor == 1 else Law(found.variance * factor * factor, found.mean * factor)
 
 
 def _law(scheme: str, settings: Mapping[str, object], sizes: Fans | None) -> Law:
@@ -134,13 +134,18 @@ def _value(settings: Mapping[str, object], key: str, default: float) -> float:
     return float(value)
 
 
+def _squared(settings: Mapping[str, object], key: str, default: float) -> float:
+    value = _value(settings, key, default)
+    return value * value
+
+
 def _uniform(settings: Mapping[str, object]) -> Law:
     a, b = _value(settings, "a", 0.0), _value(settings, "b", 1.0)
-    return Law(point((b - a) ** 2 / 12), point((a + b) / 2))
+    return Law(point((b - a) * (b - a) / 12), point((a + b) / 2))
 
 
 def _normal(settings: Mapping[str, object]) -> Law:
-    return Law(point(_value(settings, "std", 1.0) ** 2), point(_value(settings, "mean", 0.0)))
+    return Law(point(_squared(settings, "std", 1.0)), point(_value(settings, "mean", 0.0)))
 
 
 def _truncated(settings: Mapping[str, object]) -> Law:
@@ -153,7 +158,7 @@ def _truncated(settings: Mapping[str, object]) -> Law:
     mass = 0.5 * (math.erf(right / math.sqrt(2)) - math.erf(left / math.sqrt(2)))
     f, g = _density(left), _density(right)
     shift = (f - g) / mass
-    variance = std**2 * (1 + (left * f - right * g) / mass - shift**2)
+    variance = std * std * (1 + (left * f - right * g) / mass - shift * shift)
     return Law(point(variance), point(mean + std * shift))
 
 
@@ -185,12 +190,12 @@ def _kaiming(settings: Mapping[str, object], sizes: Fans) -> float:
 
 def _xavier(settings: Mapping[str, object], sizes: Fans) -> float:
     """2·gain²/(fan_in + fan_out)."""
-    return 2 * _value(settings, "gain", 1.0) ** 2 / (sizes.fan_in + sizes.fan_out)
+    return 2 * _squared(settings, "gain", 1.0) / (sizes.fan_in + sizes.fan_out)
 
 
 def _orthogonal(settings: Mapping[str, object], sizes: Fans) -> float:
     """Orthonormal along the shorter side: gain²/max(rows, columns)."""
-    return _value(settings, "gain", 1.0) ** 2 / max(sizes.rows, sizes.fan_in)
+    return _squared(settings, "gain", 1.0) / max(sizes.rows, sizes.fan_in)
 
 
 def _eye(settings: Mapping[str, object], sizes: Fans) -> float:
@@ -202,7 +207,7 @@ def _eye(settings: Mapping[str, object], sizes: Fans) -> float:
 
 def _sparse(settings: Mapping[str, object], sizes: Fans) -> float:
     """A share of zeros, the rest normal."""
-    return (1 - _value(settings, "sparsity", math.nan)) * _value(settings, "std", 0.01) ** 2
+    return (1 - _value(settings, "sparsity", math.nan)) * _squared(settings, "std", 0.01)
 
 
 _PLAIN: dict[str, Callable[[Mapping[str, object]], Law]] = {

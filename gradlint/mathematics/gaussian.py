@@ -39,7 +39,7 @@ class Statistics(Struct, frozen=True):
     def apart(self, spread: float) -> float:
         """E[φ²] - E[φ(u)φ(u')] for two variables of correlation 1 - `spread`."""
         if spread >= 1:
-            return max(self.second - self.mean**2, 0.0)
+            return max(self.second - self.mean * self.mean, 0.0)
         log = math.log1p(-max(spread, 0.0))
         terms = [-math.expm1(k * log) * power for k, power in enumerate(self.powers, 1)]
         return sum(terms) - math.expm1(self.degree * log) * self.tail
