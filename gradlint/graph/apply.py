@@ -413,6 +413,10 @@ class Applier:
             drawn = self._drawn(op, first, second, site)
             if drawn is not None:
                 return drawn
+        if isinstance(second, Drawn) and op == "mul" and number(first) is not None:
+            scaled = self._drawn(op, second, first, site)
+            if scaled is not None:
+                return scaled
         if op == "pow":
             return self._one("pow", first, site, {"exponent": constant})
         if op == "matmul" and isinstance(second, (Weight, Drawn)) and _is_data(first, second):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 
+from gradlint.flow.counterfactual import Initialised
 from gradlint.flow.faults import LEAST, Fault, Kind, Move
 from gradlint.flow.model import Model
 from gradlint.records.finding import Claim, Metric, Related
@@ -57,3 +59,16 @@ def hit(model: Model, fault: Fault) -> tuple[Related, ...]:
     ends = [(fault.layers[0], "the first layer"), (fault.layers[-1], "the last layer")]
     places = [(layer.node.made or layer.weight.made, message) for layer, message in ends]
     return related(model.graph, [each for each in places if each[0] != fault.place])
+
+
+def gains(fault: Fault) -> str:
+    """The gain that most layers are given beside the one that their activation asks for."""
+    layer = Counter(_given(each) for each in fault.layers).most_common(1)[0][0]
+    given, second, activation = layer
+    what = activation or "no activation"
+    return f"a gain of {given:.2g}, where {what} asks for {1 / math.sqrt(second):.2g},"
+
+
+def _given(layer: Initialised) -> tuple[float, float, str]:
+    """Gain, E[φ²] and name of the activation."""
+    return abs(layer.gain or 0.0), layer.second, layer.activation

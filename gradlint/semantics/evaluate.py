@@ -1243,7 +1243,7 @@ def _item(value: Items | Table, key: Any) -> Value | None:
             return value.items[key]
         if isinstance(key, tuple) and key[:1] == ("slice",) and not value.open:
             return Items(value.kind, value.items[slice(*key[1:])], value.node)
-    except (IndexError, TypeError):
+    except (IndexError, TypeError, ValueError):
         pass
     return None
 
