@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from gradlint.flow.chain import longest_chain
+from gradlint.flow.linear_layers import fan_in, width_of
 from gradlint.flow.propagate import is_weighted, propagate
 from gradlint.lint.models import models
 from gradlint.records.graph import ModelGraph
@@ -377,3 +378,37 @@ def _decades(model: Any, first: str, last: str) -> float:
     output = model(torch.randn(64, 16))
     (output * torch.randn_like(output)).sum().backward()
     return float(torch.tensor(norms[first] / norms[last]).log10())
+
+
+WEIGHT_FORMS = {
+    "x @ self.w": (8, 4),
+    "torch.matmul(x, self.w)": (8, 4),
+    "x @ self.v.T": (4, 8),
+    "x.mm(self.v.t())": (4, 8),
+    "F.linear(x, self.w)": (4, 8),
+    "F.linear(x, self.v.transpose(0, 1))": (8, 4),
+    "self.w @ x": (4, 8),
+    "torch.einsum('bi,io->bo', x, self.w)": (8, 4),
+    "torch.einsum('oi, ...i -> ...o', self.v, x)": (4, 8),
+    "torch.addmm(self.b, x, self.w)": (8, 4),
+    "torch.bmm(x, self.u)": (8, 4),
+    "torch.einsum('bhi,hio->bo', x, self.u)": (24, 4),
+    "x @ self.b": (4, 1),
+}
+
+
+@pytest.mark.parametrize(("form", "sizes"), WEIGHT_FORMS.items(), ids=WEIGHT_FORMS)
+def test_bare_weights_add_up_the_right_side(form: str, sizes: tuple[int, int], tmp_path: Path) -> None:
+    code = f"""
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.w, self.v = nn.Parameter(torch.randn(8, 4)), nn.Parameter(torch.randn(8, 4))
+        self.u = nn.Parameter(torch.randn(3, 8, 4))
+        self.b = nn.Parameter(torch.randn(4))
+
+    def forward(self, x):
+        return {form}
+"""
+    (layer,) = [node for node in graph_of(tmp_path, code).nodes if is_weighted(node)]
+    assert (fan_in(layer), width_of(layer)) == sizes

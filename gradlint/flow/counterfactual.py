@@ -12,7 +12,7 @@ from gradlint.flow.initial import Law, gain
 from gradlint.flow.linear_layers import fan_in, weight_law
 from gradlint.mathematics.activations import NAMES, activation
 from gradlint.mathematics.gaussian import statistics
-from gradlint.records.graph import Initial, ModelGraph, Node, Parameter, Place
+from gradlint.records.graph import Initial, ModelGraph, Node, Parameter
 
 _DRAWN = frozenset({"normal", "uniform", "trunc_normal"})
 _GAINED = frozenset({"xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal", "orthogonal"})
@@ -87,9 +87,9 @@ class Initialised(Struct, frozen=True):
         return replace(initial, factor=initial.factor / (abs(given) * math.sqrt(self.second)))
 
 
-def written(graph: ModelGraph) -> dict[Place, list[Initialised]]:
-    """The layers of a model whose weights are trained and known, by the call that initialises them."""
-    found: dict[Place, list[Initialised]] = {}
+def written(graph: ModelGraph) -> Iterator[list[Initialised]]:
+    """The layers of a model whose weights are trained and known, those together that are drawn alike."""
+    found: dict[tuple[object, ...], list[Initialised]] = {}
     consumers = _consumers(graph)
     for node in graph.nodes:
         weight = node.parameters.get("weight")
@@ -100,8 +100,10 @@ def written(graph: ModelGraph) -> dict[Place, list[Initialised]]:
             continue
         name, second = _following(node, consumers)
         layer = Initialised(node, weight, held, fan, name, second)
-        found.setdefault(weight.initial.place, []).append(layer)
-    return found
+        initial = weight.initial
+        recipe = (initial.scheme, tuple(sorted(initial.settings.items())), initial.factor)
+        found.setdefault(recipe, []).append(layer)
+    yield from found.values()
 
 
 def _is_judged(node: Node, weight: Parameter) -> bool:

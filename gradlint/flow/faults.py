@@ -7,6 +7,7 @@ initialisation; those about depth where torch's defaults are, or the architectur
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from enum import Enum
 
@@ -65,12 +66,17 @@ class Move(Struct, frozen=True):
 
 
 class Fault(Struct, frozen=True):
-    """A call that initialises weights, the layers it hits, and the worst that it does."""
+    """A way to initialise weights, the layers that are given it, and the worst that it does."""
 
-    place: Place
     kind: Kind
     layers: tuple[Initialised, ...]
     move: Move
+
+    @property
+    def places(self) -> list[Place]:
+        """The calls that write these weights, the one that writes most first."""
+        found = Counter(layer.weight.initial.place for layer in self.layers)
+        return [place for place, _ in found.most_common() if place is not None]
 
     @property
     def is_spoken_of(self) -> bool:
@@ -80,27 +86,26 @@ class Fault(Struct, frozen=True):
 
 def faults(flow: GradientFlow, chain: Chain | None) -> Iterator[Fault]:
     """The initialisations of a model that move signal or gradient by a decade or more."""
-    for place, layers in written(flow.graph).items():
-        fault = _fault(flow, chain, place, layers)
+    for layers in written(flow.graph):
+        fault = _fault(flow, chain, layers)
         if fault is not None:
             yield fault
 
 
-def _fault(flow: GradientFlow, chain: Chain | None, place: Place, layers: list[Initialised]) -> Fault | None:
+def _fault(flow: GradientFlow, chain: Chain | None, layers: list[Initialised]) -> Fault | None:
     uncentred = {each.weight.path: each.centred for each in layers if each.law.mean.lo * each.law.mean.hi > 0}
     move = _worst(flow, chain, uncentred, layers)
     if move is not None and move.sign > 0:
-        return Fault(place, Kind.UNCENTRED, tuple(layers), move)
+        return Fault(Kind.UNCENTRED, tuple(layers), move)
     if all(each.has_gain for each in layers):
         right = {each.weight.path: each.regained for each in layers}
-        return _judged(flow, chain, place, layers, {path: new for path, new in right.items() if new}, True)
-    return _judged(flow, chain, place, layers, {each.weight.path: each.critical for each in layers}, False)
+        return _judged(flow, chain, layers, {path: new for path, new in right.items() if new}, True)
+    return _judged(flow, chain, layers, {each.weight.path: each.critical for each in layers}, False)
 
 
 def _judged(
     flow: GradientFlow,
     chain: Chain | None,
-    place: Place,
     layers: list[Initialised],
     initials: Mapping[str, Initial],
     is_gain: bool,
@@ -116,7 +121,7 @@ def _judged(
     if move is None:
         return None
     kind = Kind.MISMATCHED if is_gain else Kind.UNSCALED if move.sign > 0 else Kind.VANISHING
-    return Fault(place, kind, tuple(layers), move)
+    return Fault(kind, tuple(layers), move)
 
 
 def _reach(layers: list[Initialised]) -> float:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from gradlint.graph import initial
 from gradlint.graph.blocks import TRANSFORMERS, Blocks
+from gradlint.graph.einsum import contracted
 from gradlint.graph.functions import (
     ACTIVATIONS,
     BINARY,
@@ -27,6 +28,7 @@ from gradlint.graph.values import (
     Drawn,
     Layer,
     Signal,
+    Turned,
     Weight,
     children,
     is_module,
@@ -50,6 +52,9 @@ _DATA = ("query", "key", "value", "src", "tgt", "memory", "input", "x")
 
 _WEIGHT_AT = {"bilinear": 2, "layer_norm": 2, "rms_norm": 2, "group_norm": 2, "batch_norm": 3}
 """Where functions take their weight, if not behind the data."""
+
+_BIASED = frozenset({"addmm", "baddbmm", "addmv"})
+"""bias + x·w."""
 
 _CELLS = frozenset({"rnn_cell", "lstm_cell", "gru_cell"})
 
@@ -213,6 +218,10 @@ class Applier:
             return self._recorder.emit("masked", [self._first(arguments, site)], site)
         if plain in BINARY and len(arguments.positional) > 1:
             return self._binary(plain, arguments, site)
+        if plain in _BIASED and len(arguments.positional) == 3 and not arguments.keywords:
+            bias, *factors = arguments.positional
+            product = Operand(self._arithmetic("matmul", factors, site), site.node)
+            return self._arithmetic("add", (product, bias), site)
         form = UNARY.get(plain)
         if form is not None:
             return self._unary(form, arguments, site)
@@ -294,6 +303,10 @@ class Applier:
         if bias is not None and isinstance(bias.value, (Weight, Drawn)):
             parameters["bias"] = _as_weight(bias.value, site)
         settings: dict[str, Setting] = {"bias": "bias" in parameters}
+        held = weight.value if weight is not None and name == "linear" else None
+        shape = held.shape if isinstance(held, Turned) else None
+        if shape is not None and len(shape) == 2:
+            settings |= {"out_features": shape[0], "in_features": shape[1]}
         if name.startswith("conv"):
             for position, (key, default) in enumerate((("stride", 1), ("padding", 0)), 3):
                 given = arguments.get(position, key)
@@ -397,10 +410,7 @@ class Applier:
 
     def _binary(self, name: str, arguments: Arguments, site: Site) -> Value:
         if name == "einsum":
-            rest = [operand.value for operand in arguments.positional[1:]]
-            inputs = [self._recorder.signal(value, site) for value in rest if _has_gradient(value)]
-            equation = setting(arguments.positional[0].value)
-            return self._recorder.emit("einsum", inputs, site, {"equation": equation})
+            return self._einsum(arguments, site)
         op = BINARY[name]
         if op in ("maximum", "minimum"):
             return self._either(arguments.positional[:2], site)
@@ -419,21 +429,53 @@ class Applier:
                 return scaled
         if op == "pow":
             return self._one("pow", first, site, {"exponent": constant})
-        if op == "matmul" and isinstance(second, (Weight, Drawn)) and _is_data(first, second):
-            shape = second.shape
-            last = shape[-1] if shape else None
-            into = shape[-2] if shape and len(shape) > 1 else None
-            settings: dict[str, Setting] = {"in_features": into, "out_features": last, "bias": False}
-            signal = self._recorder.signal(first, site)
-            return self._recorder.emit(
-                "linear", (signal,), site, settings, None, {"weight": _as_weight(second, site)}
-            )
+        if op == "matmul":
+            mixed = self._mixed(first, second, site)
+            if mixed is not None:
+                return mixed
         if _has_signal(first) and not _has_gradient(second) and not self._is_data(second):
             return self._with_constant(op, first, constant, site)
         if _has_signal(second) and not _has_gradient(first) and not self._is_data(first):
             return self._before_constant(op, number(first), second, site)
         inputs = (self._recorder.signal(first, site), self._recorder.signal(second, site))
         return self._recorder.emit(op, inputs, site)
+
+    def _mixed(self, first: Value, second: Value, site: Site) -> Value | None:
+        """`x @ w` or `w @ x`, which add up over the last but one and over the last dimension of w."""
+        if isinstance(second, (Weight, Drawn)) and _is_data(first, second):
+            signal, weight, shape = first, second, second.shape
+        elif isinstance(first, Weight) and first.is_trained and _is_data(second, first):
+            signal, weight = second, first
+            shape = None if first.shape is None else (*first.shape[:-2], *first.shape[-2:][::-1])
+        else:
+            return None
+        into, out = shape[-2:] if shape and len(shape) > 1 else (*(shape or (None,)), 1)
+        return self._linear(signal, weight, into, out, site)
+
+    def _linear(
+        self, value: Value, weight: Weight | Drawn, into: int | None, out: int | None, site: Site
+    ) -> Value:
+        """A signal times a weight that adds up `into` elements for each of `out`."""
+        settings: dict[str, Setting] = {"in_features": into, "out_features": out, "bias": False}
+        signal = self._recorder.signal(value, site)
+        return self._recorder.emit(
+            "linear", (signal,), site, settings, None, {"weight": _as_weight(weight, site)}
+        )
+
+    def _einsum(self, arguments: Arguments, site: Site) -> Value:
+        """Sums of products: a layer where a signal meets a weight, otherwise a product of signals."""
+        values = arguments.values()
+        texts = [value for value in values if isinstance(value, Known) and isinstance(value.value, str)]
+        operands = [value for value in values if not any(value is text for text in texts)]
+        equation = str(texts[0].value) if len(texts) == 1 else ""
+        for at, weight in enumerate(operands if len(operands) == 2 else ()):
+            other = operands[1 - at]
+            if isinstance(weight, Weight) and weight.is_trained and _has_signal(other):
+                sizes = contracted(equation, at, weight.shape)
+                if sizes is not None:
+                    return self._linear(other, weight, *sizes, site)
+        inputs = [self._recorder.signal(value, site) for value in operands if _has_gradient(value)]
+        return self._recorder.emit("einsum", inputs, site, {"equation": equation or None})
 
     def _drawn(self, op: str, first: Weight | Drawn, second: Value, site: Site) -> Value | None:
         """A fresh tensor or a weight times a number."""

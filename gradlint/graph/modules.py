@@ -17,6 +17,7 @@ from gradlint.graph.values import (
     Layer,
     Part,
     Signal,
+    Turned,
     Weight,
     children,
     descendants,
@@ -132,6 +133,8 @@ class Members:
                 return Anything() if setting is None else Known(setting)
             if name in ("bias", "weight") and value.type in LAYERS:
                 return Known(None)
+        if isinstance(value, Weight) and name in ("T", "mT"):
+            return self._turned(value, "t" if name == "T" else "mT", [])
         if isinstance(value, (Weight, Drawn)):
             return _of_weight(value, name)
         if isinstance(value, Choice):
@@ -309,6 +312,8 @@ class Members:
             return value
         if name in _ALIKE and isinstance(value, Drawn):
             return Drawn(value.initial, None)
+        if name in _TURNING and isinstance(value, Weight):
+            return self._turned(value, name, [operand.value for operand in arguments.positional])
         return None
 
     def assigned(self, weight: Weight, index: Value, value: Value, site: Site) -> None:
@@ -323,6 +328,15 @@ class Members:
             data = value.data if isinstance(value, Weight) else value
             found = data.initial if isinstance(data, Drawn) else Initial("unknown", {}, 1.0, place)
         self.initialise(part_of(weight, index), found)
+
+    def _turned(self, weight: Weight, name: str, given: Sequence[Value]) -> Weight:
+        """A weight transposed or permuted."""
+        rank = len(weight.shape) if weight.shape is not None else 0
+        order = turned(list(range(rank)), name, given)
+        before = weight.order if isinstance(weight, Turned) else tuple(range(rank))
+        if order is None or before is None:
+            return self._facts.recorder.turned(weight, None)
+        return self._facts.recorder.turned(weight, tuple([before[at] for at in order]))
 
     def rescaled(self, value: Weight | Drawn, by: float | None, place: Place) -> Value:
         """A weight or a fresh tensor multiplied in place."""
@@ -343,6 +357,7 @@ class Members:
 _ALIKE = frozenset(
     {"view", "reshape", "unsqueeze", "squeeze", "t", "transpose", "expand", "repeat", "permute"}
 )
+_TURNING = frozenset({"t", "transpose", "swapaxes", "swapdims", "permute"})
 _STORES = {
     "add_module": "module",
     "register_module": "module",
@@ -356,9 +371,30 @@ def _is_held(value: Value, name: str) -> bool:
     return any(part == name for part, _ in children(value))
 
 
+def turned(axes: list[int], name: str, given: Sequence[Value]) -> list[int] | None:
+    """The order of axes behind `t`, `mT`, `transpose(a, b)` or `permute(...)`, None where not known."""
+    if name in ("t", "mT"):
+        is_fit = len(axes) == 2 or (name == "mT" and len(axes) > 2)
+        return [*axes[:-2], axes[-1], axes[-2]] if is_fit else None
+    if len(given) == 1 and isinstance(given[0], Items):
+        given = given[0].items
+    places = [place.value for place in given if isinstance(place, Known) and isinstance(place.value, int)]
+    if len(places) < len(given) or not all(-len(axes) <= place < len(axes) for place in places):
+        return None
+    if name == "permute":
+        return [axes[place] for place in places] if len(places) == len(axes) else None
+    if len(places) != 2:
+        return None
+    a, b = places
+    axes[a], axes[b] = axes[b], axes[a]
+    return axes
+
+
 def _of_weight(value: Weight | Drawn, name: str) -> Value:
-    if name in ("data", "T", "mT"):
+    if name == "data":
         return value
+    if name in ("T", "mT"):
+        return Drawn(value.data.initial if isinstance(value, Weight) else value.initial)
     if name == "shape" and value.shape is not None:
         sizes: list[Value] = [Anything() if size is None else Known(size) for size in value.shape]
         node = ir.Literal(_span(value), None)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from gradlint.graph.sizes import NOTHING, Sizes, made_by, of_shape
-from gradlint.graph.values import Anything, Drawn, Layer, Signal, Weight, held_by, signals, whole_of
+from gradlint.graph.values import Anything, Drawn, Layer, Signal, Turned, Weight, held_by, signals, whole_of
 from gradlint.records.graph import ModelGraph, Node, Parameter, Place, Setting
 from gradlint.records.losses import LOSSES
 from gradlint.semantics.interpretation import Site
@@ -80,6 +80,13 @@ class Recorder:
         made = Weight({**weight.attributes, "data": data, "of": weight}, weight.made, weight.is_trained)
         self._derived.append(made)
         self.paths[id(made)] = self.paths.get(id(weight), "")
+        return made
+
+    def turned(self, weight: Weight, order: tuple[int, ...] | None) -> Weight:
+        """The same parameter seen with its dimensions in another order."""
+        made = Turned(weight.attributes, weight.made, weight.is_trained, order)
+        self._derived.append(made)
+        self.paths[id(made)] = self.paths.get(id(whole_of(weight)), "")
         return made
 
     def depend(self, number: int, values: Iterable[Value]) -> None:

@@ -100,6 +100,18 @@ def rows(index: Value, size: int | None) -> tuple[int | None, int | None]:
     return found, end
 
 
+class Turned(Weight, frozen=True, eq=False):
+    """A weight with its dimensions in another order; what is written there, is written to the weight."""
+
+    order: tuple[int, ...] | None = None
+
+    @property
+    def shape(self) -> Shape:
+        """Its sizes in this order; nothing is known of them where the order is not."""
+        shape = self.data.shape
+        return None if shape is None or self.order is None else tuple([shape[at] for at in self.order])
+
+
 class Layer(Value, frozen=True, eq=False):
     """An object of a class of torch.nn that has no children: its class, settings and weights."""
 

@@ -10,6 +10,7 @@ from gradlint.flow.counterfactual import Initialised
 from gradlint.flow.faults import LEAST, Fault, Kind, Move
 from gradlint.flow.model import Model
 from gradlint.records.finding import Claim, Metric, Related
+from gradlint.records.graph import Place
 from gradlint.records.span import Span
 from gradlint.rule.depth import name, times
 from gradlint.rule.places import related, within
@@ -20,7 +21,7 @@ def faults(model: Model, kind: Kind) -> Iterator[tuple[Fault, Span]]:
     for fault in model.faults:
         if fault.kind is kind:
             first = fault.layers[0]
-            yield fault, within(model.graph, fault.place, first.weight.made, first.node.made)
+            yield fault, within(model.graph, *fault.places, first.weight.made, first.node.made)
 
 
 def claim(model: Model, fault: Fault) -> Claim:
@@ -55,10 +56,12 @@ def spread(fault: Fault) -> str:
 
 
 def hit(model: Model, fault: Fault) -> tuple[Related, ...]:
-    """The first and the last layer that a call initialises."""
+    """Calls that do the same, and the first and the last layer that are initialised so."""
     ends = [(fault.layers[0], "the first layer"), (fault.layers[-1], "the last layer")]
-    places = [(layer.node.made or layer.weight.made, message) for layer, message in ends]
-    return related(model.graph, [each for each in places if each[0] != fault.place])
+    main, *others = fault.places
+    places: list[tuple[Place | None, str]] = [(place, "initialised alike") for place in others]
+    places += [(layer.node.made or layer.weight.made, message) for layer, message in ends]
+    return related(model.graph, [each for each in places if each[0] != main])
 
 
 def gains(fault: Fault) -> str:

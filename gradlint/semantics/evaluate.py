@@ -684,6 +684,9 @@ class Evaluator:
             if size(first) + size(second) > MAX_ITEMS:
                 return self.interpretation.unknown((first, second))
             return Items(first.kind, [*first.items, *second.items], node, first.open or second.open)
+        repeated = _repeated(node, operands) if node.operator == "mul" else None
+        if repeated is not None:
+            return repeated
         return self.interpretation.operator(node.operator, operands, self.site(node, frame))
 
     def _conditional(self, node: ir.Conditional, frame: Frame) -> Value:
@@ -1233,6 +1236,17 @@ def _are_alike(values: Sequence[Value]) -> bool:
 
 def _is_in_place(name: str) -> bool:
     return name.endswith("_") and not name.endswith("__")
+
+
+def _repeated(node: ir.Expression, operands: Sequence[Operand]) -> Items | None:
+    """`[a, b] * n` or `n * [a, b]`, where that is known and not too long."""
+    for first, second in (operands, operands[::-1]):
+        items, count = first.value, second.value
+        if not isinstance(items, Items) or not isinstance(count, Known) or type(count.value) is not int:
+            continue
+        if size(items) * max(count.value, 0) <= MAX_ITEMS:
+            return Items(items.kind, items.items * count.value, node, items.open)
+    return None
 
 
 def _item(value: Items | Table, key: Any) -> Value | None:
