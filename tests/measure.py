@@ -31,6 +31,7 @@ from gradlint.records.graph import ModelGraph, Node
 from gradlint.semantics.project import Project
 from gradlint.syntax.extract import extract, lower_omitted
 
+FEW = 8
 BATCH = 64
 MANY = 256
 SEEDS = (0, 1, 2)
@@ -51,13 +52,13 @@ def graphs(code: str) -> list[ModelGraph]:
 
 
 @contextmanager
-def exact(seed: int) -> Iterator[None]:
-    """Double precision and known random numbers."""
+def exact(seed: int, precision: Any = torch.float64) -> Iterator[None]:
+    """Known random numbers, in double precision unless another is asked for."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.set_num_threads(1)
         torch.manual_seed(seed)
-        torch.set_default_dtype(torch.float64)
+        torch.set_default_dtype(precision)
         try:
             yield
         finally:
@@ -75,7 +76,7 @@ def construct(code: str, name: str) -> Any:
     cls = vars(module)[name]
     made = [value for value in vars(module).values() if type(value) is cls]
     model = made[-1] if made else cls()
-    return model.double().train()
+    return model.to(torch.get_default_dtype()).train()
 
 
 # Inputs
@@ -138,7 +139,7 @@ def fitting(model: Any, graph: ModelGraph, steps: int = STEPS) -> Form:
     """The first form with which the model runs."""
     misfits = []
     for form in forms(graph, steps):
-        misfit = _misfit(model, inputs(graph, form, 2))
+        misfit = _misfit(model, inputs(graph, form, FEW))
         if misfit is None:
             return form
         misfits.append(misfit)
@@ -200,7 +201,8 @@ class Run:
 
 def _units(value: Any) -> Any:
     """Samples by units: features last, channels second where there is space behind them."""
-    return value.movedim(1, -1).flatten(0, -2) if value.dim() > 3 else value.flatten(0, -2)
+    last = value.movedim(1, -1) if value.dim() > 3 else value
+    return last.reshape(-1, last.shape[-1]) if last.dim() else last.reshape(1, 1)
 
 
 def _share(mask: Any) -> float:
@@ -281,8 +283,9 @@ def run(model: Any, given: list[Any]) -> Run:
     try:
         with watch:
             outputs = tensors(model(*given))
-        loss: Any = sum((y * torch.randn_like(y)).sum() for y in outputs if y.requires_grad)
-        loss.backward()
+        parts: list[Any] = [(y * torch.randn_like(y)).sum() for y in outputs if y.requires_grad]
+        if parts:
+            sum(parts[1:], parts[0]).backward()
     finally:
         for hook in hooks:
             hook.remove()
@@ -382,6 +385,15 @@ def unique_rows(model: Any, name: str) -> float:
     return len(torch.unique(scaled, dim=0)) / len(gradient)
 
 
+def gradient_arrives(subject: Subject, name: str) -> float:
+    """1 where a gradient that is not all zero arrives at a parameter, or at any, in two steps."""
+    with exact(subject.seed, torch.float32):
+        model, form = subject.model()
+        named = dict(stepped(model, subject.graph, form).named_parameters())
+    gradients = [p.grad for path, p in named.items() if name in ("", path)]
+    return float(any(gradient is not None and bool(gradient.any()) for gradient in gradients))
+
+
 def weight_variance(subject: Subject, name: str) -> float:
     """fan_in · Var(w)."""
     with exact(subject.seed):
@@ -444,6 +456,7 @@ METRICS: dict[Metric, Callable[[Subject, str], float]] = {
     Metric.UNIQUE_GRADIENT_ROWS: unique_gradient_rows,
     Metric.WEIGHT_VARIANCE: weight_variance,
     Metric.RECURRENT_GAIN: recurrent_gain,
+    Metric.GRADIENT_ARRIVES: gradient_arrives,
 }
 
 
@@ -464,6 +477,9 @@ def measured(claim: Claim, subject: Subject, name: str) -> float:
     return statistics.median([value, *others])
 
 
+SHARES = (Metric.SATURATION, Metric.DEAD_UNITS, Metric.UNIQUE_GRADIENT_ROWS, Metric.GRADIENT_ARRIVES)
+
+
 def steps_of(claim: Claim) -> int:
     found = re.search(r"steps=(\d+)", claim.condition)
     return int(found[1]) if found else STEPS
@@ -471,7 +487,13 @@ def steps_of(claim: Claim) -> int:
 
 def is_beyond(value: float, claim: Claim) -> bool:
     """Whether a measured value lies on the claim's side of its bound."""
-    return value >= claim.bound if claim.predicted >= claim.bound else value <= claim.bound
+    return value >= claim.bound if rises(claim) else value <= claim.bound
+
+
+def rises(claim: Claim) -> bool:
+    """Whether a claim says that a value is large rather than small."""
+    is_small = claim.metric in (Metric.UNIQUE_GRADIENT_ROWS, Metric.GRADIENT_ARRIVES)
+    return claim.predicted >= claim.bound and not is_small
 
 
 def agrees(value: float, claim: Claim) -> bool:
@@ -482,7 +504,7 @@ def agrees(value: float, claim: Claim) -> bool:
     """
     if claim.metric is Metric.WEIGHT_VARIANCE:
         return value == claim.predicted or abs(_log10(value, claim.predicted)) <= 0.3
-    is_share = claim.metric in (Metric.SATURATION, Metric.DEAD_UNITS, Metric.UNIQUE_GRADIENT_ROWS)
+    is_share = claim.metric in SHARES
     tolerance = 0.1 if is_share else max(0.3, 0.1 * abs(claim.predicted))
     left = 0.0 if claim.least is None else abs(claim.predicted - claim.least)
     return abs(value - claim.predicted) <= max(tolerance, left)
@@ -522,6 +544,17 @@ def _trained(subject: Subject) -> list[str]:
     return [name for name in _weights(subject) if model.get_parameter(name).grad is not None]
 
 
+def _anything(subject: Subject) -> list[str]:
+    """All parameters together: of single ones some are cut off on purpose.
+
+    Nothing where none is to be trained, or a method of its own trains the model.
+    """
+    with exact(subject.seed):
+        model = construct(subject.code, subject.graph.name)
+    is_trained = any(p.requires_grad for p in model.parameters())
+    return [""] if is_trained and not hasattr(model, "loss") else []
+
+
 def _activations(subject: Subject) -> list[str]:
     return list(dict.fromkeys(path for path, _ in subject.run(2).saturation))
 
@@ -546,4 +579,5 @@ CANDIDATES: dict[Metric, Callable[[Subject], list[str]]] = {
     Metric.UNIQUE_GRADIENT_ROWS: _trained,
     Metric.WEIGHT_VARIANCE: _weights,
     Metric.RECURRENT_GAIN: _recurrences,
+    Metric.GRADIENT_ARRIVES: _anything,
 }

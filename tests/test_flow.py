@@ -458,6 +458,9 @@ def test_positive_signals_add_up_with_their_means(op: str, alpha: float) -> None
     call = {"add": torch.add, "sub": torch.sub}[op]
     last = twin.emit(op, lambda u, v: call(u, v, alpha=alpha), a, b, settings={"alpha": alpha})
     result = twin.measure(torch.randn(256, 512).requires_grad_(), a, last)
+    toward_b = twin.measure(torch.randn(256, 512).requires_grad_(), b, last)
+    assert toward_b.decades == pytest.approx(math.log10(alpha), abs=1e-6)
+    assert toward_b.predicted.centre == pytest.approx(math.log10(alpha), abs=1e-9)
     sign = -1.0 if op == "sub" else 1.0
     known = 1 + alpha**2 + 2 * sign * alpha / math.pi
     assert 10 ** (2 * result.predicted_rms.centre) == pytest.approx(known, rel=1e-3)

@@ -228,7 +228,7 @@ def _mildest(rule: type[Rule]) -> Iterator[Claim]:
     """For every metric that a rule claims, and each direction, the claim that is confirmed most easily."""
     found: dict[tuple[Metric, bool], Claim] = {}
     for claim in [claim for code in rule.bad.values() for claim in _claims(rule, code)]:
-        rises = claim.predicted >= claim.bound
+        rises = measure.rises(claim)
         known = found.setdefault((claim.metric, rises), claim)
         if (claim.bound < known.bound) == rises:
             found[claim.metric, rises] = claim
