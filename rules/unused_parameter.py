@@ -95,13 +95,20 @@ class UnusedParameter(Rule):
             "self.runner = [self.block]",
             forward="self.last(self.runner[0](self.first(x)))",
         ),
+        "a template": _net(
+            "self.layer = nn.TransformerEncoderLayer(8, 2)",
+            "self.encoder = nn.TransformerEncoder(self.layer, 2)",
+            forward="self.last(self.first(self.encoder(x)))",
+        ),
         "nothing to train": _net("self.act = nn.ReLU()", "self.drop = nn.Dropout(0.1)"),
     }
 
     def check(self, model: Model) -> Iterator[Finding]:
         """Report each part that nothing reads."""
-        for part, parameters in model.graph.unused.items():
-            place = parameters[0].made
-            if place is not None and place.path == model.graph.place.path:
-                message = f"{part} is never used: {len(parameters)} of its parameters get no gradient"
-                yield self.finding(place.span, message, no_gradient(model, parameters[0]))
+        for unused in model.graph.unused:
+            if unused.place.path == model.graph.place.path:
+                count = len(unused.parameters)
+                what = "its parameter gets" if count == 1 else f"its {count} parameters get"
+                message = f"{unused.path} is never used: {what} no gradient"
+                claim = no_gradient(model, unused.parameters[0])
+                yield self.finding(unused.place.span, message, claim)

@@ -93,7 +93,7 @@ class Applier:
         what = (
             "a container of unknown length" if isinstance(value, Container) else "a module without a forward"
         )
-        return self._recorder.unknown(what, arguments.values(), site)
+        return self._recorder.unknown(what, [value, *arguments.values()], site)
 
     def _chain(self, members: Sequence[Value], arguments: Arguments, site: Site) -> Value:
         for member in members:
@@ -115,14 +115,14 @@ class Applier:
         if layer.type in TRANSFORMERS:
             return self._blocks.transformer(layer, inputs, site)
         if not inputs:
-            return self._recorder.unknown("a layer without inputs", (), site)
+            return self._recorder.unknown("a layer without inputs", (layer,), site)
         if layer.type in ("TransformerEncoder", "TransformerDecoder"):
             return self._stack(layer, inputs, site)
         op = LAYERS[layer.type].op
         if op in _RECURRENT | _CELLS:
             return self._recurrent(op, layer, inputs[0], arguments.get(1, "hx"), site)
         if op == "unknown":
-            return self._recorder.unknown(layer.type, inputs, site)
+            return self._recorder.unknown(layer.type, [layer, *inputs], site)
         taken = inputs[:2] if op in ("bilinear", "cosine_similarity", "pairwise_distance") else inputs[:1]
         made = self._recorder.emit(op, taken, site, layer.settings, layer)
         self._recorder.depend(made.number, inputs[len(taken) :])
@@ -133,7 +133,7 @@ class Applier:
         assert isinstance(stack, Container)
         signal: Value = inputs[0]
         if stack.held.open or not isinstance(stack.held, Items):
-            return self._recorder.unknown("a stack of unknown depth", inputs, site)
+            return self._recorder.unknown("a stack of unknown depth", [layer, *inputs], site)
         for member in (*stack.held.items, *([layer.parts["norm"]] if "norm" in layer.parts else [])):
             given = [signal, *inputs[1:]] if isinstance(member, (Layer, Instance)) else [signal]
             operands = tuple([Operand(each, site.node) for each in given])

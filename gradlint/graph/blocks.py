@@ -82,7 +82,7 @@ class Blocks:
         emit = self._recorder.emit
         query, key, value = (*inputs, *([inputs[-1]] * 3))[:3] if inputs else (None, None, None)
         if query is None or key is None or value is None:
-            return self._recorder.unknown("attention without inputs", (), site)
+            return self._recorder.unknown("attention without inputs", (of,), site)
         width = of.settings.get("embed_dim")
         projection: Settings = {"in_features": width, "out_features": width, "bias": of.settings.get("bias")}
         parameters = {"weight": of.attributes["in_proj_weight"]}
@@ -99,10 +99,10 @@ class Blocks:
     def transformer(self, of: Layer, inputs: Sequence[Signal], site: Site) -> Signal:
         """One layer of an encoder, or of a decoder whose second input is the memory."""
         if not inputs:
-            return self._recorder.unknown("a layer without inputs", (), site)
+            return self._recorder.unknown("a layer without inputs", (of,), site)
         norm_first = of.settings.get("norm_first")
         if norm_first is None:
-            return self._recorder.unknown("norm_first that is not known", inputs, site)
+            return self._recorder.unknown("norm_first that is not known", [of, *inputs], site)
         signal = inputs[0]
         steps = [("self_attn", "norm1"), ("linear", "norm2")]
         if of.type == "TransformerDecoderLayer":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from gradlint.graph.layers import LAYERS, Settings
-from gradlint.graph.values import Choice, Container, Drawn, Layer, Weight, setting
+from gradlint.graph.values import Choice, Container, Drawn, Layer, Weight, descendants, setting
 from gradlint.records import ir
 from gradlint.records.graph import Initial, Place, Setting
 from gradlint.semantics.interpretation import Arguments
@@ -118,6 +118,15 @@ def copied(value: Value, seen: dict[int, Value] | None = None) -> Value:
     made = _copy(value, seen)
     seen[id(value)] = made
     return made
+
+
+def make_template(value: Value) -> Value:
+    """A deep copy; what it was made from may have been there for that alone."""
+    copy = copied(value)
+    for _, part in descendants(value):
+        if isinstance(part, Weight):
+            part.attributes["template"] = Known(True)
+    return copy
 
 
 def _copy(value: Value, seen: dict[int, Value]) -> Value:

@@ -7,7 +7,9 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from gradlint.graph.values import children
 from gradlint.records import ir
+from gradlint.records.graph import Place
 from gradlint.records.span import Span
+from gradlint.semantics.bindings import walk
 from gradlint.semantics.classes import is_module as is_module_class
 from gradlint.semantics.scope import ModuleScope
 from gradlint.semantics.value import ClassObject, Instance, Value
@@ -87,6 +89,18 @@ def _looks_up(node: ir.Node) -> bool:
     if not isinstance(node, ir.Call) or not isinstance(node.function, ir.Name) or len(node.positional) < 2:
         return False
     return node.function.id == "getattr" and not isinstance(node.positional[1], ir.Literal)
+
+
+def assigned_at(path: str, model: Instance) -> Place | None:
+    """Where the attribute that holds a part, in the innermost object around it, is written."""
+    *_, (owner, name) = _way(path, model)
+    for cls in _project_classes(owner):
+        for node in walk(cls.definition.body):
+            targets = node.targets if isinstance(node, ir.Assign) and node.value is not None else ()
+            if any(isinstance(target, ir.Attribute) and target.name == name for target in targets):
+                assert isinstance(node, ir.Assign) and node.value is not None
+                return Place(cls.scope.path, node.value.span)
+    return None
 
 
 def scopes_of(model: Instance, paths: Iterable[str]) -> list[ModuleScope]:

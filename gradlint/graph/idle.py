@@ -6,13 +6,15 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
-from gradlint.graph.elsewhere import Elsewhere, is_within_another, scopes_of, unused_parts
+from gradlint.graph.elsewhere import Elsewhere, assigned_at, is_within_another, scopes_of, unused_parts
 from gradlint.graph.interpret import GraphFacts
 from gradlint.graph.reach import Reach
 from gradlint.graph.recorder import frozen
 from gradlint.graph.values import Weight
-from gradlint.records.graph import Parameter, Severed
+from gradlint.records.graph import Parameter, Severed, Unused
 from gradlint.semantics.value import ClassObject, Instance
+
+_SPARED = frozenset({"handed", "template"})
 
 
 class Idle:
@@ -62,22 +64,26 @@ class Idle:
         ]
         return bool(rest) and any(map(self._reach.is_trained, twins))
 
-    def unused(self, classes: Sequence[ClassObject]) -> dict[str, tuple[Parameter, ...]]:
-        """The parts whose parameters nothing reads, by their paths."""
+    def unused(self, classes: Sequence[ClassObject]) -> tuple[Unused, ...]:
+        """The parts whose parameters nothing reads."""
         read = self._reach.read()
         idle = [
             path
             for path, weight in self._weights.items()
-            if path not in read and weight.takes_gradient and "handed" not in weight.attributes
+            if path not in read and weight.takes_gradient and _SPARED.isdisjoint(weight.attributes)
         ]
         if not idle or not read:
-            return {}
+            return ()
         found = unused_parts(idle, self._weights)
         elsewhere = Elsewhere(scopes_of(self._model, found), self._facts.built, classes)
         if elsewhere.hooks() or elsewhere.reaches(self._model):
-            return {}
-        return {
-            part: tuple([frozen(path, self._weights[path]) for path in paths])
-            for part, paths in found.items()
-            if not elsewhere.names_last(part, self._model)
-        }
+            return ()
+        parts = [
+            (part, paths) for part, paths in found.items() if not elsewhere.names_last(part, self._model)
+        ]
+        return tuple([self._unused(part, paths) for part, paths in parts])
+
+    def _unused(self, part: str, paths: Sequence[str]) -> Unused:
+        parameters = tuple([frozen(path, self._weights[path]) for path in paths])
+        made = self._weights[paths[0]].made
+        return Unused(part, assigned_at(part, self._model) or made, parameters)

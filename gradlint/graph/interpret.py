@@ -8,7 +8,16 @@ from collections.abc import Callable, Iterator, Sequence
 from gradlint.graph import initial
 from gradlint.graph.apply import Applier
 from gradlint.graph.blocks import TRANSFORMERS, attention, transformer_layer
-from gradlint.graph.construct import CONTAINERS, class_of, container, copied, layer, pairs, torch_base
+from gradlint.graph.construct import (
+    CONTAINERS,
+    class_of,
+    container,
+    copied,
+    layer,
+    make_template,
+    pairs,
+    torch_base,
+)
 from gradlint.graph.functions import ACTIVATIONS, LIKE, METADATA, SIZES, UNARY
 from gradlint.graph.memory import Memory
 from gradlint.graph.modules import ClassName, Members, is_kind_of
@@ -241,7 +250,7 @@ class GraphFacts(Interpretation):
             if made is not None:
                 return made
         if name in _PARAMETERS:
-            rebuilt = self._rebuilt("Parameter", arguments, site)
+            rebuilt = self._rebuilt("Parameter", arguments, site) if self.recorder.paths else None
             return rebuilt if rebuilt is not None else self._parameter(arguments, place)
         first = arguments.positional[0].value if arguments.positional else None
         last = name.rpartition(".")[2]
@@ -322,7 +331,9 @@ class GraphFacts(Interpretation):
             return None
         repeats = number(count.value) if count is not None else None
         known = int(repeats) if repeats is not None and repeats <= self.budget.unrolled else None
-        members = [copied(one.value) for _ in range(known or 1)]
+        first = copied(one.value)
+        members = [first, *[copied(first) for _ in range((known or 1) - 1)]]
+        make_template(one.value)
         inside = Items("list", members, site.node, known is None)
         parts: dict[str, Value] = {"layers": Container("ModuleList", inside, place)}
         norm = arguments.get(2, "norm")
@@ -353,7 +364,7 @@ class GraphFacts(Interpretation):
         if name == "builtins.callable" and first is not None and _is_callable(first):
             return Known(True)
         if name == "copy.deepcopy" or name == "copy.copy":
-            return copied(first) if first is not None else Anything()
+            return make_template(first) if first is not None else Anything()
         if name == "collections.OrderedDict":
             found = pairs(first, site.node) if first is not None else Table({}, site.node)
             return found if found is not None else (first or Anything())

@@ -35,8 +35,8 @@ class Drawn(Value, frozen=True, eq=False):
 class Weight(Value, frozen=True, eq=False):
     """A parameter or buffer; `attributes` hold its contents (`Drawn`) under "data".
 
-    There is "requires_grad" where that was set, "of" the weight that this one is a multiple of, and
-    "handed" once code that is not understood had it.
+    There is "requires_grad" where that was set, "of" the weight that this one is a multiple of,
+    "template" if it was copied, and "handed" once code that is not understood had it.
     """
 
     attributes: dict[str, Value]

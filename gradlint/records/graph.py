@@ -97,14 +97,21 @@ class Severed(Struct, frozen=True):
     is_everything: bool = False
 
 
+class Unused(Struct, frozen=True):
+    """A part of a model, by its path, whose parameters nothing in the class reads; where it is made."""
+
+    path: str
+    place: Place
+    parameters: tuple[Parameter, ...]
+
+
 class ModelGraph(Struct, frozen=True):
     """What one forward pass of a model computes, inputs first.
 
     `arguments` are the constructor arguments that are known, as text. `outputs` are the nodes that
     forward returns. `reasons` counts what was not understood, each of which is a node "unknown".
     `parameters` are all that the model holds, those that its forward pass does not reach included.
-    `severed` are the steps at which the gradient of some is lost, `unused` the parts, by path, whose
-    parameters nothing in the class reads.
+    `severed` are the steps at which the gradient of some is lost, `unused` the parts that nothing reads.
     """
 
     name: str
@@ -115,4 +122,4 @@ class ModelGraph(Struct, frozen=True):
     reasons: dict[str, int] = {}
     parameters: tuple[Parameter, ...] = ()
     severed: tuple[Severed, ...] = ()
-    unused: dict[str, tuple[Parameter, ...]] = {}
+    unused: tuple[Unused, ...] = ()
