@@ -131,7 +131,7 @@ class SaturatingActivationChain(Rule):
     def check(self, model: Model) -> Iterator[Finding]:
         """Report a chain that loses the better half of its gradient at saturating activations."""
         chain, guilty = model.chain, model.direct(SATURATING)
-        if chain is None or chain.least_loss < LEAST or 2 * model.share(SATURATING) > chain.decades.hi:
+        if chain is None or chain.least_loss < LEAST or not model.loses_most_at(SATURATING):
             return
         claim = depth_gain(model, chain)
         left = f"{times(claim.predicted)} of the gradient at the first of {chain.layers} layers"

@@ -14,11 +14,21 @@ from gradlint.records.graph import ModelGraph, Node
 SATURATING = frozenset({"sigmoid", "tanh", "hardsigmoid", "softsign", "softmax", "softmin"})
 """Activations that are flat towards both ends."""
 
+POWERS = frozenset({"pow", "square", "exp", "mul"})
+"""Activations that grow faster than their argument; a product is one where both factors are the same."""
+
+NORMS = frozenset({"batch_norm", "instance_norm", "layer_norm", "group_norm", "rms_norm"})
+"""Layers that bring a signal to a scale of their own."""
+
+SUMS = frozenset({"add", "sub"})
+"""Where the branch of a residual block meets what it was added to."""
+
 
 class Step(Struct, frozen=True):
     """A node that the whole gradient passes, and what happens to the gradient since the one before.
 
-    `decades` is log10(‖δ_before‖₂ / ‖δ_node‖₂), which adds up to S over the steps of a chain.
+    `decades` is log10(‖δ_before‖₂ / ‖δ_node‖₂): over the steps of a chain, `lo` adds up to the least
+    that S can be and `hi` to the most.
     `is_direct` says that the node alone does it; otherwise paths part behind the node before and
     meet here (a residual block, a gate, attention).
     """
@@ -38,14 +48,18 @@ def steps(flow: GradientFlow, chain: Chain) -> tuple[Step, ...]:
     for number in _necks(flow.graph, chain.first, ends):
         node = flow.graph.nodes[number]
         change = _difference(gradient[before], gradient[number])
-        found.append(Step(node, change, node.inputs == (before,)))
+        found.append(Step(node, change, {*node.inputs} == {before}))
         before = number
     return tuple(found)
 
 
 def _difference(a: Interval, b: Interval) -> Interval:
-    """How far `a` lies above `b`, which goes along with it."""
-    return Interval(a.lo - b.lo, a.hi - b.hi) if a.is_finite and b.is_finite else a - b
+    """How far the ends of `a` lie above those of `b`, which goes along with it."""
+    return Interval(_above(a.lo, b.lo), _above(a.hi, b.hi))
+
+
+def _above(a: float, b: float) -> float:
+    return 0.0 if a == b else a - b
 
 
 def _necks(graph: ModelGraph, first: int, ends: Collection[int]) -> list[int]:

@@ -47,6 +47,19 @@ class Model(Struct, frozen=True, dict=True):
         """The nodes of these operations that the whole gradient of the chain passes, one after another."""
         return [step.node for step in self.steps if step.is_direct and step.node.op in operations]
 
-    def share(self, operations: Collection[str]) -> float:
-        """The decades of S that these nodes make, at the upper ends of what is known."""
-        return sum(step.decades.hi for step in self.steps if step.is_direct and step.node.op in operations)
+    def loses_most_at(self, operations: Collection[str]) -> bool:
+        """Whether these operations make the better half of what the chain loses for certain."""
+        lost = sum(step.decades.hi for step in self.steps if step.is_direct and step.node.op in operations)
+        return self.chain is not None and 2 * lost <= self.chain.decades.hi < 0
+
+    def gains_most_at(self, operations: Collection[str], is_direct: bool = True) -> bool:
+        """Whether these operations make the better half of what the gradient gains for certain.
+
+        Those that paths meet at (the sum of a residual block) where not `is_direct`.
+        """
+        gained = sum(
+            step.decades.lo
+            for step in self.steps
+            if step.is_direct is is_direct and step.node.op in operations
+        )
+        return self.chain is not None and 2 * gained >= self.chain.decades.lo > 0

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from gradlint.flow.attribution import NORMS
 from gradlint.flow.chain import Chain
 from gradlint.flow.model import Model
+from gradlint.flow.propagate import is_weighted
+from gradlint.mathematics.activations import NAMES
 from gradlint.records.finding import Claim, Metric, Related
 from gradlint.records.graph import Node
-from gradlint.rule.places import related
+from gradlint.records.span import Span
+from gradlint.rule.places import related, within
 
 LEAST = 1.0
 """Decades from which on rules about depth speak at all; settings decide what is reported."""
@@ -32,9 +36,15 @@ def depth_gain(model: Model, chain: Chain) -> Claim:
 
 
 def name(node: Node) -> str:
+<<<<<<< HEAD
     """The module that computes a node, or the parameter that it joins to a signal; "input" for an input."""
     paths = [parameter.path for parameter in node.parameters.values()]
     return node.module or next(iter(paths), "input" if node.op == "input" else "")
+=======
+    """The module that computes a node, or the parameter that it computes with."""
+    paths = [parameter.path for parameter in node.parameters.values()]
+    return node.module or next(iter(paths), "")
+>>>>>>> e7216e1 (Find stacks whose gradient vanishes or explodes with depth)
 
 
 def ends(model: Model, chain: Chain, *others: tuple[Node, str]) -> tuple[Related, ...]:
@@ -42,6 +52,13 @@ def ends(model: Model, chain: Chain, *others: tuple[Node, str]) -> tuple[Related
     nodes = model.graph.nodes
     marked = [(nodes[chain.first], "the first layer"), *others, (nodes[chain.last], "the last layer")]
     return related(model.graph, [(node.made or node.place, message) for node, message in marked])
+
+
+def initialised_at(model: Model, node: Node) -> Span:
+    """Where the initial weight of a layer is chosen: the call that draws it, or the layer's construction."""
+    weight = node.parameters.get("weight")
+    chosen = weight.initial.place if weight is not None else None
+    return within(model.graph, chosen, node.made, node.place, *reversed(node.callers))
 
 
 def times(decades: float) -> str:
@@ -57,3 +74,29 @@ def counted(nodes: Iterable[Node]) -> str:
     for node in nodes:
         found[node.op] = found.get(node.op, 0) + 1
     return " and ".join(f"{count} {op}" for op, count in sorted(found.items(), key=lambda each: -each[1]))
+
+
+def layers_of(model: Model) -> str:
+    """The layers of a chain in words: how many, of which kind, with which activation, how initialised."""
+    weighted = [model.graph.nodes[number] for number in _weighted(model)]
+    kinds = " and ".join(dict.fromkeys(node.op for node in weighted))
+    between = list(dict.fromkeys(step.node.op for step in model.steps if step.node.op in NAMES | NORMS))
+    schemes = {parameter.initial.scheme for node in weighted for parameter in node.parameters.values()}
+    count = 0 if model.chain is None else model.chain.layers
+    named = f"{count} {kinds} layers" + (f" with {' and '.join(between)}" if between else "")
+    return f"{named} at torch's default initialisation" if schemes <= {"default"} else named
+
+
+def _weighted(model: Model) -> list[int]:
+    first = [] if model.chain is None else [model.chain.first]
+    return first + [step.node.number for step in model.steps if is_weighted(step.node)]
+
+
+def worst(model: Model, sign: int) -> Node:
+    """The layer with weights whose step is the largest towards `sign`; the first one where none is."""
+    assert model.chain is not None
+    steps = [step for step in model.steps if step.is_direct and is_weighted(step.node)]
+    largest = max(steps, key=lambda step: sign * step.decades.centre, default=None)
+    if largest is None or sign * largest.decades.centre <= 0:
+        return model.graph.nodes[model.chain.first]
+    return largest.node

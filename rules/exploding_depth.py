@@ -1,0 +1,138 @@
+"""GRD103 exploding-depth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import ClassVar
+
+from gradlint.flow.attribution import NORMS, POWERS, SUMS
+from gradlint.flow.model import Model
+from gradlint.records.finding import Finding, Severity
+from gradlint.rule.depth import LEAST, depth_gain, ends, initialised_at, layers_of, times, worst
+from gradlint.rule.places import made_at
+from gradlint.rule.rule import Rule
+
+_ERROR = 6.0
+
+
+def _net(*constructor: str, forward: str = "return self.head(self.layers(x))", above: str = "") -> str:
+    """A model with these lines in its constructor and, before the class, those of `above`."""
+    head = "import torch\nfrom torch import nn\nfrom torch.nn import functional as F\n\n" + above
+    head += "\nclass Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+    body = "".join(f"        {line}\n" for line in (*constructor, "self.head = nn.Linear(64, 10)"))
+    return f"{head}{body}\n    def forward(self, x):\n        {forward}\n"
+
+
+def _block(forward: str, *constructor: str) -> str:
+    """A block of 64 features; `self.f` maps 64 to 64."""
+    lines = "".join(f"        {line}\n" for line in ("self.f = nn.Linear(64, 64)", *constructor))
+    head = "class Block(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+    return f"{head}{lines}\n    def forward(self, x):\n        return {forward}\n"
+
+
+def _apply(written: str) -> str:
+    """A method that draws the weights of linear layers with this call."""
+    return (
+        f"\n    def draw(self, module):\n        if isinstance(module, nn.Linear):\n            {written}\n"
+    )
+
+
+def _stack(depth: int) -> str:
+    return f"self.layers = nn.Sequential(*[Block() for _ in range({depth})])"
+
+
+_RELU = _block("F.relu(self.f(x))")
+_NORMED = _block("F.relu(self.norm(self.f(x)))", "self.norm = nn.BatchNorm1d(64)")
+
+
+class ExplodingDepth(Rule):
+    """The gradient grows from layer to layer on its way back, beyond what the depth allows.
+
+    ### Why is this bad?
+    A layer multiplies the squared gradient by fan_in · Var(w) · E[φ'²]. Weights from N(0, 1) make that
+    half of fan_in with ReLU: the first layers get gradients that are millions of times those of the last,
+    and one step of the optimizer destroys them, or signals overflow on their way forward already. Batch
+    normalisation before ReLU multiplies by π/(π - 1) per layer whatever the weights are.
+
+    ### How it is verified
+    S, the decades between the gradient at the first layer's output and at the last one's, is measured in
+    one backward pass from a random projection of the output; what pooling distributes is left out.
+
+    ### When it is fine
+    Normalised stacks of some sixty layers still train, since each step makes them flatter: they are
+    warnings. With He's or Xavier's initialisation at the activation's own gain nothing is reported.
+
+    ### Fix safety
+    No fix: there are several ways to mend it.
+
+    ### References
+    - Yang et al.: [A mean field theory of batch normalization](https://arxiv.org/abs/1902.08129), 2019
+    - He et al.: [Delving deep into rectifiers](https://arxiv.org/abs/1502.01852), 2015
+    - [wkentaro/pytorch-fcn#167](https://github.com/wkentaro/pytorch-fcn/issues/167): normal weights
+    """
+
+    id = "GRD103"
+    name = "exploding-depth"
+    severity = Severity.WARNING
+    help = "scale the weights to their fan-in (nn.init.kaiming_normal_), or add residual connections"
+    threshold = "exploding-decades"
+    bad: ClassVar[Mapping[str, str]] = {
+        "standard normal weights": _net(_stack(6), "self.apply(self.draw)", above=_RELU)
+        + _apply("nn.init.normal_(module.weight)"),
+        "standard deviation by hand": _net(
+            "self.layers = nn.ModuleList(nn.Linear(64, 64) for _ in range(10))",
+            "for layer in self.layers:",
+            "    layer.weight.data.normal_(0, 0.5)",
+            forward="for f in self.layers:\n            x = F.gelu(f(x))\n        return self.head(x)",
+        ),
+        "gain of four": _net(_stack(9), "self.apply(self.draw)", above=_RELU)
+        + _apply("torch.nn.init.xavier_uniform_(module.weight, gain=4.0)"),
+        "orthogonal with gain, linear layers": _net(
+            _stack(8), "self.apply(self.draw)", above=_block("self.f(x)")
+        )
+        + _apply("nn.init.orthogonal_(module.weight, gain=3)"),
+        "bare parameters": _net(
+            "self.weights = nn.ParameterList([nn.Parameter(torch.randn(64, 64)) for _ in range(6)])",
+            forward="for w in self.weights:\n            x = F.leaky_relu(F.linear(x, w))\n"
+            "        return self.head(x)",
+        ),
+        "BatchNorm and ReLU, fifty layers": _net(_stack(50), above=_NORMED),
+    }
+    good: ClassVar[Mapping[str, str]] = {
+        "He": _net(_stack(40), "self.apply(self.draw)", above=_RELU)
+        + _apply("nn.init.kaiming_normal_(module.weight, nonlinearity='relu')"),
+        "Xavier, tanh": _net(_stack(20), "self.apply(self.draw)", above=_block("torch.tanh(self.f(x))"))
+        + _apply("nn.init.xavier_normal_(module.weight, gain=nn.init.calculate_gain('tanh'))"),
+        "BatchNorm and ReLU, twenty layers": _net(_stack(20), above=_NORMED),
+        "standard normal, LayerNorm": _net(
+            _stack(6),
+            "self.apply(self.draw)",
+            above=_block("F.relu(self.norm(self.f(x)))", "self.norm = nn.LayerNorm(64)"),
+        )
+        + _apply("nn.init.normal_(module.weight)"),
+        "only the head": _net(
+            _stack(4),
+            "self.out = nn.Linear(64, 10)",
+            "nn.init.normal_(self.out.weight)",
+            forward="return self.out(self.layers(x))",
+            above=_RELU,
+        ),
+        "scaled by hand": _net(_stack(10), "self.apply(self.draw)", above=_RELU)
+        + _apply("nn.init.normal_(module.weight, std=(2 / module.in_features) ** 0.5)"),
+    }
+
+    def check(self, model: Model) -> Iterator[Finding]:
+        """Report a chain along which the gradient grows, by weights, norms or activations."""
+        chain = model.chain
+        if chain is None or chain.least_growth < LEAST or model.gains_most_at(POWERS):
+            return
+        if model.gains_most_at(SUMS, is_direct=False):
+            return
+        claim, norms = depth_gain(model, chain), model.direct(NORMS)
+        grown = f"pass {times(claim.predicted)} times the gradient at the last on to the first"
+        message = f"{layers_of(model)} {grown} ({claim.predicted:+.1f} decades)"
+        is_mild = bool(norms) or chain.least_growth < _ERROR
+        layer = worst(model, 1)
+        place = made_at(model.graph, norms[0]) if norms else initialised_at(model, layer)
+        severity = None if is_mild else Severity.ERROR
+        yield self.finding(place, message, claim, severity=severity, related=ends(model, chain))
