@@ -36,15 +36,9 @@ def depth_gain(model: Model, chain: Chain) -> Claim:
 
 
 def name(node: Node) -> str:
-<<<<<<< HEAD
     """The module that computes a node, or the parameter that it joins to a signal; "input" for an input."""
     paths = [parameter.path for parameter in node.parameters.values()]
     return node.module or next(iter(paths), "input" if node.op == "input" else "")
-=======
-    """The module that computes a node, or the parameter that it computes with."""
-    paths = [parameter.path for parameter in node.parameters.values()]
-    return node.module or next(iter(paths), "")
->>>>>>> e7216e1 (Find stacks whose gradient vanishes or explodes with depth)
 
 
 def ends(model: Model, chain: Chain, *others: tuple[Node, str]) -> tuple[Related, ...]:
