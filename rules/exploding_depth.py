@@ -8,7 +8,7 @@ from typing import ClassVar
 from gradlint.flow.attribution import NORMS, POWERS, SUMS
 from gradlint.flow.model import Model
 from gradlint.records.finding import Finding, Severity
-from gradlint.rule.depth import LEAST, depth_gain, ends, initialised_at, layers_of, times, worst
+from gradlint.rule.depth import LEAST, depth_gain, ends, layers_of, times, worst
 from gradlint.rule.places import made_at
 from gradlint.rule.rule import Rule
 
@@ -49,10 +49,10 @@ class ExplodingDepth(Rule):
     """The gradient grows from layer to layer on its way back, beyond what the depth allows.
 
     ### Why is this bad?
-    A layer multiplies the squared gradient by fan_in · Var(w) · E[φ'²]. Weights from N(0, 1) make that
-    half of fan_in with ReLU: the first layers get gradients that are millions of times those of the last,
-    and one step of the optimizer destroys them, or signals overflow on their way forward already. Batch
-    normalisation before ReLU multiplies by π/(π - 1) per layer whatever the weights are.
+    What multiplies a signal in each layer multiplies the gradient on its way back: a factor of six over
+    what the weights take away makes hundreds of it after a dozen layers. The first layers get gradients
+    that are thousands of times those of the last, and one step of the optimizer destroys them. Batch
+    normalisation before ReLU multiplies the squared gradient by π/(π - 1) per layer, whatever the weights.
 
     ### How it is verified
     S, the decades between the gradient at the first layer's output and at the last one's, is measured in
@@ -60,43 +60,41 @@ class ExplodingDepth(Rule):
 
     ### When it is fine
     Normalised stacks of some sixty layers still train, since each step makes them flatter: they are
-    warnings. With He's or Xavier's initialisation at the activation's own gain nothing is reported.
+    warnings. Where the code that draws the weights is to blame, rules about initialisation report it.
 
     ### Fix safety
     No fix: there are several ways to mend it.
 
     ### References
     - Yang et al.: [A mean field theory of batch normalization](https://arxiv.org/abs/1902.08129), 2019
-    - He et al.: [Delving deep into rectifiers](https://arxiv.org/abs/1502.01852), 2015
-    - [wkentaro/pytorch-fcn#167](https://github.com/wkentaro/pytorch-fcn/issues/167): normal weights
+    - [huangleiBuaa/ONI#1](https://github.com/huangleiBuaa/ONI/issues/1): a scale per layer that is too large
     """
 
     id = "GRD103"
     name = "exploding-depth"
     severity = Severity.WARNING
-    help = "scale the weights to their fan-in (nn.init.kaiming_normal_), or add residual connections"
+    help = "take out the factor, or add residual connections around a few layers each"
     threshold = "exploding-decades"
     bad: ClassVar[Mapping[str, str]] = {
-        "standard normal weights": _net(_stack(6), "self.apply(self.draw)", above=_RELU)
-        + _apply("nn.init.normal_(module.weight)"),
-        "standard deviation by hand": _net(
-            "self.layers = nn.ModuleList(nn.Linear(64, 64) for _ in range(10))",
-            "for layer in self.layers:",
-            "    layer.weight.data.normal_(0, 0.5)",
-            forward="for f in self.layers:\n            x = F.gelu(f(x))\n        return self.head(x)",
+        "BatchNorm and ReLU, fifty layers": _net(_stack(50), above=_NORMED),
+        "convolutions in a list": _net(
+            "layers = [nn.Conv2d(3, 64, 3, padding=1)]",
+            "for _ in range(50):",
+            "    layers += [nn.BatchNorm2d(64), nn.ReLU(True), nn.Conv2d(64, 64, 1, bias=False)]",
+            "self.layers = nn.Sequential(*layers)",
+            forward="return self.head(self.layers(x).mean((2, 3)))",
         ),
-        "gain of four": _net(_stack(9), "self.apply(self.draw)", above=_RELU)
-        + _apply("torch.nn.init.xavier_uniform_(module.weight, gain=4.0)"),
-        "orthogonal with gain, linear layers": _net(
-            _stack(8), "self.apply(self.draw)", above=_block("self.f(x)")
-        )
-        + _apply("nn.init.orthogonal_(module.weight, gain=3)"),
-        "bare parameters": _net(
-            "self.weights = nn.ParameterList([nn.Parameter(torch.randn(64, 64)) for _ in range(6)])",
-            forward="for w in self.weights:\n            x = F.leaky_relu(F.linear(x, w))\n"
+        "a factor in each layer": _net(_stack(11), above=_block("6 * F.relu(self.f(x))")),
+        "divided by a temperature": _net(
+            "self.layers = nn.ModuleList(nn.Linear(64, 64) for _ in range(9))",
+            "self.temperature = 0.1",
+            forward="for f in self.layers:\n            x = F.gelu(f(x)) / self.temperature\n"
             "        return self.head(x)",
         ),
-        "BatchNorm and ReLU, fifty layers": _net(_stack(50), above=_NORMED),
+        "scales of their own": _net(
+            _stack(11),
+            above=_block("self.scale * self.f(x).relu()", "self.scale = nn.Parameter(6 * torch.ones(64))"),
+        ),
     }
     good: ClassVar[Mapping[str, str]] = {
         "He": _net(_stack(40), "self.apply(self.draw)", above=_RELU)
@@ -124,15 +122,14 @@ class ExplodingDepth(Rule):
     def check(self, model: Model) -> Iterator[Finding]:
         """Report a chain along which the gradient grows, by weights, norms or activations."""
         chain = model.chain
-        if chain is None or chain.least_growth < LEAST or model.gains_most_at(POWERS):
+        if chain is None or chain.least_growth < LEAST or model.is_initialised_to(1):
             return
-        if model.gains_most_at(SUMS, is_direct=False):
+        if model.gains_most_at(POWERS) or model.gains_most_at(SUMS, is_direct=False):
             return
         claim, norms = depth_gain(model, chain), model.direct(NORMS)
         grown = f"pass {times(claim.predicted)} times the gradient at the last on to the first"
         message = f"{layers_of(model)} {grown} ({claim.predicted:+.1f} decades)"
         is_mild = bool(norms) or chain.least_growth < _ERROR
-        layer = worst(model, 1)
-        place = made_at(model.graph, norms[0]) if norms else initialised_at(model, layer)
+        place = made_at(model.graph, norms[0]) if norms else worst(model, 1)
         severity = None if is_mild else Severity.ERROR
         yield self.finding(place, message, claim, severity=severity, related=ends(model, chain))

@@ -8,7 +8,7 @@ from typing import ClassVar
 from gradlint.flow.attribution import POWERS, SATURATING
 from gradlint.flow.model import Model
 from gradlint.records.finding import Finding, Severity
-from gradlint.rule.depth import LEAST, depth_gain, ends, initialised_at, layers_of, times, worst
+from gradlint.rule.depth import LEAST, depth_gain, ends, is_default, layers_of, times, worst
 from gradlint.rule.rule import Rule
 
 
@@ -57,7 +57,8 @@ class VanishingDepth(Rule):
 
     ### When it is fine
     With He's initialisation, with a norm after each layer and with residual connections nothing is
-    reported. Adam trains some of these stacks all the same, since it scales each gradient by its size.
+    reported; where the code that draws the weights is to blame, rules about initialisation report it.
+    Adam trains some of these stacks all the same, since it scales each gradient by its size.
 
     ### Fix safety
     No fix: there are several ways to mend it.
@@ -92,13 +93,7 @@ class VanishingDepth(Rule):
             "self.layers = nn.ModuleList([nn.Linear(64, 64) for _ in range(16)])",
             forward="for f in self.layers:\n            x = torch.tanh(f(x))\n        return self.head(x)",
         ),
-        "small weights": _net(
-            "self.layers = nn.Sequential(*[Block() for _ in range(5)])",
-            "self.apply(self.reset)",
-            above=_block("self.f(x).relu()"),
-        )
-        + "\n    def reset(self, module):\n        if isinstance(module, nn.Linear):\n"
-        "            module.weight.data.normal_(0.0, 0.02)\n",
+        "halved by hand": _net(_DEEP, "self.reset()", above=_block("F.relu(self.f(x)) * 0.5")) + _HE,
         "dropout between does not help": _net(
             _DEEP, above=_block("self.drop(F.silu(self.f(x)))", "self.drop = nn.Dropout(0.1)")
         ),
@@ -130,9 +125,12 @@ class VanishingDepth(Rule):
     def check(self, model: Model) -> Iterator[Finding]:
         """Report a chain that loses its gradient elsewhere than at saturating activations and powers."""
         chain = model.chain
-        if chain is None or chain.least_loss < LEAST or model.loses_most_at(SATURATING | POWERS):
+        if chain is None or chain.least_loss < LEAST or model.is_initialised_to(-1):
             return
-        claim, layer = depth_gain(model, chain), worst(model, -1)
-        left = f"leave {times(claim.predicted)} of the gradient at the first"
-        message = f"{layers_of(model)} {left} ({claim.predicted:.1f} decades)"
-        yield self.finding(initialised_at(model, layer), message, claim, related=ends(model, chain))
+        if model.loses_most_at(SATURATING) or model.loses_most_at(POWERS):
+            return
+        claim = depth_gain(model, chain)
+        drawn = " at torch's default initialisation" if is_default(model) else ""
+        left = f"leave {times(claim.predicted)} of the gradient at the first ({claim.predicted:.1f} decades)"
+        message = f"{layers_of(model)}{drawn} {left}"
+        yield self.finding(worst(model, -1), message, claim, related=ends(model, chain))

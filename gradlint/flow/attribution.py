@@ -20,6 +20,9 @@ POWERS = frozenset({"pow", "square", "exp", "mul"})
 NORMS = frozenset({"batch_norm", "instance_norm", "layer_norm", "group_norm", "rms_norm"})
 """Layers that bring a signal to a scale of their own."""
 
+FACTORS = frozenset({"scale", "mul", "div"})
+"""Products with what is no layer's weight."""
+
 SUMS = frozenset({"add", "sub"})
 """Where the branch of a residual block meets what it was added to."""
 
@@ -43,13 +46,15 @@ def steps(flow: GradientFlow, chain: Chain) -> tuple[Step, ...]:
     gradient, ends = flow.gradient, flow.graph.outputs
     if is_passed_by_all(flow.graph, chain.first, chain.last):
         gradient, ends = flow.pulled(chain.last), (chain.last,)
+    passing = _ways(flow.graph, chain.first, ends)
     found: list[Step] = []
     before = chain.first
-    for number in _necks(flow.graph, chain.first, ends):
-        node = flow.graph.nodes[number]
-        change = _difference(gradient[before], gradient[number])
-        found.append(Step(node, change, {*node.inputs} == {before}))
-        before = number
+    for number in sorted(passing)[1:]:
+        if passing[number] == passing[chain.first]:
+            node = flow.graph.nodes[number]
+            change = _difference(gradient[before], gradient[number])
+            found.append(Step(node, change, passing.keys() & {*node.inputs} == {before}))
+            before = number
     return tuple(found)
 
 
@@ -60,13 +65,6 @@ def _difference(a: Interval, b: Interval) -> Interval:
 
 def _above(a: float, b: float) -> float:
     return 0.0 if a == b else a - b
-
-
-def _necks(graph: ModelGraph, first: int, ends: Collection[int]) -> list[int]:
-    """The nodes behind `first` that every way from there to the `ends` passes, in order."""
-    passing = _ways(graph, first, ends)
-    total = passing[first]
-    return [number for number in sorted(passing) if number > first and passing[number] == total]
 
 
 def _ways(graph: ModelGraph, first: int, ends: Collection[int]) -> dict[int, int]:

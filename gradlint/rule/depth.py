@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gradlint.flow.attribution import NORMS
+from gradlint.flow.attribution import FACTORS, NORMS
 from gradlint.flow.chain import Chain
 from gradlint.flow.model import Model
 from gradlint.flow.propagate import is_weighted
@@ -12,7 +12,7 @@ from gradlint.mathematics.activations import NAMES
 from gradlint.records.finding import Claim, Metric, Related
 from gradlint.records.graph import Node
 from gradlint.records.span import Span
-from gradlint.rule.places import related, within
+from gradlint.rule.places import related, used_at, within
 
 LEAST = 1.0
 """Decades from which on rules about depth speak at all; settings decide what is reported."""
@@ -71,26 +71,33 @@ def counted(nodes: Iterable[Node]) -> str:
 
 
 def layers_of(model: Model) -> str:
-    """The layers of a chain in words: how many, of which kind, with which activation, how initialised."""
-    weighted = [model.graph.nodes[number] for number in _weighted(model)]
-    kinds = " and ".join(dict.fromkeys(node.op for node in weighted))
-    between = list(dict.fromkeys(step.node.op for step in model.steps if step.node.op in NAMES | NORMS))
-    schemes = {parameter.initial.scheme for node in weighted for parameter in node.parameters.values()}
+    """The layers of a chain in words: how many, of which kind, with what between them."""
+    kinds = " and ".join(dict.fromkeys(node.op for node in _weighted(model)))
+    between = dict.fromkeys(step.node.op for step in model.steps if step.node.op in NAMES | NORMS | FACTORS)
     count = 0 if model.chain is None else model.chain.layers
-    named = f"{count} {kinds} layers" + (f" with {' and '.join(between)}" if between else "")
-    return f"{named} at torch's default initialisation" if schemes <= {"default"} else named
+    return f"{count} {kinds} layers" + (f" with {' and '.join(between)}" if between else "")
 
 
-def _weighted(model: Model) -> list[int]:
-    first = [] if model.chain is None else [model.chain.first]
-    return first + [step.node.number for step in model.steps if is_weighted(step.node)]
+def is_default(model: Model) -> bool:
+    """Whether the weights of the chain are all as torch draws them."""
+    parameters = [parameter for node in _weighted(model) for parameter in node.parameters.values()]
+    return all(parameter.initial.scheme == "default" for parameter in parameters)
 
 
-def worst(model: Model, sign: int) -> Node:
-    """The layer with weights whose step is the largest towards `sign`; the first one where none is."""
+def _weighted(model: Model) -> list[Node]:
+    first = [] if model.chain is None else [model.graph.nodes[model.chain.first]]
+    return first + [step.node for step in model.steps if is_weighted(step.node)]
+
+
+def worst(model: Model, sign: int) -> Span:
+    """Where the layer or factor stands whose step is the largest towards `sign`; the first layer, if none."""
     assert model.chain is not None
-    steps = [step for step in model.steps if step.is_direct and is_weighted(step.node)]
+    steps = [step for step in model.steps if step.is_direct and step.node.op not in NAMES]
     largest = max(steps, key=lambda step: sign * step.decades.centre, default=None)
     if largest is None or sign * largest.decades.centre <= 0:
-        return model.graph.nodes[model.chain.first]
-    return largest.node
+        return initialised_at(model, model.graph.nodes[model.chain.first])
+    return (
+        used_at(model.graph, largest.node)
+        if largest.node.op in FACTORS
+        else initialised_at(model, largest.node)
+    )
