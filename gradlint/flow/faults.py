@@ -121,7 +121,14 @@ def _judged(
     if move is None:
         return None
     kind = Kind.MISMATCHED if is_gain else Kind.UNSCALED if move.sign > 0 else Kind.VANISHING
+    if move.sign > 0 and all(_is_tilted(each) for each in layers):
+        kind = Kind.UNCENTRED
     return Fault(kind, tuple(layers), move)
+
+
+def _is_tilted(layer: Initialised) -> bool:
+    """Whether the mean of the weights does more than their variance: fan_in·mean² > Var."""
+    return layer.law.mean.square.lo * layer.fan_in > layer.law.variance.hi
 
 
 def _reach(layers: list[Initialised]) -> float:

@@ -28,7 +28,6 @@ from gradlint.graph.values import (
     Drawn,
     Layer,
     Signal,
-    Turned,
     Weight,
     children,
     is_module,
@@ -304,7 +303,7 @@ class Applier:
             parameters["bias"] = _as_weight(bias.value, site)
         settings: dict[str, Setting] = {"bias": "bias" in parameters}
         held = weight.value if weight is not None and name == "linear" else None
-        shape = held.shape if isinstance(held, Turned) else None
+        shape = held.shape if isinstance(held, Weight) else None
         if shape is not None and len(shape) == 2:
             settings |= {"out_features": shape[0], "in_features": shape[1]}
         if name.startswith("conv"):
@@ -423,7 +422,7 @@ class Applier:
             drawn = self._drawn(op, first, second, site)
             if drawn is not None:
                 return drawn
-        if isinstance(second, Drawn) and op == "mul" and number(first) is not None:
+        if isinstance(second, Drawn) and op in ("mul", "add") and number(first) is not None:
             scaled = self._drawn(op, second, first, site)
             if scaled is not None:
                 return scaled
@@ -478,8 +477,11 @@ class Applier:
         return self._recorder.emit("einsum", inputs, site, {"equation": equation or None})
 
     def _drawn(self, op: str, first: Weight | Drawn, second: Value, site: Site) -> Value | None:
-        """A fresh tensor or a weight times a number."""
+        """A fresh tensor or a weight times a number, a fresh tensor plus a number."""
         by = number(second)
+        if op in ("add", "sub") and isinstance(first, Drawn) and by is not None:
+            place = Place(site.path, site.node.span)
+            return initial.shifted(first, by if op == "add" else -by, place)
         if op not in ("mul", "div") or isinstance(second, (Weight, Drawn)):
             return None
         factor = None if not by else (float(by) if op == "mul" else 1.0 / by)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from msgspec import Struct
 
 from gradlint.graph.layers import LAYERS
@@ -34,8 +36,8 @@ UNARY |= {
     "drop_path": Form("drop_path", (("p", 0.0), ("training", True))),
     "normalize": Form("normalize", (("p", 2.0), ("dim", 1), ("eps", 1e-12))),
     "prelu": Form("prelu", (("weight", None),)),
-    "clamp": Form("clamp", (("min", None), ("max", None))),
-    "clip": Form("clamp", (("min", None), ("max", None))),
+    "clamp": Form("clamp", (("min", -math.inf), ("max", math.inf))),
+    "clip": Form("clamp", (("min", -math.inf), ("max", math.inf))),
     "clamp_min": Form("clamp", (("min", None),)),
     "clamp_max": Form("clamp", (("max", None),)),
     "interpolate": Form("upsample", (("size", None), ("scale_factor", None), ("mode", "nearest"))),

@@ -45,6 +45,12 @@ _IN_PLACE: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 _SCALING = {"mul_": 1, "div_": -1}
 
+_MOVED: dict[str, tuple[tuple[str, float, bool], ...]] = {
+    "uniform": (("a", 0.0, True), ("b", 1.0, True)),
+    "normal": (("mean", 0.0, True), ("std", 1.0, False)),
+}
+"""Settings of what is drawn, with their defaults, and whether they move along with a summand."""
+
 _FRESH = {
     "zeros": "zeros",
     "ones": "ones",
@@ -102,6 +108,19 @@ def scaled(drawn: Drawn, by: float | None, place: Place) -> Drawn:
         return Drawn(Initial("unknown", {}, 1.0, place), drawn.shape)
     initial = drawn.initial
     return Drawn(Initial(initial.scheme, initial.settings, initial.factor * by, initial.place), drawn.shape)
+
+
+def shifted(drawn: Drawn, by: float, place: Place) -> Drawn:
+    """A tensor plus a constant: the mean or both ends of what it was drawn from move."""
+    initial, factor = drawn.initial, drawn.initial.factor
+    moved = _MOVED.get(initial.scheme)
+    if moved is None:
+        return Drawn(Initial("unknown", {}, 1.0, place), drawn.shape)
+    settings = dict(initial.settings)
+    for name, default, moves in moved:
+        value = settings.get(name, default)
+        settings[name] = value * factor + by * moves if isinstance(value, (int, float)) else None
+    return Drawn(Initial(initial.scheme, settings, 1.0, initial.place), drawn.shape)
 
 
 def scaling(method: str, arguments: Arguments) -> float | None:

@@ -121,7 +121,8 @@ def _ramp(lo: float, hi: float) -> Activation:
 
 
 def _clamp(settings: Mapping[str, object]) -> Activation:
-    return _ramp(_number(settings, "min", -math.inf), _number(settings, "max", math.inf))
+    lo, hi = _number(settings, "min", -math.inf), _number(settings, "max", math.inf)
+    return _leaky(0.0) if (lo, hi) == (0.0, math.inf) else _ramp(lo, hi)
 
 
 def _hardtanh(settings: Mapping[str, object]) -> Activation:

@@ -75,3 +75,9 @@ def gains(fault: Fault) -> str:
 def _given(layer: Initialised) -> tuple[float, float, str]:
     """Gain, E[φ²] and name of the activation."""
     return abs(layer.gain or 0.0), layer.second, layer.activation
+
+
+def means(fault: Fault) -> str:
+    """The mean of the weights beside their deviation."""
+    law = fault.layers[0].law
+    return f"weights of mean {law.mean.centre:.2g}, deviation {math.sqrt(law.variance.centre):.2g}"
