@@ -14,8 +14,8 @@ from gradlint.records.graph import ModelGraph, Node
 SATURATING = frozenset({"sigmoid", "tanh", "hardsigmoid", "softsign", "softmax", "softmin"})
 """Activations that are flat towards both ends."""
 
-POWERS = frozenset({"pow", "square", "exp", "mul"})
-"""Activations that grow faster than their argument; a product is one where both factors are the same."""
+POWERS = frozenset({"pow", "square", "exp"})
+"""Activations that grow faster than their argument."""
 
 NORMS = frozenset({"batch_norm", "instance_norm", "layer_norm", "group_norm", "rms_norm"})
 """Layers that bring a signal to a scale of their own."""
@@ -39,6 +39,12 @@ class Step(Struct, frozen=True):
     node: Node
     decades: Interval
     is_direct: bool
+
+    @property
+    def op(self) -> str:
+        """The operation; the product of a signal with itself is its square."""
+        first, *others = self.node.inputs
+        return "square" if self.node.op == "mul" and others == [first] else self.node.op
 
 
 def steps(flow: GradientFlow, chain: Chain) -> tuple[Step, ...]:

@@ -45,11 +45,11 @@ class Model(Struct, frozen=True, dict=True):
 
     def direct(self, operations: Collection[str]) -> list[Node]:
         """The nodes of these operations that the whole gradient of the chain passes, one after another."""
-        return [step.node for step in self.steps if step.is_direct and step.node.op in operations]
+        return [step.node for step in self.steps if step.is_direct and step.op in operations]
 
     def loses_most_at(self, operations: Collection[str]) -> bool:
         """Whether these operations make the better half of what the chain loses for certain."""
-        lost = sum(step.decades.hi for step in self.steps if step.is_direct and step.node.op in operations)
+        lost = sum(step.decades.hi for step in self.steps if step.is_direct and step.op in operations)
         return self.chain is not None and 2 * lost <= self.chain.decades.hi < 0
 
     def gains_most_at(self, operations: Collection[str], is_direct: bool = True) -> bool:
@@ -58,8 +58,6 @@ class Model(Struct, frozen=True, dict=True):
         Those that paths meet at (the sum of a residual block) where not `is_direct`.
         """
         gained = sum(
-            step.decades.lo
-            for step in self.steps
-            if step.is_direct is is_direct and step.node.op in operations
+            step.decades.lo for step in self.steps if step.is_direct is is_direct and step.op in operations
         )
         return self.chain is not None and 2 * gained >= self.chain.decades.lo > 0
