@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from msgspec.structs import replace
@@ -10,12 +10,14 @@ from msgspec.structs import replace
 from gradlint.graph.construct import torch_base
 from gradlint.graph.idle import Idle
 from gradlint.graph.interpret import GraphFacts
+from gradlint.graph.modules import UNFILLED
 from gradlint.graph.reach import Reach
 from gradlint.graph.recorder import frozen
 from gradlint.graph.training import Trainer
 from gradlint.graph.values import BASE, Signal, Weight, descendants, signals
+from gradlint.graph.writes import writes_elsewhere
 from gradlint.records import ir
-from gradlint.records.graph import ModelGraph, Place
+from gradlint.records.graph import ModelGraph, Parameter, Place
 from gradlint.semantics.classes import is_module as is_module_class
 from gradlint.semantics.evaluate import Evaluator
 from gradlint.semantics.interpretation import Arguments, Operand, Site
@@ -83,7 +85,10 @@ class Builder:
         facts.note(cls.member("__init__"))
         place = Place(cls.scope.path, cls.definition.span)
         arguments = {name: Known(value) for name, value in (given or {}).items()}
+        self._evaluator.ran = set()
         instance = self._evaluator.instantiate(cls, arguments)
+        if facts.unread:
+            facts.members.escape((instance,))
         forward = cls.member("forward")
         if not isinstance(forward, Closure) and torch_base(instance) is None:
             return None
@@ -104,11 +109,27 @@ class Builder:
         self._seen.update(
             id(p.type.definition) for path, p in parts if isinstance(p, Instance) and path in ran
         )
-        held = tuple([frozen(path, part) for path, part in parts if isinstance(part, Weight)])
+        held = tuple(self._held(cls, parts))
         weights = {path: part for path, part in parts if isinstance(part, Weight)}
         classes = self.classes(cls.scope)
         idle = Idle(facts, instance, weights, Reach(facts.recorder, outputs, instance))
         return replace(graph, parameters=held, severed=idle.severed(classes), unused=idle.unused(classes))
+
+    def _held(self, cls: ClassObject, parts: Sequence[tuple[str, Value]]) -> Iterator[Parameter]:
+        """The weights of a model; unknown where code that did not run may fill them."""
+        weights = [(path, part) for path, part in parts if isinstance(part, Weight)]
+        writes = None
+        for path, weight in weights:
+            parameter = frozen(path, weight)
+            if parameter.initial.scheme in UNFILLED and weight.is_trained:
+                if writes is None:
+                    kinds = {id(p.type): p.type for _, p in parts if isinstance(p, Instance)}
+                    lineage = [base for kind in (cls, *kinds.values()) for base in kind.lineage()]
+                    classes = [base for base in lineage if isinstance(base, ClassObject)]
+                    writes = writes_elsewhere(cls.scope, classes, self._evaluator.ran)
+                if parameter.pieces or writes.reach(path):
+                    parameter = replace(parameter, initial=replace(parameter.initial, scheme="unknown"))
+            yield parameter
 
     def _forward(self, instance: Instance, forward: Value | None, place: Place) -> Value:
         node = ir.Literal(place.span, None)

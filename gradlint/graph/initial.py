@@ -144,9 +144,16 @@ def fresh(name: str, arguments: Arguments, place: Place) -> Drawn | None:
     if name not in _FRESH:
         return None
     values = [operand.value for operand in arguments.positional]
+    if name in ("Tensor", "FloatTensor") and not _are_sizes(values):
+        return Drawn(Initial("unknown", {}, 1.0, place))
     if not values and "size" in arguments.keywords:
         values = [arguments.keywords["size"].value]
     return Drawn(Initial(_FRESH[name], {}, 1.0, place), None if arguments.open else shape_of(values))
+
+
+def _are_sizes(values: Sequence[Value]) -> bool:
+    """Whether the legacy constructor of tensors is given sizes rather than contents."""
+    return len(values) > 1 or (len(values) == 1 and _size(values[0]) is not None)
 
 
 def _special(name: str, arguments: Arguments, place: Place) -> Drawn:

@@ -19,7 +19,7 @@ from gradlint.graph.construct import (
     torch_base,
 )
 from gradlint.graph.functions import ACTIVATIONS, LIKE, METADATA, SIZES, UNARY
-from gradlint.graph.memory import Memory
+from gradlint.graph.memory import Memory, Traces
 from gradlint.graph.modules import ClassName, Members, is_kind_of
 from gradlint.graph.recorder import Recorder
 from gradlint.graph.sizes import SizeOf, indexed, whole
@@ -89,7 +89,10 @@ _PARAMETERS = frozenset(
 
 
 class GraphFacts(Interpretation):
-    """Runs models on signals: every operation on one becomes a node of the recorder."""
+    """Runs models on signals: every operation on one becomes a node of the recorder.
+
+    `unread` gathers why the construction of a model was not followed to its end.
+    """
 
     budget = Budget(unrolled=256, rounds=4096, steps=600_000, objects=4000, recursion=6)
 
@@ -102,21 +105,31 @@ class GraphFacts(Interpretation):
         self.members = Members(self)
         self.applier = Applier(self)
         self.memory = Memory()
+        self.unread: list[str] = []
 
     def made(self, target: Closure | ClassObject, arguments: Arguments, make: Callable[[], Value]) -> Value:
         """What was made before from the same is copied."""
         evaluator = self.evaluator
 
-        def run() -> tuple[Value, frozenset[tuple[str, str]] | None]:
-            before, outer, evaluator.consulted = len(self.recorder.nodes), evaluator.consulted, set()
+        def run() -> tuple[Value, Traces | None]:
+            before = len(self.recorder.nodes), len(self.unread)
+            outer, evaluator.consulted, evaluator.ran = (evaluator.consulted, evaluator.ran), set(), set()
             result = make()
-            own, evaluator.consulted = frozenset(evaluator.consulted), outer
-            evaluator.consulted |= own
-            return result, own if len(self.recorder.nodes) == before else None
+            own = Traces(frozenset(evaluator.consulted), frozenset(evaluator.ran))
+            evaluator.consulted, evaluator.ran = outer
+            evaluator.consulted |= own.consulted
+            evaluator.ran |= own.ran
+            return result, own if (len(self.recorder.nodes), len(self.unread)) == before else None
 
-        result, consulted = self.memory.recall(target, arguments, run)
-        evaluator.consulted |= consulted
+        result, traces = self.memory.recall(target, arguments, run)
+        evaluator.consulted |= traces.consulted
+        evaluator.ran |= traces.ran
         return result
+
+    @property
+    def is_constructing(self) -> bool:
+        """Whether the parts of the model have no names yet."""
+        return not self.recorder.paths
 
     def note(self, target: Value | None) -> None:
         """A function runs."""
@@ -128,6 +141,7 @@ class GraphFacts(Interpretation):
         self.recorder = Recorder(lambda: self.evaluator.settled)
         self.applier = Applier(self)
         self.is_training = is_training
+        self.unread = []
 
     # values
 
@@ -136,6 +150,7 @@ class GraphFacts(Interpretation):
         if any(next(signals(source), None) is not None for source in sources):
             return self.recorder.unknown("something that is not understood", sources)
         self.recorder.hand_out(sources)
+        self.members.escape(sources)
         return Anything()
 
     def parameter(self, parameter: ir.Parameter, closure: Closure) -> Value:
@@ -290,6 +305,8 @@ class GraphFacts(Interpretation):
                 return drawn
             return self.recorder.emit("constant", (), site, {"value": None})
         if name.startswith(("torch.", "einops.", "torch_scatter.", "torch_geometric.utils.")):
+            if last.endswith("_") or ".utils." in name:
+                self.members.escape(arguments.values())
             return self.applier.function(last, arguments, site)
         if last[:1].isupper() and not name.startswith(("torch", "timm")):
             return Items("tuple", arguments.values(), ir.Display(site.node.span, "tuple", ()))
@@ -299,6 +316,7 @@ class GraphFacts(Interpretation):
         if any(next(signals(value), None) is not None for value in values):
             return self.recorder.unknown(reason, values, site)
         self.recorder.hand_out(values)
+        self.members.escape(values)
         return Anything(reason)
 
     def _rebuilt(self, by: str, arguments: Arguments, site: Site) -> Value | None:
@@ -527,6 +545,9 @@ class GraphFacts(Interpretation):
         if isinstance(receiver, Weight) and name == "data" and isinstance(value.value, (Drawn, Weight)):
             data = value.value.data if isinstance(value.value, Weight) else value.value
             self.evaluator.heap.write(receiver.attributes, "data", data)
+        elif isinstance(receiver, Weight) and name == "data":
+            place = Place(site.path, site.node.span)
+            self.members.initialise(receiver, Initial("unknown", {}, 1.0, place))
         elif (isinstance(receiver, Layer) and isinstance(value.value, Weight)) or (
             isinstance(receiver, Weight) and name == "requires_grad"
         ):
@@ -573,6 +594,8 @@ class GraphFacts(Interpretation):
     def not_understood(self, reason: str) -> None:
         """Counted with the graph."""
         self.recorder.reasons[reason] += 1
+        if self.is_constructing:
+            self.unread.append(reason)
 
 
 def _mode(name: str, given: Value | None) -> Value:

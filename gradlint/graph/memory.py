@@ -25,20 +25,26 @@ from gradlint.semantics.value import (
 )
 
 _DEEPEST = 6
-Names = frozenset[tuple[str, str]]
 
 
 class _NotComparable(Exception):  # noqa: N818
     """A value is not known to be the same as any other."""
 
 
+class Traces(Struct, frozen=True):
+    """What a call leaves beside its result: files and names that were looked up, functions that ran."""
+
+    consulted: frozenset[tuple[str, str]] = frozenset()
+    ran: frozenset[int] = frozenset()
+
+
 class Remembered(Struct, frozen=True):
-    """A result with what it was made from, and the files and names that were looked up for it."""
+    """A result with what it was made from, and the traces of the call."""
 
     result: Value
     target: Value
     arguments: Arguments
-    consulted: Names
+    traces: Traces
 
 
 class Memory:
@@ -55,20 +61,20 @@ class Memory:
         self,
         target: Closure | ClassObject,
         arguments: Arguments,
-        run: Callable[[], tuple[Value, Names | None]],
-    ) -> tuple[Value, Names]:
-        """The result of a call and what was looked up for it; `run` makes it, with None for the latter
-        where it did something that a copy would not.
+        run: Callable[[], tuple[Value, Traces | None]],
+    ) -> tuple[Value, Traces]:
+        """The result of a call and its traces; `run` makes it, with None for the latter where it did
+        something that a copy would not.
         """
         key = _key(target, arguments)
         known = self._known.get(key) if key is not None else None
         if known is not None:
-            return _copied(known.result, arguments), known.consulted
-        result, consulted = run()
-        if key is not None and consulted is not None and _key(target, arguments) == key:
+            return _copied(known.result, arguments), known.traces
+        result, traces = run()
+        if key is not None and traces is not None and _key(target, arguments) == key:
             kept = _copied(result, arguments)
-            self._known[key] = Remembered(kept, target, arguments, consulted)
-        return result, consulted or frozenset()
+            self._known[key] = Remembered(kept, target, arguments, traces)
+        return result, traces or Traces()
 
     def forget(self) -> None:
         """Give back what is only kept because it may be asked for again."""

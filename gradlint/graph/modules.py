@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from gradlint.graph import initial
@@ -81,6 +81,9 @@ _ABSTRACT = {
 
 _HARMLESS = frozenset({"flatten_parameters", "log", "log_dict", "print", "zero_grad", "extra_repr"})
 """Methods of modules that keep nothing of what they are given, at least no gradient."""
+
+UNFILLED = frozenset({"empty", "zeros", "ones", "constant"})
+"""Schemes that draw no random numbers."""
 
 _OBJECTS = (Signal, Layer, Container, Instance, Weight, Drawn, Items, Table)
 
@@ -207,6 +210,7 @@ class Members:
             return self._collection(value, name, arguments, site)
         if self._facts.recorder.paths and name not in _HARMLESS:
             self._facts.recorder.hand_out([value, *arguments.values()])
+        self.escape((value, *arguments.values()))
         return Anything(f"a method {name}")
 
     def _switch(self, value: Value, arguments: Arguments) -> None:
@@ -314,6 +318,8 @@ class Members:
             return Drawn(value.initial, None)
         if name in _TURNING and isinstance(value, Weight):
             return self._turned(value, name, [operand.value for operand in arguments.positional])
+        if name.endswith("_") and not name.endswith("__"):
+            return self.initialise(value, Initial("unknown", {}, 1.0, place))
         return None
 
     def assigned(self, weight: Weight, index: Value, value: Value, site: Site) -> None:
@@ -338,13 +344,31 @@ class Members:
             return self._facts.recorder.turned(weight, None)
         return self._facts.recorder.turned(weight, tuple([before[at] for at in order]))
 
+    def escape(self, values: Iterable[Value]) -> None:
+        """These go to code that is not known while the model is constructed: it may fill their weights.
+
+        Weights that go there themselves may hold anything afterwards; of those within modules only
+        what no random numbers were drawn for is doubted.
+        """
+        for value in values if self._facts.is_constructing else ():
+            if isinstance(value, Weight):
+                self._doubt(value)
+            elif isinstance(value, (Items, Table)):
+                self.escape(value.items if isinstance(value, Items) else value.values())
+            elif is_module(value):
+                for _, part in descendants(value):
+                    if isinstance(part, Weight) and part.data.initial.scheme in UNFILLED:
+                        self._doubt(part)
+
+    def _doubt(self, weight: Weight) -> None:
+        self.initialise(whole_of(weight), Initial("unknown", {}, 1.0, weight.data.initial.place))
+
     def rescaled(self, value: Weight | Drawn, by: float | None, place: Place) -> Value:
         """A weight or a fresh tensor multiplied in place."""
         data = value.data if isinstance(value, Weight) else value
         new = initial.scaled(data, by, place)
         if isinstance(value, Weight):
-            self._facts.evaluator.heap.write(value.attributes, "data", new)
-            return value
+            return self.initialise(value, new.initial)
         return new
 
     def rescale(self, layer: Layer, by: float | None, place: Place) -> None:

@@ -45,8 +45,9 @@ class Evaluator:
     """Runs code of the project under an interpretation.
 
     `resolve` finds the module of the project that a dotted name means, or None. `consulted` gathers
-    the module-level names that were looked up, each with the file that it stands in. `script` holds
-    what a module run as a script has bound so far, for the functions of that module.
+    the module-level names that were looked up, each with the file that it stands in, `ran` the
+    identities of the functions that ran. `script` holds what a module run as a script has bound so far,
+    for the functions of that module.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Evaluator:
         self.nested: list[Closure] = []
         self.nested_classes: list[ClassObject] = []
         self.inlined: set[int] = set()
+        self.ran: set[int] = set()
 
     # entry points
 
@@ -584,6 +586,7 @@ class Evaluator:
         function = closure.function
         conditions, settled = self._conditions, self.settled
         frame = Frame(closure.scope, closure.frame, closure=closure)
+        self.ran.add(id(function))
         self._running.append(function)
         self._bind_parameters(closure, arguments, frame, given or {})
         try:
