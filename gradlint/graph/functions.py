@@ -166,6 +166,12 @@ CONSTANT = frozenset(
 PIECES = frozenset({"chunk", "split", "unbind", "tensor_split", "split_with_sizes", "hsplit", "vsplit"})
 """Functions that cut a tensor into several."""
 
+ALIASING = PIECES | {
+    *("view", "view_as", "reshape", "flatten", "unflatten", "t", "transpose", "permute", "squeeze"),
+    *("unsqueeze", "narrow", "select", "diagonal", "swapaxes", "movedim", "as_strided"),
+}
+"""Methods whose results share the memory of a tensor."""
+
 SIZES = frozenset(
     {
         "size",

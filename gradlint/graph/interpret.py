@@ -18,7 +18,7 @@ from gradlint.graph.construct import (
     pairs,
     torch_base,
 )
-from gradlint.graph.functions import ACTIVATIONS, LIKE, METADATA, SIZES, UNARY
+from gradlint.graph.functions import ACTIVATIONS, ALIASING, LIKE, METADATA, PIECES, SIZES, UNARY
 from gradlint.graph.memory import Memory, Traces
 from gradlint.graph.modules import ClassName, Members, is_kind_of
 from gradlint.graph.recorder import Recorder
@@ -259,6 +259,8 @@ class GraphFacts(Interpretation):
     def call(self, reference: Reference, arguments: Arguments, site: Site) -> Value:
         """A function or a class from outside the project."""
         name, place = reference.name, Place(site.path, site.node.span)
+        if "out" in arguments.keywords:
+            self.members.initialise(arguments.keywords["out"].value, Initial("unknown", {}, 1.0, place))
         class_ = class_of(name)
         if class_ is not None:
             made = self._constructed(class_, arguments, place, site)
@@ -443,6 +445,9 @@ class GraphFacts(Interpretation):
             written = self.members.written(value, name, arguments, site)
             if written is not None:
                 return written
+            if isinstance(value, Weight) and self.is_constructing and name in ALIASING:
+                part = self.members.index(value, Anything(), site)
+                return Items("tuple", [part], site.node, True) if name in PIECES else part
         if isinstance(value, Anything) and name in UNARY and UNARY[name].op == "reshape":
             return value
         starts = self.is_training and isinstance(value, Anything) and name in ACTIVATIONS
