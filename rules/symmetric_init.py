@@ -115,10 +115,10 @@ class SymmetricInit(Rule):
         "zero modulation and zero head": _net(
             *_BLOCK,
             "self.norm, self.head = nn.LayerNorm(16, elementwise_affine=False), nn.Linear(16, 4)",
-            "self.modulation = nn.Linear(8, 16)",
+            "self.modulation = nn.Linear(16, 16)",
             "for p in (*self.modulation.parameters(), *self.head.parameters()):",
             "    p.data.zero_()",
-            forward="h = x + self.modulation(x[..., :8]) * self.outer(F.silu(self.inner(self.norm(x))))\n"
+            forward="h = x + self.modulation(x) * self.outer(F.silu(self.inner(self.norm(x))))\n"
             "        return self.head(h)",
         ),
         "gate": _net(

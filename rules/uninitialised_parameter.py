@@ -30,7 +30,7 @@ class UninitialisedParameter(Rule):
 
     ### How it is verified
     The model is made with `torch.use_deterministic_algorithms(True)`, under which torch fills such memory
-    with nan: the variance of the parameter is nan, unless something wrote it.
+    with nan: the variance of the parameter is finite only where something wrote it.
 
     ### When it is fine
     Where the constructor, `reset_parameters`, an initialiser given to `apply` or a loop over the parameters
@@ -104,14 +104,19 @@ class UninitialisedParameter(Rule):
             "    self.weight[8:].zero_()",
         ),
         "contents": _net("self.weight = nn.Parameter(torch.Tensor([[0.5], [0.25]]))"),
-        "code that is not here": "from somewhere import fill\n"
-        + _net("self.weight = nn.Parameter(torch.empty(16, 8))", "fill(self.weight)"),
+        "written by code that is not here": _net(
+            "self.weight = nn.Parameter(torch.empty(16, 8))",
+            "nn.utils.vector_to_parameters(torch.randn(128), [self.weight])",
+        ),
         "callers initialise": _net("self.weight = nn.Parameter(torch.empty(16, 8))")
-        + "\n    def init_weights(self):\n        nn.init.normal_(self.weight, std=0.02)\n",
+        + "\n    def init_weights(self):\n        nn.init.normal_(self.weight, std=0.02)\n"
+        + "\n\nnet = Net()\nnet.init_weights()\n",
         "function of the file": _net("self.weight = nn.Parameter(torch.empty(16, 8))")
-        + "\n\ndef build():\n    net = Net()\n    nn.init.normal_(net.weight, std=0.02)\n    return net\n",
+        + "\n\ndef build():\n    net = Net()\n    nn.init.normal_(net.weight, std=0.02)\n    return net\n"
+        + "\n\nnet = build()\n",
         "a checkpoint of its own": _net("self.weight = nn.Parameter(torch.empty(16, 8))")
-        + "\n    def restore(self, path):\n        self.load_state_dict(torch.load(path))\n",
+        + "\n    def restore(self, state):\n        self.load_state_dict(state)\n"
+        + "\n\nnet = Net()\nnet.restore({'weight': torch.ones(16, 8)})\n",
         "never trained": _net("self.register_buffer('weight', torch.empty(16, 8))"),
     }
 
@@ -128,5 +133,5 @@ class UninitialisedParameter(Rule):
                 continue
             if made is not None and made.path == graph.place.path:
                 subject = f"{graph.name}:{parameter.path}"
-                claim = Claim(Metric.WEIGHT_VARIANCE, subject, math.nan, math.nan, _FILLED)
+                claim = Claim(Metric.WEIGHT_VARIANCE, subject, math.inf, math.inf, _FILLED)
                 yield self.finding(made.span, f"{parameter.path} is memory that nothing writes", claim)

@@ -65,6 +65,16 @@ def exact(seed: int, precision: Any = torch.float64) -> Iterator[None]:
             torch.set_default_dtype(torch.float32)
 
 
+@contextmanager
+def filled_memory() -> Iterator[None]:
+    """torch fills memory that it hands out as it is with nan."""
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
 def construct(code: str, name: str) -> Any:
     """The model called `name`: the one that the text constructs itself, or a new one."""
     module = ModuleType("example")
@@ -395,9 +405,11 @@ def gradient_arrives(subject: Subject, name: str) -> float:
 
 
 def weight_variance(subject: Subject, name: str) -> float:
-    """fan_in · Var(w)."""
-    with exact(subject.seed):
+    """fan_in · Var(w); infinite where nothing wrote some of the memory, which torch fills for this."""
+    with exact(subject.seed), filled_memory():
         weight = construct(subject.code, subject.graph.name).get_parameter(name).detach()
+    if not weight.isfinite().all():
+        return math.inf
     return float(weight.var()) * (weight[0].numel() if weight.dim() > 1 else 1)
 
 

@@ -97,6 +97,7 @@ class Builder:
             facts.recorder.paths[id(part)] = path
             if isinstance(part, Instance) and BASE in part.attributes:
                 facts.recorder.paths[id(part.attributes[BASE])] = path
+        facts.is_constructing = False
         facts.built |= facts.ran
         facts.note(forward)
         result = self._forward(instance, forward, place)

@@ -91,7 +91,8 @@ _PARAMETERS = frozenset(
 class GraphFacts(Interpretation):
     """Runs models on signals: every operation on one becomes a node of the recorder.
 
-    `unread` gathers why the construction of a model was not followed to its end.
+    `is_constructing` until the forward pass begins; `unread` gathers why the construction of a model was
+    not followed to its end.
     """
 
     budget = Budget(unrolled=256, rounds=4096, steps=600_000, objects=4000, recursion=6)
@@ -105,6 +106,7 @@ class GraphFacts(Interpretation):
         self.members = Members(self)
         self.applier = Applier(self)
         self.memory = Memory()
+        self.is_constructing = False
         self.unread: list[str] = []
 
     def made(self, target: Closure | ClassObject, arguments: Arguments, make: Callable[[], Value]) -> Value:
@@ -126,11 +128,6 @@ class GraphFacts(Interpretation):
         evaluator.ran |= traces.ran
         return result
 
-    @property
-    def is_constructing(self) -> bool:
-        """Whether the parts of the model have no names yet."""
-        return not self.recorder.paths
-
     def note(self, target: Value | None) -> None:
         """A function runs."""
         if isinstance(target, Closure):
@@ -141,6 +138,7 @@ class GraphFacts(Interpretation):
         self.recorder = Recorder(lambda: self.evaluator.settled)
         self.applier = Applier(self)
         self.is_training = is_training
+        self.is_constructing = not is_training
         self.unread = []
 
     # values
