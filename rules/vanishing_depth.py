@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 from gradlint.flow.attribution import POWERS, SATURATING
+from gradlint.flow.counterfactual import bypassed
 from gradlint.flow.model import Model
 from gradlint.records.finding import Finding, Severity
 from gradlint.rule.depth import LEAST, depth_gain, ends, is_default, layers_of, times, worst
@@ -128,6 +129,8 @@ class VanishingDepth(Rule):
         if chain is None or chain.least_loss < LEAST or model.is_initialised_to(-1):
             return
         if model.loses_most_at(SATURATING) or model.loses_most_at(POWERS):
+            return
+        if bypassed(model.graph, model.graph.nodes[chain.first]):
             return
         claim = depth_gain(model, chain)
         drawn = " at torch's default initialisation" if is_default(model) else ""

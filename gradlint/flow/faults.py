@@ -60,7 +60,12 @@ class Move(Struct, frozen=True):
 
     @property
     def least(self) -> float:
-        """The decades that are certainly there and certainly the initialisation's doing."""
+        """The decades that are certainly there and certainly the initialisation's doing.
+
+        None where the better half of them would be there all the same.
+        """
+        if 2 * self.shift.centre * self.sign < self.value.centre * self.sign:
+            return 0.0
         ends = [end for x in (self.value, self.shift) for end in (x.lo * self.sign, x.hi * self.sign)]
         return max(min(ends) - DEVIATIONS * self.deviation, 0.0)
 
