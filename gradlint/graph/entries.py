@@ -12,14 +12,15 @@ from gradlint.semantics.scope import ModuleScope
 
 _WORD = re.compile(r"[^\W\d]\w*")
 _LOSS = re.compile(rf"\b(?:{'|'.join(sorted({*LOSSES, *LOSS_LAYERS}))})\b")
-_TRAINS = re.compile(r"\btrain|\bfit\b|optim|backward\(|loss|criterion", re.IGNORECASE)
+_TRAINS = re.compile(r"\b_*(?:train|fit|run|criterion)\w*\(|\.parameters\(\)|\.backward\(")
 _DEFINITION = re.compile(r"\s*(?:@|def\b|class\b|async\s+def\b)")
+_CLASS = re.compile(r"^(?:@.*\n)*class\b", re.MULTILINE)
 _ROUNDS = 3
 
 
 def may_compute_losses(text: str) -> bool:
     """Whether a text names a loss, or hands on what may be trained elsewhere."""
-    return _LOSS.search(text) is not None or ("import" in text and "train" in text)
+    return _LOSS.search(text) is not None or _TRAINS.search(text) is not None
 
 
 class Entries:
@@ -53,20 +54,25 @@ class Entries:
         """The lines that a piece of the module stands on."""
         return "\n".join(self._lines[span.line - 1 : span.end_line])
 
-    def may_train(self, text: str, also: frozenset[str] = frozenset()) -> bool:
+    def mentions_loss(self, text: str, also: frozenset[str] = frozenset()) -> bool:
+        """Whether one of the words, or of others, occurs in code."""
+        return not (self.words | also).isdisjoint(_WORD.findall(text))
+
+    def may_train(self, text: str) -> bool:
         """Whether code may compute a loss, itself or in what it hands a model to."""
-        tokens = set(_WORD.findall(text))
-        if not tokens.isdisjoint(self.words | also):
+        if self.mentions_loss(text):
             return True
-        return not tokens.isdisjoint(self._models) and _TRAINS.search(text) is not None
+        return _TRAINS.search(text) is not None and not self._models.isdisjoint(_WORD.findall(text))
 
     def definitions(self) -> list[str]:
         """The functions and classes of the module in which training may begin, the last ones first."""
         found: list[tuple[Span, str]] = []
         for name, bound in self._scope.bindings.items():
             for statement in bound:
-                is_defined = not isinstance(statement, ir.Binding) and self._is_definition(statement)
-                if is_defined and self.may_train(self.text(statement.span)):
+                if isinstance(statement, ir.Binding) or not self._is_definition(statement):
+                    continue
+                text = self.text(statement.span)
+                if self.mentions_loss(text) or (not self._is_class(statement) and self.may_train(text)):
                     found.append((statement.span, name))
         return [name for _, name in sorted(found, reverse=True)]
 
@@ -75,6 +81,11 @@ class Entries:
             return True
         first = self._lines[statement.span.line - 1]
         return isinstance(statement, ir.Omitted) and _DEFINITION.match(first) is not None
+
+    def _is_class(self, statement: ir.Statement) -> bool:
+        if isinstance(statement, ir.Omitted):
+            return _CLASS.search(self.text(statement.span)) is not None
+        return isinstance(statement, ir.Class)
 
     def script(self) -> Sequence[ir.Statement]:
         """What the module runs besides definitions, if training may begin there."""

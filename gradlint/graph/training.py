@@ -77,7 +77,7 @@ class Trainer:
         for name, member in cls.members.items():
             if not isinstance(member, Closure) or not isinstance(member.function, ir.Function):
                 continue
-            if name != "__init__" and entries.may_train(entries.text(member.function.span), held):
+            if name != "__init__" and entries.mentions_loss(entries.text(member.function.span), held):
                 receiver = Instance(cls, dict(instance.attributes))
                 bound = Closure(member.function, member.scope, member.frame, receiver, member.owner)
                 yield from self._function(bound, member.function)
