@@ -44,7 +44,9 @@ class GradientCut(Rule):
     No fix: whether the cut is meant is not in the code.
 
     ### References
-    - [Autograd mechanics](https://docs.pytorch.org/docs/stable/notes/autograd.html)
+    - [Usage of functions breaks the computation graph](https://github.com/speechbrain/speechbrain/issues/1396)
+    - [Hint to use no_grad, detach or data](https://github.com/yandexdataschool/Practical_RL/pull/368)
+    - [Locally disabling gradients](https://docs.pytorch.org/docs/stable/notes/autograd.html)
     """
 
     id = "GRD701"

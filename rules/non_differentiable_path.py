@@ -43,6 +43,8 @@ class NonDifferentiablePath(Rule):
     No fix: there is more than one way to make a choice smooth.
 
     ### References
+    - [Gradient of a learnable threshold](https://github.com/Hiyuur/SR-TOD/issues/5)
+    - [Derivative for binary weights](https://github.com/MatthieuCourbariaux/BinaryConnect/issues/7)
     - [Bengio et al. 2013, Estimating or Propagating Gradients](https://arxiv.org/abs/1308.3432)
     - [Jang et al. 2016, Gumbel-Softmax](https://arxiv.org/abs/1611.01144)
     """
@@ -68,6 +70,16 @@ class NonDifferentiablePath(Rule):
             "return self.last(F.one_hot(index, 16).float())",
         ),
         "cast": _net("h = self.first(x).long()", "return self.last(h.float())"),
+        "a threshold that is learnt": _net(
+            "h = self.first(x)",
+            "mask = (torch.sign(h.abs() - self.threshold) + 1) * 0.5",
+            "return self.last(h * mask)",
+            layers="        self.threshold = nn.Parameter(torch.tensor([0.1]))\n",
+        ),
+        "the index of the largest": _net(
+            "_, index = self.first(x).max(dim=-1)",
+            "return self.last(F.one_hot(index, 16).float())",
+        ),
         "a hard mask": _net(
             "mask = torch.sigmoid(self.gate(x)).ge(0.5).float()",
             "return self.last(self.first(x) * mask)",

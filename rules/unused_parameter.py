@@ -45,6 +45,8 @@ class UnusedParameter(Rule):
     No fix: either the layer or its use is what is wrong.
 
     ### References
+    - [Defined but unused convolution](https://github.com/tianzhi0549/FCOS/issues/217)
+    - [Training fails if a layer is not used](https://github.com/pytorch/pytorch/issues/19791)
     - [DistributedDataParallel, find_unused_parameters](https://docs.pytorch.org/docs/stable/generated/torch.nn.parallel.DistributedDataParallel.html)
     """
 

@@ -373,7 +373,8 @@ class Applier:
         made = self._recorder.emit(name, [self._first(arguments, site)], site)
         if len(arguments.positional) == 1 and not arguments.keywords and name in ("max", "min", "median"):
             return made
-        return tuple_of([made, Anything()], site.node)
+        index = self._recorder.emit("argmax", [self._first(arguments, site)], site, {"by": name})
+        return tuple_of([made, index], site.node)
 
     def _either(self, operands: Sequence[Operand], site: Site) -> Value:
         found = [self._recorder.signal(o.value, site) for o in operands if _has_gradient(o.value)]
@@ -400,8 +401,8 @@ class Applier:
             return self._one("neg", values[0], site)
         if name in ("pos", "invert"):
             return values[0]
-        if name == "mod":
-            return self._recorder.unknown("a remainder", values, site)
+        if name in ("mod", "floordiv"):
+            return self._recorder.unknown("a division with a remainder", values, site)
         return self._not_differentiable("compare", name, values, site)
 
     def _one(self, op: str, value: Value, site: Site, settings: dict[str, Setting] | None = None) -> Value:

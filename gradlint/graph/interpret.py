@@ -439,6 +439,8 @@ class GraphFacts(Interpretation):
             return self.members.method(value, name, arguments, site)
         if isinstance(value, Weight) and name.endswith("_"):
             self._overwritten(value)
+        if isinstance(value, Weight) and name == "detach" and self.recorder.paths:
+            return self.recorder.emit("detach", (self.recorder.signal(value, site),), site)
         if isinstance(value, (Weight, Drawn)):
             written = self.members.written(value, name, arguments, site)
             if written is not None:
