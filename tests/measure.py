@@ -48,7 +48,7 @@ def graphs(code: str) -> list[ModelGraph]:
     """The graphs of all models in a text, as the linter sees them."""
     facts = extract(code, {}, outline=True)
     project = Project(lambda _: facts, lambda _, omitted: lower_omitted(code, omitted))
-    return list(Builder(project).models(project.scope("<text>.py")))
+    return list(Builder(project).models(project.scope("<text>.py"), code))
 
 
 @contextmanager

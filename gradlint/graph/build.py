@@ -13,8 +13,9 @@ from gradlint.graph.interpret import GraphFacts
 from gradlint.graph.modules import UNFILLED
 from gradlint.graph.reach import Reach
 from gradlint.graph.recorder import frozen
+from gradlint.graph.sequences import Sequences
 from gradlint.graph.training import Trainer
-from gradlint.graph.values import BASE, Signal, Weight, descendants, signals
+from gradlint.graph.values import BASE, Container, Signal, Weight, descendants, signals
 from gradlint.graph.writes import writes_elsewhere
 from gradlint.records import ir
 from gradlint.records.graph import ModelGraph, Parameter, Place
@@ -39,6 +40,7 @@ class Builder:
         self._facts = GraphFacts()
         self._evaluator = Evaluator(self._facts, project.resolve)
         self._trainer = Trainer(self._facts, self._evaluator, project)
+        self._sequences = Sequences(self._facts, self._evaluator)
         self._seen: set[int] = set()
 
     def take_consulted(self) -> set[tuple[str, str]]:
@@ -50,8 +52,8 @@ class Builder:
         """Give back what is only kept because it may be asked for again."""
         self._facts.memory.forget()
 
-    def models(self, scope: ModuleScope) -> Iterator[ModelGraph]:
-        """The graphs of a module's models, from bottom to top.
+    def models(self, scope: ModuleScope, text: str) -> Iterator[ModelGraph]:
+        """The graphs of the models of a module with this text, classes from bottom to top.
 
         A class that ran as a part of another one of the module is left out: it is judged there, with
         the arguments that it is really given.
@@ -62,6 +64,8 @@ class Builder:
                 graph = self.build(cls)
                 if graph is not None:
                     yield graph
+        for name, sequence in self._sequences.found(scope, text):
+            yield self._graph(name, sequence.made, sequence)
 
     def objectives(self, scope: ModuleScope, text: str) -> Iterator[ModelGraph]:
         """The graphs of the losses that a module with this text computes."""
@@ -92,31 +96,41 @@ class Builder:
         forward = cls.member("forward")
         if not isinstance(forward, Closure) and torch_base(instance) is None:
             return None
-        parts = list(descendants(instance))
+        shown = {name: repr(value) for name, value in (given or {}).items()}
+        return self._graph(cls.definition.name, place, instance, shown)
+
+    def _graph(
+        self, name: str, place: Place, root: Instance | Container, shown: dict[str, str] | None = None
+    ) -> ModelGraph:
+        """The graph of one forward pass of a constructed model."""
+        facts = self._facts
+        parts = list(descendants(root))
         for path, part in parts:
             facts.recorder.paths[id(part)] = path
             if isinstance(part, Instance) and BASE in part.attributes:
                 facts.recorder.paths[id(part.attributes[BASE])] = path
         facts.is_constructing = False
+        forward = root.type.member("forward") if isinstance(root, Instance) else None
         facts.built |= facts.ran
         facts.note(forward)
-        result = self._forward(instance, forward, place)
+        result = self._forward(root, forward, place)
         outputs = list(_outputs(result))
-        shown = {name: repr(value) for name, value in (given or {}).items()}
         if not outputs:
             outputs = [facts.recorder.unknown("an output that is not known", (), None)]
-        graph = facts.recorder.graph(cls.definition.name, place, outputs, shown)
+        graph = facts.recorder.graph(name, place, outputs, shown or {})
         ran = {path for node in graph.nodes for path in _ancestors(node.module)}
         self._seen.update(
             id(p.type.definition) for path, p in parts if isinstance(p, Instance) and path in ran
         )
-        held = tuple(self._held(cls, parts))
+        held = tuple(self._held(scope, parts))
         weights = {path: part for path, part in parts if isinstance(part, Weight)}
-        classes = self.classes(cls.scope)
-        idle = Idle(facts, instance, weights, Reach(facts.recorder, outputs, instance))
+        if not isinstance(root, Instance):
+            return replace(graph, parameters=held)
+        classes = self.classes(root.type.scope)
+        idle = Idle(facts, root, weights, Reach(facts.recorder, outputs, root))
         return replace(graph, parameters=held, severed=idle.severed(classes), unused=idle.unused(classes))
 
-    def _held(self, cls: ClassObject, parts: Sequence[tuple[str, Value]]) -> Iterator[Parameter]:
+    def _held(self, scope: ModuleScope, parts: Sequence[tuple[str, Value]]) -> Iterator[Parameter]:
         """The weights of a model; unknown where code that did not run may fill them."""
         weights = [(path, part) for path, part in parts if isinstance(part, Weight)]
         writes = None
@@ -125,19 +139,19 @@ class Builder:
             if parameter.initial.scheme in UNFILLED and weight.is_trained:
                 if writes is None:
                     kinds = {id(p.type): p.type for _, p in parts if isinstance(p, Instance)}
-                    lineage = [base for kind in (cls, *kinds.values()) for base in kind.lineage()]
+                    lineage = [base for kind in kinds.values() for base in kind.lineage()]
                     classes = [base for base in lineage if isinstance(base, ClassObject)]
-                    writes = writes_elsewhere(cls.scope, classes, self._evaluator.ran)
+                    writes = writes_elsewhere(scope, classes, self._evaluator.ran)
                 if parameter.pieces or writes.reach(path):
                     parameter = replace(parameter, initial=replace(parameter.initial, scheme="unknown"))
             yield parameter
 
-    def _forward(self, instance: Instance, forward: Value | None, place: Place) -> Value:
+    def _forward(self, root: Instance | Container, forward: Value | None, place: Place) -> Value:
         node = ir.Literal(place.span, None)
         site = Site(node, place.path)
         if not isinstance(forward, Closure):
             taken = (Operand(self._input("input", 0, site), node),)
-            return self._facts.called(instance, Arguments(taken), site)
+            return self._facts.applier.module(root, Arguments(taken), site)
         assert isinstance(forward.function, ir.Function)
         operands: dict[str, Operand] = {}
         positional: list[Operand] = []
@@ -147,7 +161,7 @@ class Builder:
                 positional.append(Operand(self._input(parameter.name, index, where), node))
             elif parameter.default is None and parameter.kind != "keywords":
                 operands[parameter.name] = Operand(self._input(parameter.name, index, where), node)
-        bound = Closure(forward.function, forward.scope, forward.frame, instance, forward.owner)
+        bound = Closure(forward.function, forward.scope, forward.frame, root, forward.owner)
         return self._evaluator.run(bound, Arguments(tuple(positional), operands))
 
     def _input(self, name: str, index: int, site: Site) -> Signal:

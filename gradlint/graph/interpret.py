@@ -103,6 +103,7 @@ class GraphFacts(Interpretation):
         self.recorder = Recorder()
         self.is_training = False
         self.followed: set[int] = set()
+        self.sequences: list[Container] = []
         self.members = Members(self)
         self.applier = Applier(self)
         self.memory = Memory()
@@ -334,7 +335,10 @@ class GraphFacts(Interpretation):
 
     def _constructed(self, class_: str, arguments: Arguments, place: Place, site: Site) -> Value | None:
         if class_ in CONTAINERS:
-            return container(class_, arguments, place, site.node)
+            made = container(class_, arguments, place, site.node)
+            if class_ == "Sequential":
+                self.sequences.append(made)
+            return made
         if class_ == "MultiheadAttention":
             return attention(arguments, place)
         if class_ in TRANSFORMERS:

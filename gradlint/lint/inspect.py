@@ -40,8 +40,8 @@ def triggers_of(rules: Iterable[type[Rule]]) -> Triggers:
 
 
 def may_define_models(text: str) -> bool:
-    """Whether a text can hold a class that derives from torch.nn.Module."""
-    return "class " in text and ("Module" in text or "forward" in text)
+    """Whether a text can hold a class that derives from torch.nn.Module, or a sequence of layers."""
+    return "Sequential(" in text or ("class " in text and ("Module" in text or "forward" in text))
 
 
 def may_hold_graphs(text: str) -> bool:
@@ -86,7 +86,7 @@ class Inspector:
                         finding = _through_call(finding, subject.via, subject.scope.path, scope.path)
                     yield finding
         if Model in self._rules and may_define_models(source.text):
-            for graph in self._builder.models(scope):
+            for graph in self._builder.models(scope, source.text):
                 yield from self.judge(Model(graph))
         if Objective in self._rules and may_compute_losses(source.text):
             for graph in self._builder.objectives(scope, source.text):
