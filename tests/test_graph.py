@@ -412,3 +412,52 @@ class Net(nn.Module):
 """
     (layer,) = [node for node in graph_of(tmp_path, code).nodes if is_weighted(node)]
     assert (fan_in(layer), width_of(layer)) == sizes
+
+
+SEQUENCES = """
+import torch.nn as nn
+from torch import nn as layers
+
+
+def start(module):
+    if isinstance(module, nn.Linear):
+        nn.init.orthogonal_(module.weight)
+
+
+def block(width):
+    return nn.Sequential(nn.Linear(width, width), nn.Tanh())
+
+
+def deep(depth=3, width=8):
+    parts = [block(width) for _ in range(depth)]
+    return nn.Sequential(*parts, nn.Linear(width, 2))
+
+
+body = layers.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 2)).to("cpu")
+body.apply(start)
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Sequential(nn.Linear(4, 4))
+
+    def forward(self, x):
+        return self.inner(x)
+
+
+if __name__ == "__main__":
+    model = nn.Sequential(nn.Linear(8, 8), body)
+"""
+
+
+def test_sequences_outside_of_classes_are_models(tmp_path: Path) -> None:
+    path = tmp_path / "model.py"
+    path.write_text(SEQUENCES)
+    found = {graph.name: graph for graph in models(str(path)) if graph.name != "block"}
+    assert list(found) == ["Net", "model", "deep"]
+    weights = {name: [n.module for n in graph.nodes if n.parameters] for name, graph in found.items()}
+    assert weights["deep"] == ["0.0", "1.0", "2.0", "3"]
+    assert weights["model"] == ["0", "1.0", "1.2"]
+    schemes = [n.parameters["weight"].initial.scheme for n in found["model"].nodes if n.parameters]
+    assert schemes == ["default", "orthogonal", "orthogonal"]

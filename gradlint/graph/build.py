@@ -64,7 +64,14 @@ class Builder:
                 graph = self.build(cls)
                 if graph is not None:
                     yield graph
-        for name, sequence in self._sequences.found(scope, text):
+        yield from self.sequences(scope, text)
+
+    def sequences(
+        self, scope: ModuleScope, text: str, given: Mapping[str, object] | None = None
+    ) -> Iterator[ModelGraph]:
+        """The graphs of sequences of layers outside of classes; functions are called with what is given."""
+        arguments = {name: Known(value) for name, value in (given or {}).items()}
+        for name, sequence in self._sequences.found(scope, text, arguments):
             yield self._graph(name, sequence.made, sequence)
 
     def objectives(self, scope: ModuleScope, text: str) -> Iterator[ModelGraph]:

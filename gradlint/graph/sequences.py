@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from gradlint.graph.interpret import GraphFacts
 from gradlint.graph.values import Container, descendants
@@ -10,7 +10,7 @@ from gradlint.records import ir
 from gradlint.records.span import Span
 from gradlint.semantics.evaluate import Evaluator
 from gradlint.semantics.scope import ModuleScope
-from gradlint.semantics.value import Closure
+from gradlint.semantics.value import Closure, Value
 
 _WORD = "Sequential("
 _DEFINITIONS = ("class ", "@", "def ", "async ")
@@ -23,7 +23,9 @@ class Sequences:
         self._facts = facts
         self._evaluator = evaluator
 
-    def found(self, scope: ModuleScope, text: str) -> Iterator[tuple[str, Container]]:
+    def found(
+        self, scope: ModuleScope, text: str, given: Mapping[str, Value]
+    ) -> Iterator[tuple[str, Container]]:
         """Each sequence that is not a part of another one, as its script or function leaves it, by name."""
         if _WORD not in text:
             return
@@ -36,7 +38,7 @@ class Sequences:
             value = self._evaluator.module_name(scope, name) if is_wanted else None
             if isinstance(value, Closure) and value.scope is scope:
                 self._begin()
-                self._evaluator.run(value)
+                self._evaluator.run(value, given=given)
                 yield from [(name, each) for each in self._outermost(scope)]
 
     def _script(self, body: Sequence[ir.Statement], scope: ModuleScope) -> Iterator[tuple[str, Container]]:

@@ -55,10 +55,12 @@ class Texts:
 
 
 def model_names(path: str) -> list[str]:
-    """The classes of a file that derive from torch.nn.Module, from top to bottom."""
+    """The models of a file: classes that derive from torch.nn.Module, and sequences outside of them."""
     with deep_recursion():
-        builder, scope = _builder(path, Texts())
-        return [cls.definition.name for cls in builder.classes(scope)]
+        texts = Texts()
+        builder, scope = _builder(path, texts)
+        sequences = [graph.name for graph in builder.sequences(scope, texts.text(path))]
+        return [*[cls.definition.name for cls in builder.classes(scope)], *sequences]
 
 
 def models(path: str, wanted: str = "", given: Mapping[str, object] | None = None) -> list[ModelGraph]:
@@ -79,7 +81,9 @@ def models(path: str, wanted: str = "", given: Mapping[str, object] | None = Non
             taken = [parameter for cls in chosen for parameter in parameters(cls)]
             if chosen and not any(name == p.name or p.kind == "keywords" for p in taken):
                 raise UnknownArgumentError(name, [parameter.name for parameter in taken])
-        return [graph for cls in chosen if (graph := builder.build(cls, given)) is not None]
+        built = [graph for cls in chosen if (graph := builder.build(cls, given)) is not None]
+        sequences = builder.sequences(scope, texts.text(path), given)
+        return [*built, *[graph for graph in sequences if wanted in ("", graph.name)]]
 
 
 def _builder(path: str, texts: Texts) -> tuple[Builder, ModuleScope]:
