@@ -72,7 +72,7 @@ class Builder:
         """The graphs of sequences of layers outside of classes; functions are called with what is given."""
         arguments = {name: Known(value) for name, value in (given or {}).items()}
         for name, sequence in self._sequences.found(scope, text, arguments):
-            yield self._graph(name, sequence.made, sequence)
+            yield self._graph(name, sequence.made, sequence, scope)
 
     def objectives(self, scope: ModuleScope, text: str) -> Iterator[ModelGraph]:
         """The graphs of the losses that a module with this text computes."""
@@ -104,12 +104,17 @@ class Builder:
         if not isinstance(forward, Closure) and torch_base(instance) is None:
             return None
         shown = {name: repr(value) for name, value in (given or {}).items()}
-        return self._graph(cls.definition.name, place, instance, shown)
+        return self._graph(cls.definition.name, place, instance, cls.scope, shown)
 
     def _graph(
-        self, name: str, place: Place, root: Instance | Container, shown: dict[str, str] | None = None
+        self,
+        name: str,
+        place: Place,
+        root: Instance | Container,
+        scope: ModuleScope,
+        shown: dict[str, str] | None = None,
     ) -> ModelGraph:
-        """The graph of one forward pass of a constructed model."""
+        """The graph of one forward pass of a model that was constructed in the module `scope`."""
         facts = self._facts
         parts = list(descendants(root))
         for path, part in parts:
