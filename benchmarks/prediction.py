@@ -91,9 +91,9 @@ from the package's source, S is measured by one backward pass between the same m
 *Read as a whole* are models in whose graph nothing is unknown. *With a chain* are those with two weighted
 layers or more before the head; *inside* counts the chains whose measurement lies in the prediction, widened
 as above, and *bounded* those whose prediction has two finite ends, over which errors and intervals are taken.
-An unbounded prediction promises nothing, and no rule speaks of it. Intervals of real models are wider than those
-of the draw: how a gradient spreads over tokens, positions and concatenated parts is not known without the
-shape of the input, and tables of positions are numbers that are not computed.
+An unbounded prediction promises nothing, and no rule speaks of it. Intervals of real models are wider
+than those of the draw: how a gradient spreads over tokens, positions and concatenated parts is not known
+without the shape of the input, and tables of positions are numbers that are not computed.
 
 Not understood:
 
@@ -105,20 +105,21 @@ Models of the draw are dots, published ones crosses.
 
 ![measured against predicted](prediction.svg)
 
-What the numbers do not say: the draw and the choice of published models are ours, and the formulas were adjusted while other seeds of the
-same draw were looked at; inputs are not natural images or text.
+What the numbers do not say: the draw and the choice of published models are ours, and the formulas were
+adjusted while other seeds of the same draw were looked at; inputs are not natural images or text.
 
 ## Repeat it
 
 ```
-pip install -e '.[dev]' matplotlib torchvision einops einx loguru torch-einops-utils huggingface_hub tokenizers
+pip install -e '.[dev]' matplotlib torchvision
+pip install einops einx loguru torch-einops-utils huggingface_hub tokenizers regex safetensors
 python benchmarks/prediction.py --write
 ```
 """
 
 
 def draw(results: Sequence[Result], real: Sequence[Outcome]) -> None:
-    """A scatter plot, predicted against measured; of published models the bounded ones with their intervals."""
+    """Predicted against measured; of published models the bounded ones with their intervals."""
     import matplotlib
 
     matplotlib.use("svg")

@@ -309,7 +309,8 @@ def row(name: str, found: Sequence[Outcome]) -> str:
     )
     shown = [f"{figure:.2f}" for figure in figures] or ["", "", ""]
     whole = sum(not each.unread for each in found)
-    return f"| {name} | {len(found)} | {whole} | {len(chains)} | {inside} | {len(bounded)} | {' | '.join(shown)} |"
+    counts = [len(found), whole, len(chains), inside, len(bounded)]
+    return f"| {name} | {' | '.join(map(str, counts))} | {' | '.join(shown)} |"
 
 
 def table(found: Sequence[Outcome]) -> Iterator[str]:
