@@ -303,6 +303,31 @@ class Net(nn.Module):
     assert chain is not None and not chain.is_certain
 
 
+def test_a_model_is_constructed_as_its_file_does_it(tmp_path: Path) -> None:
+    code = """
+class Block(nn.Module):
+    def __init__(self, width, act):
+        super().__init__()
+        self.fc, self.act = nn.Linear(width, width), act
+    def forward(self, x):
+        return self.act(self.fc(x))
+def make(depth, width, **kwargs):
+    return Net(Block, [width] * depth, **kwargs)
+def small():
+    return make(2, 8, act=nn.Tanh())
+class Net(nn.Module):
+    def __init__(self, block, widths, act, rate):
+        super().__init__()
+        self.body = nn.Sequential(*[block(width, act) for width in widths])
+    def forward(self, x):
+        return self.body(x)
+"""
+    graph = graph_of(tmp_path, code)
+    assert not graph.reasons
+    assert [node.op for node in graph.nodes] == ["input", "linear", "tanh", "linear", "tanh"]
+    assert [node.settings["in_features"] for node in graph.nodes if node.op == "linear"] == [8, 8]
+
+
 def test_alternatives_are_joined(tmp_path: Path) -> None:
     code = """
 class Net(nn.Module):

@@ -17,6 +17,7 @@ from gradlint.records.graph import Node
 
 _LEAST, _MOST = 1e-250, 1e250
 _LEAST_KEPT = 1e-12
+_LARGEST = 1e150
 _LARGE = 1e4
 _SYMMETRIC = 1e-6
 _WIDE = 1e3
@@ -42,10 +43,12 @@ def through(function: Activation, x: Moments) -> tuple[Moments, Interval]:
     """Moments behind an activation, and its gain."""
     if not x.mean.is_finite:
         return _unplaced(function, x)
+    laws = [law for second in _scales(x.second) for law in _laws(function, x, second)]
+    if any(not abs(one.mean) < _LARGEST for one, _ in laws):
+        return _unplaced(function, x)
     results = [
         (one, one.apart(spread) / one.second if one.second > 0 else 1.0)
-        for second in _scales(x.second)
-        for one, kept in _laws(function, x, second)
+        for one, kept in laws
         for spread in {min(x.spread.lo / kept, 1.0), min(x.spread.hi / kept, 1.0)}
     ]
     second = hull(*[point(one.second) for one, _ in results])

@@ -44,9 +44,9 @@ def fan_in(node: Node) -> float | None:
     """How many inputs an output adds up; a transposed convolution with stride s adds C_in·kᵈ/sᵈ."""
     if node.op == "linear":
         shape = shape_of(node)
-        return number(node, "in_features") or (shape[1] if shape else None)
+        return number(node, "in_features") or (shape[1] if shape and len(shape) > 1 else None)
     shape = shape_of(node)
-    if shape is None:
+    if shape is None or len(shape) < 2:
         return None
     kernel = 1
     for size in shape[2:]:

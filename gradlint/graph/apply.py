@@ -76,7 +76,7 @@ class Applier:
                 return self._chain([part for _, part in children(value) if is_module(part)], arguments, site)
             return (
                 self.module(inner, arguments, site)
-                if inner is not None
+                if inner is not None and is_module(inner)
                 else self._lost(value, arguments, site)
             )
         if isinstance(value, Container):

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from msgspec.structs import replace
 
+from gradlint.graph.callsites import CallSites
 from gradlint.graph.construct import torch_base
 from gradlint.graph.idle import Idle
 from gradlint.graph.interpret import GraphFacts
@@ -19,11 +20,12 @@ from gradlint.graph.values import BASE, Container, Signal, Weight, descendants, 
 from gradlint.graph.writes import writes_elsewhere
 from gradlint.records import ir
 from gradlint.records.graph import ModelGraph, Parameter, Place
+from gradlint.records.span import Span
 from gradlint.semantics.classes import is_module as is_module_class
 from gradlint.semantics.evaluate import Evaluator
 from gradlint.semantics.interpretation import Arguments, Operand, Site
 from gradlint.semantics.project import Project
-from gradlint.semantics.scope import ModuleScope
+from gradlint.semantics.scope import Frame, ModuleScope
 from gradlint.semantics.value import ClassObject, Closure, Instance, Items, Known, Table, Value
 
 
@@ -41,6 +43,7 @@ class Builder:
         self._evaluator = Evaluator(self._facts, project.resolve)
         self._trainer = Trainer(self._facts, self._evaluator, project)
         self._sequences = Sequences(self._facts, self._evaluator)
+        self._call_sites = CallSites(self._evaluator, self._facts)
         self._seen: set[int] = set()
 
     def take_consulted(self) -> set[tuple[str, str]]:
@@ -86,16 +89,17 @@ class Builder:
         return sorted(found, key=lambda cls: cls.definition.span)
 
     def build(self, cls: ClassObject, given: Mapping[str, object] | None = None) -> ModelGraph | None:
-        """The graph of `cls`, constructed with the arguments `given`, then its defaults.
+        """The graph of `cls`, constructed with what is `given`, or as its file does it, then its defaults.
 
         None where it has no forward pass.
         """
         facts = self._facts
+        named = {name: literal(value) for name, value in (given or {}).items()}
+        arguments = {**self._call_sites.given(cls, frozenset(named)), **named}
         facts.begin()
         facts.ran.clear()
         facts.note(cls.member("__init__"))
         place = Place(cls.scope.path, cls.definition.span)
-        arguments = {name: Known(value) for name, value in (given or {}).items()}
         self._evaluator.ran = set()
         instance = self._evaluator.instantiate(cls, arguments)
         if facts.unread:
@@ -103,7 +107,7 @@ class Builder:
         forward = cls.member("forward")
         if not isinstance(forward, Closure) and torch_base(instance) is None:
             return None
-        shown = {name: repr(value) for name, value in (given or {}).items()}
+        shown = {name: repr(value.value) for name, value in arguments.items() if isinstance(value, Known)}
         return self._graph(cls.definition.name, place, instance, cls.scope, shown)
 
     def _graph(
@@ -158,6 +162,10 @@ class Builder:
                     parameter = replace(parameter, initial=replace(parameter.initial, scheme="unknown"))
             yield parameter
 
+    def value(self, scope: ModuleScope, node: ir.Expression) -> Value:
+        """What an expression of a module is."""
+        return self._evaluator.evaluate(node, Frame(scope))
+
     def _forward(self, root: Instance | Container, forward: Value | None, place: Place) -> Value:
         node = ir.Literal(place.span, None)
         site = Site(node, place.path)
@@ -189,6 +197,18 @@ def _ancestors(module: str) -> tuple[str, ...]:
 
 def _defines_class(statement: ir.Statement | ir.Binding) -> bool:
     return isinstance(statement, ir.Class) or (isinstance(statement, ir.Omitted) and statement.defines_class)
+
+
+def literal(value: object) -> Value:
+    """A constant as the evaluator sees it: lists and dictionaries item by item."""
+    if isinstance(value, Value):
+        return value
+    nowhere = ir.Literal(Span(1, 1, 1, 1), None)
+    if isinstance(value, (list, tuple)):
+        return Items(type(value).__name__, [literal(item) for item in value], nowhere)
+    if isinstance(value, dict):
+        return Table({key: literal(item) for key, item in value.items()}, nowhere)
+    return Known(value)
 
 
 def _outputs(value: Value, depth: int = 4) -> list[Signal]:

@@ -71,7 +71,7 @@ def container(type_: str, arguments: Arguments, place: Place, node: ir.Expressio
     """A container with what it was given."""
     given = [operand.value for operand in arguments.positional]
     if CONTAINERS[type_] == "dict":
-        return Container(type_, _table(given[0] if given else None, arguments, node), place)
+        return Container(type_, table(arguments, node), place)
     if type_ == "Sequential" and not (len(given) == 1 and isinstance(given[0], Table)):
         return Container(type_, Items("list", given, node, arguments.open), place)
     if not given:
@@ -89,7 +89,14 @@ def _listed(value: Value, node: ir.Expression) -> Items | Table:
     return Items("list", [], node, True)
 
 
-def _table(value: Value | None, arguments: Arguments, node: ir.Expression) -> Table:
+def table(arguments: Arguments, node: ir.Expression) -> Table:
+    """The dictionary that `dict(*arguments)` makes."""
+    made = _entries(arguments.positional[0].value if arguments.positional else None, arguments, node)
+    made.entries.update({name: operand.value for name, operand in arguments.keywords.items()})
+    return made
+
+
+def _entries(value: Value | None, arguments: Arguments, node: ir.Expression) -> Table:
     if value is None:
         return Table({}, node, arguments.open)
     if isinstance(value, Table):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from gradlint.graph import initial
 from gradlint.graph.apply import Applier
@@ -16,6 +17,7 @@ from gradlint.graph.construct import (
     layer,
     make_template,
     pairs,
+    table,
     torch_base,
 )
 from gradlint.graph.functions import ACTIVATIONS, ALIASING, LIKE, METADATA, PIECES, SIZES, UNARY
@@ -63,6 +65,7 @@ _SAME = frozenset(
         *("torch.autograd.Variable", "torch.autograd.variable.Variable", "tqdm.tqdm", "tqdm.auto.tqdm"),
     }
 )
+_DICTIONARIES = frozenset({"builtins.dict", "collections.OrderedDict"})
 _WEIGHT_NORM = frozenset({"weight_norm", "spectral_norm", "orthogonal"})
 _NO_GRAD = frozenset({"torch.no_grad", "torch.inference_mode", "torch.autograd.no_grad"})
 _GRAD = frozenset({"torch.enable_grad", "torch.autograd.enable_grad"})
@@ -109,10 +112,13 @@ class GraphFacts(Interpretation):
         self.memory = Memory()
         self.is_constructing = False
         self.unread: list[str] = []
+        self._constructed_with: list[tuple[ClassObject, Arguments]] = []
 
     def made(self, target: Closure | ClassObject, arguments: Arguments, make: Callable[[], Value]) -> Value:
         """What was made before from the same is copied."""
         evaluator = self.evaluator
+        if isinstance(target, ClassObject):
+            self._constructed_with.append((target, arguments))
 
         def run() -> tuple[Value, Traces | None]:
             before = len(self.recorder.nodes), len(self.unread)
@@ -141,6 +147,18 @@ class GraphFacts(Interpretation):
         self.is_training = is_training
         self.is_constructing = not is_training
         self.unread = []
+        self._constructed_with.clear()
+
+    @contextmanager
+    def watching(self) -> Iterator[list[tuple[ClassObject, Arguments]]]:
+        """The objects of the project that are made within the block, with their arguments."""
+        usual, self.memory = self.memory, Memory()
+        made: list[tuple[ClassObject, Arguments]] = []
+        self._constructed_with = made
+        try:
+            yield made
+        finally:
+            self.memory, self._constructed_with = usual, []
 
     # values
 
@@ -156,9 +174,7 @@ class GraphFacts(Interpretation):
         """What a constructor or forward is given when it is called from outside: its default."""
         if parameter.kind in ("arguments", "keywords"):
             empty = ir.Display(parameter.span, "tuple", ())
-            return (
-                Items("tuple", [], empty, True) if parameter.kind == "arguments" else Table({}, empty, True)
-            )
+            return Items("tuple", [], empty) if parameter.kind == "arguments" else Table({}, empty)
         if parameter.default is not None:
             return self.evaluator.default(parameter, closure)
         if parameter.annotation is not None:
@@ -427,6 +443,8 @@ class GraphFacts(Interpretation):
                 made = self._constructed(base, arguments, Place(site.path, site.node.span), site)
                 if made is not None:
                     self.evaluator.heap.write(receiver.attributes, BASE, made)
+            elif receiver.type.derives_from(_DICTIONARIES):
+                self.evaluator.heap.write(receiver.attributes, BASE, table(arguments, site.node))
             return Known(None)
         if name in ("forward", "__call__"):
             return self.applier.module(receiver, arguments, site)
@@ -524,6 +542,8 @@ class GraphFacts(Interpretation):
         if isinstance(value, SizeOf):
             size = value.sizes.at(whole(index))
             return Anything() if size is None else Known(size)
+        if isinstance(value, Instance) and isinstance(value.attributes.get(BASE), Table):
+            return self.members.item(value, index)
         if isinstance(value, Items) and value.items:
             return value.items[0] if value.open and len(value.items) == 1 else self.join(value.items)
         if isinstance(value, Table) and value.values() and not isinstance(index, Known):

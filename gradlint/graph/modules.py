@@ -124,6 +124,8 @@ class Members:
             return value
         if isinstance(value, Instance):
             inner = value.attributes.get(BASE)
+            if isinstance(inner, Table):
+                return self.item(value, Known(name))
             return self.attribute(inner, name) if inner is not None else Anything(f"an attribute {name}")
         if isinstance(value, Layer):
             found = value.attributes.get(name) or value.parts.get(name)
@@ -170,6 +172,13 @@ class Members:
         if isinstance(key, int) and not inside.open and -len(inside.items) <= key < len(inside.items):
             return inside.items[key]
         return self._one_of(inside.items)
+
+    def item(self, value: Instance, index: Value) -> Value:
+        """An entry of an object that derives from a dictionary, however it is asked for."""
+        inside = value.attributes[BASE]
+        key = index.value if isinstance(index, Known) else None
+        found = inside.entries.get(key) if isinstance(inside, Table) else None
+        return Anything("an entry that is not known") if found is None else found
 
     def _one_of(self, values: list[Value]) -> Value:
         return self._facts.evaluator.join(values) if values else Anything()

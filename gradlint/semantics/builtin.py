@@ -172,6 +172,13 @@ def _list_method(receiver: Items, name: str, values: list[Value]) -> Value | Non
             receiver.loosen()
         put(receiver, position if isinstance(position, int) else 0, values[1])
         return Known(None)
+    if name == "pop" and not receiver.open and receiver.items and all(isinstance(v, Known) for v in values):
+        position = values[0].value if values else -1  # type: ignore[attr-defined]
+        if isinstance(position, int) and -len(receiver.items) <= position < len(receiver.items):
+            return receiver.items.pop(position)
+    if name == "reverse" and not receiver.open:
+        receiver.items.reverse()
+        return Known(None)
     if name in _REORDERING:
         receiver.loosen()
     return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from gradlint.records import ir
@@ -16,7 +17,7 @@ from gradlint.semantics.bindings import filled, returns_argument
 from gradlint.semantics.builtin import CHANGING, call_builtin, collection_method, extend, store_item
 from gradlint.semantics.extent import MAX_ITEMS, fits, size
 from gradlint.semantics.heap import Changes, Heap
-from gradlint.semantics.interpretation import Arguments, Interpretation, Operand, Site
+from gradlint.semantics.interpretation import Arguments, Budget, Interpretation, Operand, Site
 from gradlint.semantics.scope import Frame, ModuleScope, absolute_module, assigned
 from gradlint.semantics.value import (
     ClassObject,
@@ -117,6 +118,15 @@ class Evaluator:
         if isinstance(init, Closure):
             self.run(self._bind(init, instance), given=given)
         return instance
+
+    @contextmanager
+    def limited(self, budget: Budget) -> Iterator[None]:
+        """Within the block every entry has this budget instead of the interpretation's own."""
+        self._budget, usual = budget, self._budget
+        try:
+            yield
+        finally:
+            self._budget = usual
 
     def default(self, parameter: ir.Parameter, closure: Closure) -> Value:
         """The default of a parameter of `closure`."""
@@ -331,8 +341,8 @@ class Evaluator:
         return self._bind(member, instance)
 
     def _super_attribute(self, value: Super, name: str, site: Site) -> Value:
-        for base in value.owner.bases:
-            member = base.member(name) if isinstance(base, ClassObject) else None
+        for base in _behind(value.owner, value.receiver):
+            member = base.members.get(name) if isinstance(base, ClassObject) else None
             if isinstance(member, Closure):
                 return self._bind(member, value.receiver)
         return Method(value, name, site.node)
@@ -520,7 +530,8 @@ class Evaluator:
         for name in ("__call__", "forward"):
             member = target.type.member(name)
             if isinstance(member, Closure):
-                return self._call_closure(self._bind(member, target), arguments, site)
+                bound = self._bound_member(member, target, site)
+                return self.call(bound, arguments, site)
         return self.interpretation.called(target, arguments, site)
 
     def _construct(self, cls: ClassObject, arguments: Arguments, site: Site) -> Value:
@@ -1160,6 +1171,15 @@ class Super(Value, frozen=True, eq=False):
 
     owner: ClassObject
     receiver: Value
+
+
+def _behind(owner: ClassObject, receiver: Value) -> list[Value]:
+    """The classes that `super()` looks in, in the order of the object's own class."""
+    lineage = receiver.type.lineage() if isinstance(receiver, Instance) else owner.lineage()
+    at = next(
+        (i for i, base in enumerate(lineage) if getattr(base, "definition", 0) is owner.definition), None
+    )
+    return owner.lineage()[1:] if at is None else lineage[at + 1 :]
 
 
 def _is_domain(value: Value) -> bool:

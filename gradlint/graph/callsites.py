@@ -1,0 +1,179 @@
+"""With what arguments a file constructs its models: its code is run as far as it makes objects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from msgspec import Struct
+
+from gradlint.graph.construct import copied
+from gradlint.graph.interpret import GraphFacts
+from gradlint.graph.values import Anything
+from gradlint.records import ir
+from gradlint.semantics.classes import is_module as is_module_class
+from gradlint.semantics.evaluate import Evaluator
+from gradlint.semantics.interpretation import Arguments, Budget
+from gradlint.semantics.scope import ModuleScope
+from gradlint.semantics.value import ClassObject, Closure, Items, Table, Value
+
+_BUDGET = Budget(unrolled=256, rounds=1024, steps=60_000, objects=2000, recursion=4)
+_FARTHEST = 3
+"""Callers of callers of callers that are looked at."""
+_MOST = 12
+"""Definitions that are run for one class."""
+_DEEPEST = 4
+
+Given = Mapping[str, Value]
+
+
+class Construction(Struct, frozen=True, eq=False):
+    """One call of a class, its arguments by the names of the constructor's parameters."""
+
+    definition: ir.Class
+    given: Given
+
+
+class CallSites:
+    """Finds how the classes of a file are constructed in it."""
+
+    def __init__(self, evaluator: Evaluator, facts: GraphFacts) -> None:
+        self._evaluator = evaluator
+        self._facts = facts
+        self._mentions: dict[str, list[tuple[ir.Statement, frozenset[str]]]] = {}
+        self._found: dict[int, list[Construction]] = {}
+
+    def given(self, cls: ClassObject, without: frozenset[str] = frozenset()) -> Given:
+        """What a class is constructed with where most is known of it.
+
+        Arguments that are not known are left to their defaults. Where some are chosen otherwise
+        (`without`), only what is still required is looked for.
+        """
+        required = _required(cls) - without
+        if not required:
+            return {}
+        best: Given = {}
+        for statement in self._users(cls):
+            for made in self._constructions(statement, cls.scope):
+                if made.definition is cls.definition and _known(made, required) > len(best.keys() & required):
+                    best = {name: value for name, value in made.given.items() if is_known(value)}
+            if required <= best.keys():
+                break
+        wanted = required if without else best.keys()
+        return {name: copied(value) for name, value in best.items() if name in wanted}
+
+    def _users(self, cls: ClassObject) -> list[ir.Statement]:
+        """The statements of the module that name a class, those that name these, and so on."""
+        found: list[ir.Statement] = []
+        names = {cls.definition.name}
+        for _ in range(_FARTHEST):
+            new = [
+                statement
+                for statement, mentioned in self._statements(cls.scope)
+                if statement not in found and statement is not cls.definition and names & mentioned
+            ]
+            found += sorted(new, key=lambda statement: isinstance(statement, ir.Class))
+            names = {s.name for s in new if isinstance(s, (ir.Function, ir.Class))}
+        return found[:_MOST]
+
+    def _statements(self, scope: ModuleScope) -> list[tuple[ir.Statement, frozenset[str]]]:
+        if scope.path not in self._mentions:
+            lowered = [
+                each
+                for statement in scope.facts.body
+                for each in (scope.lower(statement) if isinstance(statement, ir.Omitted) else (statement,))
+            ]
+            self._mentions[scope.path] = [
+                (_bound(scope, each), frozenset(_names(each)))
+                for each in lowered
+                if not isinstance(each, ir.Import)
+            ]
+        return self._mentions[scope.path]
+
+    def _constructions(self, statement: ir.Statement, scope: ModuleScope) -> list[Construction]:
+        """What a statement of the module makes when it is run on its own, a class when it is constructed."""
+        key = id(statement)
+        if key not in self._found:
+            self._found[key] = []  # ends cycles
+            self._found[key] = self._run(statement, scope)
+        return self._found[key]
+
+    def _run(self, statement: ir.Statement, scope: ModuleScope) -> list[Construction]:
+        evaluator, facts = self._evaluator, self._facts
+        value = evaluator.module_name(scope, getattr(statement, "name", ""))
+        given = self.given(value) if isinstance(value, ClassObject) else {}
+        facts.begin()
+        with evaluator.limited(_BUDGET), facts.watching() as made:
+            if isinstance(value, ClassObject):
+                evaluator.instantiate(value, given)
+            elif isinstance(value, Closure):
+                evaluator.run(value)
+            elif not isinstance(statement, (ir.Function, ir.Class)):
+                evaluator.run(Closure(_function(statement), scope))
+        return [_construction(cls, arguments) for cls, arguments in made if is_module_class(cls)]
+
+
+def is_known(value: Value, depth: int = _DEEPEST) -> bool:
+    """Whether something can be made of a value: no part of it is just anything."""
+    if isinstance(value, Items):
+        return not value.open and (not depth or all(is_known(item, depth - 1) for item in value.items))
+    return not isinstance(value, Anything)
+
+
+def _known(made: Construction, required: frozenset[str]) -> int:
+    return sum(name in required and is_known(value) for name, value in made.given.items())
+
+
+def _required(cls: ClassObject) -> frozenset[str]:
+    """The parameters of a constructor without defaults."""
+    init = cls.member("__init__")
+    parameters = init.function.parameters[1:] if isinstance(init, Closure) else ()
+    return frozenset(p.name for p in parameters if p.default is None and p.kind in ("plain", "keyword"))
+
+
+def _construction(cls: ClassObject, arguments: Arguments) -> Construction:
+    """The arguments of one call by name."""
+    init = cls.member("__init__")
+    parameters = init.function.parameters[1:] if isinstance(init, Closure) else ()
+    positional = [operand.value for operand in arguments.positional]
+    rest = {name: operand.value for name, operand in arguments.keywords.items()}
+    if arguments.open:
+        del positional[arguments.certain :]
+    given: dict[str, Value] = {}
+    for parameter in parameters:
+        if parameter.kind == "arguments":
+            node = ir.Display(parameter.span, "tuple", ())
+            given[parameter.name] = Items("tuple", positional, node, arguments.open)
+            positional = []
+        elif parameter.kind == "keywords":
+            table = ir.Dictionary(parameter.span, (), ())
+            given[parameter.name] = Table(dict(rest), table, arguments.open)
+        elif parameter.kind == "plain" and positional:
+            given[parameter.name] = positional.pop(0)
+        elif parameter.name in rest:
+            given[parameter.name] = rest.pop(parameter.name)
+    return Construction(cls.definition, given)
+
+
+def _bound(scope: ModuleScope, statement: ir.Statement) -> ir.Statement:
+    """The very statement that the module's names were evaluated from."""
+    if not isinstance(statement, (ir.Function, ir.Class)):
+        return statement
+    same = [s for s in scope.binding(statement.name) if isinstance(s, type(statement))]
+    return next((s for s in same if s.span == statement.span), statement)
+
+
+def _function(statement: ir.Statement) -> ir.Function:
+    """A statement of a module as a function, so that it can be run on its own."""
+    return ir.Function(statement.span, "", (), (statement,), (), False, statement.span)
+
+
+def _names(node: object) -> Iterator[str]:
+    """The variables that code reads, wherever in it."""
+    if isinstance(node, tuple):
+        for item in node:
+            yield from _names(item)
+    elif isinstance(node, ir.Name):
+        yield node.id
+    elif isinstance(node, ir.Node):
+        for field in node.__struct_fields__[1:]:
+            yield from _names(getattr(node, field))
