@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
@@ -35,6 +37,10 @@ def parameters(cls: ClassObject) -> tuple[ir.Parameter, ...]:
     return init.function.parameters[1:] if isinstance(init, Closure) else ()
 
 
+MOST_STEPS = 1_500_000
+"""Nodes of code that are evaluated for all models of one file; what comes after is left out."""
+
+
 class Builder:
     """Builds the graphs of the models of a project."""
 
@@ -45,6 +51,18 @@ class Builder:
         self._sequences = Sequences(self._facts, self._evaluator)
         self._call_sites = CallSites(self._evaluator, self._facts)
         self._seen: set[int] = set()
+        self._limit = sys.maxsize
+        self.reasons: Counter[str] = Counter()
+
+    def begin(self) -> None:
+        """Another file: its models together may take MOST_STEPS."""
+        self._limit = self._evaluator.spent + MOST_STEPS
+
+    def take_reasons(self) -> dict[str, int]:
+        """What was not understood since the last call: reason to count."""
+        reasons = dict(self.reasons)
+        self.reasons.clear()
+        return reasons
 
     def take_consulted(self) -> set[tuple[str, str]]:
         """The files and names that were looked up since the last call."""
@@ -63,7 +81,7 @@ class Builder:
         """
         self._seen.clear()
         for cls in reversed(self.classes(scope)):
-            if id(cls.definition) not in self._seen:
+            if id(cls.definition) not in self._seen and self._affords():
                 graph = self.build(cls)
                 if graph is not None:
                     yield graph
@@ -75,11 +93,22 @@ class Builder:
         """The graphs of sequences of layers outside of classes; functions are called with what is given."""
         arguments = {name: Known(value) for name, value in (given or {}).items()}
         for name, sequence in self._sequences.found(scope, text, arguments):
-            yield self._graph(name, sequence.made, sequence, scope)
+            if self._affords():
+                yield self._graph(name, sequence.made, sequence, scope)
+
+    def _affords(self) -> bool:
+        """Whether there is work left for one more model of the file."""
+        is_left = self._evaluator.spent < self._limit
+        if not is_left:
+            self.reasons["too many models in one file"] += 1
+        return is_left
 
     def objectives(self, scope: ModuleScope, text: str) -> Iterator[ModelGraph]:
         """The graphs of the losses that a module with this text computes."""
-        return self._trainer.objectives(scope, text)
+        for graph in self._trainer.objectives(scope, text):
+            yield graph
+            if not self._affords():
+                return
 
     def classes(self, scope: ModuleScope) -> list[ClassObject]:
         """The classes of a module that derive from torch.nn.Module, from top to bottom."""
@@ -134,6 +163,7 @@ class Builder:
         if not outputs:
             outputs = [facts.recorder.unknown("an output that is not known", (), None)]
         graph = facts.recorder.graph(name, place, outputs, shown or {})
+        self.reasons.update(graph.reasons)
         ran = {path for node in graph.nodes for path in _ancestors(node.module)}
         self._seen.update(
             id(p.type.definition) for path, p in parts if isinstance(p, Instance) and path in ran

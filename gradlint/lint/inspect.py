@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec import Struct
@@ -70,7 +71,9 @@ class Inspector:
         findings = [_materialised(self._graded(finding, scope, helped), lines) for finding in found.values()]
         findings.sort(key=lambda finding: (finding.span, finding.rule))
         consulted = frozenset(self._analysis.take_consulted() | self._builder.take_consulted())
-        return Inspection(tuple(findings), self._analysis.take_reasons(), consulted)
+        reasons = Counter(self._analysis.take_reasons())
+        reasons.update(self._builder.take_reasons())
+        return Inspection(tuple(findings), dict(reasons), consulted)
 
     def forget(self) -> None:
         """Give back what is only kept because it may be asked for again."""
@@ -85,6 +88,7 @@ class Inspector:
                     if isinstance(subject, Trace) and subject.via is not None:
                         finding = _through_call(finding, subject.via, subject.scope.path, scope.path)
                     yield finding
+        self._builder.begin()
         if Model in self._rules and may_define_models(source.text):
             for graph in self._builder.models(scope, source.text):
                 yield from self.judge(Model(graph))

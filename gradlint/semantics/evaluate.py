@@ -70,6 +70,7 @@ class Evaluator:
         self._rests_on: dict[tuple[str, str], frozenset[tuple[str, str]]] = {}
         self.consulted: set[tuple[str, str]] = set()
         self.script: Frame | None = None
+        self._spent = 0
         self.nested: list[Closure] = []
         self.nested_classes: list[ClassObject] = []
         self.inlined: set[int] = set()
@@ -100,7 +101,13 @@ class Evaluator:
         except RecursionError:
             self.interpretation.not_understood("deep nesting")
 
+    @property
+    def spent(self) -> int:
+        """The nodes that were evaluated for all entries so far."""
+        return self._spent + self._steps
+
     def _start(self) -> None:
+        self._spent += self._steps
         self._steps = 0
         self._conditions = ()
         self._rounds = 1
