@@ -111,7 +111,7 @@ class LogitsIntoProbabilityLoss(Rule):
 
 def _claim(objective: Objective, before: Node, loss: Node) -> Claim | None:
     measured = before.op in _PROBABILITIES and loss.op in _CLASSES
-    return loss_gradient(objective, before, loss) if measured else None
+    return loss_gradient(objective, before, loss.op) if measured else None
 
 
 def _said(before: Node, loss: Node) -> str:

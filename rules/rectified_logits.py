@@ -22,7 +22,8 @@ _RANGES = {
     "tanh": (-1.0, 1.0),
     "softsign": (-1.0, 1.0),
 }
-_DOUBLED = ("sigmoid", "hardsigmoid")
+_DOUBLED = frozenset({"sigmoid", "hardsigmoid"})
+"""Before a binary loss another rule reports these."""
 
 _HEAD = "import torch\nimport torch.nn.functional as F\nfrom torch import nn\n\n\n"
 
@@ -83,6 +84,8 @@ class RectifiedLogits(Rule):
         "            layers += block(i, o)\n"
         "        self.layers = nn.Sequential(*layers)\n\n    def forward(self, x):\n"
         "        return self.layers(x)\n\n\n" + _TRAINED,
+        "relu before log-softmax": _net("return F.log_softmax(F.relu(x), dim=1)")
+        + "def step(x, y):\n    return F.nll_loss(Net()(x), y)\n",
         "relu before a binary loss": _net("return F.relu(x)", "nn.Linear(8, 1)")
         + "def step(x, y):\n    return F.binary_cross_entropy_with_logits(Net()(x)[:, 0], y)\n",
     }
@@ -104,19 +107,20 @@ class RectifiedLogits(Rule):
 
     def check(self, objective: Objective) -> Iterator[Finding]:
         """A loss that takes logits, of values in a range."""
-        for loss in objective.losses("cross_entropy", *_BINARY):
-            before = objective.activation(loss, *_RANGES)
-            if before is not None and not (loss.op in _BINARY and before.op in _DOUBLED):
+        for loss, kind, sources in objective.logits("cross_entropy", *_BINARY):
+            before = sources[-1]
+            ops = {node.op for node in sources}
+            if ops <= _RANGES.keys() and not (kind in _BINARY and ops & _DOUBLED):
                 span, others = placed(objective, before, loss)
-                message = _said(before, loss, objective.classes(before))
-                yield self.finding(span, message, loss_gradient(objective, before, loss), related=others)
+                message = _said(before, kind, objective.classes(before))
+                yield self.finding(span, message, loss_gradient(objective, before, kind), related=others)
 
 
-def _said(before: Node, loss: Node, classes: int | None) -> str:
+def _said(before: Node, loss: str, classes: int | None) -> str:
     low, high = _RANGES[before.op]
     if high == math.inf:
         return f"`{before.op}` sets negative logits to 0, where they get no gradient"
-    if loss.op in _BINARY or classes is None:
+    if loss in _BINARY or classes is None:
         return f"`{before.op}` keeps the logits between {low:g} and {high:g}"
     least = least_cross_entropy(high, low, classes)
     return f"`{before.op}` bounds the logits: with {classes} classes the loss stays above {least:.2f}"

@@ -68,6 +68,8 @@ class SigmoidBeforeLogitsLoss(Rule):
         "    return F.binary_cross_entropy_with_logits(F.sigmoid(output), y)\n",
         "many labels": _net("return F.hardsigmoid(x)", "nn.Linear(8, 6)")
         + "def step(x, y):\n    return F.multilabel_soft_margin_loss(Net()(x), y)\n",
+        "two sigmoids": _net("return torch.sigmoid(torch.sigmoid(x))")
+        + "def step(x, y):\n    return nn.BCELoss()(Net()(x), y)\n",
         "focal loss of the project": _net("return torch.sigmoid(x)")
         + "def focal(output, target, gamma=2.0):\n"
         "    bce = F.binary_cross_entropy_with_logits(output, target, reduction='none')\n"
@@ -98,11 +100,9 @@ class SigmoidBeforeLogitsLoss(Rule):
 
     def check(self, objective: Objective) -> Iterator[Finding]:
         """A loss with logits of something that was squashed."""
-        for loss in objective.losses(*_LOSSES):
-            before = objective.activation(loss, *_SQUASHING)
-            if before is not None:
+        for loss, kind, sources in objective.logits(*_LOSSES):
+            before = sources[-1]
+            if all(node.op in _SQUASHING for node in sources):
                 span, others = placed(objective, before, loss)
-                message = (
-                    f"the loss takes the sigmoid of a {before.op}: no probability is below 0.5 or above 0.73"
-                )
-                yield self.finding(span, message, loss_gradient(objective, before, loss), related=others)
+                message = f"the loss takes the sigmoid of a {before.op}: it sees no probability below 0.5"
+                yield self.finding(span, message, loss_gradient(objective, before, kind), related=others)

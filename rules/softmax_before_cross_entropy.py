@@ -68,6 +68,8 @@ class SoftmaxBeforeCrossEntropy(Rule):
         + "model = Net()\nmodel = nn.DataParallel(model).to('cpu')\nloss_fn = nn.CrossEntropyLoss()\n\n\n"
         "def run(x, y):\n    probabilities = model(x)\n    return loss_fn(probabilities, y)\n\n\n"
         "for epoch in range(9):\n    for x, y in []:\n        run(x, y)\n",
+        "log-softmax of a softmax": _net("return F.log_softmax(F.softmax(x, 1), 1)")
+        + "def step(x, y):\n    return F.nll_loss(Net()(x), y)\n",
         "own criterion": _net("return x, x.softmax(1)")
         + "class Smooth(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
         "        self.ce = nn.CrossEntropyLoss(label_smoothing=0.1)\n\n"
@@ -104,12 +106,15 @@ class SoftmaxBeforeCrossEntropy(Rule):
 
     def check(self, objective: Objective) -> Iterator[Finding]:
         """Cross-entropy of a softmax."""
-        for loss in objective.losses("cross_entropy"):
-            before = objective.activation(loss, "softmax")
-            if before is not None:
+        for loss, kind, sources in objective.logits("cross_entropy"):
+            before = sources[-1]
+            if all(node.op == "softmax" for node in sources):
                 span, others = placed(objective, before, loss)
-                classes = objective.classes(before)
-                least = least_cross_entropy(1.0, 0.0, classes) if classes else None
-                limit = f": with {classes} classes the loss stays above {least:.2f}" if least else ""
-                message = f"cross-entropy takes the softmax of a softmax{limit}"
-                yield self.finding(span, message, loss_gradient(objective, before, loss), related=others)
+                message = f"cross-entropy takes the softmax of a softmax{_limit(objective.classes(before))}"
+                yield self.finding(span, message, loss_gradient(objective, before, kind), related=others)
+
+
+def _limit(classes: int | None) -> str:
+    if classes is None:
+        return ""
+    return f": with {classes} classes the loss stays above {least_cross_entropy(1.0, 0.0, classes):.2f}"

@@ -94,7 +94,7 @@ class SquaredErrorOnSigmoid(Rule):
             before = objective.activation(loss, "sigmoid", "softmax")
             if before is not None and _learns_classes(objective, before, loss):
                 span, others = placed(objective, before, loss)
-                claim = loss_gradient(objective, before, loss)
+                claim = loss_gradient(objective, before, loss.op)
                 left = f"{claim.predicted:.0e} of the gradient where it is sure and wrong"
                 message = f"the squared error of a {before.op} leaves {left}"
                 yield self.finding(span, message, claim, related=others)

@@ -17,6 +17,13 @@ _PASSING = frozenset(
 )
 """Operations behind which a probability is still one and a logit still a logit."""
 
+_FUSED = {
+    "nll_loss": ("cross_entropy", "log_softmax"),
+    "cross_entropy": ("cross_entropy", "log_softmax"),
+    "binary_cross_entropy": ("binary_cross_entropy_with_logits", "sigmoid"),
+}
+"""Losses with the activation before them that makes them the loss of the logits before it."""
+
 
 class Objective(Struct, frozen=True):
     """One pass of a function, a method or a script of the checked file that computes losses.
@@ -77,3 +84,19 @@ class Objective(Struct, frozen=True):
         """The last of these operations before a loss, if it is one of them in every branch."""
         sources = self.sources(loss.inputs[0])
         return sources[-1] if all(node.op in ops for node in sources) else None
+
+    def logits(self, *kinds: str) -> Iterator[tuple[Node, str, tuple[Node, ...]]]:
+        """Losses of these kinds, that of logits that each amounts to, and what those were computed by last.
+
+        The negative log-likelihood of a log-softmax is cross-entropy, the binary cross-entropy of a sigmoid
+        that with logits; log-softmax changes nothing where another follows.
+        """
+        for loss in self.losses():
+            kind, activation = _FUSED.get(loss.op, (loss.op, ""))
+            sources = self.sources(loss.inputs[0])
+            if all(node.op == activation for node in sources):
+                sources = tuple([s for node in sources for s in self.sources(node.inputs[0])])
+            elif kind != loss.op:
+                continue
+            if kind in kinds:
+                yield loss, kind, sources

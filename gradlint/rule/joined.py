@@ -28,9 +28,9 @@ def _origin(node: Node) -> Place | None:
     return node.made or node.place
 
 
-def loss_gradient(objective: Objective, before: Node, loss: Node) -> Claim:
+def loss_gradient(objective: Objective, before: Node, loss: str) -> Claim:
     """That next to nothing is left of the gradient where a sample is confidently wrong."""
     classes = objective.classes(before) or ASSUMED_CLASSES
-    left = gradient_left(before.op, loss.op, classes)
-    subject = f"{objective.graph.name}:{before.op}->{loss.op}"
+    left = gradient_left(before.op, loss, classes)
+    subject = f"{objective.graph.name}:{before.op}->{loss}"
     return Claim(Metric.LOSS_GRADIENT, subject, 0.1, left, f"classes={classes}")
