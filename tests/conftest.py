@@ -1,9 +1,13 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
 
 from gradlint.rule.registry import load
 from gradlint.rule.rule import Rule
+
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")

@@ -464,7 +464,7 @@ def option_words(argument: Argument) -> st.SearchStrategy[list[str]]:
     names = st.sampled_from([*argument.names, *filter(None, [argument.off])])
     if argument.shape is Shape.SWITCH:
         return names.map(lambda name: [name])
-    values = st.integers(0, 99).map(str) if argument.shape is Shape.NUMBER else WORDS
+    values = st.integers(0, 99).map(str) if argument.shape in NUMBERS else WORDS
     return st.one_of(
         st.tuples(names, values).map(list),
         st.tuples(names, values).map(lambda pair: [f"{pair[0]}={pair[1]}"]),
@@ -472,6 +472,7 @@ def option_words(argument: Argument) -> st.SearchStrategy[list[str]]:
     )
 
 
+NUMBERS = (Shape.NUMBER, Shape.DECIMAL)
 WORDS = st.sampled_from(["a", "-", "--", "-x", "--fix", "a,b", "p:q", "a=b", "1", "--color=x", "-qo", "-o1"])
 OPTIONS = st.one_of([option_words(argument) for argument in CHECK])
 LINES = st.lists(st.one_of(OPTIONS, WORDS.map(lambda word: [word])), max_size=5)

@@ -7,7 +7,7 @@ longer than checking a small project, so it is asked only when the quick reader 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
@@ -23,6 +23,7 @@ class Shape(Enum):
     ONE = "one value follows"
     MANY = "a value follows, and the option may be repeated"
     NUMBER = "a number follows"
+    DECIMAL = "a number that may have a fraction follows"
 
 
 class Argument(Struct, frozen=True):
@@ -77,6 +78,14 @@ def _setting(
 
 RULES, FILES, OUTPUT, FIXES, RUN = "Rules", "Files", "Output", "Fixes", "Run"
 
+
+def _threshold(name: str, help: str) -> Argument:
+    return _setting(name, "NUMBER", help, "Thresholds", shape=Shape.DECIMAL)
+
+
+_PLAIN: Mapping[Shape, Callable[[str], Any]] = {Shape.NUMBER: int, Shape.DECIMAL: float}
+"""How digits are read where a number follows; anything else that may be one is left to typer."""
+
 CACHE_FOLDER = _setting("--cache-dir", "FOLDER", "Where to remember it.", RUN)
 
 SELECTION = (
@@ -118,10 +127,21 @@ SELECTION = (
     _switch("--debug", "Show the traceback of an internal error.", RUN, hidden=True),
 )
 
+THRESHOLDS = (
+    _threshold("--vanishing-decades", "From how many decades on a gradient counts as vanishing."),
+    _threshold("--exploding-decades", "From how many decades on a gradient counts as exploding."),
+    _threshold("--activation-decades", "From how many decades on activations count as growing or lost."),
+    _threshold("--initialisation-decades", "How many decades an initialisation may cost."),
+    _threshold("--recurrence-decades", "How many decades a gradient may change over the time steps."),
+    _threshold("--saturated-share", "From which share on units count as saturated."),
+    _threshold("--dead-share", "From which share on dead units are reported."),
+)
+
 CHECK = (
     *SELECTION,
     _setting("--fail-on", "LEVEL", "The least severity that makes the exit code 1.", RULES),
     _setting("--baseline", "FILE", "Do not report the findings in this file again.", RULES),
+    *THRESHOLDS,
     _value("--stdin-filename", "FILE", "What `-`, the standard input, is the text of.", FILES),
     _setting("--output-format", "FORMAT", "The form of the report.", OUTPUT),
     _value("--output-file", "FILE", "Write the report to a file.", OUTPUT, short=("-o",)),
@@ -176,10 +196,13 @@ def _may_join(name: str, argument: Argument) -> bool:
 
 def _store(values: dict[str, Any], argument: Argument, text: str | None) -> bool:
     """Keep the value of an option; False where it is none."""
-    if text is None or (argument.shape is Shape.NUMBER and not (text.isascii() and text.isdigit())):
+    if text is None:
         return False
     if argument.shape is Shape.MANY:
         values.setdefault(argument.target, []).append(text)
-    else:
-        values[argument.target] = int(text) if argument.shape is Shape.NUMBER else text
+        return True
+    convert = _PLAIN.get(argument.shape)
+    if convert is not None and not (text.isascii() and text.isdigit()):
+        return False
+    values[argument.target] = convert(text) if convert is not None else text
     return True

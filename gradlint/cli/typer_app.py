@@ -28,6 +28,7 @@ TYPES: dict[Shape, Any] = {
     Shape.ONE: str | None,
     Shape.MANY: list[str] | None,
     Shape.NUMBER: int | None,
+    Shape.DECIMAL: float | None,
 }
 COMMANDS = {
     "check": "Check files and folders.",
