@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
-from gradlint.flow.attribution import NORMS, POWERS, SUMS
+from gradlint.flow.attribution import NORMS, POWERS
 from gradlint.flow.model import Model
 from gradlint.records.finding import Finding, Severity
 from gradlint.rule.depth import LEAST, depth_gain, ends, layers_of, times, worst
@@ -115,6 +115,9 @@ class ExplodingDepth(Rule):
             forward="return self.out(self.layers(x))",
             above=_RELU,
         ),
+        "branches that start small": _net(
+            _stack(9), above=_block("x + 1e-4 * self.g(F.relu(self.f(x)))", "self.g = nn.Linear(64, 64)")
+        ),
         "scaled by hand": _net(_stack(10), "self.apply(self.draw)", above=_RELU)
         + _apply("nn.init.normal_(module.weight, std=(2 / module.in_features) ** 0.5)"),
     }
@@ -124,7 +127,7 @@ class ExplodingDepth(Rule):
         chain = model.chain
         if chain is None or chain.least_growth < LEAST or model.is_initialised_to(1):
             return
-        if model.gains_most_at(POWERS) or model.gains_most_at(SUMS, is_direct=False):
+        if not model.is_passed_by_all or len(model.direct(POWERS)) > 1 or model.gains_at_sums:
             return
         claim, norms = depth_gain(model, chain), model.direct(NORMS)
         grown = f"pass {times(claim.predicted)} times the gradient at the last on to the first"

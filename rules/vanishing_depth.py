@@ -128,7 +128,7 @@ class VanishingDepth(Rule):
         chain = model.chain
         if chain is None or chain.least_loss < LEAST or model.is_initialised_to(-1):
             return
-        if model.loses_most_at(SATURATING) or model.loses_most_at(POWERS):
+        if model.loses_most_at(SATURATING) or len(model.direct(POWERS)) > 1:
             return
         if bypassed(model.graph, model.graph.nodes[chain.first]):
             return

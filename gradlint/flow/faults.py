@@ -115,11 +115,14 @@ def _judged(
     initials: Mapping[str, Initial],
     is_gain: bool,
 ) -> Fault | None:
-    """What the initials would change; a loss counts only where no other way leads around the layers."""
+    """What the initials would change; a loss counts only where no other way leads around the layers.
+
+    Nor does a gain: what it adds to a way around grows with any gain there is.
+    """
     if _reach(layers) < LEAST:
         return None
     move = _worst(flow, chain, initials, layers)
-    if move is not None and move.sign < 0:
+    if move is not None and (is_gain or move.sign < 0):
         layers = [each for each in layers if not bypassed(flow.graph, each.node)]
         paths = {each.weight.path for each in layers}
         move = _worst(flow, chain, {path: new for path, new in initials.items() if path in paths}, layers)

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from msgspec import Struct
 
-from gradlint.flow.attribution import Step, steps
+from gradlint.flow.attribution import SUMS, Step, steps
 from gradlint.flow.chain import Chain, longest_chain
 from gradlint.flow.faults import Fault, faults
 from gradlint.flow.propagate import GradientFlow, propagate
@@ -52,12 +52,14 @@ class Model(Struct, frozen=True, dict=True):
         lost = sum(step.decades.hi for step in self.steps if step.is_direct and step.op in operations)
         return self.chain is not None and 2 * lost <= self.chain.decades.hi < 0
 
-    def gains_most_at(self, operations: Collection[str], is_direct: bool = True) -> bool:
-        """Whether these operations make the better half of what the gradient gains for certain.
-
-        Those that paths meet at (the sum of a residual block) where not `is_direct`.
-        """
-        gained = sum(
-            step.decades.lo for step in self.steps if step.is_direct is is_direct and step.op in operations
-        )
+    @property
+    def gains_at_sums(self) -> bool:
+        """Whether sums of residual blocks make the better half of what the gradient gains for certain."""
+        sums = [step for step in self.steps if not step.is_direct and step.op in SUMS]
+        gained = sum(step.decades.lo for step in sums)
         return self.chain is not None and 2 * gained >= self.chain.decades.lo > 0
+
+    @property
+    def is_passed_by_all(self) -> bool:
+        """Whether the last layer of the chain is passed by the whole gradient, so that the steps make S."""
+        return self.chain is not None and [step.node.number for step in self.steps[-1:]] == [self.chain.last]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from gradlint.flow.attribution import FACTORS, NORMS
@@ -9,6 +10,7 @@ from gradlint.flow.chain import Chain
 from gradlint.flow.model import Model
 from gradlint.flow.propagate import is_weighted
 from gradlint.mathematics.activations import NAMES
+from gradlint.mathematics.interval import Interval
 from gradlint.records.finding import Claim, Metric, Related
 from gradlint.records.graph import Node
 from gradlint.records.span import Span
@@ -33,6 +35,14 @@ def depth_gain(model: Model, chain: Chain) -> Claim:
         predicted,
         least=-chain.least_loss if is_loss else chain.least_growth,
     )
+
+
+def activation_scale(model: Model, first: Node, last: Node, decades: Interval, least: float) -> Claim:
+    """That the root mean square behind `last` over that behind `first` is what the flow predicts."""
+    subject = f"{model.graph.name}:{name(first)}->{name(last)}"
+    predicted = decades.centre
+    bound = math.copysign(CONFIRMED, predicted)
+    return Claim(Metric.ACTIVATION_SCALE, subject, bound, predicted, least=math.copysign(least, predicted))
 
 
 def name(node: Node) -> str:
