@@ -64,9 +64,8 @@ class Net(nn.Module):
         x = self.first(x)
         for layer in self.layers:
             skip = x
-            x = layer(x)
-            x = x.relu()
-            x += skip
+            x = layer(x).relu()
+            x = skip + x
         return self.head(x.mean((2, 3)))
 """
 
@@ -103,7 +102,7 @@ class UnnormalisedResidualStack(Rule):
     bad: ClassVar[Mapping[str, str]] = {
         "one layer, ReLU": _net("x + F.relu(self.f(x))", depth=50),
         "He": _net(_MLP, _TWO, init=_HE),
-        "in a loop, in place": _LOOP,
+        "in a loop": _LOOP,
         "the other way round": _net("self.g(torch.relu(self.f(x))).add(x)", _TWO, init=_HE),
         "dropout behind the sum": _net(
             "self.drop(self.g(F.relu(self.f(x))) + x)", _TWO, "self.drop = nn.Dropout(0.1)", init=_HE
