@@ -11,8 +11,11 @@ import pytest
 from gradlint.flow.chain import longest_chain
 from gradlint.flow.propagate import GradientFlow, propagate
 from gradlint.flow.recurrence import step_gain
+from gradlint.lint.check_text import check_text
 from gradlint.mathematics.activations import activation
+from gradlint.records.finding import Metric
 from gradlint.report.graph import bar, decades, rows
+from gradlint.rule.registry import load
 
 pytestmark = pytest.mark.torch
 torch = pytest.importorskip("torch")
@@ -232,6 +235,35 @@ def test_remedies_weaken_the_loss_as_predicted(name: str) -> None:
     assert abs(s) < abs(before) - 1.5
     if name != "batch norm":
         assert s == pytest.approx(9 * math.log10(gain), abs=0.3)
+
+
+# branches that begin at nothing are no explosion: the gradient goes round them
+
+ZERO_GAMMA = net(
+    "torch.relu(x + self.norm(torch.relu(Y)))",
+    8,
+    "self.norm = nn.BatchNorm1d(128); nn.init.zeros_(self.norm.weight)",
+)
+LAYER_SCALE = net(
+    "x + self.gamma * torch.relu(Y)",
+    8,
+    "self.gamma = nn.Parameter(1e-6 * torch.ones(128))",
+)
+REZERO = net("x + self.alpha * torch.relu(Y)", 8, "self.alpha = nn.Parameter(torch.zeros(1))")
+
+
+@pytest.mark.parametrize(
+    "code", [ZERO_GAMMA, LAYER_SCALE, REZERO], ids=["zero norm", "layer scale", "rezero"]
+)
+def test_a_branch_that_begins_at_nothing_is_no_explosion(code: str) -> None:
+    stem = "self.stem = nn.Linear(128, 128)\n        self.blocks ="
+    code = code.replace("self.blocks =", stem).replace("self.blocks(x)", "self.blocks(self.stem(x))")
+    chain = longest_chain(flow_of(code))
+    assert chain is None or chain.decades.hi < 1
+    assert not [f for f in check_text(code, load()) if f.claim and f.claim.metric is Metric.DEPTH_GAIN]
+    calls = subject(code).run().calls
+    assert calls["stem"][0].delta > 1e-3 * calls["head"][0].delta
+    assert calls["blocks.7.linear"][0].delta < 1e-3 * calls["stem"][0].delta
 
 
 # "gates carry the gradient over time"

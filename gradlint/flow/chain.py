@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from msgspec import Struct
 
 from gradlint.flow.propagate import GradientFlow, is_weighted
 from gradlint.mathematics.interval import Interval
-from gradlint.records.graph import ModelGraph
+from gradlint.records.graph import ModelGraph, Node
 
 DEVIATIONS = 3.0
 """How many standard deviations of S over random weights a judgement leaves room for."""
+
+BYPASSED = 2.0
+"""By how many decades less than the sum that it goes into a branch gets that the gradient goes round."""
 
 
 class Chain(Struct, frozen=True):
@@ -41,12 +45,38 @@ class Chain(Struct, frozen=True):
 
 def longest_chain(flow: GradientFlow) -> Chain | None:
     """The longest chain of weighted layers before the head; None where there are fewer than two."""
-    layers = deepest(flow.graph)
-    if len(layers) < 3:
+    layers = _carrying(flow, deepest(flow.graph)[:-1])
+    if len(layers) < 2:
         return None
-    first, last = layers[0], layers[-2]
+    first, last = layers[0], layers[-1]
     deviation, is_certain = flow.deviation(first, last), flow.is_certain(first, last)
-    return Chain(first, last, len(layers) - 1, _decades(flow, first, last), deviation, is_certain)
+    return Chain(first, last, len(layers), _decades(flow, first, last), deviation, is_certain)
+
+
+def _carrying(flow: GradientFlow, layers: list[int]) -> list[int]:
+    """The layers from the first to the last one that the gradient does not go round.
+
+    Where a residual branch begins at zero or is scaled down (ReZero, LayerScale, a norm that begins
+    at zero), hardly anything comes to the layers within, and that does not tell what the stream carries.
+    """
+    following: dict[int, list[Node]] = {}
+    for node in flow.graph.nodes:
+        for number in node.inputs:
+            following.setdefault(number, []).append(node)
+    carrying = [number for number in layers if not _is_bypassed(flow, following, number)]
+    return layers[layers.index(carrying[0]) : layers.index(carrying[-1]) + 1] if carrying else []
+
+
+def _is_bypassed(flow: GradientFlow, following: Mapping[int, list[Node]], layer: int) -> bool:
+    """Whether a layer's gradient is surely smaller than where its branch joins another signal."""
+    number = layer
+    while len(after := following.get(number, [])) == 1:
+        (node,) = after
+        others = [flow.graph.nodes[other].op for other in node.inputs if other != number]
+        number = node.number
+        if node.op in ("add", "sub") and not {"parameter", "buffer", "constant"} & {*others}:
+            return flow.gradient[layer].hi < flow.gradient[number].lo - BYPASSED
+    return False
 
 
 def deepest(graph: ModelGraph) -> list[int]:
