@@ -2,10 +2,10 @@
 
     python benchmarks/graph_coverage.py                           # all packages, with the reasons
     python benchmarks/graph_coverage.py --packages timm           # some
-    python benchmarks/graph_coverage.py --pages PARITYBENCH       # and the modules of that checkout
-    python benchmarks/graph_coverage.py --pages PARITYBENCH --write    # and put the table into docs/
+    python benchmarks/graph_coverage.py --paritybench CHECKOUT       # and the modules of that checkout
+    python benchmarks/graph_coverage.py --paritybench CHECKOUT --write    # and put the table into docs/
 
-PARITYBENCH is a checkout of jansel/pytorch-jit-paritybench (see paritybench.py). Its modules are read twice:
+CHECKOUT is one of jansel/pytorch-jit-paritybench (see paritybench.py). Its modules are read twice:
 as their files construct them, and with the arguments of the list of test cases at the end of every file.
 
 A class counts when it derives from torch.nn.Module and has a forward pass that computes something. It is
@@ -153,23 +153,23 @@ def sources(options: argparse.Namespace) -> Iterator[tuple[str, list[Path]]]:
             paths = files_of(obtain(package, options.corpus))
             models = [path for path in paths if path.name.startswith("modeling_")]
             yield package.name, (models if package.name == "transformers" else paths)[:: options.every]
-    if options.pages is not None:
-        yield "paritybench", files(options.pages, options.every)
-        yield WITH_CASES, files(options.pages, options.every)
+    if options.paritybench is not None:
+        yield "paritybench", files(options.paritybench, options.every)
+        yield WITH_CASES, files(options.paritybench, options.every)
 
 
-def put(text: str) -> None:
-    """Write the table into its place in the documentation."""
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    behind = rest.partition(END)[2]
-    PAGE.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{behind}", encoding="utf-8")
+def put(text: str, begin: str = BEGIN, end: str = END) -> None:
+    """Write a table into its place in the documentation."""
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(begin)
+    behind = rest.partition(end)[2]
+    PAGE.write_text(f"{before}{begin}\n\n{text}\n\n{end}{behind}", encoding="utf-8")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--corpus", type=Path, default=default_cache() / "corpus", help="the unpacked wheels")
     parser.add_argument("--packages", nargs="*", choices=[package.name for package in PACKAGES])
-    parser.add_argument("--pages", type=Path, help="a checkout of pytorch-jit-paritybench")
+    parser.add_argument("--paritybench", type=Path, help="a checkout of pytorch-jit-paritybench")
     parser.add_argument("--every", type=int, default=1, help="read only every n-th file")
     parser.add_argument("--write", action="store_true", help="put the table into docs/graph.md")
     options = parser.parse_args()
