@@ -126,6 +126,13 @@ class GradientCut(Rule):
             "return self.last(self.first(x)).argmax(-1).tolist()",
             methods="\n    def loss(self, x, y):\n        return (self.last(self.first(x)) - y).mean()\n",
         ),
+        "a target that may be left out": (
+            "import torch\nfrom torch import nn\n\nclass Net(nn.Module):\n    def __init__(self):\n"
+            "        super().__init__()\n        self.first = nn.Linear(8, 8)\n\n"
+            "    def forward(self, x, y=None):\n        h, loss = self.first(x), 0\n"
+            "        if y is not None:\n            loss = nn.functional.cross_entropy(h, y)\n"
+            "        return loss, h.detach()\n"
+        ),
         "a codebook": (
             "import torch\nfrom torch import nn\n\nclass Quantizer(nn.Module):\n    def __init__(self):\n"
             "        super().__init__()\n        self.codes = nn.Embedding(16, 8)\n"

@@ -11,7 +11,7 @@ from gradlint.graph.interpret import GraphFacts
 from gradlint.graph.reach import Reach
 from gradlint.graph.recorder import frozen
 from gradlint.graph.values import Weight
-from gradlint.records.graph import Parameter, Severed, Unused
+from gradlint.records.graph import Parameter, Place, Severed, Unused
 from gradlint.semantics.value import ClassObject, Instance
 
 _SPARED = frozenset({"handed", "template"})
@@ -52,6 +52,9 @@ class Idle:
 
     def _is_given_up(self, path: str, severed: Severed) -> bool:
         """Whether a part is frozen, or a copy that another is the original of: on purpose, it seems."""
+        weight = self._weights[path]
+        if severed.is_everything and weight.data.initial.scheme == "unknown":
+            return True  # numbers that were written down
         if severed.by not in ("no_grad", "detach", "data"):
             return False
         if self._reach.is_untracked(path) and is_within_another(path, self._model):
@@ -78,12 +81,10 @@ class Idle:
         elsewhere = Elsewhere(scopes_of(self._model, found), self._facts.built, classes)
         if elsewhere.hooks() or elsewhere.reaches(self._model):
             return ()
-        parts = [
-            (part, paths) for part, paths in found.items() if not elsewhere.names_last(part, self._model)
-        ]
-        return tuple([self._unused(part, paths) for part, paths in parts])
+        idle_parts = [part for part in found if not elsewhere.names_last(part, self._model)]
+        places = {part: assigned_at(part, self._model) for part in idle_parts}
+        return tuple([self._unused(p, place, found[p]) for p, place in places.items() if place is not None])
 
-    def _unused(self, part: str, paths: Sequence[str]) -> Unused:
+    def _unused(self, part: str, place: Place, paths: Sequence[str]) -> Unused:
         parameters = tuple([frozen(path, self._weights[path]) for path in paths])
-        made = self._weights[paths[0]].made
-        return Unused(part, assigned_at(part, self._model) or made, parameters)
+        return Unused(part, place, parameters)

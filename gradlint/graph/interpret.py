@@ -383,7 +383,9 @@ class GraphFacts(Interpretation):
         given = arguments.get(0, "data")
         value = given.value if given is not None else None
         data = value if isinstance(value, Drawn) else Drawn(Initial("unknown"))
-        data = value.data if isinstance(value, Weight) else data
+        if isinstance(value, Weight):
+            self.recorder.hand_out((value,))  # the new one shares its memory
+            data = value.data
         switch = arguments.get(1, "requires_grad")
         trained = not (switch is not None and isinstance(switch.value, Known) and switch.value.value is False)
         return Weight({"data": data}, place, trained)
@@ -589,6 +591,13 @@ class GraphFacts(Interpretation):
         """A weight that the forward pass writes to is looked after there."""
         if isinstance(value, Weight) and self.recorder.paths:
             self.recorder.hand_out((value,))
+
+    def skipped(self, values: Sequence[Value]) -> None:
+        """What code uses that constants decided against may be used with other ones."""
+        self.recorder.hand_out([value for value in values if not isinstance(value, Instance)])
+        self.recorder.hand_out(
+            [v for v in values if isinstance(v, Instance) and self.recorder.paths.get(id(v))]
+        )
 
     def carried(self, values: Sequence[Value]) -> None:
         """What one iteration leaves to the next is not followed around the loop."""

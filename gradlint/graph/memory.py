@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from msgspec import Struct
 
 from gradlint.graph.construct import copied
-from gradlint.graph.values import Anything, Choice
+from gradlint.graph.values import Anything, Choice, held_by
 from gradlint.semantics.classes import is_module
 from gradlint.semantics.interpretation import Arguments
 from gradlint.semantics.value import (
@@ -71,7 +71,8 @@ class Memory:
         if known is not None:
             return _copied(known.result, arguments), known.traces
         result, traces = run()
-        if key is not None and traces is not None and _key(target, arguments) == key:
+        is_same = key is not None and _key(target, arguments) == key
+        if is_same and traces is not None and not _closes_over(result):
             kept = _copied(result, arguments)
             self._known[key] = Remembered(kept, target, arguments, traces)
         return result, traces or Traces()
@@ -79,6 +80,11 @@ class Memory:
     def forget(self) -> None:
         """Give back what is only kept because it may be asked for again."""
         self._known.clear()
+
+
+def _closes_over(result: Value) -> bool:
+    """Whether a function within sees variables of the call, which a copy would not have."""
+    return any(isinstance(value, Closure) and value.frame is not None for value in held_by([result]))
 
 
 def _copied(value: Value, arguments: Arguments) -> Value:

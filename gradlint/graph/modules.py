@@ -217,7 +217,7 @@ class Members:
             value = value.attributes[BASE]
         if isinstance(value, Container):
             return self._collection(value, name, arguments, site)
-        if self._facts.recorder.paths and name not in _HARMLESS:
+        if name == "load_state_dict" or (self._facts.recorder.paths and name not in _HARMLESS):
             self._facts.recorder.hand_out([value, *arguments.values()])
         self.escape((value, *arguments.values()))
         return Anything(f"a method {name}")

@@ -13,7 +13,7 @@ from typing import Any
 
 from gradlint.records import ir
 from gradlint.semantics import constants
-from gradlint.semantics.bindings import filled, returns_argument
+from gradlint.semantics.bindings import filled, returns_argument, walk
 from gradlint.semantics.builtin import CHANGING, call_builtin, collection_method, extend, store_item
 from gradlint.semantics.extent import MAX_ITEMS, fits, size
 from gradlint.semantics.heap import Changes, Heap
@@ -986,6 +986,7 @@ class Evaluator:
         """Run the arm that was decided on; what follows depends on the test too if the other one leaves."""
         taken, other = (node.then, node.otherwise) if decided else (node.otherwise, node.then)
         by = 0 if _asks_whether_given(node.test) else 1
+        self.interpretation.skipped(list(_used(other, frame)))
         self.settled += by
         self.execute(taken, frame)
         if not (other and isinstance(other[-1], (ir.Return, ir.Jump))):
@@ -1244,6 +1245,20 @@ def _is_chosen(context: ir.Expression) -> bool:
     if isinstance(context, ir.Call) and len(context.positional) == 1 and not context.keywords:
         return not isinstance(context.positional[0], ir.Literal)
     return isinstance(context, (ir.Conditional, ir.Name))
+
+
+def _used(body: tuple[ir.Statement, ...], frame: Frame) -> Iterator[Value]:
+    """The variables, and attributes of objects among them, that statements name."""
+    for node in walk(body):
+        if isinstance(node, ir.Name):
+            value = frame.lookup(node.id)
+        elif isinstance(node, ir.Attribute) and isinstance(node.value, ir.Name):
+            owner = frame.lookup(node.value.id)
+            value = owner.attributes.get(node.name) if isinstance(owner, Instance) else None
+        else:
+            continue
+        if value is not None:
+            yield value
 
 
 def _asks_whether_given(test: ir.Expression) -> bool:

@@ -146,6 +146,9 @@ class Interpretation:
     def tested(self, value: Value) -> None:
         """A branch, an assertion or a loop depends on `value`."""
 
+    def skipped(self, values: Sequence[Value]) -> None:
+        """`values` are used by the arm of a branch that its test decided against."""
+
     def carried(self, values: Sequence[Value]) -> None:
         """`values` are what one iteration of a loop leaves to the next."""
 
