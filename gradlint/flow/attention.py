@@ -49,7 +49,9 @@ def matmul(node: Node, inputs: tuple[Moments, ...]) -> Effect:
         moments = replace(averaged, is_certain=shares.is_certain and values.is_certain)
         weight, value = Interval(0.0, values.second.hi), Interval(1 / _MOST_TOKENS, 1.0)
         return Effect(moments, (weight, value) if a.is_share else (value, weight))
+    known = number(node, "products")
     size = Interval(1.0, float(a.width)) if a.width else Interval(1.0, float(_MOST_TOKENS))
+    size = size if known is None else point(float(known))
     moments = Moments(
         a.second * b.second * size,
         Interval(0.0, 1.0),

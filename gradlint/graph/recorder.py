@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from gradlint.graph.sizes import NOTHING, Sizes, made_by, of_shape
+from gradlint.graph.sizes import NOTHING, Sizes, made_by, of_shape, products
 from gradlint.graph.values import Anything, Drawn, Layer, Signal, Turned, Weight, held_by, signals, whole_of
 from gradlint.records.graph import ModelGraph, Node, Parameter, Place, Setting
 from gradlint.records.losses import LOSSES
@@ -53,18 +53,21 @@ class Recorder:
         if len(self.nodes) >= MOST_NODES:
             op, settings, parameters = "unknown", {"reason": "too large a model"}, None
         numbers = tuple([self._own(signal).number for signal in inputs])
+        before = [self._sizes[number] for number in numbers]
+        given = dict(settings or {})
+        if (summed := products(op, given, before)) is not None:
+            given["products"] = summed
         node = Node(
             len(self.nodes),
             op,
             numbers,
-            dict(settings or {}),
+            given,
             self._frozen(parameters or (layer.attributes if layer is not None else {})),
             self.paths.get(id(layer), "") if layer is not None else "",
             place_of(site),
             layer.made if layer is not None else None,
             tuple([place_of(caller) for caller in site.callers]),
         )
-        before = [self._sizes[number] for number in numbers]
         self._add(node, made_by(op, node.settings, before))
         self.losses += op in LOSSES
         made = Signal(node.number, self)

@@ -16,10 +16,14 @@ MOST = 256
 
 
 class Sizes(Struct, frozen=True):
-    """The known sizes by dimension, counted from the front, and how many dimensions there are."""
+    """The known sizes by dimension, counted from the front, and how many dimensions there are.
+
+    Where that is not known, `final` is the size of the last one.
+    """
 
     known: dict[int, int] = {}
     rank: int | None = None
+    final: int | None = None
 
     def at(self, dimension: int | None) -> int | None:
         """The size of a dimension, which may be counted from the end."""
@@ -27,7 +31,7 @@ class Sizes(Struct, frozen=True):
             return None
         if dimension < 0:
             if self.rank is None:
-                return None
+                return self.final if dimension == -1 else None
             dimension += self.rank
         return self.known.get(dimension)
 
@@ -40,7 +44,7 @@ class Sizes(Struct, frozen=True):
     def last(self, size: int | None) -> Sizes:
         """The same with another last dimension."""
         if self.rank is None:
-            return Sizes()
+            return Sizes(final=size)
         kept = {at: n for at, n in self.known.items() if at != self.rank - 1}
         return Sizes(kept if size is None else {**kept, self.rank - 1: size}, self.rank)
 
@@ -91,6 +95,28 @@ def made_by(op: str, settings: Mapping[str, Setting], inputs: Sequence[Sizes]) -
     if op in ("rnn", "lstm", "gru"):
         return Sizes({at: size for at, size in first.known.items() if at < 2}, 3)
     return NOTHING
+
+
+def products(op: str, settings: Mapping[str, Setting], inputs: Sequence[Sizes]) -> int | None:
+    """How many products of two signals each element of their matrix product adds up."""
+    if len(inputs) != 2:
+        return None
+    first, second = inputs
+    if op in ("matmul", "bmm"):
+        return first.at(-1) or second.at(-2)
+    terms, _, result = str(settings.get("equation") or "").replace(" ", "").partition("->")
+    one, _, other = terms.partition(",")
+    summed = [axis for axis in one if axis in other and axis not in result]
+    if op != "einsum" or len(summed) != 1 or not result:
+        return None
+    axis = summed[0]
+    return _size_of(first, one, axis) or _size_of(second, other, axis)
+
+
+def _size_of(sizes: Sizes, axes: str, axis: str) -> int | None:
+    if axes.endswith(axis):
+        return sizes.at(-1)
+    return sizes.known.get(axes.index(axis)) if sizes.rank == len(axes) else None
 
 
 def broadcast(inputs: Sequence[Sizes]) -> Sizes:

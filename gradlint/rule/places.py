@@ -33,3 +33,14 @@ def related(graph: ModelGraph, places: Iterable[tuple[Place | None, str]]) -> tu
         if place is not None
     }
     return tuple(reversed(found.values()))
+
+
+def enclosing(graph: ModelGraph, node: Node) -> str:
+    """The path of the module that a node is, or in whose forward it is: that of a layer before it."""
+    pending = [node]
+    while pending:
+        current = pending.pop(0)
+        if current.module:
+            return current.module if current is node else current.module.rpartition(".")[0]
+        pending.extend(graph.nodes[number] for number in current.inputs)
+    return ""
