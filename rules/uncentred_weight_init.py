@@ -46,10 +46,10 @@ class UncentredWeightInit(Rule):
     matrix is all but of rank one.
 
     ### How it is verified
-    The flow is predicted with the weights as written and with weights of the same variance around 0;
-    what differs is what the mean does. One forward and backward pass measures the scale of the last
-    output over that of the input, or S, the decades by which the gradient differs between the first
-    layer and the last.
+    The flow is predicted with the weights as written and with weights around 0, of the same variance or
+    of that which keeps the scale; what differs is what this call does. One forward and backward pass
+    measures the scale of the last output over that of the input, or S, the decades by which the
+    gradient differs between the first layer and the last.
 
     ### When it is fine
     For scalars, gates, mixing coefficients, biases and masks, and for a matrix that should start as an
@@ -90,6 +90,13 @@ class UncentredWeightInit(Rule):
             "self.b1 = nn.Parameter(torch.zeros(128))",
             forward="x = F.gelu(F.linear(x, self.w1, self.b1))\n"
             "        return F.gelu(x @ self.w2.t()) @ self.w3.t()",
+        ),
+        "from NumPy": _net(
+            "import numpy as np",
+            "self.w1 = nn.Parameter(torch.from_numpy(np.random.rand(64, 128).astype(np.float32)))",
+            "self.w2 = nn.Parameter(torch.tensor(np.random.rand(128, 128), dtype=torch.float32))",
+            "self.w3 = nn.Parameter(torch.randn(128, 10) / 128**0.5)",
+            forward="return torch.relu(torch.relu(x @ self.w1) @ self.w2) @ self.w3",
         ),
         "a normal law aside of 0": _net(
             *_STACK,

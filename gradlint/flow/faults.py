@@ -98,10 +98,10 @@ def faults(flow: GradientFlow, chain: Chain | None) -> Iterator[Fault]:
 
 
 def _fault(flow: GradientFlow, chain: Chain | None, layers: list[Initialised]) -> Fault | None:
-    uncentred = {each.weight.path: each.centred for each in layers if each.law.mean.lo * each.law.mean.hi > 0}
-    move = _worst(flow, chain, uncentred, layers)
-    if move is not None and move.sign > 0:
-        return Fault(Kind.UNCENTRED, tuple(layers), move)
+    grown = [move for initials in _centrings(layers) if (move := _worst(flow, chain, initials)) is not None]
+    grown = [move for move in grown if move.sign > 0]
+    if grown:
+        return Fault(Kind.UNCENTRED, tuple(layers), max(grown, key=lambda move: move.least))
     if all(each.has_gain for each in layers):
         right = {each.weight.path: each.regained for each in layers}
         return _judged(flow, chain, layers, {path: new for path, new in right.items() if new}, True)
@@ -121,22 +121,27 @@ def _judged(
     """
     if _reach(layers) < LEAST:
         return None
-    move = _worst(flow, chain, initials, layers)
+    move = _worst(flow, chain, initials)
     if move is not None and (is_gain or move.sign < 0):
         layers = [each for each in layers if not bypassed(flow.graph, each.node)]
         paths = {each.weight.path for each in layers}
-        move = _worst(flow, chain, {path: new for path, new in initials.items() if path in paths}, layers)
+        move = _worst(flow, chain, {path: new for path, new in initials.items() if path in paths})
     if move is None:
         return None
     kind = Kind.MISMATCHED if is_gain else Kind.UNSCALED if move.sign > 0 else Kind.VANISHING
-    if move.sign > 0 and all(_is_tilted(each) for each in layers):
-        kind = Kind.UNCENTRED
     return Fault(kind, tuple(layers), move)
 
 
-def _is_tilted(layer: Initialised) -> bool:
-    """Whether the mean of the weights does more than their variance: fan_in·mean² > Var."""
-    return layer.law.mean.square.lo * layer.fan_in > layer.law.variance.hi
+def _centrings(layers: list[Initialised]) -> Iterator[dict[str, Initial]]:
+    """Weights around 0 instead: of the same variance; of the right one, where the mean does most.
+
+    A unit gets Var·Σx² from the variance, and mean²·(Σx)² from the mean, which is fan_in times as much
+    of signals that are positive.
+    """
+    aside = [each for each in layers if each.law.mean.lo * each.law.mean.hi > 0]
+    yield {each.weight.path: each.centred for each in aside}
+    if aside and all(each.law.mean.square.lo * each.fan_in > each.law.variance.hi for each in aside):
+        yield {each.weight.path: each.critical for each in aside}
 
 
 def _reach(layers: list[Initialised]) -> float:
@@ -145,9 +150,7 @@ def _reach(layers: list[Initialised]) -> float:
     return sum(abs(0.5 * math.log10(scale)) for scale in scales if scale > 0)
 
 
-def _worst(
-    flow: GradientFlow, chain: Chain | None, initials: Mapping[str, Initial], layers: list[Initialised]
-) -> Move | None:
+def _worst(flow: GradientFlow, chain: Chain | None, initials: Mapping[str, Initial]) -> Move | None:
     """The quantity that other initials would move most, from a decade on."""
     if not initials:
         return None

@@ -133,6 +133,9 @@ def scaling(method: str, arguments: Arguments) -> float | None:
 
 def fresh(name: str, arguments: Arguments, place: Place) -> Drawn | None:
     """A tensor that `torch.randn` and its like make, or None."""
+    first = arguments.positional[0].value if arguments.positional else None
+    if name in ("from_numpy", "as_tensor", "Tensor", "FloatTensor") and isinstance(first, Drawn):
+        return first
     if name in ("full", "tensor", "normal"):
         return _special(name, arguments, place)
     if name.endswith("_like") and name[:-5] in (*_FRESH, "full"):
@@ -156,14 +159,44 @@ def _are_sizes(values: Sequence[Value]) -> bool:
     return len(values) > 1 or (len(values) == 1 and _size(values[0]) is not None)
 
 
+_ARRAYS: dict[str, tuple[str, tuple[str, ...], dict[str, str]]] = {
+    "rand": ("uniform", (), {}),
+    "random": ("uniform", ("size",), {}),
+    "random_sample": ("uniform", ("size",), {}),
+    "uniform": ("uniform", ("low", "high", "size"), {"low": "a", "high": "b"}),
+    "randn": ("normal", (), {}),
+    "standard_normal": ("normal", ("size",), {}),
+    "normal": ("normal", ("loc", "scale", "size"), {"loc": "mean", "scale": "std"}),
+}
+"""Functions of `numpy.random`: what they draw from, their parameters, and how torch calls these."""
+
+
+def array(name: str, arguments: Arguments, place: Place) -> Drawn | None:
+    """An array that `numpy.random.<name>` draws, or None: a single number is none."""
+    if name not in _ARRAYS or arguments.open:
+        return None
+    scheme, names, settings = _ARRAYS[name]
+    size = arguments.get(names.index("size"), "size") if names else None
+    sizes = [size.value] if size is not None else [] if names else arguments.values()
+    if not sizes:
+        return None
+    given = _settings(names, arguments, 0)
+    known = {settings[key]: value for key, value in given.items() if key in settings}
+    return Drawn(Initial(scheme, known, 1.0, place), shape_of(sizes))
+
+
 def _special(name: str, arguments: Arguments, place: Place) -> Drawn:
     if name == "full":
         shape = shape_of([o.value for o in arguments.positional[:1]])
         value = arguments.get(1, "fill_value")
         return Drawn(Initial("constant", {"val": setting(value.value) if value else None}, 1.0, place), shape)
     if name == "normal":
-        return Drawn(Initial("normal", _settings(("mean", "std"), arguments, 0), 1.0, place))
+        size = arguments.get(2, "size")
+        shape = None if size is None else shape_of([size.value])
+        return Drawn(Initial("normal", _settings(("mean", "std"), arguments, 0), 1.0, place), shape)
     value = arguments.get(0, "data")
+    if value is not None and isinstance(value.value, Drawn):
+        return value.value
     constant = number(value.value) if value is not None else None
     if constant is not None:
         return Drawn(Initial("constant", {"val": constant}, 1.0, place), ())

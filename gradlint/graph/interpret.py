@@ -295,6 +295,8 @@ class GraphFacts(Interpretation):
         scheme = initial.scheme_of(last) if _initialises(name) else None
         if scheme is not None:
             return self.members.initialise(first, initial.initialised(scheme, arguments, place))
+        if name.startswith("numpy.random.") and (made := initial.array(last, arguments, place)) is not None:
+            return made
         if name.startswith(
             ("builtins.", "math.", "copy.", "collections.", "numpy.", "itertools.", "functools.")
         ):

@@ -321,7 +321,7 @@ class Members:
             return self.initialise(value, known)
         if name == "requires_grad_" and isinstance(value, Weight):
             self._switch(value, arguments)
-        if name in ("requires_grad_", "contiguous", "clone", "detach", "to", "float", "cuda", "data_ptr"):
+        if name in _KEEPING:
             return value
         if name in _ALIKE and isinstance(value, Drawn):
             return Drawn(value.initial, None)
@@ -389,6 +389,9 @@ class Members:
 
 _ALIKE = frozenset(
     {"view", "reshape", "unsqueeze", "squeeze", "t", "transpose", "expand", "repeat", "permute"}
+)
+_KEEPING = frozenset(
+    {"requires_grad_", "contiguous", "clone", "detach", "to", "float", "cuda", "astype", "data_ptr"}
 )
 _TURNING = frozenset({"t", "transpose", "swapaxes", "swapdims", "permute"})
 _STORES = {
