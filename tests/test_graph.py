@@ -89,6 +89,26 @@ class Net(nn.Module):
         x = self.layer1(x).relu()
         return self.layer3(F.relu(self.layer2(x)))
 """,
+    "names from a pattern, one layer initialised apart": """
+class Net(nn.Module):
+    def __init__(self, depth=3):
+        super().__init__()
+        self.body = nn.Sequential()
+        for index in range(depth):
+            self.body.add_module("layer%d" % (index + 1), nn.Linear(16, 16))
+            self.body.add_module("act%d" % index, nn.ReLU())
+        last = nn.Linear(16, 16)
+        self.tail = nn.Sequential(last, nn.Linear(16, 4))
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                if module is last:
+                    nn.init.normal_(module.weight, std=0.01)
+                else:
+                    nn.init.kaiming_normal_(module.weight)
+
+    def forward(self, x):
+        return self.tail(self.body(x))
+""",
     "an ordered dictionary and activations by name": """
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
 

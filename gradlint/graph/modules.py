@@ -85,7 +85,8 @@ _HARMLESS = frozenset({"flatten_parameters", "log", "log_dict", "print", "zero_g
 UNFILLED = frozenset({"empty", "zeros", "ones", "constant"})
 """Schemes that draw no random numbers."""
 
-_OBJECTS = (Signal, Layer, Container, Instance, Weight, Drawn, Items, Table)
+_HELD = (Layer, Container, Instance, Weight)
+_OBJECTS = (Signal, *_HELD, Drawn, Items, Table)
 
 
 def _all_weights(layer: Layer, name: str) -> Value:
@@ -253,7 +254,11 @@ class Members:
     def _register(self, value: Value, name: str, arguments: Arguments, site: Site) -> Value:
         key, stored = arguments.get(0, "name"), arguments.get(1, _STORES[name])
         known = key.value.value if key is not None and isinstance(key.value, Known) else None
-        if stored is None or not isinstance(known, str):
+        if stored is None:
+            return Known(None)
+        if isinstance(value, Container) and isinstance(value.held, Items) and not isinstance(known, str):
+            value.held.items.append(stored.value)
+        if not isinstance(known, str):
             return Known(None)
         held_ = stored.value
         if name == "register_buffer" and isinstance(held_, Drawn):
@@ -278,6 +283,8 @@ class Members:
         if name in ("is", "is_not", "eq", "ne") and isinstance(second, Known) and second.value is None:
             something = (*_OBJECTS, ClassObject, Closure, Partial, Reference)
             return name in ("is_not", "ne") if isinstance(first, something) else None
+        if name in ("is", "is_not") and isinstance(first, _HELD) and isinstance(second, _HELD):
+            return (first is second) == (name == "is")
         if isinstance(first, ClassName) and name in ("eq", "is", "ne", "is_not", "in", "not_in"):
             options = second.items if isinstance(second, Items) else [second]
             same = any(type_name(first.of) == _last(option) for option in options)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import math
 import operator
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -83,6 +84,8 @@ def fold(name: str, values: list[Any]) -> Known | None:
         return None
     if name in ("add", "iadd") and all(isinstance(value, str) for value in values):
         return Known("".join(values)) if sum(map(len, values)) <= LONGEST else None
+    if name == "mod" and isinstance(values[0], str):
+        return _formatted(*values)
     if name in _NUMERIC_ONLY and not all(isinstance(value, (int, float)) for value in values):
         return None
     try:
@@ -90,6 +93,17 @@ def fold(name: str, values: list[Any]) -> Known | None:
     except (ArithmeticError, ValueError, TypeError):
         return None
     return known(result)
+
+
+def _formatted(pattern: str, value: Any) -> Known | None:
+    """`pattern % value`; None where numbers in the pattern might make it long."""
+    if not isinstance(value, (str, int, float)) or re.search(r"\d{3}", pattern):
+        return None
+    try:
+        found = pattern % value
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return Known(found) if len(found) <= LONGEST else None
 
 
 def text(parts: list[Any]) -> Known | None:
