@@ -145,7 +145,7 @@ def _copy(value: Value, seen: dict[int, Value]) -> Value:
     if isinstance(value, Container):
         inside = copied(value.held, seen)
         assert isinstance(inside, (Items, Table))
-        return Container(value.type, inside, value.made)
+        return Container(value.type, inside, value.made, value.names)
     if isinstance(value, Items):
         return Items(value.kind, [copied(item, seen) for item in value.items], value.node, value.open)
     if isinstance(value, Table):

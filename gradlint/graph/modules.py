@@ -266,6 +266,7 @@ class Members:
         if isinstance(value, (Instance, Layer)):
             self._facts.evaluator.heap.write(value.attributes, known, held_)
         elif isinstance(value, Container) and isinstance(value.held, Items):
+            value.names[len(value.held.items)] = known
             value.held.items.append(held_)
         elif isinstance(value, Container) and isinstance(value.held, Table):
             value.held.entries[known] = held_

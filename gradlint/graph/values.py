@@ -123,11 +123,15 @@ class Layer(Value, frozen=True, eq=False):
 
 
 class Container(Value, frozen=True, eq=False):
-    """Sequential, ModuleList, ModuleDict, ParameterList: modules in a collection."""
+    """Sequential, ModuleList, ModuleDict, ParameterList: modules in a collection.
+
+    `names` are those of members of a list that have one other than their position.
+    """
 
     type: str
     held: Items | Table
     made: Place
+    names: dict[int, str] = {}
 
 
 class Choice(Value, frozen=True, eq=False):
@@ -169,7 +173,7 @@ def held(container: Container) -> Iterator[tuple[str, Value]]:
     inside = container.held
     if isinstance(inside, Items):
         for position, item in enumerate(inside.items):
-            yield str(position), item
+            yield container.names.get(position, str(position)), item
     else:
         for key, item in inside.entries.items():
             yield str(key), item
