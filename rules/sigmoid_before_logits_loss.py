@@ -63,7 +63,7 @@ class SigmoidBeforeLogitsLoss(Rule):
     bad: ClassVar[Mapping[str, str]] = {
         "in forward": _net("return torch.sigmoid(x)") + _TRAINED,
         "last layer": _net("return x", "nn.Linear(8, 1), nn.Sigmoid()") + _TRAINED,
-        "method": _net("return x.sigmoid().flatten()") + _TRAINED,
+        "method": _net("return x.sigmoid().flatten(1)") + _TRAINED,
         "at the loss": _net("return x") + "def step(x, y):\n    output = Net()(x)\n"
         "    return F.binary_cross_entropy_with_logits(F.sigmoid(output), y)\n",
         "many labels": _net("return F.hardsigmoid(x)", "nn.Linear(8, 6)")
@@ -89,7 +89,7 @@ class SigmoidBeforeLogitsLoss(Rule):
         "    return F.binary_cross_entropy_with_logits(output, y), hits\n",
         "gate before the last layer": _net("return x", "nn.Linear(8, 8), nn.Sigmoid(), nn.Linear(8, 1)")
         + _TRAINED,
-        "gated output": _net("return x * torch.sigmoid(x)") + _TRAINED,
+        "a sigmoid added": _net("return x + torch.sigmoid(x)") + _TRAINED,
         "soft target": _net("return x") + "def step(x, teacher):\n    target = teacher(x).sigmoid()\n"
         "    return F.binary_cross_entropy_with_logits(Net()(x), target)\n",
         "either loss": _net("return x")

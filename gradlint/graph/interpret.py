@@ -462,6 +462,8 @@ class GraphFacts(Interpretation):
         if isinstance(value, (Layer, Container, Choice, Instance)):
             if name in ("__call__", "forward"):
                 return self.applier.module(value, arguments, site)
+            if self.members.wraps_itself(value, name):
+                return self.evaluator.call(value, arguments, site)
             return self.members.method(value, name, arguments, site)
         if isinstance(value, Weight) and name.endswith("_"):
             self._overwritten(value)

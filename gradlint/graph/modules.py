@@ -121,7 +121,7 @@ class Members:
             return ClassName(value)
         if name == "training" and is_module(value):
             return Known(True)
-        if name in ("module", "_orig_mod") and is_module(value) and not _is_held(value, name):
+        if self.wraps_itself(value, name):
             return value
         if isinstance(value, Instance):
             inner = value.attributes.get(BASE)
@@ -149,6 +149,10 @@ class Members:
         if isinstance(value, Container) and isinstance(value.held, Table) and name in value.held.entries:
             return value.held.entries[name]
         return Anything()
+
+    def wraps_itself(self, value: Value, name: str) -> bool:
+        """Whether an attribute is what a wrapper holds, as `DataParallel` does: wrappers are left out."""
+        return name in ("module", "_orig_mod") and is_module(value) and not _is_held(value, name)
 
     def index(self, value: Value, index: Value, site: Site) -> Value:
         """`value[index]`."""

@@ -13,7 +13,7 @@ from gradlint.records.losses import LOSS_LAYERS, LOSSES
 from gradlint.semantics.evaluate import Evaluator
 from gradlint.semantics.project import Project
 from gradlint.semantics.scope import ModuleScope
-from gradlint.semantics.value import ClassObject, Closure, Instance, Reference, Value
+from gradlint.semantics.value import ClassObject, Closure, Instance, Items, Reference, Table, Value
 
 
 class Trainer:
@@ -73,7 +73,7 @@ class Trainer:
     def _methods(self, cls: ClassObject, entries: Entries) -> Iterator[ModelGraph]:
         self._facts.begin(is_training=True)
         instance = self._evaluator.instantiate(cls)
-        held = frozenset([name for name, value in instance.attributes.items() if _is_loss(value, entries)])
+        held = frozenset([name for name, value in _attributes(instance) if _is_loss(value, entries)])
         for name, member in cls.members.items():
             if not isinstance(member, Closure) or not isinstance(member.function, ir.Function):
                 continue
@@ -88,6 +88,14 @@ class Trainer:
         losses = [Signal(node.number, recorder) for node in recorder.nodes if node.op in LOSSES]
         if losses:
             yield recorder.graph(name, place, losses, {})
+
+
+def _attributes(instance: Instance) -> Iterator[tuple[str, Value]]:
+    """What an object holds, itself or through its class."""
+    for cls in reversed(instance.type.lineage()):
+        if isinstance(cls, ClassObject):
+            yield from cls.members.items()
+    yield from instance.attributes.items()
 
 
 def _optional(function: ir.Function) -> Mapping[str, Value]:
@@ -105,6 +113,9 @@ def _is_loss(value: Value, entries: Entries) -> bool:
         return value.type in LOSS_LAYERS
     if isinstance(value, Reference):
         return value.name.rpartition(".")[2] in LOSSES
+    if isinstance(value, (Items, Table)):
+        inside = value.items if isinstance(value, Items) else value.values()
+        return any(_is_loss(each, entries) for each in inside)
     if isinstance(value, Instance) and is_module(value):
         return value.type.definition.name in entries.words
     return isinstance(value, Closure) and getattr(value.function, "name", "") in entries.words
