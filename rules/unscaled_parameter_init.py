@@ -21,30 +21,27 @@ def _net(*constructor: str, forward: str = "return self.head(self.layers(x))", r
 
 
 _LOOP = "for w in self.weights:\n            x = torch.relu(x @ w)\n        return x"
-_STACK = (
-    "layers = []",
-    "for _ in range(4):",
-    "    layers += [nn.Linear(128, 128), nn.ReLU()]",
-    "self.layers = nn.Sequential(*layers)",
-    "self.head = nn.Linear(128, 10)",
-)
-_NORMED = (
-    "layers = []",
-    "for _ in range(6):",
-    "    layers += [nn.Linear(128, 128), nn.LayerNorm(128), nn.ReLU()]",
-    "self.layers = nn.Sequential(*layers)",
-    "self.head = nn.Linear(128, 10)",
-)
 
 
-def _init(call: str) -> str:
-    """A method that initialises linear layers by `call`."""
+def _stack(layer: str, depth: int = 4) -> tuple[str, ...]:
+    """Lines that repeat a layer, and a head."""
+    layers = f"self.layers = nn.Sequential(*[m for _ in range({depth}) for m in ({layer})])"
+    return (layers, "self.head = nn.Linear(128, 10)")
+
+
+def _init(std: float) -> str:
+    """A method that draws the weights of linear layers."""
     return f"""
     def _init(self, module):
         if isinstance(module, nn.Linear):
-            {call}
+            nn.init.normal_(module.weight, std={std})
             nn.init.zeros_(module.bias)
 """
+
+
+_RELU = _stack("nn.Linear(128, 128), nn.ReLU()")
+_NORMED = _stack("nn.Linear(128, 128), nn.LayerNorm(128), nn.ReLU()", 6)
+_SMALL = "self.layers, self.head = nn.Sequential(nn.Linear(64, 64), nn.ReLU()), nn.Linear(64, 10)"
 
 
 class UnscaledParameterInit(Rule):
@@ -95,11 +92,9 @@ class UnscaledParameterInit(Rule):
             forward="x = F.relu(F.linear(x, self.w1, self.b1))\n"
             "        return F.linear(F.relu(F.linear(x, self.w2)), self.w3)",
         ),
-        "applied": _net(
-            *_STACK, "self.apply(self._init)", rest=_init("nn.init.normal_(module.weight, std=1.0)")
-        ),
+        "applied": _net(*_RELU, "self.apply(self._init)", rest=_init(1.0)),
         "in place, over modules": _net(
-            *_STACK,
+            *_RELU,
             "for m in self.modules():",
             "    if isinstance(m, nn.Linear):",
             "        m.weight.data.normal_(0, 0.8)",
@@ -110,18 +105,13 @@ class UnscaledParameterInit(Rule):
             "for layer in self.layers:",
             "    nn.init.uniform_(layer.weight, -0.5, 0.5)",
         ),
-        "blocks without norm": _net(
-            "self.layers = nn.Sequential(*[Block() for _ in range(3)])", "self.head = nn.Linear(64, 10)"
-        )
+        "blocks without norm": _net(*_stack("Block(),", 3))
         + """
 
 class Block(nn.Module):
     def __init__(self):
         super().__init__()
-        self.up, self.down = nn.Linear(64, 256), nn.Linear(256, 64)
-        self.reset()
-
-    def reset(self):
+        self.up, self.down = nn.Linear(128, 256), nn.Linear(256, 128)
         for layer in (self.up, self.down):
             torch.nn.init.trunc_normal_(layer.weight, std=0.5)
 
@@ -137,39 +127,27 @@ class Block(nn.Module):
             ")",
             forward=_LOOP,
         ),
-        "small and normalised": _net(
-            *_NORMED, "self.apply(self._init)", rest=_init("nn.init.normal_(module.weight, std=0.02)")
-        ),
-        "large but normalised": _net(
-            *_NORMED[:-1],
-            "for m in self.layers.modules():",
-            "    if isinstance(m, nn.Linear):",
-            "        nn.init.normal_(m.weight)",
-            "self.head = nn.Linear(128, 10)",
-        ),
+        "small and normalised": _net(*_NORMED, "self.apply(self._init)", rest=_init(0.02)),
+        "large but normalised": _net(*_NORMED, "self.layers.apply(self._init)", rest=_init(1.0)),
         "embedding": _net(
             "self.embed = nn.Embedding(1000, 64)",
             "nn.init.normal_(self.embed.weight, std=1.0)",
-            "self.layers = nn.Sequential(nn.LayerNorm(64), nn.Linear(64, 64), nn.ReLU())",
-            "self.head = nn.Linear(64, 10)",
+            _SMALL,
             forward="return self.head(self.layers(self.embed(x)))",
         ),
         "tokens and positions": _net(
             "self.token = nn.Parameter(torch.randn(1, 1, 64))",
             "self.position = nn.Parameter(torch.randn(1, 1, 64))",
-            "self.layers = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64))",
-            "self.head = nn.Linear(64, 10)",
+            _SMALL,
             forward="return self.head(self.layers(x + self.token + self.position))",
         ),
         "few inputs": _net(
-            "self.w1 = nn.Parameter(torch.randn(2, 16))",
-            "self.w2 = nn.Parameter(torch.randn(16, 1))",
+            "self.w1, self.w2 = nn.Parameter(torch.randn(2, 16)), nn.Parameter(torch.randn(16, 1))",
             forward="return torch.tanh(x @ self.w1) @ self.w2",
         ),
         "scales of features": _net(
             "self.scale = nn.Parameter(torch.randn(64))",
-            "self.layers = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64))",
-            "self.head = nn.Linear(64, 10)",
+            _SMALL,
             forward="return self.head(self.layers(x * self.scale))",
         ),
     }

@@ -134,9 +134,8 @@ class VanishingInit(Rule):
             "self.layers = nn.Sequential(*[m for _ in range(4) for m in (",
             "    nn.Conv2d(32, 32, 3, padding=1), nn.BatchNorm2d(32), nn.ReLU())])",
             "self.head = nn.Conv2d(32, 1, 1)",
-            "for m in self.modules():",
-            "    if isinstance(m, nn.Conv2d):",
-            "        nn.init.normal_(m.weight, 0.0, 0.02)",
+            "self.layers.apply(self._init)",
+            rest=_init("nn.init.normal_(m.weight, 0.0, 0.02)", "nn.Conv2d"),
         ),
         "shallow": _net(
             *_stack("nn.Linear(128, 128), nn.ReLU()", 2),
