@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
+from gradlint.flow.faults import Kind
 from gradlint.flow.initial import law
+from gradlint.flow.model import Model
 from gradlint.flow.moments import STANDARDISED, UNIT_RANGE, Moments
 from gradlint.flow.propagate import propagate
 from gradlint.flow.recurrence import step_gain
@@ -18,7 +21,8 @@ from gradlint.flow.transfer import TRANSFER, effect_of, register
 from gradlint.mathematics.activations import NAMES, activation
 from gradlint.mathematics.gaussian import exact, statistics
 from gradlint.mathematics.interval import TOP, Interval, point
-from gradlint.records.graph import Initial, ModelGraph, Node, Parameter
+from gradlint.records.graph import Initial, ModelGraph, Node, Parameter, Place
+from gradlint.records.span import Span
 
 pytestmark = pytest.mark.torch
 torch = pytest.importorskip("torch")
@@ -555,3 +559,54 @@ def test_raw_images_have_the_moments_of_a_unit_range() -> None:
     x = torch.rand(4096, 64)
     assert float(x.square().mean()) == pytest.approx(UNIT_RANGE.second.lo, rel=0.01)
     assert float((x[1:] * x[:-1]).mean()) == pytest.approx(UNIT_RANGE.shared.lo, rel=0.01)
+
+
+def _initialised(initial: Initial, layers: int, *between: str, width: int = 256) -> ModelGraph:
+    """Layers that one call initialises, each followed by the operations `between`, and a head."""
+    nodes = [Node(0, "input")]
+    place = Place("net.py", Span(1, 1, 1, 1))
+    for layer in range(layers + 1):
+        weight = Parameter(f"layers.{layer}", (width, width), initial if layer < layers else Initial())
+        weight = replace(weight, initial=replace(weight.initial, place=place))
+        nodes.append(Node(len(nodes), "linear", (len(nodes) - 1,), {"bias": False}, {"weight": weight}))
+        if layer < layers:
+            nodes += [Node(len(nodes) + at, op, (len(nodes) - 1 + at,)) for at, op in enumerate(between)]
+    return ModelGraph("Net", place, tuple(nodes), (len(nodes) - 1,))
+
+
+@given(st.floats(-2.0, 2.0), st.integers(2, 6), st.sampled_from(["relu", "identity"]))
+def test_an_initialisation_is_blamed_for_what_it_adds_to_the_right_one(
+    decades: float, layers: int, op: str
+) -> None:
+    right = math.sqrt((2 if op == "relu" else 1) / 256)
+    found = Model(_initialised(Initial("normal", {"std": right * 10**decades}), layers, op)).faults
+    moved = abs(decades) * layers
+    if moved > 1.5:
+        (fault,) = found
+        assert fault.move.sign == math.copysign(1, decades)
+        assert fault.kind is (Kind.UNSCALED if decades > 0 else Kind.VANISHING)
+        assert abs(fault.move.shift.centre) == pytest.approx(moved, abs=0.01)
+        assert len(fault.layers) == layers
+    elif moved < 0.9:
+        assert not found
+
+
+@given(st.floats(-3.0, 3.0), st.integers(2, 6))
+def test_no_initialisation_is_blamed_before_normalisation(decades: float, layers: int) -> None:
+    initial = Initial("normal", {"std": 10**decades / 16})
+    assert not Model(_initialised(initial, layers, "layer_norm", "relu")).faults
+
+
+def test_a_wrong_gain_is_what_the_right_one_repairs() -> None:
+    (fault,) = Model(_initialised(Initial("xavier_normal"), 16, "relu")).faults
+    assert fault.kind is Kind.MISMATCHED
+    assert fault.move.shift.centre == pytest.approx(-15 * math.log10(math.sqrt(2)), abs=0.01)
+    assert not Model(_initialised(Initial("xavier_normal", {"gain": math.sqrt(2)}), 16, "relu")).faults
+
+
+def test_a_mean_is_blamed_where_the_same_spread_around_zero_does_no_harm() -> None:
+    spread = 0.1
+    (fault,) = Model(_initialised(Initial("normal", {"mean": 0.5, "std": spread}), 4, "relu")).faults
+    assert fault.kind is Kind.UNCENTRED
+    assert fault.move.least > 3
+    assert not Model(_initialised(Initial("normal", {"std": spread}), 4, "relu")).faults
