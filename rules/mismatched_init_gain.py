@@ -48,7 +48,7 @@ class MismatchedInitGain(Rule):
     The initialisers of Glorot and He keep the variance of the signal if their gain makes up for what
     the activation takes: 1/√E[φ(z)²], which is √2 for ReLU, 1.6 for tanh, 1 without activation. A gain
     that belongs to another activation is off by a factor in every layer, which adds up with depth:
-    Xavier's gain of 1 loses 3 dB per ReLU, hence half of the gradient's norm every two layers.
+    Xavier's gain of 1 loses half of the gradient's norm every two ReLUs.
 
     ### How it is verified
     The flow is predicted with the gain as written and with that of the activation that follows; what
@@ -63,7 +63,8 @@ class MismatchedInitGain(Rule):
 
     ### References
     - He, Zhang, Ren, Sun: [Delving Deep into Rectifiers](https://arxiv.org/abs/1502.01852), 2015, sec. 2.2
-    - [torch.nn.init.calculate_gain](https://docs.pytorch.org/docs/stable/nn.init.html)
+    - [Lasagne/Lasagne#658](https://github.com/Lasagne/Lasagne/issues/658): Glorot's gain of 1 before ReLU
+    - [pytorch/pytorch#129302](https://github.com/pytorch/pytorch/issues/129302): what a = √5 stands for
     """
 
     id = "GRD205"

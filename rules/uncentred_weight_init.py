@@ -47,21 +47,20 @@ class UncentredWeightInit(Rule):
 
     ### How it is verified
     The flow is predicted with the weights as written and with weights around 0, of the same variance or
-    of that which keeps the scale; what differs is what this call does. One forward and backward pass
-    measures the scale of the last output over that of the input, or S, the decades by which the
-    gradient differs between the first layer and the last.
+    of that which keeps the scale; what differs is what this call does. One pass measures the scale of
+    the last output over that of the input, or S, the decades between first and last gradient.
 
     ### When it is fine
-    For scalars, gates, mixing coefficients, biases and masks, and for a matrix that should start as an
-    average. None of them is reported, nor are `torch.rand(n, m) * 2 - 1` and `uniform_(w, -k, k)`.
+    For scalars, gates, mixing coefficients, biases and masks: none of them is reported, nor are
+    `torch.rand(n, m) * 2 - 1` and `uniform_(w, -k, k)`.
 
     ### Fix safety
     No fix: the right scale depends on the activation.
 
     ### References
-    - LeCun, Bottou, Orr, Müller: [Efficient BackProp](https://doi.org/10.1007/978-3-642-35289-8_3),
-      1998, sec. 4.6: weights are drawn from a distribution of mean 0
-    - He, Zhang, Ren, Sun: [Delving Deep into Rectifiers](https://arxiv.org/abs/1502.01852), 2015
+    - [denizyuret/Knet.jl#311](https://github.com/denizyuret/Knet.jl/pull/311): an initialiser of Xavier's
+      whose mean was not 0
+    - He, Zhang, Ren, Sun: [Delving Deep into Rectifiers](https://arxiv.org/abs/1502.01852), 2015, sec. 2.2
     """
 
     id = "GRD204"
@@ -76,12 +75,6 @@ class UncentredWeightInit(Rule):
         ),
         "default range, applied": _net(
             *_STACK, "self.apply(self._init)", rest=_init("nn.init.uniform_(m.weight)")
-        ),
-        "in place, by name": _net(
-            *_STACK,
-            "for name, p in self.named_parameters():",
-            "    if name.endswith('weight'):",
-            "        p.data.uniform_(0, 1)",
         ),
         "one parameter each": _net(
             "self.w1 = nn.Parameter(torch.rand(128, 32))",
@@ -141,8 +134,8 @@ class UncentredWeightInit(Rule):
         ),
         "biases": _net(*_STACK, "self.apply(self._init)", rest=_init("nn.init.uniform_(m.bias, 0, 0.1)")),
         "mask": _net(
-            "self.register_buffer('mask', (torch.rand(64) > 0.5).float())",
             *_STACK,
+            "self.register_buffer('mask', (torch.rand(64) > 0.5).float())",
             forward="return self.head(self.layers(x) * self.mask)",
         ),
         "small and shallow": _net(
