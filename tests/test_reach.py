@@ -133,3 +133,10 @@ def test_nothing_is_said_where_a_gradient_may_come_otherwise(title: str, tmp_pat
     graph = graph_of(tmp_path, f"from elsewhere import monitor\n{code}{forward}")
     certain = {p.path for each in graph.severed if not each.is_optional for p in each.parameters}
     assert "first.weight" not in certain
+
+
+def test_what_another_file_uses_is_not_unused(tmp_path: Path) -> None:
+    code = f"{HEAD}    def forward(self, x):\n        return self.third(self.second(self.first(x)))\n"
+    assert [unused.path for unused in graph_of(tmp_path, code).unused] == ["fourth"]
+    (tmp_path / "train.py").write_text("def loss(net, x):\n    return net.fourth(x).mean()\n")
+    assert graph_of(tmp_path, code).unused == ()

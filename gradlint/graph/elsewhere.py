@@ -91,6 +91,12 @@ def _looks_up(node: ir.Node) -> bool:
     return node.function.id == "getattr" and not isinstance(node.positional[1], ir.Literal)
 
 
+def attribute_of(path: str, model: Instance) -> str:
+    """The attribute that holds a part, in the innermost object around it."""
+    *_, (_, name) = _way(path, model)
+    return name
+
+
 def assigned_at(path: str, model: Instance) -> Place | None:
     """Where the attribute that holds a part, in the innermost object around it, is written."""
     *_, (owner, name) = _way(path, model)

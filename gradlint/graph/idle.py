@@ -6,12 +6,20 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
-from gradlint.graph.elsewhere import Elsewhere, assigned_at, is_within_another, scopes_of, unused_parts
+from gradlint.graph.elsewhere import (
+    Elsewhere,
+    assigned_at,
+    attribute_of,
+    is_within_another,
+    scopes_of,
+    unused_parts,
+)
 from gradlint.graph.interpret import GraphFacts
 from gradlint.graph.reach import Reach
 from gradlint.graph.recorder import frozen
 from gradlint.graph.values import Weight
 from gradlint.records.graph import Parameter, Place, Severed, Unused
+from gradlint.semantics.neighbours import EVERYTHING, named, neighbours
 from gradlint.semantics.value import ClassObject, Instance
 
 _SPARED = frozenset({"handed", "template"})
@@ -82,8 +90,18 @@ class Idle:
         if elsewhere.hooks() or elsewhere.reaches(self._model):
             return ()
         idle_parts = [part for part in found if not elsewhere.names_last(part, self._model)]
+        idle_parts = [part for part in idle_parts if not self._is_named_beside(part)]
         places = {part: assigned_at(part, self._model) for part in idle_parts}
         return tuple([self._unused(p, place, found[p]) for p, place in places.items() if place is not None])
+
+    def _is_named_beside(self, part: str) -> bool:
+        """Whether another file of the project names the attribute that holds a part."""
+        path, name = self._model.type.scope.path, attribute_of(part, self._model)
+        beside = neighbours(path)
+        if beside is None:
+            return True
+        self._facts.evaluator.consulted |= {(each, EVERYTHING) for each in beside}
+        return any(name in named(each) for each in beside)
 
     def _unused(self, part: str, place: Place, paths: Sequence[str]) -> Unused:
         parameters = tuple([frozen(path, self._weights[path]) for path in paths])

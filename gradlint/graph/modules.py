@@ -220,6 +220,9 @@ class Members:
             return Known(None)
         if isinstance(value, Instance) and BASE in value.attributes:
             value = value.attributes[BASE]
+        part = self.attribute(value, name) if isinstance(value, (Layer, Container)) else value
+        if part is not value and is_module(part):
+            return self._facts.evaluator.call(part, arguments, site)
         if isinstance(value, Container):
             return self._collection(value, name, arguments, site)
         if name == "load_state_dict" or (self._facts.recorder.paths and name not in _HARMLESS):
@@ -247,6 +250,8 @@ class Members:
         if name == "keys" and isinstance(value.held, Table):
             return Items("list", [Known(key) for key in value.held.entries], site.node, value.held.open)
         found = collection_method(method, arguments)
+        if found is None:
+            self._facts.recorder.hand_out([value, *arguments.values()])
         return found if found is not None else Anything()
 
     def _apply(self, value: Value, function: Value, site: Site) -> Value:

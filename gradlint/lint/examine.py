@@ -27,6 +27,7 @@ from gradlint.records.span import Span
 from gradlint.rule.registry import load
 from gradlint.rule.rule import Rule
 from gradlint.semantics.imports import ImportedHelpers
+from gradlint.semantics.neighbours import EVERYTHING
 from gradlint.semantics.project import Project
 from gradlint.semantics.scope import ModuleScope
 from gradlint.source.read import decode
@@ -149,11 +150,14 @@ class Examiner:
         by_path: dict[str, dict[str, str]] = {}
         for path, name in names:
             if path != own:
+                self._text(path)
                 by_path.setdefault(path, {})[name] = self._binding_digest(path, name)
         return tuple([Consulted(path, self._digests[path], found) for path, found in by_path.items()])
 
     def _binding_digest(self, path: str, name: str) -> str:
         key = (path, name)
+        if name == EVERYTHING:
+            return self._digests[path]
         if key not in self._names:
             statements = self._project.scope(path).bindings.get(name, ())
             self._names[key] = binding_digest(self._lines_of(path), statements)

@@ -1,0 +1,55 @@
+"""The files that stand beside one: what they name may belong to it, whether they import it or not."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import islice
+
+from gradlint.semantics.project import import_root
+
+EVERYTHING = "*"
+"""In place of a name that was looked up: all that a file says."""
+
+MOST = 400
+"""Files that are searched for a name."""
+
+_NAMED = re.compile(r"\.\s*([^\W\d]\w*)|[\"']([^\W\d]\w*)[\"']")
+
+
+def neighbours(path: str) -> tuple[str, ...] | None:
+    """The other files of the outermost package or of the folder of a file; None where these are too many."""
+    if not os.path.isfile(path):
+        return ()
+    found = tuple(islice(_files(os.path.abspath(path)), MOST + 1))
+    return None if len(found) > MOST else tuple([each for each in found if each != os.path.abspath(path)])
+
+
+def _files(path: str) -> Iterator[str]:
+    root = import_root(path)
+    yield from _within(root)
+    inside = os.path.relpath(os.path.dirname(path), root).split(os.sep)[0]
+    for folder, folders, _ in os.walk(os.path.join(root, inside)) if inside != os.curdir else ():
+        folders.sort()
+        yield from _within(folder)
+
+
+def _within(folder: str) -> Iterator[str]:
+    yield from sorted(entry.path for entry in os.scandir(folder) if entry.name.endswith(".py"))
+
+
+def named(path: str) -> frozenset[str]:
+    """The attributes and the words in quotes that a file names."""
+    try:
+        return _named(path, os.stat(path).st_mtime_ns)
+    except OSError:
+        return frozenset()
+
+
+@lru_cache(maxsize=MOST)
+def _named(path: str, changed: int) -> frozenset[str]:
+    """What a file names since it was changed."""
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return frozenset([first or second for first, second in _NAMED.findall(file.read())])
