@@ -18,6 +18,7 @@ from gradlint.graph.reach import Reach
 from gradlint.graph.recorder import frozen
 from gradlint.graph.sequences import Sequences
 from gradlint.graph.training import Trainer
+from gradlint.graph.unapplied import uncalled
 from gradlint.graph.values import BASE, Container, Signal, Weight, descendants, signals
 from gradlint.graph.writes import writes_elsewhere
 from gradlint.records import ir
@@ -174,7 +175,9 @@ class Builder:
             return replace(graph, parameters=held)
         classes = self.classes(root.type.scope)
         idle = Idle(facts, root, weights, Reach(facts.recorder, outputs, root))
-        return replace(graph, parameters=held, severed=idle.severed(classes), unused=idle.unused(classes))
+        graph = replace(graph, severed=idle.severed(classes), unused=idle.unused(classes))
+        unapplied = (*facts.unmatched, *uncalled(root.type, self._evaluator.ran))
+        return replace(graph, parameters=held, unapplied=unapplied)
 
     def _held(self, scope: ModuleScope, parts: Sequence[tuple[str, Value]]) -> Iterator[Parameter]:
         """The weights of a model; unknown where code that did not run may fill them."""

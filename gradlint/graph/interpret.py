@@ -39,7 +39,7 @@ from gradlint.graph.values import (
     signals,
 )
 from gradlint.records import ir
-from gradlint.records.graph import Initial, Place
+from gradlint.records.graph import Initial, Place, Unapplied
 from gradlint.records.span import Span
 from gradlint.semantics.classes import is_module as is_module_class
 from gradlint.semantics.interpretation import Arguments, Budget, Interpretation, Operand, Site
@@ -95,7 +95,7 @@ class GraphFacts(Interpretation):
     """Runs models on signals: every operation on one becomes a node of the recorder.
 
     `is_constructing` until the forward pass begins; `unread` gathers why the construction of a model was
-    not followed to its end.
+    not followed to its end, `unmatched` the initialisers that changed nothing.
     """
 
     budget = Budget(unrolled=256, rounds=4096, steps=300_000, objects=4000, recursion=6)
@@ -112,6 +112,7 @@ class GraphFacts(Interpretation):
         self.memory = Memory()
         self.is_constructing = False
         self.unread: list[str] = []
+        self.unmatched: list[Unapplied] = []
         self._constructed_with: list[tuple[ClassObject, Arguments]] = []
 
     def made(self, target: Closure | ClassObject, arguments: Arguments, make: Callable[[], Value]) -> Value:
@@ -121,19 +122,23 @@ class GraphFacts(Interpretation):
             self._constructed_with.append((target, arguments))
 
         def run() -> tuple[Value, Traces | None]:
-            before = len(self.recorder.nodes), len(self.unread)
+            before = self._effects()
             outer, evaluator.consulted, evaluator.ran = (evaluator.consulted, evaluator.ran), set(), set()
             result = make()
             own = Traces(frozenset(evaluator.consulted), frozenset(evaluator.ran))
             evaluator.consulted, evaluator.ran = outer
             evaluator.consulted |= own.consulted
             evaluator.ran |= own.ran
-            return result, own if (len(self.recorder.nodes), len(self.unread)) == before else None
+            return result, own if self._effects() == before else None
 
         result, traces = self.memory.recall(target, arguments, run)
         evaluator.consulted |= traces.consulted
         evaluator.ran |= traces.ran
         return result
+
+    def _effects(self) -> tuple[int, int, int]:
+        """What a copy of a result would not repeat."""
+        return len(self.recorder.nodes), len(self.unread), len(self.unmatched)
 
     def note(self, target: Value | None) -> None:
         """A function runs."""
@@ -147,6 +152,7 @@ class GraphFacts(Interpretation):
         self.is_training = is_training
         self.is_constructing = not is_training
         self.unread = []
+        self.unmatched = []
         self._constructed_with.clear()
 
     @contextmanager

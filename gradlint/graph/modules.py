@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from gradlint.graph import initial
 from gradlint.graph.construct import CONTAINERS, class_of, weights
 from gradlint.graph.layers import LAYERS
+from gradlint.graph.unapplied import contents, draws
 from gradlint.graph.values import (
     BASE,
     Anything,
@@ -29,7 +30,7 @@ from gradlint.graph.values import (
     whole_of,
 )
 from gradlint.records import ir
-from gradlint.records.graph import Initial, Piece, Place
+from gradlint.records.graph import Initial, Piece, Place, Unapplied
 from gradlint.records.span import Span
 from gradlint.semantics.builtin import collection_method, store_item
 from gradlint.semantics.interpretation import Arguments, Operand, Site
@@ -256,8 +257,17 @@ class Members:
 
     def _apply(self, value: Value, function: Value, site: Site) -> Value:
         within = [part for _, part in descendants(value) if is_module(part)]
+        before = contents(value)
         for part in reversed(within):
             self._facts.evaluator.call(function, Arguments((Operand(part, site.node),)), site)
+        if (
+            before
+            and isinstance(function, Closure)
+            and draws(function.function)
+            and contents(value) == before
+        ):
+            name, place = getattr(function.function, "name", ""), Place(site.path, site.node.span)
+            self._facts.unmatched.append(Unapplied(name, "unmatched", place))
         return value
 
     def _register(self, value: Value, name: str, arguments: Arguments, site: Site) -> Value:

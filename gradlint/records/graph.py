@@ -81,6 +81,18 @@ class Node(Struct, frozen=True):
     callers: tuple[Place, ...] = ()
 
 
+class Unapplied(Struct, frozen=True):
+    """An initialiser called `name` that changes no weight of the model.
+
+    `reason` is "unmatched" where `apply` ran it and no module passed its tests, "uncalled" where nothing
+    calls it. `place` is the call of `apply`, or the definition.
+    """
+
+    name: str
+    reason: str
+    place: Place
+
+
 class Severed(Struct, frozen=True):
     """A step that trained parameters lie behind, and past which no other path leads to a result.
 
@@ -111,7 +123,8 @@ class ModelGraph(Struct, frozen=True):
     `arguments` are the constructor arguments that are known, as text. `outputs` are the nodes that
     forward returns. `reasons` counts what was not understood, each of which is a node "unknown".
     `parameters` are all that the model holds, those that its forward pass does not reach included.
-    `severed` are the steps at which the gradient of some is lost, `unused` the parts that nothing reads.
+    `severed` are the steps at which the gradient of some is lost, `unused` the parts that nothing reads,
+    `unapplied` initialisers without effect.
     """
 
     name: str
@@ -123,3 +136,4 @@ class ModelGraph(Struct, frozen=True):
     parameters: tuple[Parameter, ...] = ()
     severed: tuple[Severed, ...] = ()
     unused: tuple[Unused, ...] = ()
+    unapplied: tuple[Unapplied, ...] = ()
