@@ -32,7 +32,7 @@ from gradlint.semantics.project import Project
 from gradlint.semantics.scope import ModuleScope
 from gradlint.source.read import decode
 from gradlint.source.source import Source, SourceError
-from gradlint.source.triage import Found, lines_of, matches, mentions_framework, uses
+from gradlint.source.triage import Found, lines_of, matches, may_write_networks, mentions_framework, uses
 from gradlint.syntax.extract import extract, lower_omitted
 
 MOST_HELD = 10_000_000
@@ -70,29 +70,30 @@ class Examiner:
     def examine(self, path: str, data: bytes, is_named: bool) -> Outcome:
         """The outcome for the file at `path` with these contents; never raises."""
         content = self._digests[path] = digest(data)
-        if not is_named and not mentions_framework(data):
+        is_framework = is_named or mentions_framework(data)
+        if not is_framework and not may_write_networks(data):
             return Outcome()
         try:
             source = decode(path, data)
         except SourceError as error:
             outcome = self.failed(str(error), error.line, error.column)
         else:
-            outcome = self.examine_source(source)
+            outcome = self.examine_source(source, is_framework)
         if self._cache is not None:
             with suppress(UnicodeEncodeError):  # a path that is not text is not kept
                 key = outcome_key(path, content, self._fingerprint)
                 self._new[key] = msgspec.msgpack.encode(outcome)
         return outcome
 
-    def examine_source(self, source: Source) -> Outcome:
-        """The outcome for a decoded text."""
+    def examine_source(self, source: Source, is_framework: bool = True) -> Outcome:
+        """The outcome for a decoded text; one that names no framework is read for its arrays only."""
         try:
             with deep_recursion():
-                return self._examined(source)
+                return self._examined(source, is_framework)
         except (Exception, RecursionError) as error:
             return Outcome((internal_error(f"the analysis failed: {type(error).__name__}: {error}"),))
 
-    def _examined(self, source: Source) -> Outcome:
+    def _examined(self, source: Source, is_framework: bool = True) -> Outcome:
         known = self._texts.get(source.path)
         if known is not None and known.text != source.text:
             self._forget(source.path)
@@ -103,9 +104,13 @@ class Examiner:
         facts = self._with_imported_helpers(scope)
         cells = tuple([(cell.number, cell.first_line, cell.line_count) for cell in source.cells])
         if facts.error:
-            return self._partly_examined(source) or replace(self._unexamined(source, facts), cells=cells)
+            return self._partly_examined(source, is_framework) or replace(
+                self._unexamined(source, facts), cells=cells
+            )
         is_of_interest = bool(facts.hits) or may_hold_graphs(source.text)
-        inspection = self._inspector.inspect(scope, source) if is_of_interest else Inspection(())
+        inspection = (
+            self._inspector.inspect(scope, source, is_framework) if is_of_interest else Inspection(())
+        )
         names = inspection.consulted | self._imported.consulted
         consulted = () if self._cache is None else self._consulted(source.path, names)
         absent = tuple(sorted(self._project.absent))
@@ -117,12 +122,12 @@ class Examiner:
         failed = self.failed(facts.error, facts.error_span.line, facts.error_span.column)
         return replace(failed, suppressions=in_effect(parse_suppressions(source.text), failed.findings))
 
-    def _partly_examined(self, source: Source) -> Outcome | None:
+    def _partly_examined(self, source: Source, is_framework: bool) -> Outcome | None:
         """The outcome for a notebook without the cells that are not Python; None where there are none."""
         broken = broken_cells(source)
         if not broken:
             return None
-        rest = self._examined(without_cells(source, broken))
+        rest = self._examined(without_cells(source, broken), is_framework)
         failures = [finding for failure in broken.values() for finding in self._inspector.judge(failure)]
         findings = tuple(sorted([*failures, *rest.findings], key=lambda f: (f.span, f.rule)))
         unread = [s for cell in broken for s in parse_suppressions(cell_alone(source, cell).text)]

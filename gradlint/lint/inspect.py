@@ -8,10 +8,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
+from gradlint.flow.handwritten import Handwritten
 from gradlint.flow.model import Model
 from gradlint.flow.objective import Objective
 from gradlint.graph.build import Builder
 from gradlint.graph.entries import may_compute_losses
+from gradlint.graph.handwritten import Networks, may_write_networks
 from gradlint.records.failure import internal_error
 from gradlint.records.finding import Applicability, Edit, Finding, Fix, Related, Severity
 from gradlint.records.span import Span
@@ -36,7 +38,7 @@ class Inspection(Struct, frozen=True):
 
 def triggers_of(rules: Iterable[type[Rule]]) -> Triggers:
     """The triggers of all `rules`, each once."""
-    judged = [rule for rule in rules if subject_of(rule) not in (Model, Objective)]
+    judged = [rule for rule in rules if subject_of(rule) not in (Model, Objective, Handwritten)]
     return tuple(dict.fromkeys(trigger for rule in judged for trigger in rule.triggers.items()))
 
 
@@ -47,7 +49,7 @@ def may_define_models(text: str) -> bool:
 
 def may_hold_graphs(text: str) -> bool:
     """Whether a text can hold a model or the computation of a loss."""
-    return may_define_models(text) or may_compute_losses(text)
+    return may_define_models(text) or may_compute_losses(text) or may_write_networks(text)
 
 
 class Inspector:
@@ -56,29 +58,39 @@ class Inspector:
     def __init__(self, project: Project, rules: Sequence[type[Rule]]) -> None:
         self._analysis = Analysis(project)
         self._builder = Builder(project)
+        self._networks = Networks(project)
         self._rules: dict[type, list[Rule]] = {}
         for rule in rules:
             self._rules.setdefault(subject_of(rule), []).append(rule())
 
-    def inspect(self, scope: ModuleScope, source: Source) -> Inspection:
-        """What the rules say of every subject in the module; one finding per rule and place."""
+    def inspect(self, scope: ModuleScope, source: Source, is_framework: bool = True) -> Inspection:
+        """What the rules say of every subject in the module; one finding per rule and place.
+
+        In a module that names no framework the only subjects are networks of arrays.
+        """
         found: dict[tuple[str, Span], Finding] = {}
-        for finding in self._said(scope, source):
+        said = self._said(scope, source) if is_framework else self._said_of_arrays(scope, source)
+        for finding in said:
             known = found.setdefault((finding.rule, finding.span), finding)
             if finding.severity.rank > known.severity.rank:
                 found[finding.rule, finding.span] = finding
         lines, helped = source.lines() if found else [], self._analysis.take_helped()
         findings = [_materialised(self._graded(finding, scope, helped), lines) for finding in found.values()]
         findings.sort(key=lambda finding: (finding.span, finding.rule))
-        consulted = frozenset(self._analysis.take_consulted() | self._builder.take_consulted())
+        consulted = frozenset(self._consulted())
         reasons = Counter(self._analysis.take_reasons())
         reasons.update(self._builder.take_reasons())
         return Inspection(tuple(findings), dict(reasons), consulted)
+
+    def _consulted(self) -> Iterator[tuple[str, str]]:
+        for part in (self._analysis, self._builder, self._networks):
+            yield from part.take_consulted()
 
     def forget(self) -> None:
         """Give back what is only kept because it may be asked for again."""
         self._analysis.forget()
         self._builder.forget()
+        self._networks.forget()
 
     def _said(self, scope: ModuleScope, source: Source) -> Iterator[Finding]:
         """All that the rules say of a module, a problem perhaps several times."""
@@ -92,9 +104,16 @@ class Inspector:
         if Model in self._rules and may_define_models(source.text):
             for graph in self._builder.models(scope, source.text):
                 yield from self.judge(Model(graph))
+        yield from self._said_of_arrays(scope, source)
         if Objective in self._rules and may_compute_losses(source.text):
             for graph in self._builder.objectives(scope, source.text):
                 yield from self.judge(Objective(graph))
+
+    def _said_of_arrays(self, scope: ModuleScope, source: Source) -> Iterator[Finding]:
+        """What the rules say of networks that are written by hand."""
+        if Handwritten in self._rules and may_write_networks(source.text):
+            for network in self._networks.networks(scope):
+                yield from self.judge(Handwritten(network, network.weights))
 
     def _found(self, subject: object, scope: ModuleScope) -> list[Finding]:
         """What the rules say of a subject; where only code without gradients calls it, what they say then."""

@@ -9,6 +9,10 @@ from gradlint.records.span import Span
 Setting = float | int | str | bool | tuple[int | None, ...] | None
 
 
+DRAWING = "drawing"
+"""The setting that numbers what is drawn at one place again and again, layer by layer."""
+
+
 class Place(Struct, frozen=True):
     """A piece of source text."""
 

@@ -1110,7 +1110,7 @@ class Evaluator:
     def _forgotten(self, value: Value) -> Value:
         if isinstance(value, Items):
             return Items(value.kind, value.items, value.node, True)
-        return value if isinstance(value, (Table, Instance)) else self.interpretation.unknown((value,))
+        return value if isinstance(value, (Table, Instance)) else self.interpretation.forgotten(value)
 
     def _with(self, node: ir.With, frame: Frame) -> None:
         contexts = []

@@ -149,6 +149,10 @@ class Interpretation:
     def skipped(self, values: Sequence[Value]) -> None:
         """`values` are used by the arm of a branch that its test decided against."""
 
+    def forgotten(self, value: Value) -> Value:
+        """What is known, at the start of any iteration of a loop, of a variable that the loop changes."""
+        return self.unknown((value,))
+
     def carried(self, values: Sequence[Value]) -> None:
         """`values` are what one iteration of a loop leaves to the next."""
 

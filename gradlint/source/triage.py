@@ -18,6 +18,19 @@ def mentions_framework(data: bytes) -> bool:
     return _FRAMEWORK.search(data) is not None
 
 
+_ARRAYS = re.compile(rb"\b(?:numpy|cupy)\b")
+_NETWORK = (
+    re.compile(rb"\brandn?\(|\brandom\.|\bdefault_rng\("),
+    re.compile(rb"\.dot\(|\bmatmul\(|[\w\])] @ [\w(]"),
+    re.compile(rb"\bexp\(|\btanh\(|\bmaximum\(|\bsigmoid\(|\bexpit\(|\brelu\("),
+)
+
+
+def may_write_networks(data: bytes) -> bool:
+    """Whether a file's bytes draw arrays, multiply them and bend the results."""
+    return _ARRAYS.search(data) is not None and all(pattern.search(data) for pattern in _NETWORK)
+
+
 Triggers = tuple[tuple[str, str], ...]
 """Pairs of a text that must occur and an expression that must match where it does."""
 
