@@ -6,9 +6,11 @@ import math
 
 from msgspec.structs import replace
 
+from gradlint.flow.elementwise import through
 from gradlint.flow.initial import law
 from gradlint.flow.moments import UNKNOWN, Moments, combined, either, ratio
 from gradlint.flow.transfer import Effect, register, setting, unknown
+from gradlint.mathematics.activations import activation
 from gradlint.mathematics.interval import ANYTHING, ONE, TOP, ZERO, Interval, point
 from gradlint.records.graph import Node
 
@@ -58,10 +60,14 @@ def _scaled(x: Moments, factor: float) -> Moments:
 def multiply(node: Node, inputs: tuple[Moments, ...]) -> Effect:
     """E[(ab)²] = E[a²]·E[b²], ‖δ_a‖² = E[b²]·‖δ‖² of unrelated signals (gates, masks, layer scales).
 
-    Where both are functions of the same elements, E[(ab)²] ≤ 3·E[a²]·E[b²] of Gaussian ones.
+    Where both are functions of the same elements, E[(ab)²] ≤ 3·E[a²]·E[b²] of Gaussian ones. Both
+    factors the same, it is a square, whose gain stands at the first one.
     """
     if len(inputs) != 2:
         return unknown(inputs)
+    if node.inputs[:1] == node.inputs[1:] and (square := activation("square", {})) is not None:
+        moments, gain = through(square, inputs[0])
+        return Effect(moments, (gain, ZERO))
     a, b = inputs
     common = (ONE - a.spread) * (ONE - b.spread)
     moments = replace(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 
 from msgspec import Struct
 
-from gradlint.flow.chain import Chain, is_passed_by_all
-from gradlint.flow.propagate import GradientFlow
+from gradlint.flow.chain import DEVIATIONS, Chain, is_passed_by_all
+from gradlint.flow.propagate import GradientFlow, is_weighted
 from gradlint.mathematics.interval import Interval
 from gradlint.records.graph import ModelGraph, Node
 
@@ -85,3 +86,40 @@ def _ways(graph: ModelGraph, first: int, ends: Collection[int]) -> dict[int, int
         for before in graph.nodes[number].inputs:
             leaving[before] = leaving.get(before, 0) + leaving[number]
     return {number: ways * leaving[number] for number, ways in arriving.items()}
+
+
+class Growth(Struct, frozen=True):
+    """What a chain does to the scale of the signal.
+
+    `decades` is log10 of the ratio of root mean squares behind `last` and behind `first`; `deviation`
+    its standard deviation over random weights, which a power of k multiplies by k.
+    """
+
+    first: Node
+    last: Node
+    decades: Interval
+    deviation: float
+
+    @property
+    def least(self) -> float:
+        """The decades by which the signal grows at least, three deviations allowed."""
+        return self.decades.lo - DEVIATIONS * self.deviation
+
+
+def growth(flow: GradientFlow, chain: Chain, found: tuple[Step, ...]) -> Growth | None:
+    """What becomes of the signal's scale along a chain; None where that is not certain."""
+    if not chain.is_certain:
+        return None
+    first, last = flow.moments[chain.first].second.decades, flow.moments[chain.last].second.decades
+    deviation = flow.deviation(chain.first, chain.first)
+    for step in found:
+        own = flow.deviation(step.node.number - 1, step.node.number) if is_weighted(step.node) else 0.0
+        deviation = math.hypot(deviation, own) * _exponent(step)
+    nodes = flow.graph.nodes
+    return Growth(nodes[chain.first], nodes[chain.last], (last - first) * 0.5, deviation)
+
+
+def _exponent(step: Step) -> float:
+    """The power that an activation raises scales to; an exponential is taken for a cube."""
+    exponent = step.node.settings.get("exponent", 2.0) if step.op in POWERS else 1.0
+    return 3.0 if step.op == "exp" else float(exponent) if isinstance(exponent, float | int) else 2.0

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from msgspec import Struct
 
-from gradlint.flow.attribution import SUMS, Step, steps
+from gradlint.flow.attribution import SUMS, Growth, Step, growth, steps
 from gradlint.flow.chain import Chain, longest_chain
 from gradlint.flow.faults import Fault, faults
 from gradlint.flow.propagate import GradientFlow, propagate
@@ -42,6 +42,11 @@ class Model(Struct, frozen=True, dict=True):
     def steps(self) -> tuple[Step, ...]:
         """What the nodes along the chain do to the gradient; empty where there is no chain."""
         return () if self.chain is None else steps(self.flow, self.chain)
+
+    @property
+    def growth(self) -> Growth | None:
+        """What becomes of the signal's scale along the chain; None where that is not certain."""
+        return None if self.chain is None else growth(self.flow, self.chain, self.steps)
 
     def direct(self, operations: Collection[str]) -> list[Node]:
         """The nodes of these operations that the whole gradient of the chain passes, one after another."""
