@@ -241,6 +241,13 @@ class Net(nn.Module):
             id="without gradient",
         ),
         pytest.param(
+            "def step(x, y):\n    from torchvision import models\n"
+            "    model = models.resnet18(weights='DEFAULT')\n    model.fc = Net(nn.Softmax(1))\n"
+            "    return F.cross_entropy(model.cuda()(x), y)\n",
+            [["cross_entropy", "softmax"]],
+            id="a pretrained model with a new last layer",
+        ),
+        pytest.param(
             "class Task:\n    loss = staticmethod(F.cross_entropy)\n\n    def __init__(self):\n"
             "        self.net = Net()\n        self.fn = {'a': nn.MSELoss(), 'b': nn.L1Loss()}\n\n"
             "    def step(self, x, y=None):\n        if y is not None:\n"

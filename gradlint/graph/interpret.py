@@ -22,7 +22,8 @@ from gradlint.graph.construct import (
 )
 from gradlint.graph.functions import ACTIVATIONS, ALIASING, LIKE, METADATA, PIECES, SIZES, UNARY
 from gradlint.graph.memory import Memory, Traces
-from gradlint.graph.modules import ClassName, Members, is_kind_of
+from gradlint.graph.modules import ITSELF, ClassName, Members, is_kind_of
+from gradlint.graph.pretrained import Pretrained, pretrained
 from gradlint.graph.recorder import Recorder
 from gradlint.graph.sizes import SizeOf, indexed, whole
 from gradlint.graph.values import (
@@ -333,6 +334,8 @@ class GraphFacts(Interpretation):
             if last.endswith("_") or ".utils." in name:
                 self.members.escape(arguments.values())
             return self.applier.function(last, arguments, site)
+        if (known := pretrained(name)) is not None:
+            return known
         if last[:1].isupper() and not name.startswith(("torch", "timm")):
             return Items("tuple", arguments.values(), ir.Display(site.node.span, "tuple", ()))
         return self._foreign(f"a call of {name}", arguments.values(), site)
@@ -471,6 +474,8 @@ class GraphFacts(Interpretation):
             if self.members.wraps_itself(value, name):
                 return self.evaluator.call(value, arguments, site)
             return self.members.method(value, name, arguments, site)
+        if isinstance(value, Pretrained):
+            return self._pretrained(value, name, arguments, site)
         if isinstance(value, Weight) and name.endswith("_"):
             self._overwritten(value)
         if isinstance(value, Weight) and name == "detach" and self.recorder.paths:
@@ -496,6 +501,19 @@ class GraphFacts(Interpretation):
         if isinstance(value, ClassName):
             return Anything()
         return self._foreign(f"a method {name} of something unknown", [value, *arguments.values()], site)
+
+    def _pretrained(self, model: Pretrained, name: str, arguments: Arguments, site: Site) -> Value:
+        """A method of a pretrained model: called, it applies its last layer to something unknown."""
+        if name in ITSELF:
+            return model
+        values = arguments.values()
+        if name not in ("__call__", "forward"):
+            return self._foreign(f"a method {name}", values, site)
+        head = model.attributes.get(model.head)
+        if head is None or not self.is_training:
+            return self._foreign("a pretrained model", values, site)
+        features = self.recorder.unknown("a pretrained model", values, site)
+        return self.evaluator.call(head, Arguments((Operand(features, site.node),)), site)
 
     def _each(self, choice: Choice, arguments: Arguments, site: Site) -> Value:
         options = [o for o in choice.options if not (isinstance(o, Known) and o.value is None)]
@@ -542,6 +560,10 @@ class GraphFacts(Interpretation):
                 return self.recorder.emit("detach", (value,), site, {"by": "data"})
             op = "reshape" if name in ("T", "mT", "H", "mH", "real") else "select"
             return self.recorder.emit(op, (value,), site)
+        if isinstance(value, Pretrained):
+            return (
+                value if name == "module" else value.attributes.get(name) or Anything(f"an attribute {name}")
+            )
         return self.members.attribute(value, name)
 
     def index(self, receiver: Operand, index: Value, site: Site) -> Value:
@@ -583,7 +605,9 @@ class GraphFacts(Interpretation):
 
     def stored(self, receiver: Value, name: str, value: Operand, site: Site) -> Value | None:
         """`layer.weight = …`, `layer.weight.data = …`."""
-        if isinstance(receiver, Weight) and name == "data" and isinstance(value.value, (Drawn, Weight)):
+        if isinstance(receiver, Pretrained):
+            self.evaluator.heap.write(receiver.attributes, name, value.value)
+        elif isinstance(receiver, Weight) and name == "data" and isinstance(value.value, (Drawn, Weight)):
             data = value.value.data if isinstance(value.value, Weight) else value.value
             self.evaluator.heap.write(receiver.attributes, "data", data)
         elif isinstance(receiver, Weight) and name == "data":
@@ -636,7 +660,11 @@ class GraphFacts(Interpretation):
         return self.recorder.losses if self.is_training else 0
 
     def is_configuration(self, cls: ClassObject) -> bool:
-        """Configurations hold numbers; models and tensors are not made of nothing."""
+        """Configurations hold numbers; models and tensors are not made of nothing, nor, where code
+        trains, what other libraries bring along: data, loggers.
+        """
+        if self.is_training and any(isinstance(base, Reference) for base in cls.lineage()):
+            return False
         return not is_module_class(cls)
 
     def not_understood(self, reason: str) -> None:

@@ -50,7 +50,7 @@ from gradlint.semantics.value import (
 if TYPE_CHECKING:
     from gradlint.graph.interpret import GraphFacts
 
-_ITSELF = frozenset(
+ITSELF = frozenset(
     {
         *(
             "train",
@@ -204,7 +204,7 @@ class Members:
         """A method of a module other than calling it."""
         if name == "requires_grad_":
             self._switch(value, arguments)
-        if name in _ITSELF:
+        if name in ITSELF:
             return value
         reader = _READERS.get(name)
         if reader is not None:
