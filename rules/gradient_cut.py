@@ -45,7 +45,6 @@ class GradientCut(Rule):
 
     ### References
     - [Usage of functions breaks the computation graph](https://github.com/speechbrain/speechbrain/issues/1396)
-    - [Hint to use no_grad, detach or data](https://github.com/yandexdataschool/Practical_RL/pull/368)
     - [Locally disabling gradients](https://docs.pytorch.org/docs/stable/notes/autograd.html)
     """
 
@@ -76,10 +75,6 @@ class GradientCut(Rule):
             "        super().__init__()\n        self.body = nn.Sequential(\n"
             "            nn.Conv1d(1, 4, 3), nn.ReLU(), Stop(), nn.Conv1d(4, 1, 3)\n        )\n\n"
             "    def forward(self, x):\n        return self.body(x)\n"
-        ),
-        "a temperature as a number": _net(
-            "return self.last(self.first(x)) * self.scale.item()",
-            layers="        self.scale = nn.Parameter(torch.ones(1))\n",
         ),
         "everything": _net("y = self.last(self.first(x).relu())", "return y.detach()"),
     }
