@@ -69,7 +69,7 @@ def gains(fault: Fault) -> str:
     layer = Counter(_given(each) for each in fault.layers).most_common(1)[0][0]
     given, second, activation = layer
     what = activation or "no activation"
-    return f"a gain of {given:.2g}, where {what} asks for {1 / math.sqrt(second):.2g},"
+    return f"weights of gain {given:.2g}, where {what} asks for {1 / math.sqrt(second):.2g},"
 
 
 def _given(layer: Initialised) -> tuple[float, float, str]:
