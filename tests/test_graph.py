@@ -17,6 +17,7 @@ from gradlint.lint.models import models
 from gradlint.records.graph import ModelGraph
 
 HEAD = """
+import functools
 import math
 from collections import OrderedDict
 from copy import deepcopy
@@ -202,6 +203,37 @@ class Net(nn.Module):
             return self.third(x)
         return self.third(y)
 """,
+    "decorators, static methods and lists that are emptied": """
+def twice(function):
+    @functools.wraps(function)
+    def wrapper(self, x, **options):
+        return function(self, function(self, x), **options)
+    return wrapper
+class Act(nn.Module):
+    @staticmethod
+    def forward(x):
+        return torch.tanh(x)
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.act = nn.Linear(16, 16), Act()
+        self.down = nn.ModuleList([nn.Linear(16, 16) for _ in range(3)])
+        self.up = nn.ModuleDict({f"up{i}": nn.Linear(16, 16) for i in range(3)})
+        self.head = nn.Linear(16, 4)
+    @twice
+    def body(self, x):
+        return self.act(self.first(x))
+    def forward(self, x):
+        x = self.body(x)
+        skips = []
+        for layer in self.down:
+            x = layer(x)
+            skips.append(x)
+        for name in self.up.keys():
+            x = torch.tanh(self.up[name](x + skips.pop()))
+        first, *rest = [x, x]
+        return self.head(first + rest[0])
+""",
 }
 
 
@@ -346,6 +378,40 @@ class Net(nn.Module):
     assert not graph.reasons
     assert [node.op for node in graph.nodes] == ["input", "linear", "tanh", "linear", "tanh"]
     assert [node.settings["in_features"] for node in graph.nodes if node.op == "linear"] == [8, 8]
+
+
+@pytest.mark.parametrize(
+    ("body", "ops"),
+    [
+        ("x[:, 0] = self.a(x)[:, 0]\n        return x", {"linear", "select", "join"}),
+        ("x[:, :2] = 0\n        return self.a(x)", {"linear", "masked"}),
+        (
+            "var, mean = torch.var_mean(self.a(x), dim=1)\n        return var + mean",
+            {"linear", "var", "mean", "add"},
+        ),
+        (
+            "y = [f(z) for f, z in zip([self.a, self.b], x)]\n        return y[0] + y[1]",
+            {"linear", "select", "add"},
+        ),
+        (
+            "y = 0\n        if x.sum() > 0:\n            y = self.a(x)\n        return y",
+            {"linear", "constant", "join"},
+        ),
+        ("return getattr(self, 'a')(self.__getattr__('b')(x))", {"linear"}),
+    ],
+)
+def test_forms_of_code_are_understood(body: str, ops: set[str], tmp_path: Path) -> None:
+    code = f"""
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(8, 8), nn.Linear(8, 8)
+    def forward(self, x):
+        {body}
+"""
+    graph = graph_of(tmp_path, code)
+    assert not graph.reasons
+    assert {node.op for node in graph.nodes} - {"input"} == ops
 
 
 def test_alternatives_are_joined(tmp_path: Path) -> None:

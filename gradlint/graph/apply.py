@@ -55,6 +55,12 @@ _WEIGHT_AT = {"bilinear": 2, "layer_norm": 2, "rms_norm": 2, "group_norm": 2, "b
 _BIASED = frozenset({"addmm", "baddbmm", "addmv"})
 """bias + x·w."""
 
+_TOGETHER = {"var_mean": ("var", "mean"), "std_mean": ("std", "mean")}
+"""Functions that give several results at once."""
+
+_OVERWRITING = frozenset({"zero", "fill", "normal", "uniform", "exponential", "random", "bernoulli"})
+"""Methods in place after which nothing is left of what a tensor held."""
+
 _CELLS = frozenset({"rnn_cell", "lstm_cell", "gru_cell"})
 
 
@@ -207,6 +213,15 @@ class Applier:
             return self._not_differentiable(plain, name, given, site)
         if plain in ("to", "type", "type_as") and any(map(_is_whole_type, values)):
             return self._not_differentiable("cast_int", name, values, site)
+        if plain in _TOGETHER:
+            parts = [self._unary(UNARY[part], arguments, site) for part in _TOGETHER[plain]]
+            return tuple_of(parts, site.node)
+        if plain == "pad_packed_sequence":
+            return tuple_of([self._unary(UNARY["reshape"], arguments, site), Anything()], site.node)
+        if plain in _OVERWRITING and name.endswith("_"):
+            return self._recorder.emit("constant", (), site, {"value": None})
+        if plain == "new":
+            return self._recorder.emit("constant", (), site, {"value": None})
         if plain in PIECES:
             return self._pieces(plain, arguments, site)
         if plain in ("max", "min", "median", "topk", "sort", "kthvalue", "mode"):

@@ -208,13 +208,13 @@ class Builder:
         assert isinstance(forward.function, ir.Function)
         operands: dict[str, Operand] = {}
         positional: list[Operand] = []
-        for index, parameter in enumerate(forward.function.parameters[1:]):
+        bound = self._evaluator.bound(forward, root)
+        for index, parameter in enumerate(forward.function.parameters[bound.receiver is not None :]):
             where = Site(ir.Literal(parameter.span, None), forward.scope.path)
             if parameter.kind == "arguments":
                 positional.append(Operand(self._input(parameter.name, index, where), node))
             elif parameter.default is None and parameter.kind != "keywords":
                 operands[parameter.name] = Operand(self._input(parameter.name, index, where), node)
-        bound = Closure(forward.function, forward.scope, forward.frame, root, forward.owner)
         return self._evaluator.run(bound, Arguments(tuple(positional), operands))
 
     def _input(self, name: str, index: int, site: Site) -> Signal:

@@ -67,6 +67,8 @@ UNARY |= {
         *("log1p", "expm1", "log2", "log10", "erf", "sinh", "cosh", "tan", "atan", "asin", "acos"),
     )
 }
+UNARY |= {name: Form("upsample") for name in ("grid_sample",)}
+UNARY |= {name: Form("reshape") for name in ("pack_padded_sequence", "pad_sequence", "resize", "resize_as")}
 UNARY["negative"] = UNARY["neg"]
 UNARY["absolute"] = UNARY["abs"]
 for _n in (1, 2, 3):

@@ -25,6 +25,7 @@ from gradlint.graph.memory import Memory, Traces
 from gradlint.graph.modules import ITSELF, ClassName, Members, is_kind_of
 from gradlint.graph.pretrained import Pretrained, pretrained
 from gradlint.graph.recorder import Recorder
+from gradlint.graph.rows import rows
 from gradlint.graph.sizes import SizeOf, indexed, whole
 from gradlint.graph.values import (
     BASE,
@@ -195,14 +196,34 @@ class GraphFacts(Interpretation):
         distinct = list({id(value): value for value in values}.values())
         real = [value for value in distinct if not (isinstance(value, Known) and value.value is None)]
         if any(isinstance(value, Signal) for value in real):
-            if all(isinstance(value, Signal) for value in real):
-                return self._either([value for value in real if isinstance(value, Signal)])
-            return self.unknown(values)
+            return self._either_signal(real)
+        if len(real) > 1 and all(isinstance(value, Table) for value in real):
+            joined = self._either_table([value for value in real if isinstance(value, Table)])
+            if joined is not None:
+                return joined
         if real and all(_is_callable(value) for value in real):
             return Choice(tuple(_options(distinct)))
         if real and all(isinstance(value, (Drawn, Weight)) for value in real):
             return self._either_data(real)
         return self.unknown(values)
+
+    def _either_signal(self, found: Sequence[Value]) -> Value:
+        """A branch may also leave a number or a fresh tensor where another one leaves a signal."""
+        first = next(value for value in found if isinstance(value, Signal))
+        place = self.recorder.nodes[first.number].place if first.recorder is self.recorder else None
+        if not all(isinstance(v, (Signal, Drawn, Weight)) or number(v) is not None for v in found):
+            return self.unknown(found)
+        if place is None:
+            return self._either([v for v in found if isinstance(v, Signal)])
+        site = Site(ir.Literal(place.span, None), place.path)
+        return self._either([self.recorder.signal(value, site) for value in found])
+
+    def _either_table(self, found: Sequence[Table]) -> Table | None:
+        first = found[0]
+        if any(table.open or table.others or table.entries.keys() != first.entries.keys() for table in found):
+            return None
+        joined = {key: self.evaluator.join([t.entries[key] for t in found]) for key in first.entries}
+        return Table(joined, first.node)
 
     def _either(self, found: Sequence[Signal]) -> Value:
         recorder = self.recorder
@@ -428,6 +449,11 @@ class GraphFacts(Interpretation):
                 return Anything()
         if last == "len" and first is not None and (length := self.recorder.sizes(first).at(0)) is not None:
             return Known(length)
+        if name.startswith("builtins."):
+            opened = [self.items(value) or value for value in values]
+            made = rows(last, opened, site.node, lambda value: self.element(value, site))
+            if made is not None:
+                return made
         if name.startswith(("math.", "numpy.")):
             return self._read(name, values, site)
         if last in ("print", "len", "id", "repr", "str"):
@@ -591,7 +617,7 @@ class GraphFacts(Interpretation):
         return made
 
     def replaced(self, receiver: Operand, index: Operand, value: Operand, site: Site) -> Value:
-        """`receiver[index] = value`: of a signal nothing is known any more."""
+        """`receiver[index] = value`."""
         if isinstance(receiver.value, Container):
             self.members.put(receiver.value, index.value, value.value)
             return receiver.value
@@ -601,7 +627,18 @@ class GraphFacts(Interpretation):
             self.recorder.hand_out((value.value,))
             self._overwritten(receiver.value)
             return receiver.value
-        return self._foreign("an assignment to items", [receiver.value, value.value], site)
+        return self._filled(receiver.value, value.value, site)
+
+    def _filled(self, receiver: Value, value: Value, site: Site) -> Value:
+        """A tensor of which a part was overwritten: there it is the new value, elsewhere the old one."""
+        if isinstance(receiver, Drawn) and not isinstance(value, Signal):
+            return Drawn(Initial("unknown"), receiver.shape)
+        if not isinstance(receiver, (Signal, Drawn)):
+            return self._foreign("an assignment to items", [receiver, value], site)
+        old = self.recorder.signal(receiver, site)
+        if isinstance(value, (Signal, Drawn, Weight)):
+            return self.recorder.emit("join", (old, self.recorder.signal(value, site)), site)
+        return self.recorder.emit("masked", (old,), site)
 
     def stored(self, receiver: Value, name: str, value: Operand, site: Site) -> Value | None:
         """`layer.weight = …`, `layer.weight.data = …`."""

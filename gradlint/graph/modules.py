@@ -209,6 +209,11 @@ class Members:
         reader = _READERS.get(name)
         if reader is not None:
             return Items("list", list(reader(value, site)), site.node, _is_open(value))
+        if name == "__getattr__" and arguments.positional:
+            named = arguments.positional[0].value
+            known = named.value if isinstance(named, Known) else None
+            found = dict(children(value)).get(str(known))
+            return Anything(f"an attribute {known}") if found is None else found
         if name == "apply" and arguments.positional:
             return self._apply(value, arguments.positional[0].value, site)
         if name in ("add_module", "register_module", "register_parameter", "register_buffer"):

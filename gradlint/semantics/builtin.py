@@ -223,14 +223,17 @@ def extend(receiver: Items, values: Value) -> None:
         receiver.loosen()
 
 
+_VIEWS: dict[str, Callable[[object, Value, Table], Value]] = {
+    "items": lambda key, value, of: Items("tuple", [Known(key), value], of.node),
+    "values": lambda key, value, of: value,
+    "keys": lambda key, value, of: Known(key),
+}
+
+
 def _table_method(receiver: Table, name: str, values: list[Value]) -> Value | None:
-    if name == "items" and not receiver.open:
-        rows: list[Value] = [
-            Items("tuple", [Known(key), value], receiver.node) for key, value in receiver.entries.items()
-        ]
-        return Items("list", rows, receiver.node)
-    if name == "values" and not receiver.open:
-        return Items("list", list(receiver.entries.values()), receiver.node)
+    if name in _VIEWS and not (receiver.open and (receiver.others or not receiver.entries)):
+        rows: list[Value] = [_VIEWS[name](key, value, receiver) for key, value in receiver.entries.items()]
+        return Items("list", rows, receiver.node, receiver.open)
     if name in ("get", "pop", "setdefault") and values and isinstance(values[0], Known):
         return _entry(receiver, name, values[0].value, values[1] if len(values) > 1 else Known(None))
     if name in _REORDERING:

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from msgspec.structs import replace
+
 from gradlint.records import ir
 from gradlint.semantics import constants
 from gradlint.semantics.bindings import filled, returns_argument, walk
@@ -74,6 +76,7 @@ class Evaluator:
         self.nested: list[Closure] = []
         self.nested_classes: list[ClassObject] = []
         self.inlined: set[int] = set()
+        self._undecorated: dict[int, ir.Function | ir.Lambda] = {}
         self.ran: set[int] = set()
 
     # entry points
@@ -354,6 +357,11 @@ class Evaluator:
                 return self._bind(member, value.receiver)
         return Method(value, name, site.node)
 
+    def bound(self, member: Closure, receiver: Value) -> Closure:
+        """A method of an object; static ones stay functions."""
+        names = [getattr(node, "id", "") for node in getattr(member.function, "decorators", ())]
+        return member if "staticmethod" in names else self._bind(member, receiver)
+
     def _bind(self, closure: Closure, receiver: Value) -> Closure:
         return Closure(closure.function, closure.scope, closure.frame, receiver, closure.owner)
 
@@ -568,8 +576,10 @@ class Evaluator:
             self.interpretation.not_understood("recursion")
             return self._unknown_of(closure, arguments)
         is_worth_it = self.interpretation.follows(closure, len(self._running))
-        if not is_worth_it or self._is_wrapped(closure):
+        if not is_worth_it:
             return self._unknown_of(closure, arguments)
+        if self._is_wrapped(closure):
+            return self._call_wrapped(closure, arguments, site)
         if isinstance(closure.function, ir.Lambda):
             self.inlined.add(id(closure.function))
             return self._invoke(closure, arguments)
@@ -588,15 +598,40 @@ class Evaluator:
 
     def _is_wrapped(self, closure: Closure) -> bool:
         """Whether a decorator of the project may give something else than the function."""
+        return next(self._wrappers(closure), None) is not None
+
+    def _wrappers(self, closure: Closure) -> Iterator[Operand]:
+        """The decorators of the project that may give something else than the function, the last first."""
         frame = Frame(closure.scope, closure.frame)
-        for node in getattr(closure.function, "decorators", ()):
+        for node in reversed(getattr(closure.function, "decorators", ())):
             if isinstance(node, ir.Name) or (
                 isinstance(node, ir.Call) and isinstance(node.function, ir.Name)
             ):
                 decorator = self.evaluate(node, frame)
                 if isinstance(decorator, Closure) and not returns_argument(decorator.function):
-                    return True
-        return False
+                    yield Operand(decorator, node)
+
+    def _call_wrapped(self, closure: Closure, arguments: Arguments, site: Site) -> Value:
+        """Call what the decorators of the project make of a function."""
+        wrappers = list(self._wrappers(closure))
+        value: Value = Closure(self._bare(closure.function, wrappers), closure.scope, closure.frame)
+        for wrapper in wrappers:
+            given = Arguments((Operand(value, wrapper.node),))
+            value = self.call(wrapper.value, given, Site(wrapper.node, closure.scope.path))
+        if closure.receiver is not None:
+            positional = (Operand(closure.receiver, site.node), *arguments.positional)
+            arguments = Arguments(positional, arguments.keywords, arguments.open, arguments.certain + 1)
+        return self.call(value, arguments, site)
+
+    def _bare(
+        self, function: ir.Function | ir.Lambda, wrappers: Sequence[Operand]
+    ) -> ir.Function | ir.Lambda:
+        """A function without these decorators, always the same object."""
+        if id(function) not in self._undecorated and isinstance(function, ir.Function):
+            applied = [wrapper.node for wrapper in wrappers]
+            rest = tuple([node for node in function.decorators if node not in applied])
+            self._undecorated[id(function)] = replace(function, decorators=rest)
+        return self._undecorated.get(id(function), function)
 
     def _invoke(
         self, closure: Closure, arguments: Arguments | None, given: Mapping[str, Value] | None = None
@@ -770,14 +805,14 @@ class Evaluator:
         found: list[Value] = []
         is_open = self._generate(node, 0, inner, found)
         if node.kind == "dict":
-            return Table({}, node, True, found)
+            return _table_of(node, found, is_open)
         return Items("list" if node.kind == "generator" else node.kind, found, node, is_open)
 
     def _generate(self, node: ir.Comprehension, depth: int, frame: Frame, found: list[Value]) -> bool:
         """Evaluate the element for every binding of the generators; True if there may be others."""
         if depth == len(node.generators):
             if node.key is not None:
-                self.evaluate(node.key, frame)
+                found.append(self.evaluate(node.key, frame))
             found.append(self._contained(self.evaluate(node.element, frame)))
             return False
         generator = node.generators[depth]
@@ -921,9 +956,24 @@ class Evaluator:
             for item, part in zip(target.items, value.items, strict=True):
                 self._assign(item, Operand(part, operand.node), frame)
             return
+        if not plain and isinstance(value, Items) and not value.open:
+            self._unpack_around(target, value, operand, frame)
+            return
         for position, item in enumerate(target.items):
             site = self.site(operand.node, frame)
             part = self.interpretation.index(operand, Known(position), site)
+            self._assign(item, Operand(part, operand.node), frame)
+
+    def _unpack_around(self, target: ir.Display, value: Items, operand: Operand, frame: Frame) -> None:
+        """`first, *rest, last = value`."""
+        at = next(i for i, item in enumerate(target.items) if isinstance(item, ir.Starred))
+        behind = len(target.items) - at - 1
+        items = list(value.items)
+        split = max(len(items) - behind, at)
+        parts = [*items[:at], Items("list", items[at:split], value.node), *items[split:]]
+        for item, part in zip(target.items, parts, strict=False):
+            if isinstance(item, ir.Starred):
+                item = item.value
             self._assign(item, Operand(part, operand.node), frame)
 
     def _store_item(self, target: ir.Index, operand: Operand, frame: Frame) -> None:
@@ -1233,6 +1283,14 @@ def _generates_init(cls: ClassObject) -> bool:
         if "dataclass" in (getattr(function, "id", ""), getattr(function, "name", "")):
             return True
     return False
+
+
+def _table_of(node: ir.Comprehension, found: Sequence[Value], is_open: bool) -> Table:
+    """The dictionary that a comprehension makes of keys and values in turn."""
+    pairs = list(zip(found[::2], found[1::2], strict=True))
+    entries: dict[Any, Value] = {key.value: value for key, value in pairs if isinstance(key, Known)}
+    others = [value for key, value in pairs if not isinstance(key, Known)]
+    return Table(entries, node, is_open or bool(others), others)
 
 
 def _is_foreign_member(value: Value, name: str) -> bool:
