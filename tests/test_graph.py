@@ -13,8 +13,11 @@ import pytest
 from gradlint.flow.chain import longest_chain
 from gradlint.flow.linear_layers import fan_in, width_of
 from gradlint.flow.propagate import is_weighted, propagate
+from gradlint.graph.build import Builder
 from gradlint.lint.models import models
 from gradlint.records.graph import ModelGraph
+from gradlint.semantics.project import Project
+from gradlint.syntax.extract import extract, lower_omitted
 
 HEAD = """
 import functools
@@ -572,3 +575,50 @@ def test_sequences_outside_of_classes_are_models(tmp_path: Path) -> None:
     assert weights["model"] == ["0", "1.0", "1.2"]
     schemes = [n.parameters["weight"].initial.scheme for n in found["model"].nodes if n.parameters]
     assert schemes == ["default", "orthogonal", "orthogonal"]
+
+
+def _first_graph(*lines: str, forward: str = "return self.rnn(x)[0][:, -1]") -> Any:
+    body = "".join(f"        {line}\n" for line in lines)
+    code = (
+        "import torch\nfrom torch import nn\n\nclass Net(nn.Module):\n    def __init__(self, n=8):\n"
+        f"        super().__init__()\n{body}\n    def forward(self, x):\n        {forward}\n"
+    )
+    facts = extract(code, {}, outline=True)
+    project = Project(lambda _: facts, lambda _, omitted: lower_omitted(code, omitted))
+    return next(iter(Builder(project).models(project.scope("<text>.py"), code)))
+
+
+@pytest.mark.parametrize(
+    ("write", "pieces"),
+    [
+        ("self.rnn.bias_ih_l0.data[n : 2 * n] = 1", [(8, 16)]),
+        ("self.rnn.bias_ih_l0[n : 2 * n].data.fill_(1.0)", [(8, 16)]),
+        ("nn.init.constant_(self.rnn.bias_ih_l0[-n:], 1.0)", [(24, 32)]),
+        ("self.rnn.bias_ih_l0.data.chunk(4)[2].fill_(1)", [(16, 24)]),
+        ("self.rnn.bias_ih_l0.data[unknown:].fill_(1)", [(None, None)]),
+        ("nn.init.zeros_(self.rnn.bias_ih_l0)", []),
+    ],
+)
+def test_rows_of_a_weight_are_written_apart_from_the_rest(write: str, pieces: list[Any]) -> None:
+    graph = _first_graph("self.rnn = nn.LSTM(4, n, batch_first=True)", write)
+    (bias,) = [p for p in graph.parameters if p.path == "rnn.bias_ih_l0"]
+    assert [(piece.start, piece.stop) for piece in bias.pieces] == pieces
+
+
+@pytest.mark.parametrize(
+    ("forward", "steps"),
+    [
+        ("return self.rnn(x.view(-1, 28, 4))[0][:, -1]", 28),
+        ("return self.rnn(x.unsqueeze(1).repeat(1, 12, 1))[1]", 12),
+        ("return self.rnn(x.expand(-1, 30, -1))[0].mean(1)", 30),
+        ("return self.rnn(x.reshape(4, -1, 17).permute(1, 2, 0))[0]", 17),
+        ("return self.rnn(torch.cat([x.view(-1, 5, 4), x.view(-1, 7, 4)], dim=1))[0]", 12),
+        ("return self.rnn(x.view(-1, 28, 4)[:, 3:])[0]", 25),
+        ("return self.rnn(x)[0]", None),
+        ("return self.rnn(x.view(x.size(0), -1, 4))[0]", None),
+    ],
+)
+def test_the_length_of_a_sequence_is_known_where_the_code_states_it(forward: str, steps: int | None) -> None:
+    graph = _first_graph("self.rnn = nn.GRU(4, n, batch_first=True)", forward=forward)
+    (layer,) = [node for node in graph.nodes if node.op == "gru"]
+    assert layer.settings.get("steps") == steps

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -11,8 +12,10 @@ import pytest
 from gradlint.flow.handwritten import Handwritten, beyond, drawings, layers
 from gradlint.graph.handwritten import Networks
 from gradlint.lint.check_text import check_text
+from gradlint.lint.examine import Examiner
 from gradlint.rule.registry import load
 from gradlint.semantics.project import Project
+from gradlint.source.triage import is_of_interest
 from gradlint.syntax.extract import extract, lower_omitted
 
 pytestmark = pytest.mark.torch
@@ -102,3 +105,25 @@ def test_data_that_is_drawn_is_no_weight() -> None:
 def test_the_share_beyond_a_knee_is_that_of_a_gaussian() -> None:
     z = np.random.default_rng(0).normal(1.5, 4.0, 200_000)
     assert beyond(6.0, 1.5, 16.0) == pytest.approx(float(np.mean(np.abs(z) > 6.0)), abs=0.005)
+
+
+def test_files_that_name_no_framework_are_read_for_their_arrays_only(tmp_path: Path) -> None:
+    code = RULE.bad["standard normal"] + "\n\ndef entropy(p):\n    return (p.softmax(-1).log() * p).sum()\n"
+    path = tmp_path / "net.py"
+    path.write_text(code)
+    outcome = Examiner(load()).examine(str(path), code.encode(), is_named=False)
+    assert {finding.rule for finding in outcome.findings} == {"GRD901"}
+    named = Examiner(load()).examine(str(path), code.encode(), is_named=True)
+    assert {finding.rule for finding in named.findings} > {"GRD901"}
+
+
+@pytest.mark.parametrize(
+    ("code", "is_read"),
+    [
+        ("import numpy as np\nw = np.random.randn(9, 9)\nnp.tanh(w @ w)\n", True),
+        ("import numpy as np\nw = np.random.randn(9, 9)\nprint(w.mean())\n", False),
+        ("import random\nx = random.random()\nprint(a.dot(b), exp(x))\n", False),
+    ],
+)
+def test_only_files_that_may_hold_a_network_are_read(code: str, is_read: bool) -> None:
+    assert is_of_interest(code.encode()) == is_read

@@ -32,7 +32,7 @@ from gradlint.semantics.project import Project
 from gradlint.semantics.scope import ModuleScope
 from gradlint.source.read import decode
 from gradlint.source.source import Source, SourceError
-from gradlint.source.triage import Found, lines_of, matches, may_write_networks, mentions_framework, uses
+from gradlint.source.triage import Found, is_of_interest, lines_of, matches, mentions_framework, uses
 from gradlint.syntax.extract import extract, lower_omitted
 
 MOST_HELD = 10_000_000
@@ -70,9 +70,9 @@ class Examiner:
     def examine(self, path: str, data: bytes, is_named: bool) -> Outcome:
         """The outcome for the file at `path` with these contents; never raises."""
         content = self._digests[path] = digest(data)
-        is_framework = is_named or mentions_framework(data)
-        if not is_framework and not may_write_networks(data):
+        if not is_named and not is_of_interest(data):
             return Outcome()
+        is_framework = is_named or mentions_framework(data)
         try:
             source = decode(path, data)
         except SourceError as error:
@@ -107,10 +107,8 @@ class Examiner:
             return self._partly_examined(source, is_framework) or replace(
                 self._unexamined(source, facts), cells=cells
             )
-        is_of_interest = bool(facts.hits) or may_hold_graphs(source.text)
-        inspection = (
-            self._inspector.inspect(scope, source, is_framework) if is_of_interest else Inspection(())
-        )
+        may_concern = bool(facts.hits) or may_hold_graphs(source.text)
+        inspection = self._inspector.inspect(scope, source, is_framework) if may_concern else Inspection(())
         names = inspection.consulted | self._imported.consulted
         consulted = () if self._cache is None else self._consulted(source.path, names)
         absent = tuple(sorted(self._project.absent))

@@ -29,7 +29,7 @@ from gradlint.records.suppression import SuppressionUse
 from gradlint.records.version import VERSION
 from gradlint.rule.rule import Rule, subject_of
 from gradlint.source.source import Source
-from gradlint.source.triage import mentions_framework
+from gradlint.source.triage import is_of_interest
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -122,7 +122,7 @@ class Linter:
         contents = {task: self._read(task.path) for task in tasks}
         cached = self._cached([(t.path, digest(c)) for t, c in contents.items() if c is not None])
         for task, content in contents.items():
-            if content is not None and not task.is_named and not mentions_framework(content):
+            if content is not None and not task.is_named and not is_of_interest(content):
                 found[task.path] = Outcome()
             elif task.path in cached:
                 found[task.path] = cached[task.path]

@@ -31,6 +31,11 @@ def may_write_networks(data: bytes) -> bool:
     return _ARRAYS.search(data) is not None and all(pattern.search(data) for pattern in _NETWORK)
 
 
+def is_of_interest(data: bytes) -> bool:
+    """Whether a file's bytes can concern any rule."""
+    return mentions_framework(data) or may_write_networks(data)
+
+
 Triggers = tuple[tuple[str, str], ...]
 """Pairs of a text that must occur and an expression that must match where it does."""
 
