@@ -306,6 +306,17 @@ def test_normalised_chains_have_the_gain_that_torch_shows(name: str, norm: str) 
         assert abs(result.decades - result.predicted.lo) / 10 < math.log10(1.04)
 
 
+@pytest.mark.parametrize("scheme", INITIALISATIONS[:3], ids=["default", "xavier", "he"])
+@pytest.mark.parametrize("name", ["relu", "gelu", "silu", "elu", "identity", "tanh"])
+def test_sums_without_a_norm_grow_as_predicted(name: str, scheme: tuple[str, dict[str, Any]]) -> None:
+    """x + φ(Wx), eighteen times: the mean that φ makes adds up, and S with it."""
+    widths = (256,) * 19
+    result = _chained(name, scheme, None, depth=18, residual="plain", widths=widths)
+    assert result.predicted.widened(0.12).contains(result.decades)
+    assert result.predicted_rms.widened(0.06).contains(result.rms)
+    assert result.predicted.hi - result.predicted.lo < 0.6
+
+
 def _blocks(act: str, norm: str, depth: int = 30) -> tuple[ModelGraph, list[int]]:
     nodes, layers = [Node(0, "input")], []
     for index in range(depth):
