@@ -308,3 +308,66 @@ def test_recurrence_loses_the_gradient_step_by_step(kind: str) -> None:
 def test_gates_weaken_the_loss_over_time() -> None:
     assert _per_step("lstm")[2] > 1.15 * _per_step("plain")[2]
     assert _per_step("gru")[2] > 1.15 * _per_step("plain")[2]
+
+
+# "weights from [0, 1) in a network written with arrays"
+
+ARRAYS = """
+import numpy as np
+
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+class Network:
+    def __init__(self, inputs=64, hidden=128, outputs=8):
+        self.weights1 = FIRST
+        self.weights2 = SECOND
+
+    def forward(self, x):
+        self.layer1 = sigmoid(np.dot(x, self.weights1))
+        self.output = sigmoid(np.dot(self.layer1, self.weights2))
+        return self.output
+
+    def backward(self, x, y):
+        error = 2 * (y - self.output) * self.output * (1 - self.output)
+        hidden = np.dot(error, self.weights2.T) * self.layer1 * (1 - self.layer1)
+        self.weights2 += np.dot(self.layer1.T, error)
+        self.weights1 += np.dot(x.T, hidden)
+"""
+UNCENTRED = ("np.random.rand(inputs, hidden)", "np.random.rand(hidden, outputs)")
+SCALED = (
+    "np.random.randn(inputs, hidden) / np.sqrt(inputs)",
+    "np.random.randn(hidden, outputs) / np.sqrt(hidden)",
+)
+
+
+def _arrays(weights: tuple[str, str]) -> tuple[str, float, float]:
+    """The code, the share of saturated outputs, and how far one step of descent moves the second weights."""
+    numpy = pytest.importorskip("numpy")
+    code = ARRAYS.replace("FIRST", weights[0]).replace("SECOND", weights[1])
+    namespace: dict[str, Any] = {}
+    exec(compile(code, "<arrays>", "exec"), namespace)
+    numpy.random.seed(0)
+    network, x, y = namespace["Network"](), numpy.random.randn(64, 64), numpy.random.rand(64, 8)
+    before = network.weights2.copy()
+    output = network.forward(x)
+    network.backward(x, y)
+    saturated = float(((output > 1 / (1 + math.exp(-6))) | (output < 1 / (1 + math.exp(6)))).mean())
+    return code, saturated, float(numpy.abs(network.weights2 - before).max())
+
+
+def test_uncentred_weights_of_an_array_network_saturate_it() -> None:
+    code, saturated, moved = _arrays(UNCENTRED)
+    (finding,) = [f for f in check_text(code, load()) if f.rule == "GRD901"]
+    assert "not centred" in finding.message
+    assert saturated > 0.5
+    assert moved < _arrays(SCALED)[2] / 10
+
+
+def test_centred_and_scaled_weights_of_an_array_network_learn() -> None:
+    code, saturated, moved = _arrays(SCALED)
+    assert not [f for f in check_text(code, load()) if f.rule == "GRD901"]
+    assert saturated < 0.05
+    assert moved > 1.0
