@@ -89,8 +89,8 @@ from the package's source, S is measured by one backward pass between the same m
 {chr(10).join(published.table(real))}
 
 *Read as a whole* are models in whose graph nothing is unknown. *With a chain* are those with two weighted
-layers or more before the head; *inside* counts the chains whose measurement lies in the prediction, widened
-as above, and *bounded* those whose prediction has two finite ends, over which errors and intervals are taken.
+layers or more before the head, *bounded* those whose prediction has two finite ends; of these, *inside*
+counts the measurements that lie in the prediction, widened as above, and errors and intervals are taken.
 An unbounded prediction promises nothing, and no rule speaks of it. Intervals of real models are wider
 than those of the draw: how a gradient spreads over tokens, positions and concatenated parts is not known
 without the shape of the input, and tables of positions are numbers that are not computed.

@@ -299,7 +299,7 @@ def row(name: str, found: Sequence[Outcome]) -> str:
     """How many models were read, how many of those have a bounded prediction, and how good that is."""
     chains = [each for each in found if each.chain is not None]
     bounded = [each for each in chains if each.predicted is not None]
-    inside = sum(each.is_inside() for each in chains)
+    inside = sum(each.is_inside() for each in bounded)
     errors = sorted(each.error for each in bounded)
     widths = [each.predicted.hi - each.predicted.lo for each in bounded if each.predicted is not None]
     figures = (
@@ -309,14 +309,14 @@ def row(name: str, found: Sequence[Outcome]) -> str:
     )
     shown = [f"{figure:.2f}" for figure in figures] or ["", "", ""]
     whole = sum(not each.unread for each in found)
-    counts = [len(found), whole, len(chains), inside, len(bounded)]
+    counts = [len(found), whole, len(chains), len(bounded), inside]
     return f"| {name} | {' | '.join(map(str, counts))} | {' | '.join(shown)} |"
 
 
 def table(found: Sequence[Outcome]) -> Iterator[str]:
     """Rows for all models and for each package."""
     yield (
-        "| models of | number | read as a whole | with a chain | inside | bounded | median error"
+        "| models of | number | read as a whole | with a chain | bounded | inside | median error"
         " | 95th percentile | interval |"
     )
     yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
