@@ -7,6 +7,7 @@ are computed inside hooks, since a tensor may be overwritten in place later.
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import math
 import re
@@ -559,12 +560,14 @@ def _trained(subject: Subject) -> list[str]:
 def _anything(subject: Subject) -> list[str]:
     """All parameters together: of single ones some are cut off on purpose.
 
-    Nothing where none is to be trained, or a method of its own trains the model.
+    Nothing where none is to be trained, or what trains the model is not what runs here: a method of
+    its own, or a target that may be left out.
     """
     with exact(subject.seed):
         model = construct(subject.code, subject.graph.name)
     is_trained = any(p.requires_grad for p in model.parameters())
-    return [""] if is_trained and not hasattr(model, "loss") else []
+    takes_target = any(p.default is None for p in inspect.signature(model.forward).parameters.values())
+    return [""] if is_trained and not takes_target and not hasattr(model, "loss") else []
 
 
 def _activations(subject: Subject) -> list[str]:
