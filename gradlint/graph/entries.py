@@ -64,6 +64,22 @@ class Entries:
             return True
         return _TRAINS.search(text) is not None and not self._models.isdisjoint(_WORD.findall(text))
 
+    def targets(self, function: ir.Function, also: frozenset[str]) -> set[str]:
+        """The parameters that may be left out, and without which a function computes no loss."""
+        optional = {p.name for p in function.parameters if _is_none(p.default)}
+        return optional & set(self._deciding(function.body, also)) if optional else set()
+
+    def _deciding(self, body: Iterable[ir.Statement], also: frozenset[str]) -> Iterator[str]:
+        """The names in tests of branches that compute a loss, or leave before one is computed."""
+        for statement in body:
+            if isinstance(statement, ir.Branch):
+                leaves = any(isinstance(inner, ir.Return) for inner in statement.then)
+                if leaves or self.mentions_loss(self.text(statement.span), also):
+                    yield from _WORD.findall(self.text(statement.test.span))
+                yield from self._deciding((*statement.then, *statement.otherwise), also)
+            elif isinstance(statement, (ir.Loop, ir.With, ir.Try)):
+                yield from self._deciding(statement.body, also)
+
     def definitions(self) -> list[str]:
         """The functions and classes of the module in which training may begin, the last ones first."""
         found: list[tuple[Span, str]] = []
@@ -105,3 +121,7 @@ class Entries:
                 yield from self._scope.lower(statement)
             else:
                 yield statement
+
+
+def _is_none(node: ir.Expression | None) -> bool:
+    return isinstance(node, ir.Literal) and node.value is None

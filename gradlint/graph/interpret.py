@@ -85,6 +85,9 @@ _FALSE = frozenset(
 )
 """Questions about where code runs, as a plain forward pass answers them."""
 
+_ENDS = 2
+"""So many modules of each end of a long list are run where code trains."""
+
 _MATH: dict[str, Callable[..., float]] = {
     name: getattr(math, name) for name in ("sqrt", "log", "log2", "log10", "exp", "floor", "ceil", "pow")
 }
@@ -692,6 +695,12 @@ class GraphFacts(Interpretation):
             self.followed.add(id(target.function))
         return depth < 60
 
+    def telling(self, items: Sequence[Value]) -> Sequence[Value]:
+        """What a loss is computed of is decided by the last of many modules; how they begin, by the first."""
+        if not self.is_training or len(items) <= 2 * _ENDS or not all(map(_holds_module, items)):
+            return items
+        return [*items[:_ENDS], *items[-_ENDS:]]
+
     def progress(self) -> int:
         """The losses that a training pass has met: one iteration over the data is like the next."""
         return self.recorder.losses if self.is_training else 0
@@ -719,6 +728,11 @@ def _mode(name: str, given: Value | None) -> Value:
         return Reference("torch.enable_grad" if given.value else "torch.no_grad")
     is_plain = given is None or (isinstance(given, Known) and given.value is True) or _is_callable(given)
     return Reference(name) if is_plain else Anything()
+
+
+def _holds_module(value: Value) -> bool:
+    """Whether a value is a module, or a tuple with one, as `enumerate` and `zip` give it."""
+    return is_module(value) or (isinstance(value, Items) and any(map(is_module, value.items)))
 
 
 def _is_callable(value: Value) -> bool:

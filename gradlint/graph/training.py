@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from gradlint.graph.entries import Entries
 from gradlint.graph.interpret import GraphFacts
@@ -35,7 +35,7 @@ class Trainer:
                 if isinstance(value, ClassObject) and value.scope is scope:
                     yield from self._methods(value, entries)
                 elif isinstance(value, Closure) and isinstance(value.function, ir.Function):
-                    yield from self._function(value, value.function)
+                    yield from self._function(value, value.function, entries)
         finally:
             self._evaluator.script = None
             self._facts.begin()
@@ -59,7 +59,9 @@ class Trainer:
             self._evaluator.run_script(body, scope)
             yield from self._graph("", Place(scope.path, body[0].span))
 
-    def _function(self, closure: Closure, function: ir.Function) -> Iterator[ModelGraph]:
+    def _function(
+        self, closure: Closure, function: ir.Function, entries: Entries, held: frozenset[str] = frozenset()
+    ) -> Iterator[ModelGraph]:
         if id(function) in self._facts.followed:
             return
         self._facts.begin(is_training=True)
@@ -67,7 +69,8 @@ class Trainer:
         if isinstance(receiver, Instance):
             name = f"{receiver.type.definition.name}.{name}"
             self._facts.recorder.paths = {id(part): path for path, part in descendants(receiver)}
-        self._evaluator.run(closure, given=_optional(function))
+        given = {name: Anything() for name in entries.targets(function, held)}
+        self._evaluator.run(closure, given=given)
         yield from self._graph(name, Place(closure.scope.path, function.header))
 
     def _methods(self, cls: ClassObject, entries: Entries) -> Iterator[ModelGraph]:
@@ -80,7 +83,7 @@ class Trainer:
             if name != "__init__" and entries.mentions_loss(entries.text(member.function.span), held):
                 receiver = Instance(cls, dict(instance.attributes))
                 bound = Closure(member.function, member.scope, member.frame, receiver, member.owner)
-                yield from self._function(bound, member.function)
+                yield from self._function(bound, member.function, entries, held)
 
     def _graph(self, name: str, place: Place) -> Iterator[ModelGraph]:
         """What the losses of the pass depend on, if it has any."""
@@ -96,15 +99,6 @@ def _attributes(instance: Instance) -> Iterator[tuple[str, Value]]:
         if isinstance(cls, ClassObject):
             yield from cls.members.items()
     yield from instance.attributes.items()
-
-
-def _optional(function: ir.Function) -> Mapping[str, Value]:
-    """What may be left out in a call is unknown: targets are given when a loss is computed."""
-    return {p.name: Anything() for p in function.parameters if _is_none(p.default)}
-
-
-def _is_none(node: ir.Expression | None) -> bool:
-    return isinstance(node, ir.Literal) and node.value is None
 
 
 def _is_loss(value: Value, entries: Entries) -> bool:

@@ -1112,7 +1112,7 @@ class Evaluator:
         assert node.target is not None and node.iterable is not None
         outer, self._rounds = self._rounds, self._rounds * max(len(items), 1)
         progress = self.interpretation.progress()
-        for item in items:
+        for item in self.interpretation.telling(items):
             self._assign(node.target, Operand(item, node.iterable), frame)
             self.execute(node.body, frame)
             if not frame.alive and frame.jump != "continue":

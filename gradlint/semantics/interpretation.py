@@ -181,6 +181,10 @@ class Interpretation:
         """Whether a parameter that is annotated with `cls` is worth an object made with defaults."""
         return False
 
+    def telling(self, items: Sequence[Value]) -> Sequence[Value]:
+        """The items of a loop that are worth an iteration of their own."""
+        return items
+
     def progress(self) -> int:
         """A measure of what was found so far: an iteration that raises it speaks for those that follow."""
         return 0
