@@ -85,6 +85,9 @@ _FALSE = frozenset(
 )
 """Questions about where code runs, as a plain forward pass answers them."""
 
+_TRAINING = Budget(unrolled=256, rounds=4096, steps=40_000, objects=4000, recursion=6)
+"""A pass of training code is worth less work than a model: only what its losses take is looked at."""
+
 _ENDS = 2
 """So many modules of each end of a long list are run where code trains."""
 
@@ -155,6 +158,7 @@ class GraphFacts(Interpretation):
         self.recorder = Recorder(lambda: self.evaluator.settled)
         self.applier = Applier(self)
         self.is_training = is_training
+        self.budget = _TRAINING if is_training else GraphFacts.budget
         self.is_constructing = not is_training
         self.unread = []
         self.unmatched = []

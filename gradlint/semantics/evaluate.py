@@ -110,6 +110,7 @@ class Evaluator:
         return self._spent + self._steps
 
     def _start(self) -> None:
+        self._budget = self.interpretation.budget
         self._spent += self._steps
         self._steps = 0
         self._conditions = ()
