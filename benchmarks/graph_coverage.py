@@ -152,7 +152,7 @@ def sources(options: argparse.Namespace) -> Iterator[tuple[str, list[Path]]]:
         if options.packages is None or package.name in options.packages:
             paths = files_of(obtain(package, options.corpus))
             models = [path for path in paths if path.name.startswith("modeling_")]
-            yield package.name, (models if package.name == "transformers" else paths)[:: options.every]
+            yield package.name, models[:: options.every] if package.name == "transformers" else paths
     if options.paritybench is not None:
         yield "paritybench", files(options.paritybench, options.every)
         yield WITH_CASES, files(options.paritybench, options.every)
@@ -170,9 +170,12 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, default=default_cache() / "corpus", help="the unpacked wheels")
     parser.add_argument("--packages", nargs="*", choices=[package.name for package in PACKAGES])
     parser.add_argument("--paritybench", type=Path, help="a checkout of pytorch-jit-paritybench")
-    parser.add_argument("--every", type=int, default=1, help="read only every n-th file")
+    parser.add_argument(
+        "--every", type=int, default=1, help="of paritybench and transformers only every n-th file"
+    )
     parser.add_argument("--write", action="store_true", help="put the table into docs/graph.md")
     options = parser.parse_args()
+    part = "" if options.every == 1 else f" (one file in {options.every})"
     lines = ["| package | models | main path | share | everything | share |"]
     lines.append("| --- | ---: | ---: | ---: | ---: | ---: |")
     print(*lines, sep="\n")
@@ -181,7 +184,7 @@ def main() -> None:
         start = time.perf_counter()
         found = list(readings(paths, with_cases=name == WITH_CASES))
         everything += found
-        lines.append(row(name, found))
+        lines.append(row(name + part * ("paritybench" in name or name == "transformers"), found))
         print(lines[-1], flush=True)
         print(f"{name}: {time.perf_counter() - start:.0f} s", file=sys.stderr)
     print("", *reason_rows(everything), sep="\n")

@@ -26,6 +26,7 @@ from collections import OrderedDict
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import torch
 import torch as t
@@ -400,11 +401,16 @@ class Net(nn.Module):
             "y = 0\n        if x.sum() > 0:\n            y = self.a(x)\n        return y",
             {"linear", "constant", "join"},
         ),
+        ("return Out(first=self.a(x))", {"linear"}),
+        ("return Out(x, self.a(x)).second", {"linear"}),
         ("return getattr(self, 'a')(self.__getattr__('b')(x))", {"linear"}),
     ],
 )
 def test_forms_of_code_are_understood(body: str, ops: set[str], tmp_path: Path) -> None:
     code = f"""
+class Out(NamedTuple):
+    first: Tensor
+    second: Tensor = None
 class Net(nn.Module):
     def __init__(self):
         super().__init__()

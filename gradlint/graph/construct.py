@@ -27,6 +27,8 @@ def class_of(name: str) -> str | None:
     last = name.rpartition(".")[2]
     if name.startswith("apex."):
         return _RENAMED.get(last)
+    if name.startswith("timm.") and last == "DropPath":
+        return last
     if not name.startswith(_FROM) or not last[:1].isupper():
         return None
     return last
@@ -38,6 +40,8 @@ def layer(type_: str, arguments: Arguments, place: Place) -> Layer | None:
     if kind is None:
         return None
     settings = bound(kind.signature, arguments)
+    if type_ == "DropPath":
+        settings = {"p": settings["drop_prob"]}
     if type_ == "Softmax2d":
         settings["dim"] = -3
     return Layer(type_, settings, weights(type_, settings, place), place)

@@ -270,6 +270,7 @@ LAYERS |= {
     name: Kind(op, signature)
     for name, op, signature in (
         ("Dropout", "dropout", (("p", 0.5),)),
+        ("DropPath", "drop_path", (("drop_prob", 0.0),)),
         ("AlphaDropout", "alpha_dropout", (("p", 0.5),)),
         ("FeatureAlphaDropout", "feature_alpha_dropout", (("p", 0.5),)),
         ("ReLU", "relu", ()),

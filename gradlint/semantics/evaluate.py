@@ -36,6 +36,7 @@ from gradlint.semantics.value import (
     Value,
 )
 
+_RECORDS = frozenset({"typing.NamedTuple", "typing_extensions.NamedTuple"})
 _DEEPEST_JOIN = 4
 """How many collections within collections are joined item by item."""
 
@@ -565,7 +566,7 @@ class Evaluator:
         elif any(isinstance(base, Reference) for base in cls.lineage()) and not _generates_init(cls):
             self.interpretation.inherited(instance, "__init__", arguments, site)
         else:
-            fields = [n for n, v in cls.members.items() if not isinstance(v, (Closure, ClassObject))]
+            fields = _fields(cls)
             instance.attributes.update(
                 {n: o.value for n, o in zip(fields, arguments.positional, strict=False)}
             )
@@ -1277,8 +1278,24 @@ def _completed(partial: Partial, arguments: Arguments) -> Arguments:
     return Arguments(positional, named | arguments.keywords, arguments.open, len(given) + arguments.certain)
 
 
+def _fields(cls: ClassObject) -> list[str]:
+    """What the constructor that is made for a class takes, in order: the annotated names of its bodies."""
+    bodies = [base.definition.body for base in reversed(cls.lineage()) if isinstance(base, ClassObject)]
+    found = [
+        target.id
+        for body in bodies
+        for statement in body
+        if isinstance(statement, ir.Assign) and statement.annotation is not None
+        for target in statement.targets
+        if isinstance(target, ir.Name)
+    ]
+    return list(dict.fromkeys(found))
+
+
 def _generates_init(cls: ClassObject) -> bool:
-    """Whether the constructor of `cls` is made for it: the decorator `dataclass`."""
+    """Whether the constructor of `cls` is made for it: the decorator `dataclass`, the base `NamedTuple`."""
+    if cls.derives_from(_RECORDS):
+        return "__init__" not in cls.members
     for decorator in cls.definition.decorators if "__init__" not in cls.members else ():
         function = decorator.function if isinstance(decorator, ir.Call) else decorator
         if "dataclass" in (getattr(function, "id", ""), getattr(function, "name", "")):
