@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import sys
+import time
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -30,7 +31,8 @@ from gradlint.lint.models import Texts
 from gradlint.records.graph import ModelGraph, Node
 from gradlint.semantics.project import Project
 
-SECONDS = 60
+SECONDS = 20.0
+"""For all test cases of one file."""
 BEGIN, END = "<!-- truth -->", "<!-- end of truth -->"
 
 
@@ -53,8 +55,9 @@ def executed(path: Path) -> dict[int, Ran]:
     child.start()
     other.close()
     found: dict[int, Ran] = {}
+    end = time.monotonic() + SECONDS
     try:
-        while mine.poll(SECONDS) and (result := mine.recv()) is not None:
+        while mine.poll(max(end - time.monotonic(), 0.0)) and (result := mine.recv()) is not None:
             found[result[0]] = result[1]
     except EOFError:
         pass
