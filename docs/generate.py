@@ -21,7 +21,10 @@ from gradlint.rule.rule import Rule
 FOLDER = Path(__file__).parent / "rules"
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
-SHOWN = ("fixtures/infinite-gradient-at-zero/contrastive_loss.py", "fixtures/log-of-normalised/losses.py")
+SHOWN = (
+    "fixtures/saturating-activation-chain/autoencoder.py",
+    "fixtures/infinite-gradient-at-zero/contrastive_loss.py",
+)
 SCHEMA = Path(__file__).parent / "gradlint.schema.json"
 FAMILIES = {
     "0": "About gradlint itself",

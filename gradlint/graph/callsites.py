@@ -16,10 +16,10 @@ from gradlint.semantics.interpretation import Arguments, Budget
 from gradlint.semantics.scope import ModuleScope
 from gradlint.semantics.value import ClassObject, Closure, Items, Table, Value
 
-_BUDGET = Budget(unrolled=256, rounds=1024, steps=60_000, objects=2000, recursion=4)
+_BUDGET = Budget(unrolled=256, rounds=1024, steps=12_000, objects=2000, recursion=4)
 _FARTHEST = 3
 """Callers of callers of callers that are looked at."""
-_MOST = 12
+_MOST = 4
 """Definitions that are run for one class."""
 _DEEPEST = 4
 

@@ -125,28 +125,33 @@ class GraphFacts(Interpretation):
 
     def made(self, target: Closure | ClassObject, arguments: Arguments, make: Callable[[], Value]) -> Value:
         """What was made before from the same is copied."""
-        evaluator = self.evaluator
         if isinstance(target, ClassObject):
             self._constructed_with.append((target, arguments))
-
-        def run() -> tuple[Value, Traces | None]:
-            before = self._effects()
-            outer, evaluator.consulted, evaluator.ran = (evaluator.consulted, evaluator.ran), set(), set()
-            result = make()
-            own = Traces(frozenset(evaluator.consulted), frozenset(evaluator.ran))
-            evaluator.consulted, evaluator.ran = outer
-            evaluator.consulted |= own.consulted
-            evaluator.ran |= own.ran
-            return result, own if self._effects() == before else None
-
-        result, traces = self.memory.recall(target, arguments, run)
-        evaluator.consulted |= traces.consulted
-        evaluator.ran |= traces.ran
+        result, traces = self.memory.recall(target, arguments, lambda: self._traced(make))
+        if traces is not None:
+            self.evaluator.consulted |= traces.consulted
+            self.evaluator.ran |= traces.ran
+            self.unread.extend(traces.unread)
+            self._constructed_with.extend(traces.constructed)
         return result
 
-    def _effects(self) -> tuple[int, int, int]:
-        """What a copy of a result would not repeat."""
-        return len(self.recorder.nodes), len(self.unread), len(self.unmatched)
+    def _traced(self, make: Callable[[], Value]) -> tuple[Value, Traces | None]:
+        """What a call gives and leaves; None where it did something that a copy would not repeat."""
+        evaluator, effects = self.evaluator, (len(self.recorder.nodes), len(self.unmatched))
+        unread, constructed = len(self.unread), len(self._constructed_with)
+        outer, evaluator.consulted, evaluator.ran = (evaluator.consulted, evaluator.ran), set(), set()
+        result = make()
+        own = Traces(
+            frozenset(evaluator.consulted),
+            frozenset(evaluator.ran),
+            tuple(self.unread[unread:]),
+            tuple(self._constructed_with[constructed:]),
+        )
+        evaluator.consulted, evaluator.ran = outer
+        evaluator.consulted |= own.consulted
+        evaluator.ran |= own.ran
+        is_pure = effects == (len(self.recorder.nodes), len(self.unmatched))
+        return result, own if is_pure else None
 
     def note(self, target: Value | None) -> None:
         """A function runs."""
@@ -167,13 +172,12 @@ class GraphFacts(Interpretation):
     @contextmanager
     def watching(self) -> Iterator[list[tuple[ClassObject, Arguments]]]:
         """The objects of the project that are made within the block, with their arguments."""
-        usual, self.memory = self.memory, Memory()
         made: list[tuple[ClassObject, Arguments]] = []
         self._constructed_with = made
         try:
             yield made
         finally:
-            self.memory, self._constructed_with = usual, []
+            self._constructed_with = []
 
     # values
 

@@ -32,10 +32,14 @@ class _NotComparable(Exception):  # noqa: N818
 
 
 class Traces(Struct, frozen=True):
-    """What a call leaves beside its result: files and names that were looked up, functions that ran."""
+    """What a call leaves beside its result: files and names that were looked up, functions that ran,
+    why it was not followed to its end, and the objects of the project that it made.
+    """
 
     consulted: frozenset[tuple[str, str]] = frozenset()
     ran: frozenset[int] = frozenset()
+    unread: tuple[str, ...] = ()
+    constructed: tuple[tuple[ClassObject, Arguments], ...] = ()
 
 
 class Remembered(Struct, frozen=True):
@@ -56,26 +60,34 @@ class Memory:
 
     def __init__(self) -> None:
         self._known: dict[Hashable, Remembered] = {}
+        self._running: set[Hashable] = set()
 
     def recall(
         self,
         target: Closure | ClassObject,
         arguments: Arguments,
         run: Callable[[], tuple[Value, Traces | None]],
-    ) -> tuple[Value, Traces]:
-        """The result of a call and its traces; `run` makes it, with None for the latter where it did
-        something that a copy would not.
+    ) -> tuple[Value, Traces | None]:
+        """The result of a call and its traces, where that is remembered; `run` makes it, with None for the
+        latter where it did something that a copy would not. What calls itself with the very same
+        arguments gives anything.
         """
         key = _key(target, arguments)
         known = self._known.get(key) if key is not None else None
         if known is not None:
             return _copied(known.result, arguments), known.traces
-        result, traces = run()
-        is_same = key is not None and _key(target, arguments) == key
-        if is_same and traces is not None and not _closes_over(result):
-            kept = _copied(result, arguments)
-            self._known[key] = Remembered(kept, target, arguments, traces)
-        return result, traces or Traces()
+        if key is None:
+            return run()[0], None
+        if key in self._running:
+            return Anything("recursion"), None
+        self._running.add(key)
+        try:
+            result, traces = run()
+        finally:
+            self._running.discard(key)
+        if traces is not None and _key(target, arguments) == key and not _closes_over(result):
+            self._known[key] = Remembered(_copied(result, arguments), target, arguments, traces)
+        return result, None
 
     def forget(self) -> None:
         """Give back what is only kept because it may be asked for again."""
