@@ -25,7 +25,8 @@ class Net(nn.Module):
 
 
 def severities(text: str) -> set[str]:
-    return {f"{finding.rule} {finding.severity.value}" for finding in check_text(text, load())}
+    about_values = [rule for rule in load() if rule.id.startswith("GRD6")]
+    return {f"{finding.rule} {finding.severity.value}" for finding in check_text(text, about_values)}
 
 
 @pytest.mark.parametrize("features", ["self.layer(x)", "self.weight(x).out[0]"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 from msgspec import Struct
 
@@ -59,24 +58,38 @@ def _carrying(flow: GradientFlow, layers: list[int]) -> list[int]:
     Where a residual branch begins at zero or is scaled down (ReZero, LayerScale, a norm that begins
     at zero), hardly anything comes to the layers within, and that does not tell what the stream carries.
     """
-    following: dict[int, list[Node]] = {}
-    for node in flow.graph.nodes:
-        for number in node.inputs:
-            following.setdefault(number, []).append(node)
-    carrying = [number for number in layers if not _is_bypassed(flow, following, number)]
+    sums = _sums(flow.graph)
+    carrying = [number for number in layers if not _is_bypassed(flow, number, sums.get(number))]
     return layers[layers.index(carrying[0]) : layers.index(carrying[-1]) + 1] if carrying else []
 
 
-def _is_bypassed(flow: GradientFlow, following: Mapping[int, list[Node]], layer: int) -> bool:
+def _is_bypassed(flow: GradientFlow, layer: int, joined: int | None) -> bool:
     """Whether a layer's gradient is surely smaller than where its branch joins another signal."""
-    number = layer
-    while len(after := following.get(number, [])) == 1:
-        (node,) = after
-        others = [flow.graph.nodes[other].op for other in node.inputs if other != number]
-        number = node.number
-        if node.op in ("add", "sub") and not {"parameter", "buffer", "constant"} & {*others}:
-            return flow.gradient[layer].hi < flow.gradient[number].lo - BYPASSED
-    return False
+    return joined is not None and flow.gradient[layer].hi < flow.gradient[joined].lo - BYPASSED
+
+
+def _sums(graph: ModelGraph) -> dict[int, int]:
+    """For every node whose signal goes one way only, the first sum with another signal on that way."""
+    following: dict[int, list[Node]] = {}
+    for node in graph.nodes:
+        for number in node.inputs:
+            following.setdefault(number, []).append(node)
+    sums: dict[int, int] = {}
+    for number in range(len(graph.nodes) - 1, -1, -1):
+        after = following.get(number, [])
+        if len(after) != 1:
+            continue
+        if _is_sum(graph, after[0], number):
+            sums[number] = after[0].number
+        elif after[0].number in sums:
+            sums[number] = sums[after[0].number]
+    return sums
+
+
+def _is_sum(graph: ModelGraph, node: Node, term: int) -> bool:
+    """Whether a node adds a signal to one of its inputs, `term`."""
+    others = {graph.nodes[other].op for other in node.inputs if other != term}
+    return node.op in ("add", "sub") and others.isdisjoint({"parameter", "buffer", "constant"})
 
 
 def deepest(graph: ModelGraph) -> list[int]:

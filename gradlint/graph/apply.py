@@ -76,6 +76,8 @@ class Applier:
 
     def module(self, value: Value, arguments: Arguments, site: Site) -> Value:
         """`value(*arguments)`."""
+        if not self._facts.evaluator.affords(1):
+            return self._recorder.unknown("too much code behind one function", arguments.values(), site)
         if isinstance(value, Instance):
             inner = value.attributes.get(BASE)
             if isinstance(inner, Container):

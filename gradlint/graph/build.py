@@ -38,7 +38,7 @@ def parameters(cls: ClassObject) -> tuple[ir.Parameter, ...]:
     return init.function.parameters[1:] if isinstance(init, Closure) else ()
 
 
-MOST_STEPS = 1_500_000
+MOST_STEPS = 200_000
 """Nodes of code that are evaluated for all models of one file; what comes after is left out."""
 
 

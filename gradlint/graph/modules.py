@@ -106,11 +106,15 @@ class ClassName(Value, frozen=True, eq=False):
     of: Value
 
 
+Reader = Callable[[Value, Site], list[Value]]
+
+
 class Members:
     """Looks into modules for the interpretation."""
 
     def __init__(self, facts: GraphFacts) -> None:
         self._facts = facts
+        self._lists: dict[tuple[int, str], tuple[int, Value, list[Value], bool]] = {}
 
     # reading
 
@@ -208,12 +212,12 @@ class Members:
             return value
         reader = _READERS.get(name)
         if reader is not None:
-            return Items("list", list(reader(value, site)), site.node, _is_open(value))
+            return self._read(value, name, reader, site)
         if name == "__getattr__" and arguments.positional:
             named = arguments.positional[0].value
             known = named.value if isinstance(named, Known) else None
-            found = dict(children(value)).get(str(known))
-            return Anything(f"an attribute {known}") if found is None else found
+            child = dict(children(value)).get(str(known))
+            return Anything(f"an attribute {known}") if child is None else child
         if name == "apply" and arguments.positional:
             return self._apply(value, arguments.positional[0].value, site)
         if name in ("add_module", "register_module", "register_parameter", "register_buffer"):
@@ -236,6 +240,18 @@ class Members:
         self.escape((value, *arguments.values()))
         return Anything(f"a method {name}")
 
+    def _read(self, value: Value, name: str, reader: Reader, site: Site) -> Value:
+        """What is in a module, looked up anew only where something got other parts."""
+        evaluator = self._facts.evaluator
+        key = (id(value), name)
+        known = self._lists.get(key)
+        if known is None or known[0] != evaluator.heap.version:
+            found = list(reader(value, site))
+            if not evaluator.affords(len(found)):
+                return Anything("more modules than there is work left for")
+            known = self._lists[key] = (evaluator.heap.version, value, found, _is_open(value))
+        return Items("list", list(known[2]), site.node, known[3])
+
     def _switch(self, value: Value, arguments: Arguments) -> None:
         """`requires_grad_(…)` of a module."""
         given = arguments.get(0, "requires_grad")
@@ -246,6 +262,7 @@ class Members:
 
     def _collection(self, value: Container, name: str, arguments: Arguments, site: Site) -> Value:
         method = Method(value.held, name, site.node)
+        self._facts.evaluator.heap.changed()
         if name == "extend" and arguments.positional:
             items = self._facts.items(arguments.positional[0].value)
             if items is not None:
@@ -280,6 +297,7 @@ class Members:
         known = key.value.value if key is not None and isinstance(key.value, Known) else None
         if stored is None:
             return Known(None)
+        self._facts.evaluator.heap.changed()
         if isinstance(value, Container) and isinstance(value.held, Items) and not isinstance(known, str):
             value.held.items.append(stored.value)
         if not isinstance(known, str):
@@ -298,6 +316,7 @@ class Members:
 
     def put(self, container: Container, index: Value, value: Value) -> None:
         """`container[index] = value`."""
+        self._facts.evaluator.heap.changed()
         store_item(container.held, index, value)
 
     def compared(self, name: str, values: Sequence[Value]) -> bool | None:
@@ -508,7 +527,7 @@ def _weights_of(value: Value) -> list[tuple[str, Weight]]:
     return [(path, part) for path, part in descendants(value) if isinstance(part, Weight) and part.is_trained]
 
 
-_READERS: dict[str, Callable[[Value, Site], list[Value]]] = {
+_READERS: dict[str, Reader] = {
     "modules": _modules,
     "children": lambda value, site: [part for _, part in children(value) if is_module(part)],
     "parameters": lambda value, site: [part for _, part in _weights_of(value)],

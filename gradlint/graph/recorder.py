@@ -12,7 +12,7 @@ from gradlint.records.losses import LOSSES
 from gradlint.semantics.interpretation import Site
 from gradlint.semantics.value import Known, Value
 
-MOST_NODES = 20_000
+MOST_NODES = 8_000
 """Nodes of one graph; what comes after is unknown."""
 
 

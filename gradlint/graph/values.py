@@ -179,15 +179,19 @@ def held(container: Container) -> Iterator[tuple[str, Value]]:
             yield str(key), item
 
 
-def descendants(value: Value, path: str = "", seen: set[int] | None = None) -> Iterator[tuple[str, Value]]:
+def descendants(value: Value) -> Iterator[tuple[str, Value]]:
     """A module and everything within it with dotted paths, each once, parents first."""
-    seen = set() if seen is None else seen
-    if id(value) in seen:
-        return
-    seen.add(id(value))
-    yield path, value
-    for name, child in children(value):
-        yield from descendants(child, f"{path}.{name}" if path else name, seen)
+    seen = set[int]()
+    pending = [("", value)]
+    while pending:
+        path, part = pending.pop()
+        if id(part) in seen:
+            continue
+        seen.add(id(part))
+        yield path, part
+        if not isinstance(part, Weight):
+            inner = [(f"{path}.{name}" if path else name, child) for name, child in children(part)]
+            pending.extend(reversed(inner))
 
 
 def setting(value: Value) -> Setting:

@@ -259,12 +259,12 @@ class Evaluator:
 
     def evaluate(self, node: ir.Expression, frame: Frame) -> Value:
         """The value of `node`."""
-        if self._steps >= self._budget.steps and not self._affords(1):
+        if self._steps >= self._budget.steps and not self.affords(1):
             return self.interpretation.unknown(())
         self._steps += 1
         return _EXPRESSIONS[type(node)](self, node, frame)
 
-    def _affords(self, steps: int) -> bool:
+    def affords(self, steps: int) -> bool:
         """Whether there is work left for so many more steps, which are then taken."""
         if self._steps > self._budget.steps:
             return False
@@ -487,7 +487,7 @@ class Evaluator:
 
     def _affords_all(self, arguments: Arguments) -> bool:
         """Whether a function may go through all that its arguments contain."""
-        return self._affords(sum([size(value) for value in arguments.values()]))
+        return self.affords(sum([size(value) for value in arguments.values()]))
 
     def _unknown_of(self, receiver: Value, arguments: Arguments) -> Value:
         return self.interpretation.unknown([receiver, *arguments.values()])
@@ -883,7 +883,7 @@ class Evaluator:
             for v in values
         ):
             return first
-        if depth < _DEEPEST_JOIN and _are_alike(values) and self._affords(size(first)):
+        if depth < _DEEPEST_JOIN and _are_alike(values) and self.affords(size(first)):
             assert isinstance(first, Items)
             columns = zip(*[value.items for value in values], strict=True)  # type: ignore[attr-defined]
             joined = [self._join(column, depth + 1) for column in columns]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import count
 from typing import Any
 
 from gradlint.semantics.value import Value
@@ -14,14 +15,30 @@ Change = tuple[Attributes, str, Value | None]
 Changes = dict[tuple[int, str], Change]
 
 
+CONTENTS = "data"
+"""The attribute under which weights hold their numbers: writing it changes nobody's parts."""
+
+_versions = count()
+
+
 class Heap:
-    """Writes to attributes; what was written since a branch began is known."""
+    """Writes to attributes; what was written since a branch began is known.
+
+    `version` changes whenever an object may have got other parts.
+    """
 
     def __init__(self) -> None:
         self._before: list[Changes] = []
+        self.version = next(_versions)
+
+    def changed(self) -> None:
+        """Something got other parts."""
+        self.version = next(_versions)
 
     def write(self, attributes: Attributes, name: str, value: Value) -> None:
         """`attributes[name] = value`."""
+        if name != CONTENTS:
+            self.changed()
         if self._before:
             self._before[-1].setdefault((id(attributes), name), (attributes, name, attributes.get(name)))
         attributes[name] = value
@@ -33,6 +50,8 @@ class Heap:
     def take_back(self) -> Changes:
         """Everything as it was when the way began; what had become of it is returned."""
         before = self._before.pop()
+        if any(name != CONTENTS for _, name in before):
+            self.changed()
         after: Changes = {}
         for key, (attributes, name, value) in before.items():
             after[key] = (attributes, name, attributes.get(name))
