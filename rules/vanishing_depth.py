@@ -119,6 +119,9 @@ class VanishingDepth(Rule):
                 "self.norm = nn.LayerNorm(64)",
             ),
         ),
+        "initialised in the script": _net(_DEEP, above=_block("F.relu(self.f(x))"))
+        + "\n\ndef start(m):\n    if isinstance(m, nn.Linear):\n"
+        "        nn.init.kaiming_normal_(m.weight, nonlinearity='relu')\n\n\nnet = Net().apply(start)\n",
         "SELU, LeCun": _net(_DEEP, "self.reset()", above=_block("F.selu(self.f(x))"))
         + _HE.replace('"relu"', '"linear"'),
     }
@@ -130,7 +133,7 @@ class VanishingDepth(Rule):
             return
         if model.loses_most_at(SATURATING) or len(model.direct(POWERS)) > 1:
             return
-        if bypassed(model.graph, model.graph.nodes[chain.first]):
+        if bypassed(model.graph, model.graph.nodes[chain.first]) or model.is_initialised_elsewhere():
             return
         claim = depth_gain(model, chain)
         drawn = " at torch's default initialisation" if is_default(model) else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import cached_property
 
 from msgspec import Struct
@@ -15,9 +15,13 @@ from gradlint.records.graph import ModelGraph, Node
 
 
 class Model(Struct, frozen=True, dict=True):
-    """One model of the file that is checked; its flow is predicted when a rule first asks for it."""
+    """One model of the file that is checked; its flow is predicted when a rule first asks for it.
+
+    `is_initialised_elsewhere` tells whether code outside of the model may draw its weights anew.
+    """
 
     graph: ModelGraph
+    is_initialised_elsewhere: Callable[[], bool] = lambda: False
 
     @cached_property
     def flow(self) -> GradientFlow:

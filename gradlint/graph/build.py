@@ -27,6 +27,7 @@ from gradlint.records.span import Span
 from gradlint.semantics.classes import is_module as is_module_class
 from gradlint.semantics.evaluate import Evaluator
 from gradlint.semantics.interpretation import Arguments, Operand, Site
+from gradlint.semantics.neighbours import EVERYTHING, applies_to, neighbours, text_of
 from gradlint.semantics.project import Project
 from gradlint.semantics.scope import Frame, ModuleScope
 from gradlint.semantics.value import ClassObject, Closure, Instance, Items, Known, Table, Value
@@ -103,6 +104,16 @@ class Builder:
         if not is_left:
             self.reasons["too many models in one file"] += 1
         return is_left
+
+    def is_initialised_elsewhere(self, graph: ModelGraph, text: str) -> bool:
+        """Whether code outside of a model's class may draw its weights: `net.apply(…)`, in this or a
+        neighbouring file.
+        """
+        beside = neighbours(graph.place.path)
+        if beside is None or applies_to(graph.name, text):
+            return True
+        self._evaluator.consulted |= {(each, EVERYTHING) for each in beside}
+        return any(applies_to(graph.name, text_of(each)) for each in beside)
 
     def objectives(self, scope: ModuleScope, text: str) -> Iterator[ModelGraph]:
         """The graphs of the losses that a module with this text computes."""

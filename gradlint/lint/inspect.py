@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -103,7 +104,8 @@ class Inspector:
         self._builder.begin()
         if Model in self._rules and may_define_models(source.text):
             for graph in self._builder.models(scope, source.text):
-                yield from self.judge(Model(graph))
+                elsewhere = partial(self._builder.is_initialised_elsewhere, graph, source.text)
+                yield from self.judge(Model(graph, elsewhere))
         yield from self._said_of_arrays(scope, source)
         if Objective in self._rules and may_compute_losses(source.text):
             for graph in self._builder.objectives(scope, source.text):

@@ -19,6 +19,15 @@ MOST = 400
 _NAMED = re.compile(r"\.\s*([^\W\d]\w*)|[\"']([^\W\d]\w*)[\"']")
 
 
+_APPLIED = re.compile(r"(?<!self)\.apply\(")
+
+
+def applies_to(name: str, text: str) -> bool:
+    """Whether code makes an object of the class `name`, and applies something to a model."""
+    made = re.search(rf"\b{re.escape(name)}\s*\(", text)
+    return made is not None and _APPLIED.search(text) is not None
+
+
 def neighbours(path: str) -> tuple[str, ...] | None:
     """The other files of the outermost package or of the folder of a file; None where these are too many."""
     if not os.path.isfile(path):
@@ -40,6 +49,15 @@ def _within(folder: str) -> Iterator[str]:
     yield from sorted(entry.path for entry in os.scandir(folder) if entry.name.endswith(".py"))
 
 
+def text_of(path: str) -> str:
+    """What a file says; empty where it cannot be read."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
 def named(path: str) -> frozenset[str]:
     """The attributes and the words in quotes that a file names."""
     try:
@@ -51,5 +69,4 @@ def named(path: str) -> frozenset[str]:
 @lru_cache(maxsize=MOST)
 def _named(path: str, changed: int) -> frozenset[str]:
     """What a file names since it was changed."""
-    with open(path, encoding="utf-8", errors="replace") as file:
-        return frozenset([first or second for first, second in _NAMED.findall(file.read())])
+    return frozenset([first or second for first, second in _NAMED.findall(text_of(path))])
