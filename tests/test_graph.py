@@ -628,3 +628,46 @@ def test_the_length_of_a_sequence_is_known_where_the_code_states_it(forward: str
     graph = _first_graph("self.rnn = nn.GRU(4, n, batch_first=True)", forward=forward)
     (layer,) = [node for node in graph.nodes if node.op == "gru"]
     assert layer.settings.get("steps") == steps
+
+
+HOSTILE = """
+import torch
+from torch import nn
+
+
+class Chosen(nn.Module):
+    def __init__(self, flags):
+        super().__init__()
+        self.layers = nn.ModuleList()
+        for flag in (flags.a, flags.b, flags.c, flags.d, flags.e, flags.f):
+            if flag:
+                self.layers.append(nn.Linear(4, 4))
+            else:
+                self.layers.append(nn.Sigmoid())
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
+class Lambda(nn.Module):
+    forward = lambda self, x: x.exp().exp() ** 500
+
+
+class Empty(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.pool, self.norm, self.drop = nn.AvgPool2d(0), nn.GroupNorm(0, 0), nn.Dropout(1.0)
+
+    def forward(self, x):
+        return self.drop(self.norm(self.pool(x))) / 0
+"""
+
+
+def test_what_makes_no_sense_is_unknown(tmp_path: Path) -> None:
+    path = tmp_path / "model.py"
+    path.write_text(HOSTILE)
+    found = {graph.name: propagate(graph) for graph in models(str(path))}
+    assert found.keys() == {"Chosen", "Lambda", "Empty"}
+    assert not found["Chosen"].moments[-1].is_certain, "which layers were appended is not known"

@@ -40,7 +40,7 @@ class Net(nn.Module):
 """
 SMOOTH = (
     *("torch.tanh({0})", "{0} + {1}", "{0} * {1}", "self.quantised({0})", "torch.where({0} > 0, {1}, {0})"),
-    *("{0} * ({1} > 0).float()", "torch.cat([{0}, {1}], 1)[:, :8]", "self.mixed({0})", "{0}.t().sigmoid()"),
+    *("{0} * ({1} > 0).float()", "torch.cat([{0}, {1}], 1)[:, 4:12]", "self.mixed({0})", "{0}.t().sigmoid()"),
     *("torch.stack([{0}, {1}]).mean(0)", "{0} / (1 + {1}.norm().detach())", "{0}.softmax(-1) @ {1}"),
 )
 CUTTING = (

@@ -42,11 +42,16 @@ def register(*operations: str) -> Callable[[Transfer], Transfer]:
 
 
 def effect_of(node: Node, inputs: tuple[Moments, ...]) -> Effect:
-    """What a node does; nothing is known of an operation that is not in the table."""
+    """What a node does; nothing is known of an operation that is not in the table, or whose numbers are
+    beyond floats or make no sense (a kernel of size 0).
+    """
     transfer = TRANSFER.get(node.op)
     if transfer is None:
         return unknown(inputs)
-    effect = transfer(node, inputs)
+    try:
+        effect = transfer(node, inputs)
+    except ArithmeticError:
+        return unknown(inputs)
     if len(effect.gains) != len(inputs):
         return unknown(inputs)
     return effect

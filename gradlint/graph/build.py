@@ -55,6 +55,7 @@ class Builder:
         self._seen: set[int] = set()
         self._limit = sys.maxsize
         self.reasons: Counter[str] = Counter()
+        self._failures: list[str] = []
 
     def begin(self) -> None:
         """Another file: its models together may take MOST_STEPS."""
@@ -84,10 +85,23 @@ class Builder:
         self._seen.clear()
         for cls in reversed(self.classes(scope)):
             if id(cls.definition) not in self._seen and self._affords():
-                graph = self.build(cls)
+                graph = self._survived(cls)
                 if graph is not None:
                     yield graph
         yield from self.sequences(scope, text)
+
+    def _survived(self, cls: ClassObject) -> ModelGraph | None:
+        """The graph of a class; where building it fails, that is noted and the others go on."""
+        try:
+            return self.build(cls)
+        except (Exception, RecursionError) as error:
+            self._failures.append(f"reading {cls.definition.name} failed: {type(error).__name__}: {error}")
+            return None
+
+    def take_failures(self) -> list[str]:
+        """What went wrong since the last call."""
+        failures, self._failures = self._failures, []
+        return failures
 
     def sequences(
         self, scope: ModuleScope, text: str, given: Mapping[str, object] | None = None
@@ -216,7 +230,6 @@ class Builder:
         if not isinstance(forward, Closure):
             taken = (Operand(self._input("input", 0, site), node),)
             return self._facts.applier.module(root, Arguments(taken), site)
-        assert isinstance(forward.function, ir.Function)
         operands: dict[str, Operand] = {}
         positional: list[Operand] = []
         bound = self._evaluator.bound(forward, root)

@@ -32,7 +32,7 @@ from gradlint.graph.values import (
 from gradlint.records import ir
 from gradlint.records.graph import Initial, Piece, Place, Unapplied
 from gradlint.records.span import Span
-from gradlint.semantics.builtin import collection_method, store_item
+from gradlint.semantics.builtin import CHANGING, collection_method, store_item
 from gradlint.semantics.interpretation import Arguments, Operand, Site
 from gradlint.semantics.value import (
     ClassObject,
@@ -263,6 +263,8 @@ class Members:
     def _collection(self, value: Container, name: str, arguments: Arguments, site: Site) -> Value:
         method = Method(value.held, name, site.node)
         self._facts.evaluator.heap.changed()
+        if name in CHANGING:
+            self._facts.evaluator.changes(value.held)
         if name == "extend" and arguments.positional:
             items = self._facts.items(arguments.positional[0].value)
             if items is not None:
@@ -298,6 +300,8 @@ class Members:
         if stored is None:
             return Known(None)
         self._facts.evaluator.heap.changed()
+        if isinstance(value, Container):
+            self._facts.evaluator.changes(value.held)
         if isinstance(value, Container) and isinstance(value.held, Items) and not isinstance(known, str):
             value.held.items.append(stored.value)
         if not isinstance(known, str):

@@ -131,6 +131,10 @@ class Evaluator:
             self.run(self._bind(init, instance), given=given)
         return instance
 
+    def changes(self, collection: Value) -> None:
+        """A collection changes: where that depends on a condition, its length is not known afterwards."""
+        self._changed.append(collection)
+
     @contextmanager
     def limited(self, budget: Budget) -> Iterator[None]:
         """Within the block every entry has this budget instead of the interpretation's own."""
