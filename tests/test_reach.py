@@ -30,7 +30,7 @@ class Net(nn.Module):
         self.fourth = nn.Linear(8, 8)
 
     def quantised(self, x):
-        return x + (torch.round(x) - x).detach()
+        return x + (torch.round(x) + 1 - x).detach()
 
     def mixed(self, x, scale=1.0):
         for _ in range(2):
