@@ -44,6 +44,9 @@ _DEEPEST_JOIN = 4
 _NAMED = {"values": 0, "indices": -1}
 """Where the named results of max, sort, topk … stand in the tuple."""
 
+_MOST_BODIES = 20_000
+"""Pieces of code of which the names are remembered."""
+
 
 class Evaluator:
     """Runs code of the project under an interpretation.
@@ -69,6 +72,8 @@ class Evaluator:
         self.settled = 0
         self.heap = Heap()
         self._changed: list[Value] = []
+        self._grown: list[Value] = []
+        self._names_used: dict[int, tuple[object, list[ir.Name | ir.Attribute]]] = {}
         self._rounds = 1
         self._rests_on: dict[tuple[str, str], frozenset[tuple[str, str]]] = {}
         self.consulted: set[tuple[str, str]] = set()
@@ -118,6 +123,7 @@ class Evaluator:
         self._rounds = 1
         self._callers.clear()
         self._changed.clear()
+        self._grown.clear()
         self._running.clear()
         self._objects = 0
         self.settled = 0
@@ -132,8 +138,11 @@ class Evaluator:
         return instance
 
     def changes(self, collection: Value) -> None:
-        """A collection changes: where that depends on a condition, its length is not known afterwards."""
-        self._changed.append(collection)
+        """A collection changes: where that depends on a condition, its length is not known afterwards.
+
+        A loop of unknown length is taken for one iteration.
+        """
+        self._grown.append(collection)
 
     @contextmanager
     def limited(self, budget: Budget) -> Iterator[None]:
@@ -1042,11 +1051,21 @@ class Evaluator:
         """Run the arm that was decided on; what follows depends on the test too if the other one leaves."""
         taken, other = (node.then, node.otherwise) if decided else (node.otherwise, node.then)
         by = 0 if _asks_whether_given(node.test) else 1
-        self.interpretation.skipped(list(_used(other, frame)))
+        self.interpretation.skipped(list(_used(self._named(other), frame)))
         self.settled += by
         self.execute(taken, frame)
         if not (other and isinstance(other[-1], (ir.Return, ir.Jump))):
             self.settled -= by
+
+    def _named(self, body: tuple[ir.Statement, ...]) -> list[ir.Name | ir.Attribute]:
+        """The variables and attributes that statements name, found once."""
+        known = self._names_used.get(id(body))
+        if known is None:
+            if len(self._names_used) >= _MOST_BODIES:
+                self._names_used.clear()
+            found = [node for node in walk(body) if isinstance(node, (ir.Name, ir.Attribute))]
+            known = self._names_used[id(body)] = (body, found)
+        return known[1]
 
     def _truth(self, value: Value) -> bool | None:
         """Whether a test of `value` succeeds, where that is known."""
@@ -1058,7 +1077,7 @@ class Evaluator:
         """Run each body from here on its own; go on with the join of those that reach their end."""
         before = frame.variables
         conditions = self._conditions
-        mark = len(self._changed)
+        mark, grown = len(self._changed), len(self._grown)
         ends: list[dict[str, Value]] = []
         heaps: list[Changes] = []
         jumps: set[str] = set()
@@ -1074,6 +1093,7 @@ class Evaluator:
                 ends.append(frame.variables)
                 heaps.append(changes)
         self._open_since(mark)
+        self._loosen(self._grown[grown:])
         self._conditions = conditions if len(ends) == len(bodies) else (*conditions, _arm(node, len(bodies)))
         frame.alive = bool(ends)
         frame.jump = next((kind for kind in ("continue", "break", "return") if kind in jumps), "raise")
@@ -1082,7 +1102,10 @@ class Evaluator:
 
     def _open_since(self, mark: int) -> None:
         """Of the collections that changed since, how much they hold is not known any more."""
-        for collection in self._changed[mark:]:
+        self._loosen(self._changed[mark:])
+
+    def _loosen(self, collections: Iterable[Value]) -> None:
+        for collection in collections:
             if isinstance(collection, Collection):
                 collection.loosen()
 
@@ -1327,9 +1350,9 @@ def _is_chosen(context: ir.Expression) -> bool:
     return isinstance(context, (ir.Conditional, ir.Name))
 
 
-def _used(body: tuple[ir.Statement, ...], frame: Frame) -> Iterator[Value]:
-    """The variables, and attributes of objects among them, that statements name."""
-    for node in walk(body):
+def _used(named: Iterable[ir.Name | ir.Attribute], frame: Frame) -> Iterator[Value]:
+    """What variables, and attributes of objects among them, hold."""
+    for node in named:
         if isinstance(node, ir.Name):
             value = frame.lookup(node.id)
         elif isinstance(node, ir.Attribute) and isinstance(node.value, ir.Name):
