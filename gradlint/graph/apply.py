@@ -39,6 +39,7 @@ from gradlint.graph.values import (
 )
 from gradlint.records.graph import Place, Setting
 from gradlint.records.losses import LOSS_LAYERS, LOSSES
+from gradlint.semantics.evaluate import EXHAUSTED
 from gradlint.semantics.interpretation import Arguments, Operand, Site
 from gradlint.semantics.value import Instance, Items, Known, Reference, Value
 
@@ -77,7 +78,7 @@ class Applier:
     def module(self, value: Value, arguments: Arguments, site: Site) -> Value:
         """`value(*arguments)`."""
         if not self._facts.evaluator.affords(1):
-            return self._recorder.unknown("too much code behind one function", arguments.values(), site)
+            return self._recorder.unknown(EXHAUSTED, arguments.values(), site)
         if isinstance(value, Instance):
             inner = value.attributes.get(BASE)
             if isinstance(inner, Container):

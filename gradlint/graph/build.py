@@ -25,7 +25,7 @@ from gradlint.records import ir
 from gradlint.records.graph import ModelGraph, Parameter, Place
 from gradlint.records.span import Span
 from gradlint.semantics.classes import is_module as is_module_class
-from gradlint.semantics.evaluate import Evaluator
+from gradlint.semantics.evaluate import EXHAUSTED, Evaluator
 from gradlint.semantics.interpretation import Arguments, Operand, Site
 from gradlint.semantics.neighbours import EVERYTHING, applies_to, neighbours, text_of
 from gradlint.semantics.project import Project
@@ -39,6 +39,7 @@ def parameters(cls: ClassObject) -> tuple[ir.Parameter, ...]:
     return init.function.parameters[1:] if isinstance(init, Closure) else ()
 
 
+FEW_STEPS = 15_000
 MOST_STEPS = 200_000
 """Nodes of code that are evaluated for all models of one file; what comes after is left out."""
 
@@ -91,9 +92,15 @@ class Builder:
         yield from self.sequences(scope, text)
 
     def _survived(self, cls: ClassObject) -> ModelGraph | None:
-        """The graph of a class; where building it fails, that is noted and the others go on."""
+        """The graph of a class; where building it fails, that is noted and the others go on.
+
+        A model that takes more work than there is leaves little to the others, which are likely alike.
+        """
         try:
-            return self.build(cls)
+            graph = self.build(cls)
+            if EXHAUSTED in self._facts.unread or EXHAUSTED in self._facts.recorder.reasons:
+                self._limit = min(self._limit, self._evaluator.spent + FEW_STEPS)
+            return graph
         except (Exception, RecursionError) as error:
             self._failures.append(f"reading {cls.definition.name} failed: {type(error).__name__}: {error}")
             return None

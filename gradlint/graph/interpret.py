@@ -106,7 +106,7 @@ class GraphFacts(Interpretation):
     not followed to its end, `unmatched` the initialisers that changed nothing.
     """
 
-    budget = Budget(unrolled=256, rounds=4096, steps=80_000, objects=4000, recursion=6)
+    budget = Budget(unrolled=256, rounds=4096, steps=60_000, objects=4000, recursion=6)
 
     def __init__(self) -> None:
         self.ran: set[tuple[str, Span]] = set()

@@ -44,6 +44,9 @@ _DEEPEST_JOIN = 4
 _NAMED = {"values": 0, "indices": -1}
 """Where the named results of max, sort, topk … stand in the tuple."""
 
+EXHAUSTED = "too much code behind one function"
+"""Why an entry was not followed to its end: its budget was spent."""
+
 _MOST_BODIES = 20_000
 """Pieces of code of which the names are remembered."""
 
@@ -283,7 +286,7 @@ class Evaluator:
             return False
         self._steps += steps
         if self._steps > self._budget.steps:
-            self.interpretation.not_understood("too much code behind one function")
+            self.interpretation.not_understood(EXHAUSTED)
             return False
         return True
 
