@@ -22,10 +22,16 @@ _NAMED = re.compile(r"\.\s*([^\W\d]\w*)|[\"']([^\W\d]\w*)[\"']")
 _APPLIED = re.compile(r"(?<!self)\.apply\(")
 
 
+_WALKED = re.compile(r"for [^\n]+ in (?!self\b)[^\n]+\.(?:named_)?parameters\(")
+_DRAWN = re.compile(r"\binit\.\w|initiali[sz]e|xavier|kaiming|normal_\(|uniform_\(")
+
+
 def applies_to(name: str, text: str) -> bool:
-    """Whether code makes an object of the class `name`, and applies something to a model."""
-    made = re.search(rf"\b{re.escape(name)}\s*\(", text)
-    return made is not None and _APPLIED.search(text) is not None
+    """Whether code that names the class `name` applies something to a model, or draws parameters anew."""
+    if re.search(rf"\b{re.escape(name)}\b", text) is None:
+        return False
+    is_drawn = _WALKED.search(text) is not None and _DRAWN.search(text) is not None
+    return is_drawn or _APPLIED.search(text) is not None
 
 
 def neighbours(path: str) -> tuple[str, ...] | None:
