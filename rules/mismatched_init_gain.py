@@ -8,7 +8,7 @@ from typing import ClassVar
 from gradlint.flow.faults import Kind
 from gradlint.flow.model import Model
 from gradlint.records.finding import Finding, Severity
-from gradlint.rule.initialisation import claim, counted, effect, faults, gains, hit
+from gradlint.rule.initialisation import blamed, gains
 from gradlint.rule.rule import Rule
 
 
@@ -128,6 +128,5 @@ class Block(nn.Module):
 
     def check(self, model: Model) -> Iterator[Finding]:
         """Report each call whose gain does not fit."""
-        for fault, span in faults(model, Kind.MISMATCHED):
-            message = f"{gains(fault)} {effect(fault.move)} over {counted(fault)}"
-            yield self.finding(span, message, claim(model, fault), related=hit(model, fault))
+        for span, message, claim, also in blamed(model, Kind.MISMATCHED, gains):
+            yield self.finding(span, message, claim, related=also)

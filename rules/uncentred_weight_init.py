@@ -8,7 +8,7 @@ from typing import ClassVar
 from gradlint.flow.faults import Kind
 from gradlint.flow.model import Model
 from gradlint.records.finding import Finding, Severity
-from gradlint.rule.initialisation import claim, counted, effect, faults, hit, means
+from gradlint.rule.initialisation import blamed, means
 from gradlint.rule.rule import Rule
 
 
@@ -147,6 +147,5 @@ class UncentredWeightInit(Rule):
 
     def check(self, model: Model) -> Iterator[Finding]:
         """Report each call that draws weights aside of 0."""
-        for fault, span in faults(model, Kind.UNCENTRED):
-            message = f"{means(fault)} {effect(fault.move)} over {counted(fault)}"
-            yield self.finding(span, message, claim(model, fault), related=hit(model, fault))
+        for span, message, claim, also in blamed(model, Kind.UNCENTRED, means):
+            yield self.finding(span, message, claim, related=also)

@@ -131,7 +131,7 @@ class UninitialisedParameter(Rule):
                 or 0 in (parameter.shape or ())
             ):
                 continue
-            if made is not None and made.path == graph.place.path and not model.is_initialised_elsewhere():
+            if made is not None and made.path == graph.place.path and not model.is_initialised_elsewhere:
                 subject = f"{graph.name}:{parameter.path}"
                 claim = Claim(Metric.WEIGHT_VARIANCE, subject, math.inf, math.inf, _FILLED)
                 yield self.finding(made.span, f"{parameter.path} is memory that nothing writes", claim)

@@ -133,7 +133,7 @@ class VanishingDepth(Rule):
             return
         if model.loses_most_at(SATURATING) or len(model.direct(POWERS)) > 1:
             return
-        if bypassed(model.graph, model.graph.nodes[chain.first]) or model.is_initialised_elsewhere():
+        if bypassed(model.graph, model.graph.nodes[chain.first]) or model.is_initialised_elsewhere:
             return
         claim = depth_gain(model, chain)
         drawn = " at torch's default initialisation" if is_default(model) else ""

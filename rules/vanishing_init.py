@@ -8,7 +8,7 @@ from typing import ClassVar
 from gradlint.flow.faults import Kind
 from gradlint.flow.model import Model
 from gradlint.records.finding import Finding, Severity
-from gradlint.rule.initialisation import claim, counted, effect, faults, hit, spread
+from gradlint.rule.initialisation import blamed, spread
 from gradlint.rule.rule import Rule
 
 
@@ -147,6 +147,5 @@ class VanishingInit(Rule):
 
     def check(self, model: Model) -> Iterator[Finding]:
         """Report each call that makes weights too small."""
-        for fault, span in faults(model, Kind.VANISHING):
-            message = f"{spread(fault)} {effect(fault.move)} over {counted(fault)}"
-            yield self.finding(span, message, claim(model, fault), related=hit(model, fault))
+        for span, message, claim, also in blamed(model, Kind.VANISHING, spread):
+            yield self.finding(span, message, claim, related=also)

@@ -17,11 +17,16 @@ from gradlint.records.graph import ModelGraph, Node
 class Model(Struct, frozen=True, dict=True):
     """One model of the file that is checked; its flow is predicted when a rule first asks for it.
 
-    `is_initialised_elsewhere` tells whether code outside of the model may draw its weights anew.
+    `look_elsewhere` tells whether code outside of the model may draw its weights anew.
     """
 
     graph: ModelGraph
-    is_initialised_elsewhere: Callable[[], bool] = lambda: False
+    look_elsewhere: Callable[[], bool] = lambda: False
+
+    @cached_property
+    def is_initialised_elsewhere(self) -> bool:
+        """Whether code outside of the model may draw its weights anew; other files are read for it."""
+        return self.look_elsewhere()
 
     @cached_property
     def flow(self) -> GradientFlow:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from gradlint.flow.counterfactual import Initialised
 from gradlint.flow.faults import LEAST, Fault, Kind, Move
@@ -16,15 +16,19 @@ from gradlint.rule.depth import name, times
 from gradlint.rule.places import related, within
 
 
-def faults(model: Model, kind: Kind) -> Iterator[tuple[Fault, Span]]:
-    """The calls of this kind and where each stands in the model's file."""
+def blamed(
+    model: Model, kind: Kind, described: Callable[[Fault], str]
+) -> Iterator[tuple[Span, str, Claim, tuple[Related, ...]]]:
+    """The calls of this kind: place in the model's file, message, claim and places beside it."""
     for fault in model.faults:
         if fault.kind is kind:
             first = fault.layers[0]
-            yield fault, within(model.graph, *fault.places, first.weight.made, first.node.made)
+            span = within(model.graph, *fault.places, first.weight.made, first.node.made)
+            message = f"{described(fault)} {_effect(fault.move)} over {_counted(fault)}"
+            yield span, message, _claim(model, fault), _hit(model, fault)
 
 
-def claim(model: Model, fault: Fault) -> Claim:
+def _claim(model: Model, fault: Fault) -> Claim:
     """That gradient or signal change as predicted between the two ends of what the call moves."""
     move = fault.move
     metric = Metric.DEPTH_GAIN if move.is_gradient else Metric.ACTIVATION_SCALE
@@ -32,17 +36,16 @@ def claim(model: Model, fault: Fault) -> Claim:
     return Claim(metric, subject, LEAST * move.sign, move.value.centre, least=move.least * move.sign)
 
 
-def effect(move: Move) -> str:
+def _effect(move: Move) -> str:
     """What becomes of gradient or signal, in words and decades."""
     decades = move.value.centre
-    factor = times(abs(decades) if move.sign > 0 else decades)
     what = "gradient" if move.is_gradient else "signal"
-    verb = "multiply" if move.sign > 0 else "leave"
-    said = f"multiply the {what} by {factor}" if verb == "multiply" else f"leave {factor} of the {what}"
+    grown, left = f"multiply the {what} by {times(abs(decades))}", f"leave {times(decades)} of the {what}"
+    said = grown if move.sign > 0 else left
     return f"{said} ({decades:+.1f} decades)"
 
 
-def counted(fault: Fault) -> str:
+def _counted(fault: Fault) -> str:
     """How many layers a call initialises."""
     number = len({layer.weight.path for layer in fault.layers})
     return "a layer" if number == 1 else f"{number} layers"
@@ -55,7 +58,7 @@ def spread(fault: Fault) -> str:
     return f"weights of size {rms:.2g}, where {layer.fan_in:.0f} inputs ask for {right:.2g},"
 
 
-def hit(model: Model, fault: Fault) -> tuple[Related, ...]:
+def _hit(model: Model, fault: Fault) -> tuple[Related, ...]:
     """Calls that do the same, and the first and the last layer that are initialised so."""
     ends = [(fault.layers[0], "the first layer"), (fault.layers[-1], "the last layer")]
     main, *others = fault.places
