@@ -52,7 +52,7 @@ class Entries:
 
     def text(self, span: Span) -> str:
         """The lines that a piece of the module stands on."""
-        return "\n".join(self._lines[span.line - 1 : span.end_line])
+        return lines_of(span, self._lines)
 
     def mentions_loss(self, text: str, also: frozenset[str] = frozenset()) -> bool:
         """Whether one of the words, or of others, occurs in code."""
@@ -85,18 +85,12 @@ class Entries:
         found: list[tuple[Span, str]] = []
         for name, bound in self._scope.bindings.items():
             for statement in bound:
-                if isinstance(statement, ir.Binding) or not self._is_definition(statement):
+                if isinstance(statement, ir.Binding) or not is_definition(statement, self._lines):
                     continue
                 text = self.text(statement.span)
                 if self.mentions_loss(text) or (not self._is_class(statement) and self.may_train(text)):
                     found.append((statement.span, name))
         return [name for _, name in sorted(found, reverse=True)]
-
-    def _is_definition(self, statement: ir.Statement) -> bool:
-        if isinstance(statement, (ir.Function, ir.Class)):
-            return True
-        first = self._lines[statement.span.line - 1]
-        return isinstance(statement, ir.Omitted) and _DEFINITION.match(first) is not None
 
     def _is_class(self, statement: ir.Statement) -> bool:
         if isinstance(statement, ir.Omitted):
@@ -108,19 +102,34 @@ class Entries:
         rest = [
             statement
             for statement in self._scope.facts.body
-            if not isinstance(statement, ir.Import) and not self._is_definition(statement)
+            if not isinstance(statement, ir.Import) and not is_definition(statement, self._lines)
         ]
         calling = [s for s in rest if not isinstance(s, ir.Assign)]
         if not any(self.may_train(self.text(statement.span)) for statement in calling):
             return ()
-        return tuple(self._lowered(rest))
+        return tuple(lowered(rest, self._scope))
 
-    def _lowered(self, statements: Iterable[ir.Statement]) -> Iterator[ir.Statement]:
-        for statement in statements:
-            if isinstance(statement, ir.Omitted):
-                yield from self._scope.lower(statement)
-            else:
-                yield statement
+
+def lines_of(span: Span, lines: Sequence[str]) -> str:
+    """The lines that a piece of a module stands on."""
+    return "\n".join(lines[span.line - 1 : span.end_line])
+
+
+def is_definition(statement: ir.Statement, lines: Sequence[str]) -> bool:
+    """Whether a statement of a module defines a function or a class, lowered or not."""
+    if isinstance(statement, (ir.Function, ir.Class)):
+        return True
+    first = lines[statement.span.line - 1]
+    return isinstance(statement, ir.Omitted) and _DEFINITION.match(first) is not None
+
+
+def lowered(statements: Iterable[ir.Statement], scope: ModuleScope) -> Iterator[ir.Statement]:
+    """The statements of a module, with what was left out of it."""
+    for statement in statements:
+        if isinstance(statement, ir.Omitted):
+            yield from scope.lower(statement)
+        else:
+            yield statement
 
 
 def _is_none(node: ir.Expression | None) -> bool:

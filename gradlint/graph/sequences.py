@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from gradlint.graph.entries import is_definition, lines_of, lowered
 from gradlint.graph.interpret import GraphFacts
 from gradlint.graph.values import Container, descendants
 from gradlint.records import ir
-from gradlint.records.span import Span
 from gradlint.semantics.evaluate import Evaluator
 from gradlint.semantics.scope import ModuleScope
 from gradlint.semantics.value import Closure, Value
 
 _WORD = "Sequential("
-_DEFINITIONS = ("class ", "@", "def ", "async ")
 
 
 class Sequences:
@@ -30,11 +29,11 @@ class Sequences:
         if _WORD not in text:
             return
         lines = text.split("\n")
-        script = [s for s in scope.facts.body if not _is_definition(s, lines)]
-        if any(_WORD in _text(statement.span, lines) for statement in script):
+        script = [s for s in scope.facts.body if not (isinstance(s, ir.Import) or is_definition(s, lines))]
+        if any(_WORD in lines_of(statement.span, lines) for statement in script):
             yield from self._script(script, scope)
         for name, bound in scope.bindings.items():
-            is_wanted = any(_is_function(s, lines) and _WORD in _text(s.span, lines) for s in bound)
+            is_wanted = any(_is_function(s, lines) and _WORD in lines_of(s.span, lines) for s in bound)
             value = self._evaluator.module_name(scope, name) if is_wanted else None
             if isinstance(value, Closure) and value.scope is scope:
                 self._begin()
@@ -44,7 +43,7 @@ class Sequences:
     def _script(self, body: Sequence[ir.Statement], scope: ModuleScope) -> Iterator[tuple[str, Container]]:
         self._begin()
         try:
-            self._evaluator.run_script([s for each in body for s in _lowered(each, scope)], scope)
+            self._evaluator.run_script(list(lowered(body, scope)), scope)
             script = self._evaluator.script
             names = {id(value): name for name, value in script.variables.items()} if script else {}
         finally:
@@ -62,21 +61,7 @@ class Sequences:
         return [each for each in made if id(each) not in inner]
 
 
-def _lowered(statement: ir.Statement, scope: ModuleScope) -> tuple[ir.Statement, ...]:
-    return scope.lower(statement) if isinstance(statement, ir.Omitted) else (statement,)
-
-
-def _text(span: Span, lines: Sequence[str]) -> str:
-    return "\n".join(lines[span.line - 1 : span.end_line])
-
-
-def _is_definition(statement: ir.Statement, lines: Sequence[str]) -> bool:
-    if isinstance(statement, ir.Omitted):
-        return lines[statement.span.line - 1].startswith(_DEFINITIONS)
-    return isinstance(statement, (ir.Function, ir.Class, ir.Import))
-
-
 def _is_function(statement: ir.Statement | ir.Binding, lines: Sequence[str]) -> bool:
     if isinstance(statement, ir.Omitted):
-        return not statement.defines_class and _is_definition(statement, lines)
+        return not statement.defines_class and is_definition(statement, lines)
     return isinstance(statement, ir.Function)
