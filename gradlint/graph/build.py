@@ -76,6 +76,7 @@ class Builder:
     def forget(self) -> None:
         """Give back what is only kept because it may be asked for again."""
         self._facts.memory.forget()
+        self._call_sites.forget()
 
     def models(self, scope: ModuleScope, text: str) -> Iterator[ModelGraph]:
         """The graphs of the models of a module with this text, classes from bottom to top.
@@ -163,7 +164,9 @@ class Builder:
         facts.note(cls.member("__init__"))
         place = Place(cls.scope.path, cls.definition.span)
         self._evaluator.ran = set()
-        instance = self._evaluator.instantiate(cls, arguments)
+        with facts.watching() as made:
+            instance = self._evaluator.instantiate(cls, arguments)
+        self._call_sites.learn(cls, made)
         if facts.unread:
             facts.members.escape((instance,))
         forward = cls.member("forward")

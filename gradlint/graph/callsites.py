@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from gradlint.graph.construct import copied
 from gradlint.graph.interpret import GraphFacts
@@ -21,7 +22,12 @@ _FARTHEST = 3
 """Callers of callers of callers that are looked at."""
 _MOST = 4
 """Definitions that are run for one class."""
+_CALLERS = 2
+"""Functions among them that stand equally far."""
 _DEEPEST = 4
+
+_ASKING = frozenset({"isinstance", "issubclass", "super"})
+"""Functions that are told a class and make nothing of it."""
 
 Given = Mapping[str, Value]
 
@@ -42,6 +48,17 @@ class CallSites:
         self._mentions: dict[str, list[tuple[ir.Statement, frozenset[str]]]] = {}
         self._found: dict[int, list[Construction]] = {}
 
+    def forget(self) -> None:
+        """Give back what is only kept because it may be asked for again."""
+        self._mentions.clear()
+        self._found.clear()
+
+    def learn(self, cls: ClassObject, made: Iterable[tuple[ClassObject, Arguments]]) -> None:
+        """A class was constructed, and made these objects: it is not run again for what it makes."""
+        self._found[id(cls.definition)] = [
+            _construction(part, arguments) for part, arguments in made if is_module_class(part)
+        ]
+
     def given(self, cls: ClassObject, without: frozenset[str] = frozenset()) -> Given:
         """What a class is constructed with where most is known of it.
 
@@ -52,28 +69,58 @@ class CallSites:
         if not required:
             return {}
         best: Given = {}
-        for statement in self._users(cls):
-            for made in self._constructions(statement, cls.scope):
-                if made.definition is cls.definition and _known(made, required) > len(best.keys() & required):
-                    best = {name: value for name, value in made.given.items() if is_known(value)}
-            if required <= best.keys():
+        for ring in self._users(cls):
+            for statement in ring:
+                for made in self._constructions(statement, cls.scope):
+                    if made.definition is cls.definition and _known(made, required) > len(
+                        best.keys() & required
+                    ):
+                        best = {name: value for name, value in made.given.items() if is_known(value)}
+                if required <= best.keys():
+                    break
+            if best:
                 break
         wanted = required if without else best.keys()
         return {name: copied(value) for name, value in best.items() if name in wanted}
 
-    def _users(self, cls: ClassObject) -> list[ir.Statement]:
-        """The statements of the module that name a class, those that name these, and so on."""
-        found: list[ir.Statement] = []
-        names = {cls.definition.name}
+    def _users(self, cls: ClassObject) -> Iterator[list[ir.Statement]]:
+        """The statements of the module that name a class; those that name these, and so on."""
+        found: list[ir.Statement] = [cls.definition]
+        names, count = {cls.definition.name}, 0
         for _ in range(_FARTHEST):
-            new = [
-                statement
-                for statement, mentioned in self._statements(cls.scope)
-                if statement not in found and statement is not cls.definition and names & mentioned
-            ]
-            found += sorted(new, key=lambda statement: isinstance(statement, ir.Class))
-            names = {s.name for s in new if isinstance(s, (ir.Function, ir.Class))}
-        return found[:_MOST]
+            ring = self._naming(names, cls.scope, found)
+            found += ring
+            names = {s.name for s in ring if isinstance(s, (ir.Function, ir.Class))}
+            outer = self._callers([s for s in ring if isinstance(s, ir.Function)], cls.scope)
+            others = [s for s in ring if not isinstance(s, ir.Function)]
+            chosen = [*outer[:_CALLERS], *sorted(others, key=lambda s: isinstance(s, ir.Class))]
+            yield chosen[: _MOST - count]
+            count += len(chosen)
+
+    def _naming(
+        self, names: set[str], scope: ModuleScope, without: Sequence[ir.Statement]
+    ) -> list[ir.Statement]:
+        return [
+            statement
+            for statement, mentioned in self._statements(scope)
+            if names & mentioned and not any(statement is each for each in without)
+        ]
+
+    def _callers(self, functions: list[ir.Statement], scope: ModuleScope) -> list[ir.Statement]:
+        """The functions that call these, or call what calls them: they know with what.
+
+        What nothing calls stands for itself.
+        """
+        found = functions
+        for _ in range(_FARTHEST):
+            outer: list[ir.Statement] = []
+            for function in found:
+                callers = self._naming({getattr(function, "name", "")}, scope, [*functions, *outer])
+                outer += [c for c in callers if isinstance(c, ir.Function)] or [function]
+            if outer == found:
+                break
+            found = outer
+        return found
 
     def _statements(self, scope: ModuleScope) -> list[tuple[ir.Statement, frozenset[str]]]:
         if scope.path not in self._mentions:
@@ -167,13 +214,30 @@ def _function(statement: ir.Statement) -> ir.Function:
     return ir.Function(statement.span, "", (), (statement,), (), False, statement.span)
 
 
-def _names(node: object) -> Iterator[str]:
-    """The variables that code reads, wherever in it."""
-    if isinstance(node, tuple):
-        for item in node:
-            yield from _names(item)
-    elif isinstance(node, ir.Name):
-        yield node.id
-    elif isinstance(node, ir.Node):
-        for field in node.__struct_fields__[1:]:
-            yield from _names(getattr(node, field))
+def _names(statement: ir.Statement) -> Iterator[str]:
+    """The variables that code reads to call them or to hand them on, wherever in it.
+
+    What only says of which kind something is, makes nothing: bases, annotations, tests of a type.
+    """
+    pending: list[object] = [statement]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, tuple):
+            pending.extend(node)
+        elif isinstance(node, ir.Name):
+            yield node.id
+        elif isinstance(node, ir.Node):
+            pending.extend(_used(node))
+
+
+def _used(node: ir.Node) -> tuple[object, ...]:
+    """The parts of a piece of code that may make something."""
+    if isinstance(node, ir.Class):
+        return node.keywords, node.body, node.decorators
+    if isinstance(node, ir.Parameter):
+        return (node.default,)
+    if isinstance(node, ir.Assign):
+        return node.targets, node.value
+    if isinstance(node, ir.Call) and isinstance(node.function, ir.Name) and node.function.id in _ASKING:
+        return node.positional[:1] if node.function.id != "super" else ()
+    return astuple(node)[1:]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from gradlint.records import ir
 from gradlint.records.facts import FileFacts
+from gradlint.records.span import Span
 from gradlint.semantics.value import Closure, Value
 
 
@@ -40,13 +41,17 @@ class Frame:
 
 @dataclass(slots=True, eq=False)
 class ModuleScope:
-    """The names of one module. Each is lowered and evaluated when it is first asked for."""
+    """The names of one module. Each is lowered and evaluated when it is first asked for.
+
+    `read` lowers what the facts left out.
+    """
 
     path: str
     name: str
     facts: FileFacts
-    lower: Callable[[ir.Omitted], tuple[ir.Statement, ...]]
+    read: Callable[[ir.Omitted], tuple[ir.Statement, ...]]
     is_package: bool = False
+    _lowered: dict[Span, tuple[ir.Statement, ...]] = field(default_factory=dict)
     _values: dict[object, dict[str, Value | None]] = field(default_factory=dict)
     _bindings: dict[str, tuple[ir.Statement | ir.Binding, ...]] | None = None
     stars: list[ir.Binding] = field(default_factory=list)
@@ -55,6 +60,13 @@ class ModuleScope:
     def values_under(self, interpretation: object) -> dict[str, Value | None]:
         """What the names are that were evaluated so far, as one interpretation understands them."""
         return self._values.setdefault(interpretation, {})
+
+    def lower(self, omitted: ir.Omitted) -> tuple[ir.Statement, ...]:
+        """What the facts left out at one place, always the same objects."""
+        known = self._lowered.get(omitted.span)
+        if known is None:
+            known = self._lowered[omitted.span] = self.read(omitted)
+        return known
 
     @property
     def bindings(self) -> dict[str, tuple[ir.Statement | ir.Binding, ...]]:
@@ -79,6 +91,7 @@ class ModuleScope:
     def replace_facts(self, facts: FileFacts) -> None:
         """Take facts in which more of the same module is lowered."""
         self.facts = facts
+        self._lowered.clear()
         self._bindings = None
         self._imports = None
         self.stars.clear()
