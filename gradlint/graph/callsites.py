@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 
 from msgspec import Struct
 from msgspec.structs import astuple
 
 from gradlint.graph.construct import copied
-from gradlint.graph.interpret import GraphFacts
+from gradlint.graph.interpret import GraphFacts, Sought
 from gradlint.graph.values import Anything
 from gradlint.records import ir
 from gradlint.semantics.classes import is_module as is_module_class
@@ -69,19 +70,21 @@ class CallSites:
         if not required:
             return {}
         best: Given = {}
-        for ring in self._users(cls):
+        for distance, ring in enumerate(self._users(cls)):
+            wanted = Sought(cls.definition, partial(_is_enough, cls, required)) if not distance else None
+            was_made = False
             for statement in ring:
-                for made in self._constructions(statement, cls.scope):
-                    if made.definition is cls.definition and _known(made, required) > len(
-                        best.keys() & required
-                    ):
-                        best = {name: value for name, value in made.given.items() if is_known(value)}
+                for made in self._constructions(statement, cls.scope, wanted):
+                    if made.definition is cls.definition:
+                        was_made = True
+                        if _known(made, required) > len(best.keys() & required):
+                            best = {name: value for name, value in made.given.items() if is_known(value)}
                 if required <= best.keys():
                     break
-            if best:
+            if was_made:
                 break
-        wanted = required if without else best.keys()
-        return {name: copied(value) for name, value in best.items() if name in wanted}
+        names = required if without else best.keys()
+        return {name: copied(value) for name, value in best.items() if name in names}
 
     def _users(self, cls: ClassObject) -> Iterator[list[ir.Statement]]:
         """The statements of the module that name a class; those that name these, and so on."""
@@ -136,20 +139,29 @@ class CallSites:
             ]
         return self._mentions[scope.path]
 
-    def _constructions(self, statement: ir.Statement, scope: ModuleScope) -> list[Construction]:
-        """What a statement of the module makes when it is run on its own, a class when it is constructed."""
+    def _constructions(
+        self, statement: ir.Statement, scope: ModuleScope, sought: Sought | None
+    ) -> list[Construction]:
+        """What a statement of the module makes when it is run on its own, a class when it is constructed.
+
+        Where one class is sought, code outside of classes is only followed to that.
+        """
+        if sought is not None and not isinstance(statement, ir.Class):
+            return self._run(statement, scope, sought)
         key = id(statement)
         if key not in self._found:
             self._found[key] = []  # ends cycles
             self._found[key] = self._run(statement, scope)
         return self._found[key]
 
-    def _run(self, statement: ir.Statement, scope: ModuleScope) -> list[Construction]:
+    def _run(
+        self, statement: ir.Statement, scope: ModuleScope, sought: Sought | None = None
+    ) -> list[Construction]:
         evaluator, facts = self._evaluator, self._facts
         value = evaluator.module_name(scope, getattr(statement, "name", ""))
         given = self.given(value) if isinstance(value, ClassObject) else {}
         facts.begin()
-        with evaluator.limited(_BUDGET), facts.watching() as made:
+        with evaluator.limited(_BUDGET), facts.watching(sought) as made:
             if isinstance(value, ClassObject):
                 evaluator.instantiate(value, given)
             elif isinstance(value, Closure):
@@ -157,6 +169,11 @@ class CallSites:
             elif not isinstance(statement, (ir.Function, ir.Class)):
                 evaluator.run(Closure(_function(statement), scope))
         return [_construction(cls, arguments) for cls, arguments in made if is_module_class(cls)]
+
+
+def _is_enough(cls: ClassObject, required: frozenset[str], arguments: Arguments) -> bool:
+    """Whether a call gives a class all that it requires."""
+    return _known(_construction(cls, arguments), required) == len(required)
 
 
 def is_known(value: Value, depth: int = _DEEPEST) -> bool:

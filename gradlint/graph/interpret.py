@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from msgspec import Struct
+
 from gradlint.graph import initial
 from gradlint.graph.apply import Applier
 from gradlint.graph.blocks import TRANSFORMERS, attention, transformer_layer
@@ -44,6 +46,7 @@ from gradlint.records import ir
 from gradlint.records.graph import Initial, Place, Unapplied
 from gradlint.records.span import Span
 from gradlint.semantics.classes import is_module as is_module_class
+from gradlint.semantics.evaluate import EXHAUSTED
 from gradlint.semantics.interpretation import Arguments, Budget, Interpretation, Operand, Site
 from gradlint.semantics.value import (
     ClassObject,
@@ -99,6 +102,13 @@ _PARAMETERS = frozenset(
 )
 
 
+class Sought(Struct, frozen=True):
+    """A class of which it is asked with what it is called; `is_enough` says when that is known."""
+
+    definition: ir.Class
+    is_enough: Callable[[Arguments], bool]
+
+
 class GraphFacts(Interpretation):
     """Runs models on signals: every operation on one becomes a node of the recorder.
 
@@ -122,11 +132,14 @@ class GraphFacts(Interpretation):
         self.unread: list[str] = []
         self.unmatched: list[Unapplied] = []
         self._constructed_with: list[tuple[ClassObject, Arguments]] = []
+        self._sought: Sought | None = None
 
     def made(self, target: Closure | ClassObject, arguments: Arguments, make: Callable[[], Value]) -> Value:
         """What was made before from the same is copied."""
         if isinstance(target, ClassObject):
             self._constructed_with.append((target, arguments))
+            if self._sought is not None and self._sought.definition is target.definition:
+                return self._met(self._sought, target, arguments)
         result, traces = self.memory.recall(target, arguments, lambda: self._traced(make))
         if traces is not None:
             self.evaluator.consulted |= traces.consulted
@@ -134,6 +147,12 @@ class GraphFacts(Interpretation):
             self.unread.extend(traces.unread)
             self._constructed_with.extend(traces.constructed)
         return result
+
+    def _met(self, sought: Sought, cls: ClassObject, arguments: Arguments) -> Value:
+        """What stands for an object of which only the arguments are wanted."""
+        if sought.is_enough(arguments):
+            self.evaluator.stop()
+        return Anything(f"an object of {cls.definition.name}")
 
     def _traced(self, make: Callable[[], Value]) -> tuple[Value, Traces | None]:
         """What a call gives and leaves; None where it did something that a copy would not repeat."""
@@ -151,7 +170,13 @@ class GraphFacts(Interpretation):
         evaluator.consulted |= own.consulted
         evaluator.ran |= own.ran
         is_pure = effects == (len(self.recorder.nodes), len(self.unmatched))
-        return result, own if is_pure else None
+        return result, own if is_pure and self._is_whole(own) else None
+
+    def _is_whole(self, traces: Traces) -> bool:
+        """Whether a call was followed to its end."""
+        sought = None if self._sought is None else self._sought.definition
+        met = any(cls.definition is sought for cls, _ in traces.constructed)
+        return not met and EXHAUSTED not in traces.unread
 
     def note(self, target: Value | None) -> None:
         """A function runs."""
@@ -170,14 +195,17 @@ class GraphFacts(Interpretation):
         self._constructed_with.clear()
 
     @contextmanager
-    def watching(self) -> Iterator[list[tuple[ClassObject, Arguments]]]:
-        """The objects of the project that are made within the block, with their arguments."""
+    def watching(self, sought: Sought | None = None) -> Iterator[list[tuple[ClassObject, Arguments]]]:
+        """The objects of the project that are made within the block, with their arguments.
+
+        Those of a class that is sought are not followed any further.
+        """
         made: list[tuple[ClassObject, Arguments]] = []
-        self._constructed_with = made
+        self._constructed_with, self._sought = made, sought
         try:
             yield made
         finally:
-            self._constructed_with = []
+            self._constructed_with, self._sought = [], None
 
     # values
 

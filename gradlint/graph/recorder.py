@@ -10,14 +10,10 @@ from gradlint.graph.values import Anything, Drawn, Layer, Signal, Turned, Weight
 from gradlint.records.graph import ModelGraph, Node, Parameter, Place, Setting
 from gradlint.records.losses import LOSSES
 from gradlint.semantics.interpretation import Site
-from gradlint.semantics.value import ClassObject, Known, ModuleObject, Reference, Value
+from gradlint.semantics.value import Known, Value
 
 MOST_NODES = 8_000
 """Nodes of one graph; what comes after is unknown."""
-
-
-_LEAVES = frozenset({Known, Anything, Reference, ClassObject, ModuleObject})
-"""Values through which nothing else can be reached."""
 
 
 class Recorder:
@@ -106,7 +102,7 @@ class Recorder:
 
     def hand_out(self, values: Iterable[Value]) -> None:
         """Code that is not understood has these, and may do anything with them."""
-        for value in held_by([value for value in values if type(value) not in _LEAVES]):
+        for value in held_by(values):
             if isinstance(value, Weight):
                 value.attributes["handed"] = Known(True)
             elif isinstance(value, Signal) and value.recorder is self:

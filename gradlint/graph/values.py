@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from gradlint.records import ir
 from gradlint.records.graph import Initial, Piece, Place, Setting
-from gradlint.semantics.value import Closure, Instance, Items, Known, Partial, Reference, Table, Value
+from gradlint.semantics.value import (
+    ClassObject,
+    Closure,
+    Instance,
+    Items,
+    Known,
+    ModuleObject,
+    Partial,
+    Reference,
+    Table,
+    Value,
+)
 
 Shape = tuple[int | None, ...] | None
 
@@ -221,37 +233,55 @@ def signals(value: Value, depth: int = 4) -> Iterator[Signal]:
             yield from signals(item, depth - 1)
 
 
-def held_by(values: Iterable[Value]) -> Iterator[Value]:
-    """The values and all that can be reached from them: parts, attributes, what functions close over."""
-    pending, seen = list(values), set[int]()
+_LEAVES = frozenset({Known, Anything, Reference, ClassObject, ModuleObject})
+"""Values through which nothing else can be reached."""
+
+
+def held_by(values: Iterable[Value]) -> list[Value]:
+    """The values and all that can be reached from them: parts, attributes, what functions close over.
+
+    Constants and names are left out.
+    """
+    pending = [value for value in values if type(value) not in _LEAVES]
+    if not pending:
+        return pending
+    found: dict[int, Value] = {}
     while pending:
         value = pending.pop()
-        if id(value) not in seen:
-            seen.add(id(value))
-            yield value
-            pending.extend(_reached(value))
+        if id(value) not in found:
+            found[id(value)] = value
+            reached = _REACHED.get(type(value))
+            if reached is not None:
+                pending += [each for each in reached(value) if type(each) not in _LEAVES]
+    return list(found.values())
 
 
-def _reached(value: Value) -> Iterator[Value]:
-    if isinstance(value, (Items, Table)):
-        yield from value.items if isinstance(value, Items) else value.values()
-    elif isinstance(value, Container):
-        yield value.held
-    elif isinstance(value, (Layer, Instance)):
-        yield from value.attributes.values()
-        yield from value.parts.values() if isinstance(value, Layer) else ()
-    elif isinstance(value, Weight):
-        yield from [value.attributes["of"]] if "of" in value.attributes else []
-    elif isinstance(value, Choice):
-        yield from value.options
-    elif isinstance(value, Partial):
-        yield from (value.function, *value.positional, *value.keywords.values())
-    elif isinstance(value, Closure):
-        yield from () if value.receiver is None else (value.receiver,)
-        frame = value.frame
-        while frame is not None:
-            yield from frame.variables.values()
-            frame = frame.parent
+def _of_closure(closure: Closure) -> list[Value]:
+    found = [] if closure.receiver is None else [closure.receiver]
+    frame = closure.frame
+    while frame is not None:
+        found += frame.variables.values()
+        frame = frame.parent
+    return found
+
+
+def _of_weight(weight: Weight) -> Iterable[Value]:
+    return (weight.attributes["of"],) if "of" in weight.attributes else ()
+
+
+_REACHED: dict[type, Callable[[Any], Iterable[Value]]] = {
+    Items: lambda items: items.items,
+    Table: Table.values,
+    Container: lambda container: (container.held,),
+    Layer: lambda layer: (*layer.attributes.values(), *layer.parts.values()),
+    Instance: lambda instance: instance.attributes.values(),
+    Weight: _of_weight,
+    Part: _of_weight,
+    Turned: _of_weight,
+    Choice: lambda choice: choice.options,
+    Partial: lambda partial: (partial.function, *partial.positional, *partial.keywords.values()),
+    Closure: _of_closure,
+}
 
 
 def tuple_of(values: list[Value], node: ir.Expression) -> Items:

@@ -65,6 +65,7 @@ class Evaluator:
     ) -> None:
         self.interpretation = interpretation
         self._budget = interpretation.budget
+        self._limit: Budget | None = None
         interpretation.evaluator = self
         self._resolve = resolve
         self._callers: list[Site] = []
@@ -119,7 +120,7 @@ class Evaluator:
         return self._spent + self._steps
 
     def _start(self) -> None:
-        self._budget = self.interpretation.budget
+        self._budget = self._limit or self.interpretation.budget
         self._spent += self._steps
         self._steps = 0
         self._conditions = ()
@@ -150,11 +151,11 @@ class Evaluator:
     @contextmanager
     def limited(self, budget: Budget) -> Iterator[None]:
         """Within the block every entry has this budget instead of the interpretation's own."""
-        self._budget, usual = budget, self._budget
+        self._limit, outer = budget, self._limit
         try:
             yield
         finally:
-            self._budget = usual
+            self._limit = outer
 
     def default(self, parameter: ir.Parameter, closure: Closure) -> Value:
         """The default of a parameter of `closure`."""
@@ -289,6 +290,13 @@ class Evaluator:
             self.interpretation.not_understood(EXHAUSTED)
             return False
         return True
+
+    def stop(self) -> None:
+        """Leave the rest of the entry that runs: all that it may take is taken, though not counted."""
+        left = self._budget.steps - self._steps
+        if left >= 0:
+            self._spent -= left + 1
+            self.affords(left + 1)
 
     def _contained(self, value: Value) -> Value:
         """What a collection takes for `value`: a collection that holds too much is not followed."""
