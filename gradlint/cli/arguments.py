@@ -137,8 +137,74 @@ THRESHOLDS = (
     _threshold("--dead-share", "From which share on dead units are reported."),
 )
 
+LIMITS = (
+    Argument(
+        ("--python",),
+        Shape.ONE,
+        "The Python to verify with; it needs torch 2.1 or later.",
+        "Verification",
+        "PATH",
+        setting="verify-python",
+    ),
+    Argument(
+        ("--device",),
+        Shape.ONE,
+        "Where to verify: cpu, cuda, mps or auto.",
+        "Verification",
+        "DEVICE",
+        setting="verify-device",
+    ),
+    Argument(
+        ("--dtype",),
+        Shape.ONE,
+        "The precision to verify in.",
+        "Verification",
+        "DTYPE",
+        setting="verify-dtype",
+    ),
+    _setting(
+        "--verify-timeout",
+        "SECONDS",
+        "How long verifying one target may take.",
+        "Verification",
+        shape=Shape.DECIMAL,
+    ),
+    _setting(
+        "--verify-memory",
+        "MB",
+        "How much memory verifying one target may take; 0 for any.",
+        "Verification",
+        shape=Shape.NUMBER,
+    ),
+)
+
+VERIFY = (
+    Argument(
+        ("--arg",),
+        Shape.MANY,
+        "An argument of the model's constructor, as a Python expression.",
+        "Verification",
+        "NAME=VALUE",
+    ),
+    Argument(
+        ("--input",),
+        Shape.MANY,
+        "An input of forward, such as x=float32[8,3,32,32] or ids=int64<1000[8,128].",
+        "Verification",
+        "NAME=FORM",
+    ),
+    *LIMITS,
+    _value("--output-format", "FORMAT", "The form of the report: text or json.", OUTPUT),
+    _switch("--quiet", "Print results and nothing else.", OUTPUT, short=("-q",)),
+    _value("--config", "FILE", "Use this configuration file and no other.", RUN),
+    _switch("--isolated", "Use no configuration file.", RUN),
+    _switch("--debug", "Show the traceback of an internal error.", RUN, hidden=True),
+)
+
 CHECK = (
     *SELECTION,
+    _toggle("--verify", "Measure what findings claim; this runs the code that is checked.", "Verification"),
+    *LIMITS,
     _setting("--fail-on", "LEVEL", "The least severity that makes the exit code 1.", RULES),
     _setting("--baseline", "FILE", "Do not report the findings in this file again.", RULES),
     *THRESHOLDS,

@@ -112,6 +112,10 @@ def without_known(session: Session, result: LintResult) -> LintResult:
 def finish(session: Session, result: LintResult) -> int:
     """Report a result, and say by the exit code how bad it is."""
     result = without_known(session, result)
+    if session.settings.verify:
+        from gradlint.cli.verify import verified
+
+        result = verified(session, result)
     publish(session, rendered(session, result, color=uses_color(session)))
     if session.values.get("show_coverage"):
         from gradlint.cli.show import show_coverage
@@ -154,5 +158,5 @@ def exit_code(session: Session, result: LintResult) -> int:
         return 0
     if session.values.get("exit_non_zero_on_fix") and result.fixed:
         return 1
-    worst = max((finding.severity.rank for finding in result.findings), default=-1)
+    worst = max((finding.severity.rank for finding in result.findings if not finding.is_refuted), default=-1)
     return int(worst >= session.settings.fail_on.rank)

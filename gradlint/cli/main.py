@@ -19,6 +19,7 @@ COMMANDS = {
     "rules": ("gradlint.cli.rule", "list_rules"),
     "baseline": ("gradlint.cli.baseline", "run"),
     "graph": ("gradlint.cli.graph", "run"),
+    "verify": ("gradlint.cli.verify", "run"),
     "clean": ("gradlint.cli.clean", "run"),
     "version": ("gradlint.cli.version", "run"),
 }
@@ -73,7 +74,10 @@ def _message(error: Exception) -> str:
     from gradlint.config.error import ConfigError
     from gradlint.lint.baseline import BaselineError
     from gradlint.rule.registry import RegistryError, UnknownRuleError
+    from gradlint.verify.client import WorkerError
 
-    if isinstance(error, UsageError | ConfigError | BaselineError | RegistryError | UnknownRuleError):
+    if isinstance(
+        error, WorkerError | UsageError | ConfigError | BaselineError | RegistryError | UnknownRuleError
+    ):
         return str(error)
     return f"internal error: {type(error).__name__}: {error}; --debug shows where"

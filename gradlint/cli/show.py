@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from gradlint.cli.errors import missing
 from gradlint.cli.session import Session
 from gradlint.cli.terminal import print_error, print_out
-from gradlint.config.options import IGNORES, OPTIONS, SEVERITIES, VERSION, Option
-from gradlint.config.settings import Settings
+from gradlint.config.options import IGNORES, OPTIONS, SEVERITIES, TARGETS, VERSION, Option
+from gradlint.config.settings import Settings, TargetSettings
 from gradlint.lint.result import LintResult
 from gradlint.report.summary import count
 
@@ -41,9 +42,20 @@ def _value(option: Option, value: Any) -> str:
     if option.kind is VERSION:
         return json.dumps(".".join(map(str, value)))
     if option.kind in (IGNORES, SEVERITIES):
-        entries = [f"{json.dumps(key)} = {json.dumps(entry)}" for key, entry in dict(value).items()]
-        return f"{{ {', '.join(entries)} }}" if entries else "{}"
+        return _table([(key, json.dumps(entry)) for key, entry in dict(value).items()])
+    if option.kind is TARGETS:
+        return _table([(target.name, _target(target)) for target in value])
     return json.dumps(value, ensure_ascii=False)
+
+
+def _table(entries: Sequence[tuple[str, str]]) -> str:
+    return f"{{ {', '.join(f'{json.dumps(key)} = {entry}' for key, entry in entries)} }}" if entries else "{}"
+
+
+def _target(target: TargetSettings) -> str:
+    inputs = [(name, f"{dtype}[{','.join(map(str, shape))}]") for name, dtype, shape in target.inputs]
+    parts = (("arguments", target.arguments), ("inputs", inputs))
+    return _table([(key, _table([(n, json.dumps(text)) for n, text in pairs])) for key, pairs in parts])
 
 
 def show_coverage(result: LintResult) -> None:

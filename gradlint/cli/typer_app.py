@@ -14,6 +14,7 @@ from gradlint.cli.arguments import (
     CACHE_FOLDER,
     CHECK,
     PATHS,
+    VERIFY,
     Argument,
     Shape,
     Values,
@@ -35,6 +36,7 @@ COMMANDS = {
     "rule": "Explain rules.",
     "rules": "List the rules.",
     "graph": "Show what a model computes, and what becomes of the gradient on its way.",
+    "verify": "Build a model, run it forward and backward, and say whether its gradient is healthy.",
     "baseline": "Write down the present findings, not to be reported again.",
     "clean": "Delete what was remembered between runs.",
 }
@@ -116,6 +118,9 @@ def _parameters(command: str) -> list[inspect.Parameter]:
             _arguments(),
             _form(),
         ]
+    if command == "verify":
+        where = _positional(PATHS, "PATH[::NAME]", "A file, or one model in it.", None)
+        return [where, *map(_option, VERIFY)]
     if command == "clean":
         return [_option(CACHE_FOLDER)]
     paths = _positional(PATHS, "PATHS", "Files and folders, or - for the standard input.", None)

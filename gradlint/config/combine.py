@@ -12,7 +12,7 @@ from gradlint.config.options import OFF
 from gradlint.config.settings import Settings
 from gradlint.records.finding import Severity
 
-ADDED_UP = ("per_file_ignores", "extend_exclude", "severity")
+ADDED_UP = ("per_file_ignores", "extend_exclude", "severity", "verify_targets")
 """Fields to which an upper layer adds; any other field it replaces."""
 
 CODE_OR_PREFIX = re.compile(r"[A-Z]+\d*")

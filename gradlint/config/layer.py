@@ -11,6 +11,7 @@ from gradlint.config.select import canonical
 from gradlint.config.toml_file import Table
 from gradlint.rule.rule import Rule
 
+VERIFY = "verify"
 SELECTOR_FIELDS = ("select", "extend_select", "ignore")
 
 
@@ -27,7 +28,17 @@ def as_layer(table: Table, folder: str, rules: Sequence[type[Rule]]) -> dict[str
 
     Raises `KeyedError`.
     """
-    return {option.field: _value(option, table[option.key], folder, rules) for option in map(_option, table)}
+    flat = flattened(table)
+    return {option.field: _value(option, flat[option.key], folder, rules) for option in map(_option, flat)}
+
+
+def flattened(table: Table) -> Table:
+    """The table with `verify`, where that is a table itself, key by key; `verify.enabled` is `verify`."""
+    own = table.get(VERIFY)
+    if not isinstance(own, dict):
+        return table
+    inner = {f"{VERIFY}-{key}" if key != "enabled" else VERIFY: value for key, value in own.items()}
+    return {key: value for key, value in table.items() if key != VERIFY} | inner
 
 
 def mismatch(key: str, expected: str, value: object) -> KeyedError:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from math import inf
 from typing import Any
 
 from msgspec import Struct
 
 from gradlint.config.error import did_you_mean
+from gradlint.config.settings import TargetSettings
 from gradlint.records.finding import Severity
 from gradlint.source.globs import anchored, translate
 
 EXTEND = "extend"
 OFF = "off"
+DTYPES = ("float32", "float64", "float16", "bfloat16")
 LEVELS = tuple(level.value for level in Severity)
 OUTPUT_FORMATS = (
     "concise",
@@ -150,6 +153,25 @@ def _listed(words: tuple[str, ...]) -> str:
     return f"{', '.join(quoted[:-1])} or {quoted[-1]}"
 
 
+def _chosen(choices: tuple[str, ...], value: Any, folder: str) -> str:
+    return _one_of(choices, value)
+
+
+def _matching(pattern: str, value: Any, folder: str) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    if not re.fullmatch(pattern, value):
+        raise ValueError(f"unknown device `{value}`; it may be cpu, cuda, mps or auto")
+    return value
+
+
+def _command(value: Any, folder: str) -> str:
+    """A program by its name, or by its path where it has more than a name."""
+    if not isinstance(value, str):
+        raise TypeError
+    return _path(value, folder) if os.path.basename(value) != value else value
+
+
 def _level(value: Any, folder: str) -> Severity:
     return Severity(_one_of(LEVELS, value))
 
@@ -199,6 +221,55 @@ def _version(value: Any, folder: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
+def _targets(value: Any, folder: str) -> tuple[TargetSettings, ...]:
+    if not isinstance(value, dict):
+        raise TypeError
+    return tuple(_target(name, table) for name, table in value.items())
+
+
+def _target(name: str, table: Any) -> TargetSettings:
+    module, colon, definition = name.partition(":")
+    if not (module and colon and definition):
+        raise ValueError(f"`{name}` is not of the form `package.module:Name`")
+    if not isinstance(table, dict):
+        raise ValueError(f"`{name}` must be a table, not {kind_of(table)}")
+    odd = next((key for key in table if key not in ("arguments", "inputs")), None)
+    if odd is not None:
+        raise ValueError(f"unknown key `{odd}` in `{name}`{did_you_mean(odd, ('arguments', 'inputs'))}")
+    arguments = [(key, _expression(item)) for key, item in _entries(name, table, "arguments")]
+    inputs = [(key, *as_input(item)) for key, item in _entries(name, table, "inputs")]
+    return TargetSettings(name, tuple(arguments), tuple(inputs))
+
+
+def _entries(name: str, table: dict[str, Any], key: str) -> list[tuple[str, Any]]:
+    entries = table.get(key, {})
+    if not isinstance(entries, dict):
+        raise ValueError(f"`{key}` of `{name}` must be a table, not {kind_of(entries)}")
+    return list(entries.items())
+
+
+def _expression(value: Any) -> str:
+    """A value of a configuration as Python writes it; text stands for an expression where it is one."""
+    if not isinstance(value, str):
+        return repr(value)
+    try:
+        compile(value, "<argument>", "eval")
+    except SyntaxError:
+        return repr(value)
+    return value
+
+
+_INPUT = re.compile(r"\s*((?:float|bfloat|u?int)\d+(?:<\d+)?|bool)\s*\[([\d,\s]*)\]\s*")
+
+
+def as_input(value: Any) -> tuple[str, tuple[int, ...]]:
+    """An input as it is written, `float32[8,3,32,32]`: the dtype and the shape. Raises `ValueError`."""
+    found = _INPUT.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError(f"`{value}` is no input such as `float32[8,3,32,32]` or `int64<1000[8,128]`")
+    return found[1], tuple(int(size) for size in found[2].split(",") if size.strip())
+
+
 STRINGS: Schema = {"type": "array", "items": {"type": "string"}}
 
 FLAG = Kind("true or false", {"type": "boolean"}, _instance_of(bool))
@@ -225,6 +296,19 @@ SEVERITIES = Kind(
     },
     _levels,
 )
+
+TARGET: Schema = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "arguments": {"type": "object"},
+        "inputs": {"type": "object", "additionalProperties": {"type": "string"}},
+    },
+}
+TARGETS = Kind("a table from targets to tables", {"type": "object", "additionalProperties": TARGET}, _targets)
+DEVICE = Kind("a string", {"type": "string"}, partial(_matching, r"cpu|cuda(:\d+)?|mps|auto"))
+DTYPE = Kind("a string", {"enum": list(DTYPES)}, partial(_chosen, DTYPES))
+COMMAND = Kind("a string", {"type": "string"}, _command)
 
 OPTIONS = (
     Option("select", RULES, "Rules to use, by code, prefix or name; ALL stands for every rule."),
@@ -253,5 +337,12 @@ OPTIONS = (
     Option("jobs", COUNT, "How many processes to use; 0 for as many as there are processors."),
     Option("cache", FLAG, "Remember what was found in files that do not change."),
     Option("cache-dir", PATH, "The folder for what is remembered."),
+    Option("verify", FLAG, "Measure what findings claim; this runs the code that is checked."),
+    Option("verify-python", COMMAND, "The Python to verify with; it needs torch 2.1 or later."),
+    Option("verify-device", DEVICE, "Where to verify: cpu, cuda, mps or auto."),
+    Option("verify-dtype", DTYPE, "The precision to verify in."),
+    Option("verify-timeout", DECADES, "How many seconds verifying one target may take."),
+    Option("verify-memory", COUNT, "How many megabytes verifying one target may take; 0 for any number."),
+    Option("verify-targets", TARGETS, "Constructor arguments and inputs of targets."),
 )
 BY_KEY: Mapping[str, Option] = {option.key: option for option in OPTIONS}

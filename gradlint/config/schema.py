@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from gradlint.config.layer import VERIFY
 from gradlint.config.options import EXTEND, OPTIONS, Option
 from gradlint.config.select import ALL
 from gradlint.config.settings import Settings
@@ -19,7 +20,8 @@ DRAFT = "http://json-schema.org/draft-07/schema#"
 
 def schema(rules: Sequence[type[Rule]]) -> dict[str, Any]:
     """The schema of `gradlint.toml` and of `[tool.gradlint]`; it offers these rules, but allows others."""
-    properties = {option.key: _property(option) for option in OPTIONS}
+    properties = {option.key: _property(option) for option in OPTIONS if not _is_nested(option)}
+    properties[VERIFY] = {"oneOf": [properties[VERIFY], _verify_table()]}
     properties[EXTEND] = {"type": "string", "description": "A configuration file to start from."}
     return {
         "$schema": DRAFT,
@@ -35,6 +37,17 @@ def schema(rules: Sequence[type[Rule]]) -> dict[str, Any]:
 def render(rules: Sequence[type[Rule]]) -> str:
     """The schema as the text of its file."""
     return json.dumps(schema(rules), indent=2) + "\n"
+
+
+def _is_nested(option: Option) -> bool:
+    return option.key.startswith(f"{VERIFY}-")
+
+
+def _verify_table() -> dict[str, Any]:
+    """The keys of the table [tool.gradlint.verify]."""
+    nested = {o.key.removeprefix(f"{VERIFY}-"): _property(o) for o in OPTIONS if _is_nested(o)}
+    enabled = _property(next(o for o in OPTIONS if o.key == VERIFY))
+    return {"type": "object", "additionalProperties": False, "properties": {"enabled": enabled, **nested}}
 
 
 def _property(option: Option) -> dict[str, Any]:

@@ -36,11 +36,23 @@ DEFAULT_EXCLUDE = (
 )
 
 
+class TargetSettings(Struct, frozen=True):
+    """What is known of a target of verification, "package.module:Name".
+
+    `arguments` are (name, Python expression), `inputs` (name, dtype, shape).
+    """
+
+    name: str
+    arguments: tuple[tuple[str, str], ...] = ()
+    inputs: tuple[tuple[str, str, tuple[int, ...]], ...] = ()
+
+
 class Settings(Struct, frozen=True, kw_only=True):
     """The settings of one run for one file, after configuration files and options were combined.
 
     `select`, `ignore` and their kin hold codes, prefixes, names or "ALL", already checked against
-    the known rules. Paths are absolute. `target_torch` is (major, minor).
+    the known rules. Paths are absolute. `target_torch` is (major, minor). `verify_timeout` is in seconds
+    and `verify_memory` in megabytes, each for one target.
     """
 
     root: str = "."
@@ -70,3 +82,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     jobs: int = 0
     cache: bool = True
     cache_dir: str | None = None
+    verify: bool = False
+    verify_python: str | None = None
+    verify_device: str = "cpu"
+    verify_dtype: str = "float32"
+    verify_timeout: float = 60.0
+    verify_memory: int = 4096
+    verify_targets: tuple[TargetSettings, ...] = ()

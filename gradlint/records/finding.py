@@ -6,6 +6,7 @@ from enum import Enum
 
 from msgspec import Struct
 
+from gradlint.records.evidence import Evidence, Verdict
 from gradlint.records.span import Span
 
 
@@ -123,7 +124,7 @@ class Finding(Struct, frozen=True):
     """One risk at one place.
 
     In a notebook, `cell` counts code and text cells from 1 and the spans count lines within the
-    cell; elsewhere `cell` is None.
+    cell; elsewhere `cell` is None. `evidence` is what measuring the claim showed, None where it was not.
     """
 
     rule: str
@@ -137,3 +138,9 @@ class Finding(Struct, frozen=True):
     related: tuple[Related, ...] = ()
     claim: Claim | None = None
     fix: Fix | None = None
+    evidence: Evidence | None = None
+
+    @property
+    def is_refuted(self) -> bool:
+        """Whether a measurement showed that the claim does not hold."""
+        return self.evidence is not None and self.evidence.verdict is Verdict.REFUTED

@@ -7,6 +7,7 @@ from itertools import chain, groupby
 
 from gradlint.lint.result import LintResult
 from gradlint.records.finding import Applicability, Finding, Fix, Related
+from gradlint.report import verdict
 from gradlint.report.excerpt import Excerpts
 from gradlint.report.frame import CONTEXT, Frame
 from gradlint.report.header import header, position
@@ -77,6 +78,8 @@ def _gutter(finding: Finding) -> int:
 def _notes(finding: Finding, urls: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     if finding.claim:
         yield "predicted", one_line(prediction(finding.claim))
+    if finding.evidence:
+        yield from ((label, one_line(text)) for label, text in verdict.notes(finding.evidence))
     if finding.help:
         yield "help", one_line(finding.help)
     if finding.fix:

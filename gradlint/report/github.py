@@ -8,6 +8,7 @@ from gradlint.report.header import position
 from gradlint.report.options import RenderOptions
 from gradlint.report.summary import summary
 from gradlint.report.terminal import visible
+from gradlint.report.verdict import with_verdict
 
 _COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "notice"}
 _DATA = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})
@@ -28,7 +29,8 @@ def _command(path: str, finding: Finding, options: RenderOptions) -> str:
         **_region(finding),
     }
     listed = ",".join(f"{key}={_escape(str(value), _PROPERTY)}" for key, value in properties.items())
-    text = f"{path}:{position(finding.cell, finding.span)}: {finding.rule} {finding.message}"
+    place = f"{path}:{position(finding.cell, finding.span)}"
+    text = f"{place}: {finding.rule} {with_verdict(finding.message, finding)}"
     if finding.help:
         text += f"\n  help: {finding.help}"
     return f"::{_COMMANDS[finding.severity]} {listed}::{_escape(text, _DATA)}\n"

@@ -24,7 +24,7 @@ _SHOWN = (
     "hidden_size",
     "p",
 )
-_HALF = 10
+HALF = 10
 """Decades on either side of the axis of a bar."""
 
 
@@ -141,10 +141,10 @@ def _signed(value: float) -> str:
 def bar(found: Interval) -> str:
     """A bar from the axis: to the left what vanishes, to the right what explodes, a cell per decade."""
     if not found.is_finite:
-        return " " * _HALF + "│"
-    length = min(round(abs(found.centre)), _HALF)
+        return " " * HALF + "│"
+    length = min(round(abs(found.centre)), HALF)
     filled = "█" * length
-    return filled.rjust(_HALF) + "│" if found.centre < 0 else " " * _HALF + "│" + filled
+    return filled.rjust(HALF) + "│" if found.centre < 0 else " " * HALF + "│" + filled
 
 
 def as_json(flows: list[GradientFlow]) -> str:

@@ -9,6 +9,7 @@ from gradlint.lint.result import LintResult
 from gradlint.records.finding import Claim, Edit, Finding, Fix, Related
 from gradlint.records.span import Span
 from gradlint.report.encode import number
+from gradlint.report.verdict import evidence_item
 
 
 def items(result: LintResult) -> Iterator[dict[str, Any]]:
@@ -32,9 +33,15 @@ def item(path: str, finding: Finding, url: str | None) -> dict[str, Any]:
         "url": url,
         "help": finding.help or None,
         "claim": claim_item(finding.claim) if finding.claim else None,
+        **_measured(finding),
         "related": [_related(path, related) for related in finding.related],
         "fix": fix_item(finding.fix) if finding.fix else None,
     }
+
+
+def _measured(finding: Finding) -> dict[str, Any]:
+    """The evidence, where the claim was measured."""
+    return {} if finding.evidence is None else {"evidence": evidence_item(finding.evidence)}
 
 
 def _range(span: Span) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from gradlint.lint.result import FileReport, LintResult
 from gradlint.records.finding import Finding
 from gradlint.report.header import position
 from gradlint.report.options import RenderOptions
+from gradlint.report.verdict import measurement
 
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _ESCAPES = str.maketrans(
@@ -51,6 +52,9 @@ def _case(path: str, finding: Finding) -> Iterator[str]:
     yield f"        <property{_attributes(name='severity', value=finding.severity.value)}/>"
     if finding.cell is not None:
         yield f"        <property{_attributes(name='cell', value=finding.cell)}/>"
+    if finding.evidence is not None:
+        yield f"        <property{_attributes(name='verdict', value=finding.evidence.verdict.value)}/>"
+        yield f"        <property{_attributes(name='measured', value=measurement(finding.evidence))}/>"
     yield "      </properties>"
     text = f"{position(finding.cell, finding.span)}: {finding.message}" + (
         f"\nhelp: {finding.help}" if finding.help else ""

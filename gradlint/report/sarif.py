@@ -20,6 +20,7 @@ from gradlint.report.items import claim_item, fix_item
 from gradlint.report.options import RenderOptions
 from gradlint.report.placement import file_span, placed_message
 from gradlint.report.sarif_rules import driver
+from gradlint.report.verdict import evidence_item, with_verdict
 
 ROOT = "SRCROOT"
 
@@ -66,7 +67,7 @@ class _Writer:
         entry: dict[str, Any] = {
             "ruleId": finding.rule,
             "level": finding.severity.value,
-            "message": {"text": placed_message(finding)},
+            "message": {"text": with_verdict(placed_message(finding), finding)},
             "locations": [self._location(path, finding.cell, finding.span)],
         }
         properties = _properties(finding)
@@ -153,6 +154,7 @@ def _properties(finding: Finding) -> dict[str, Any]:
     values = {
         "help": finding.help or None,
         "claim": finding.claim and claim_item(finding.claim),
+        "evidence": finding.evidence and evidence_item(finding.evidence),
         "cell": finding.cell,
         "cellRegion": _region(finding.span) if finding.cell is not None else None,
         "fixApplicability": finding.fix and finding.fix.applicability.value,

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from gradlint.lint.result import LintResult
+from gradlint.records.evidence import Verdict
 from gradlint.records.finding import Applicability, Finding, Severity
 from gradlint.report.options import RenderOptions
 from gradlint.report.terminal import SEVERITY_STYLE, Paint, Style
@@ -32,9 +33,17 @@ def summary(result: LintResult, options: RenderOptions) -> str:
     fixed = sum(result.fixed.values())
     lines = [f"Fixed {count(fixed, 'finding')}."] if fixed else []
     lines += [_total(result, paint), *_fixable(result.findings, options, paint)]
+    lines += _verdicts(result.findings)
     hidden = sum(report.baselined for report in result.reports)
     lines += [f"{count(hidden, 'known finding')} hidden by the baseline."] if hidden else []
     return "".join(f"{line}\n" for line in lines)
+
+
+def _verdicts(findings: Iterable[Finding]) -> list[str]:
+    """How many claims were confirmed, refuted and so on; nothing where none was measured."""
+    found = Counter(finding.evidence.verdict for finding in findings if finding.evidence is not None)
+    parts = [f"{found[verdict]} {verdict.value}" for verdict in Verdict if found[verdict]]
+    return [f"Verified: {', '.join(parts)}."] if parts else []
 
 
 def _total(result: LintResult, paint: Paint) -> str:

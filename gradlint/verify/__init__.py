@@ -1,0 +1,1 @@
+"""Verification: what a finding claims is held against a real forward and backward pass."""

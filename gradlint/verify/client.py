@@ -1,0 +1,139 @@
+"""The worker as gradlint sees it: started, asked, replaced when it breaks, and ended with all it began."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from types import TracebackType
+
+import msgspec
+
+from gradlint.verify.worker.protocol import VERSION, Failure, Hello, Reply, Task, encode
+
+_WORKER = Path(__file__).parent / "worker"
+_START = 120.0
+"""Seconds that importing torch may take."""
+_GRACE = 15.0
+"""Seconds that the worker may take to end a task at its limit."""
+
+
+class WorkerError(Exception):
+    """The worker cannot work: no such interpreter, no torch in it, or another protocol."""
+
+
+class Worker:
+    """Answers tasks under an interpreter. Raises `WorkerError` where that has no torch."""
+
+    def __init__(self, python: str) -> None:
+        self._python = python
+        self._process: subprocess.Popen[str] | None = None
+        self._lines: queue.Queue[str] = queue.Queue()
+        self.hello: Hello | None = None
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def ask(self, task: Task) -> Reply:
+        """What came of a task; a worker that breaks is replaced for the next one."""
+        process = self._started()
+        try:
+            assert process.stdin is not None
+            process.stdin.write(encode(task))
+            process.stdin.flush()
+            line = self._lines.get(timeout=task.seconds + _GRACE)
+        except (OSError, queue.Empty):
+            line = ""
+        if not line:
+            self.close()
+            return Reply(task.number, None, [], [], Failure("running", "the worker ended without an answer"))
+        return msgspec.convert(json.loads(line), Reply)
+
+    def _started(self) -> subprocess.Popen[str]:
+        if self._process is not None and self._process.poll() is None:
+            return self._process
+        self.close()
+        process = self._process = self._start()
+        self._lines = queue.Queue()
+        threading.Thread(target=_pump, args=(process, self._lines), daemon=True).start()
+        try:
+            line = self._lines.get(timeout=_START)
+        except queue.Empty:
+            line = ""
+        self.hello = _hello(line, self._python)
+        return process
+
+    def _start(self) -> subprocess.Popen[str]:
+        try:
+            return subprocess.Popen(
+                [self._python, str(_WORKER)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+                encoding="utf-8",
+                env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise WorkerError(f"`{self._python}` cannot be run: {error.strerror} (--python)") from None
+
+    def close(self) -> None:
+        """End the worker and everything that it began."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        assert process.stdin is not None
+        try:
+            process.stdin.close()
+            process.wait(timeout=2.0)
+        except (OSError, subprocess.TimeoutExpired):
+            _kill(process)
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    """End a worker and its tasks: they descend from it, whatever groups they made."""
+    if sys.platform == "linux":
+        from gradlint.verify.worker.processes import descendants
+
+        for each in (process.pid, *descendants(process.pid)):
+            _end(each)
+    process.kill()
+
+
+def _end(process: int) -> None:
+    try:
+        os.kill(process, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        return
+
+
+def _pump(process: subprocess.Popen[str], lines: queue.Queue[str]) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        lines.put(line)
+    lines.put("")
+
+
+def _hello(line: str, python: str) -> Hello:
+    if not line:
+        raise WorkerError(f"`{python}` did not start the worker (--python)")
+    hello = msgspec.convert(json.loads(line), Hello)
+    if hello.failure:
+        raise WorkerError(f"{hello.failure}; name the interpreter of your project with --python")
+    if hello.protocol != VERSION:
+        raise WorkerError(f"the worker speaks protocol {hello.protocol}, not {VERSION}")
+    return hello

@@ -1,0 +1,188 @@
+"""One target built and run: how it was built, its flow beside the prediction, and whether it is healthy."""
+
+from __future__ import annotations
+
+import ast
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+from msgspec.structs import replace
+
+from gradlint.flow.chain import longest_chain
+from gradlint.flow.propagate import GradientFlow, propagate
+from gradlint.lint.models import UnknownArgumentError, models
+from gradlint.mathematics.interval import Interval
+from gradlint.records.evidence import LayerFlow, Measured, Verification
+from gradlint.records.finding import Claim, Metric
+from gradlint.source.source import SourceError
+from gradlint.verify.client import Worker
+from gradlint.verify.plan import Target, module_name, task
+from gradlint.verify.request import Request
+from gradlint.verify.stamp import reason, remedy
+from gradlint.verify.worker.protocol import Answer, Built, Layer, Reply
+
+_VAGUE = 1.0
+"""From this width on, in decades, a prediction is none."""
+LIMIT = 3.0
+"""Decades of gradient or scale over the longest chain from which on a model is at risk."""
+
+
+def examine(worker: Worker, target: Target, request: Request) -> Verification:
+    """What running a target shows. Raises `WorkerError`.
+
+    Where arguments had to be found, the prediction is made anew with them.
+    """
+    reply = _ask(worker, target, request)
+    found = _rebuilt(target, reply)
+    return _examined(target, reply) if found is None else _examined(found, _ask(worker, found, request))
+
+
+def _ask(worker: Worker, target: Target, request: Request) -> Reply:
+    return worker.ask(task(0, target, _claims(target), request, wants_flow=True))
+
+
+def _rebuilt(target: Target, reply: Reply) -> Target | None:
+    """The target with its graph for the arguments that it was built with; None where it was for those."""
+    used = {a.name: a.expression for a in reply.built.arguments} if reply.built is not None else {}
+    if target.graph is None or used == target.graph.arguments:
+        return None
+    given = {name: value for name, text in used.items() if (value := _literal(text)) is not _UNKNOWN}
+    try:
+        (graph,) = models(target.path, target.name, given)
+    except (SourceError, OSError, UnknownArgumentError, ValueError):
+        return None
+    origins = {a.name: a.origin for a in reply.built.arguments} if reply.built is not None else {}
+    return Target(target.path, target.name, replace(graph, arguments=used), origins)
+
+
+_UNKNOWN = object()
+
+
+def _literal(text: str) -> object:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return _UNKNOWN
+
+
+def _claims(target: Target) -> list[Claim]:
+    flow = propagate(target.graph) if target.graph is not None else None
+    return list(_questions(target, flow))
+
+
+def _examined(target: Target, reply: Reply) -> Verification:
+    flow = propagate(target.graph) if target.graph is not None else None
+    claims = list(_questions(target, flow))
+    line = target.graph.place.span.line if target.graph is not None else 0
+    if reply.failure is not None or reply.built is None:
+        failure = reply.failure
+        return Verification(
+            target.name,
+            target.path,
+            line,
+            "could not run",
+            reason=reason(failure) if failure is not None else "nothing was built",
+            remedy=remedy(failure, module_name(target.path), target.name) if failure is not None else "",
+            printed=reply.printed,
+            seconds=reply.seconds,
+        )
+    measured = tuple([_measured(c, a) for c, a in zip(claims, reply.answers, strict=True) if a.values])
+    return _verification(target, line, reply, reply.built, measured, tuple(layers(flow, reply.layers)))
+
+
+def _verification(
+    target: Target,
+    line: int,
+    reply: Reply,
+    built: Built,
+    measured: tuple[Measured, ...],
+    rows: tuple[LayerFlow, ...],
+) -> Verification:
+    is_healthy = not built.non_finite and all(map(_is_within, measured))
+    return Verification(
+        target.name,
+        target.path,
+        line,
+        "healthy" if is_healthy else "at risk",
+        tuple([(a.name, a.expression, a.origin) for a in built.arguments]),
+        tuple([(a.name, a.expression, a.origin) for a in built.inputs]),
+        tuple(built.notes),
+        reply.device,
+        built.dtype,
+        built.parameters,
+        built.trained,
+        measured,
+        rows,
+        tuple(built.unused),
+        tuple(built.non_finite),
+        printed=reply.printed,
+        seconds=reply.seconds,
+    )
+
+
+def _is_within(each: Measured) -> bool:
+    return each.measured is not None and abs(each.measured) < each.limit
+
+
+def _questions(target: Target, flow: GradientFlow | None) -> Iterator[Claim]:
+    """The gradient's and the signal's decades over the longest chain."""
+    chain = longest_chain(flow) if flow is not None else None
+    subject, gain = f"{target.name}:", math.nan
+    if chain is not None and flow is not None and chain.decades.is_finite:
+        first, last = (flow.graph.nodes[number].module for number in (chain.first, chain.last))
+        if first and last:
+            subject, gain = f"{target.name}:{first}->{last}", chain.decades.centre
+    yield Claim(Metric.DEPTH_GAIN, subject, math.copysign(LIMIT, gain or 1.0), gain)
+    yield Claim(Metric.ACTIVATION_SCALE, subject, LIMIT, math.nan)
+
+
+def _measured(claim: Claim, answer: Answer) -> Measured:
+    predicted = claim.predicted if math.isfinite(claim.predicted) else None
+    place = claim.subject.partition(":")[2]
+    return Measured(claim.metric.value, place, predicted, statistics.median(answer.values), LIMIT)
+
+
+# Rows
+
+
+def layers(flow: GradientFlow | None, run: Sequence[Layer]) -> Iterator[LayerFlow]:
+    """The layers that ran, with what was predicted of each, call by call."""
+    predicted = _predicted(flow) if flow is not None else {}
+    zero = _reference(run, predicted)
+    calls: dict[str, int] = defaultdict(int)
+    for layer in run:
+        known = predicted.get(layer.module, [])
+        number = calls[layer.module]
+        calls[layer.module] += 1
+        line, scale, gradient = known[number] if number < len(known) else (layer.line, None, None)
+        own = layer.gradient - zero if layer.gradient is not None and zero is not None else None
+        yield LayerFlow(layer.module, layer.kind, line, scale, layer.scale, gradient, own)
+
+
+def _predicted(flow: GradientFlow) -> dict[str, list[tuple[int, float | None, float | None]]]:
+    """Line, scale and gradient of every call of a module, by its path."""
+    found: dict[str, list[tuple[int, float | None, float | None]]] = defaultdict(list)
+    for node in flow.graph.nodes:
+        if node.module:
+            place = node.made or node.place
+            line = place.span.line if place is not None else 0
+            scale = flow.moments[node.number].second.sqrt.decades
+            found[node.module].append((line, _known(scale), _known(flow.gradient[node.number])))
+    return found
+
+
+def _known(found: Interval) -> float | None:
+    """The middle of what is predicted, where that says something."""
+    return found.centre if found.is_finite and found.hi - found.lo < _VAGUE else None
+
+
+def _reference(
+    run: Sequence[Layer], predicted: dict[str, list[tuple[int, float | None, float | None]]]
+) -> float | None:
+    """The measured gradient where the predicted one is 0 decades: at the last layer with weights."""
+    zeros = {path for path, calls in predicted.items() if any(gradient == 0.0 for _, _, gradient in calls)}
+    at_zero = [layer.gradient for layer in run if layer.module in zeros and layer.gradient is not None]
+    found = at_zero or [layer.gradient for layer in run if layer.gradient is not None]
+    return found[-1] if found else None

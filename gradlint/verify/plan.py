@@ -1,0 +1,161 @@
+"""Which targets to run for which claims, and how each can be built."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+
+from msgspec import Struct
+
+from gradlint.flow.propagate import propagate
+from gradlint.lint.models import models
+from gradlint.records.finding import Claim, Finding, Metric
+from gradlint.records.graph import ModelGraph
+from gradlint.source.read import read
+from gradlint.source.source import SourceError
+from gradlint.verify.request import Request, TargetSettings
+from gradlint.verify.worker.protocol import Argument, Input, Question, Task
+
+OF_MODELS = frozenset(
+    {
+        Metric.DEPTH_GAIN,
+        Metric.ACTIVATION_SCALE,
+        Metric.SATURATION,
+        Metric.DEAD_UNITS,
+        Metric.UNIQUE_GRADIENT_ROWS,
+        Metric.WEIGHT_VARIANCE,
+        Metric.RECURRENT_GAIN,
+        Metric.GRADIENT_ARRIVES,
+    }
+)
+
+
+class Target(Struct, frozen=True):
+    """Something in a file that can be built, with its graph where it has one.
+
+    `origins` tell where the graph's arguments are from, where that is not a call in the project.
+    """
+
+    path: str
+    name: str
+    graph: ModelGraph | None = None
+    origins: dict[str, str] = {}
+
+
+def target_of(claim: Claim) -> str:
+    """The name of what a claim is about."""
+    return claim.subject.partition(":")[0]
+
+
+def place_of(claim: Claim) -> str:
+    """What of its target a claim is about."""
+    return claim.subject.partition(":")[2]
+
+
+def graphs(path: str) -> list[ModelGraph]:
+    """The graphs of the models in a file; none where it cannot be read."""
+    try:
+        return models(path)
+    except (SourceError, OSError):
+        return []
+
+
+def claims_by_target(findings: Iterable[Finding]) -> dict[str, list[Claim]]:
+    """The claims about models that a run can be asked about, by the model's name."""
+    found: dict[str, list[Claim]] = {}
+    for finding in findings:
+        claim = finding.claim
+        if claim is not None and claim.metric in OF_MODELS and claim not in found.get(target_of(claim), ()):
+            found.setdefault(target_of(claim), []).append(claim)
+    return found
+
+
+def question(number: int, claim: Claim, graph: ModelGraph | None) -> Question:
+    """What to ask the worker about a claim."""
+    name = place_of(claim)
+    offset = spreading(graph, name) if claim.metric is Metric.DEPTH_GAIN and graph is not None else 0.0
+    return Question(number, claim.metric.value, name, claim.condition, claim.bound, claim.predicted, offset)
+
+
+def spreading(graph: ModelGraph, name: str) -> float:
+    """The decades of ‖δ‖ that average pooling takes between two layers by distributing it."""
+    first, _, last = name.partition("->")
+    flow = propagate(graph)
+    numbers = {node.module: node.number for node in reversed(graph.nodes)}
+    if first not in numbers or last not in numbers:
+        return 0.0
+    a, b = numbers[first], numbers[last]
+    with_it, without = (x[a].centre - x[b].centre for x in (flow.spread_gradient, flow.gradient))
+    known = all(abs(value) < float("inf") for value in (with_it, without))
+    return with_it - without if known else 0.0
+
+
+def task(
+    number: int, target: Target, claims: Sequence[Claim], request: Request, wants_flow: bool = False
+) -> Task:
+    """What the worker is asked about a target."""
+    path = os.path.abspath(target.path)
+    own = request.targets.get(f"{module_name(path)}:{target.name}", TargetSettings())
+    return Task(
+        number=number,
+        path=path,
+        name=target.name,
+        roots=roots(path),
+        arguments=list(_arguments(target, own, request.given)),
+        inputs=list(_inputs(own, request.given)),
+        questions=[question(i, claim, target.graph) for i, claim in enumerate(claims)],
+        device=request.device,
+        dtype=request.dtype,
+        seconds=request.seconds,
+        megabytes=request.megabytes,
+        text=read(path).text if path.endswith(".ipynb") else None,
+        wants_flow=wants_flow,
+    )
+
+
+def _arguments(target: Target, own: TargetSettings, given: TargetSettings) -> Iterator[Argument]:
+    """Constructor arguments; what was asked for goes before what the project does."""
+    found = target.graph.arguments.items() if target.graph is not None else ()
+    known: set[str] = set()
+    for origin, arguments in (
+        ("--arg", given.arguments),
+        ("configuration", own.arguments),
+        ("call site", found),
+    ):
+        for name, text in arguments:
+            if name not in known:
+                known.add(name)
+                yield Argument(name, text, target.origins.get(name, origin))
+
+
+def _inputs(own: TargetSettings, given: TargetSettings) -> Iterator[Input]:
+    known = {name for name, _, _ in given.inputs}
+    for name, dtype, shape in (*given.inputs, *[each for each in own.inputs if each[0] not in known]):
+        yield Input(name, dtype, list(shape))
+
+
+def module_name(path: str) -> str:
+    """The dotted name of a file as its package calls it."""
+    folder, file = os.path.split(path)
+    words = [os.path.splitext(file)[0]]
+    while os.path.exists(os.path.join(folder, "__init__.py")):
+        folder, name = os.path.split(folder)
+        words.insert(0, name)
+    return ".".join(words)
+
+
+_MARKS = (".git", "pyproject.toml", "setup.py", "setup.cfg")
+
+
+def roots(path: str) -> list[str]:
+    """Folders that a file may be imported from: its own and those around it, up to the project's root."""
+    own = folder = os.path.dirname(path)
+    found = [own]
+    while not any(os.path.exists(os.path.join(folder, name)) for name in _MARKS):
+        above = os.path.dirname(folder)
+        if above == folder:
+            return [own]
+        folder = above
+        found.append(folder)
+    source = os.path.join(folder, "src")
+    return [*found, source] if os.path.isdir(source) and source not in found else found

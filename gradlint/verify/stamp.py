@@ -1,0 +1,110 @@
+"""Findings with what measuring their claims showed."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from msgspec.structs import replace
+
+from gradlint.records.evidence import Evidence, Verdict
+from gradlint.records.finding import Claim, Finding
+from gradlint.verify.client import Worker
+from gradlint.verify.judge import verdict
+from gradlint.verify.plan import Target, claims_by_target, graphs, module_name, task
+from gradlint.verify.request import Request
+from gradlint.verify.worker.protocol import Answer, Argument, Built, Failure, Reply
+
+Progress = Callable[[int, int], None]
+
+
+def stamped(
+    findings: Mapping[str, Sequence[Finding]], request: Request, progress: Progress | None = None
+) -> dict[str, tuple[Finding, ...]]:
+    """The findings of every file with their evidence, by path.
+
+    Raises `WorkerError` where the interpreter cannot do the work.
+    """
+    wanted = {path: claims_by_target(found) for path, found in findings.items()}
+    total = sum(map(len, wanted.values()))
+    done = 0
+    result: dict[str, tuple[Finding, ...]] = {}
+    with Worker(request.python) as worker:
+        for path, by_target in wanted.items():
+            known: dict[Claim, Evidence] = {}
+            found = {graph.name: graph for graph in graphs(path)} if by_target else {}
+            for name, claims in by_target.items():
+                target = Target(path, name, found.get(name))
+                reply = worker.ask(task(done, target, claims, request))
+                known.update(zip(claims, evidence(reply, claims, path, name), strict=True))
+                done += 1
+                if progress is not None:
+                    progress(done, total)
+            result[path] = tuple(_with_evidence(findings[path], known))
+    return result
+
+
+def _with_evidence(findings: Iterable[Finding], known: Mapping[Claim, Evidence]) -> Iterable[Finding]:
+    for finding in findings:
+        found = known.get(finding.claim) if finding.claim is not None else None
+        yield finding if found is None else replace(finding, evidence=found)
+
+
+def evidence(reply: Reply, claims: Sequence[Claim], path: str, name: str) -> list[Evidence]:
+    """What a reply says of each claim."""
+    if reply.failure is not None or reply.built is None:
+        return [could_not_run(reply.failure, path, name)] * len(claims)
+    text = described(name, reply.built)
+    return [_judged(claim, answer, reply, text) for claim, answer in zip(claims, reply.answers, strict=True)]
+
+
+def _judged(claim: Claim, answer: Answer, reply: Reply, built: str) -> Evidence:
+    if answer.state == "not exercised":
+        return Evidence(Verdict.NOT_EXERCISED, built=built, reason=answer.reason)
+    if answer.state == "failed":
+        return Evidence(Verdict.COULD_NOT_RUN, built=built, reason=answer.reason)
+    values = answer.values
+    return Evidence(
+        verdict(claim, values),
+        statistics.median(values),
+        (max(values) - min(values)) / 2,
+        len(values),
+        reply.device,
+        answer.dtype,
+        built,
+    )
+
+
+def could_not_run(failure: Failure | None, path: str, name: str) -> Evidence:
+    """Why a target did not run, and the line of configuration that would help."""
+    if failure is None:
+        return Evidence(Verdict.COULD_NOT_RUN, reason="nothing was built")
+    return Evidence(
+        Verdict.COULD_NOT_RUN, reason=reason(failure), remedy=remedy(failure, module_name(path), name)
+    )
+
+
+def reason(failure: Failure) -> str:
+    """The stage that failed, and how."""
+    return f"{failure.stage}: {failure.reason}"
+
+
+def remedy(failure: Failure, module: str, name: str) -> str:
+    """The line of configuration that would supply what is missing; empty where none would."""
+    if not failure.missing:
+        return ""
+    table = f'[tool.gradlint.verify.targets."{module}:{name}"]'
+    if failure.is_input:
+        return f'{table} inputs = {{ {failure.missing} = "float32[8,16]" }}'
+    return f'{table} arguments = {{ {failure.missing} = "16" }}'
+
+
+def described(name: str, built: Built) -> str:
+    """How a target was built, in a line: Net(depth=12 from a call site), input x=float32[32,64] inferred."""
+    given = ", ".join(f"{a.name}={a.expression}{_from(a)}" for a in built.arguments)
+    inputs = ", ".join(f"{a.name}={a.expression} {a.origin}" for a in built.inputs)
+    return f"{name}({given}), input {inputs}" if inputs else f"{name}({given})"
+
+
+def _from(argument: Argument) -> str:
+    return f" {argument.origin}" if argument.origin == "guessed" else f" from {argument.origin}"

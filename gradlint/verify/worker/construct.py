@@ -1,0 +1,269 @@
+"""Constructing a target: what was given, then what its signature and annotations say, then repair."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import time
+import types
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from .absent import AbsentBase, AbsentError
+from .guesses import SIZES, guess
+from .load import FAILED
+from .mend import mended
+from .protocol import Argument
+from .stand_in import Settings
+
+ATTEMPTS = 60
+_FATAL = (AbsentError, MemoryError)
+
+
+class NotBuiltError(Exception):
+    """A target cannot be constructed; `missing` is the argument that would help."""
+
+    def __init__(self, reason: str, missing: str = "") -> None:
+        super().__init__(reason)
+        self.missing = missing
+
+
+@dataclass
+class Recipe:
+    """How to construct a target again: a function of no arguments, and what it was found to need."""
+
+    make: Callable[[], Any]
+    given: dict[str, Any] = field(default_factory=dict)
+    chosen: dict[str, Any] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def arguments(self) -> list[Argument]:
+        """The arguments as text."""
+        return [
+            Argument(name, shown(value), self.origins.get(name, "guessed"))
+            for name, value in self.given.items()
+        ]
+
+
+def shown(value: Any) -> str:
+    """A value in a few words."""
+    if isinstance(value, torch.Tensor):
+        return f"{str(value.dtype).replace('torch.', '')}{list(value.shape)}"
+    text = getattr(value, "__name__", None) or repr(value)
+    text = " ".join(str(text).split())
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def resolve(module: types.ModuleType, name: str) -> Any:
+    """What a module calls by a dotted name. Raises `NotBuiltError`."""
+    value: Any = module
+    for word in name.split("."):
+        if not hasattr(value, word):
+            raise NotBuiltError(_undefined(module, word))
+        value = getattr(value, word)
+    return value
+
+
+def _undefined(module: types.ModuleType, name: str) -> str:
+    error = vars(module).get(FAILED, {}).get(name)
+    if error is None:
+        return f"the module defines no {name}"
+    return f"the statement that defines {name} failed: {type(error).__name__}: {error}"
+
+
+def recipe(module: types.ModuleType, name: str, arguments: Sequence[Argument], seconds: float) -> Recipe:
+    """How to construct the target called `name`. Raises `NotBuiltError`."""
+    target = resolve(module, name)
+    if isinstance(target, nn.Module):
+        return Recipe(lambda: copy.deepcopy(target), notes=["constructed by its file"])
+    if not callable(target):
+        raise NotBuiltError(f"{name} is no module and no function: {type(target).__name__}")
+    given, origins, notes = evaluated(module, arguments)
+    if isinstance(target, type) and issubclass(target, AbsentBase):
+        notes.append(f"{target.absent} is not installed and taken as nn.Module")
+    if not given and isinstance(target, type):
+        made = [value for value in vars(module).values() if type(value) is target]
+        if made:
+            return Recipe(lambda: copy.deepcopy(made[-1]), notes=[*notes, "constructed by its file"])
+    return _search(target, given, origins, notes, seconds)
+
+
+def evaluated(
+    module: types.ModuleType, arguments: Sequence[Argument]
+) -> tuple[dict[str, Any], dict[str, str], list[str]]:
+    """The values of the arguments that were given, their origins, and which could not be evaluated."""
+    given: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    notes: list[str] = []
+    for argument in arguments:
+        value = _evaluated(module, argument.expression)
+        if isinstance(value, Exception):
+            notes.append(f"{argument.name}={argument.expression} from {argument.origin} cannot be evaluated")
+        else:
+            given[argument.name], origins[argument.name] = value, argument.origin
+    return given, origins, notes
+
+
+def _evaluated(module: types.ModuleType, expression: str) -> Any:
+    """The value of an expression in a module, or the error that it raises."""
+    try:
+        return eval(expression, dict(vars(module)))
+    except Exception as error:
+        return error
+
+
+def _search(
+    target: Any, given: dict[str, Any], origins: dict[str, str], notes: list[str], seconds: float
+) -> Recipe:
+    """Attempts, the first as guessed, each next one mended by the error of one before."""
+    deadline = time.monotonic() + seconds
+    signature = signature_of(target)
+    first: tuple[BaseException, dict[str, Any]] | None = None
+    for size in SIZES:
+        waiting: list[dict[str, Any]] = [{}]
+        seen: set[str] = set()
+        for _ in range(ATTEMPTS):
+            if not waiting or time.monotonic() > deadline:
+                break
+            chosen = waiting.pop(0)
+            attempt = Attempt(target, signature, given, chosen, size)
+            error = attempt.run()
+            if error is None:
+                return _found(attempt, origins, notes)
+            if isinstance(error, _FATAL):
+                raise NotBuiltError(str(error) or type(error).__name__)
+            first = first or (error, attempt.values)
+            new = [{**chosen, **change} for change in mended(error, attempt.slots(), size)]
+            new = [each for each in new if repr(sorted(each.items(), key=str)) not in seen]
+            seen |= {repr(sorted(each.items(), key=str)) for each in new}
+            waiting = new + waiting
+    assert first is not None
+    raise _explained(first[0], first[1], given)
+
+
+def _explained(error: BaseException, values: dict[str, Any], given: dict[str, Any]) -> NotBuiltError:
+    from .blame import lines
+
+    line = next(iter(lines(error)), None)
+    guessed = [name for name in values if name not in given]
+    named = [name for name in guessed if line is not None and name in line.names]
+    missing = (named or guessed or [""])[0]
+    at = f" at line {line.number}" if line is not None else ""
+    return NotBuiltError(f"the constructor raises {type(error).__name__}: {error}{at}", missing)
+
+
+@dataclass
+class Attempt:
+    """One call of the constructor with `chosen` values in place of guesses."""
+
+    target: Any
+    signature: inspect.Signature
+    given: dict[str, Any]
+    chosen: dict[str, Any]
+    size: int
+    values: dict[str, Any] = field(default_factory=dict)
+    read: dict[str, Any] = field(default_factory=dict)
+
+    def run(self) -> BaseException | None:
+        """Make the model once; the error, if any."""
+        try:
+            self.make()
+        except (Exception, SystemExit) as error:
+            return error
+        return None
+
+    def make(self) -> Any:
+        """The model."""
+        Settings.chosen, Settings.read = self.chosen, self.read
+        self.values = dict(self._arguments())
+        positional = [
+            self.values[name]
+            for name, p in self.signature.parameters.items()
+            if p.kind is p.POSITIONAL_ONLY and name in self.values
+        ]
+        named = {
+            name: value
+            for name, value in self.values.items()
+            if name not in self.signature.parameters
+            or self.signature.parameters[name].kind is not inspect.Parameter.POSITIONAL_ONLY
+        }
+        star = [
+            value for name, value in named.items() if self._kind(name) is inspect.Parameter.VAR_POSITIONAL
+        ]
+        for name in [name for name in named if self._kind(name) is inspect.Parameter.VAR_POSITIONAL]:
+            del named[name]
+        if star:
+            before = [
+                named.pop(n)
+                for n, p in self.signature.parameters.items()
+                if p.kind is p.POSITIONAL_OR_KEYWORD and n in named
+            ]
+            positional += [*before, *star[0]]
+        made = self.target(*positional, **named)
+        if isinstance(made, (tuple, list)):
+            made = next((each for each in made if isinstance(each, nn.Module)), made)
+        if not isinstance(made, nn.Module):
+            raise NotBuiltError(f"what it returns is no module: {type(made).__name__}")
+        return made
+
+    def _kind(self, name: str) -> Any:
+        parameter = self.signature.parameters.get(name)
+        return parameter.kind if parameter is not None else None
+
+    def _arguments(self) -> Iterator[tuple[str, Any]]:
+        names = self.signature.parameters
+        for name, parameter in names.items():
+            if name in self.given:
+                yield name, self.given[name]
+            elif name in self.chosen:
+                yield name, copy.deepcopy(self.chosen[name])
+            elif parameter.default is parameter.empty and parameter.kind not in (
+                parameter.VAR_POSITIONAL,
+                parameter.VAR_KEYWORD,
+            ):
+                yield name, guess(name, parameter.annotation, self.size, name)
+        if any(p.kind is p.VAR_KEYWORD for p in names.values()):
+            yield from (
+                (n, v) for n, v in {**self.chosen, **self.given}.items() if n not in names and "." not in n
+            )
+
+    def slots(self) -> dict[str, Any]:
+        """What may be changed: the values of this attempt, defaults and settings that were read."""
+        defaults = {
+            name: p.default
+            for name, p in self.signature.parameters.items()
+            if p.default is not p.empty and name not in self.given
+        }
+        return {**defaults, **{n: v for n, v in self.values.items() if n not in self.given}, **self.read}
+
+
+def _found(attempt: Attempt, origins: dict[str, str], notes: list[str]) -> Recipe:
+    shown_values = {
+        **attempt.values,
+        **{n: v for n, v in attempt.read.items() if not isinstance(v, Settings)},
+    }
+    names = {n: v for n, v in shown_values.items() if not isinstance(v, Settings)}
+    return Recipe(attempt.make, names, attempt.chosen, origins, notes)
+
+
+def signature_of(target: Any) -> inspect.Signature:
+    """What a target takes, annotations evaluated where they can be."""
+    function = vars(target).get("__init__", target) if isinstance(target, type) else target
+    try:
+        signature = inspect.signature(target)
+    except (ValueError, TypeError):
+        return inspect.Signature()
+    try:
+        hints = (
+            inspect.get_annotations(function, eval_str=True) if hasattr(inspect, "get_annotations") else {}
+        )
+    except Exception:
+        hints = {}
+    return signature.replace(
+        parameters=[p.replace(annotation=hints.get(n, p.annotation)) for n, p in signature.parameters.items()]
+    )

@@ -1,0 +1,263 @@
+"""A search for inputs with which a model runs: by its layers, then guided by the errors it raises."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from .absent import AbsentError
+from .adapt import Misfit, adapted
+from .forms import BOOL, FLOAT, INT, SIDES, VALUE, Form, likely
+from .guesses import guess
+from .protocol import Input
+
+Forms = Mapping[str, Form]
+FEW = 2
+ATTEMPTS = 160
+_DEPTH = 10
+
+_IDS = re.compile(
+    r"(.*_)?(ids?|idx|index|indices|tokens?|words?|labels?|captions?|targets?|tgt|src|positions?|input_ids)\Z"
+)
+_MASK = re.compile(r"(.*_)?masks?(_.*)?\Z")
+_LENGTHS = re.compile(r"(.*_)?(lens?|lengths?|seq_lens?|num_.*|sizes?)\Z")
+
+
+class NoInputError(Exception):
+    """No input was found with which the model runs; `missing` names the input that would help."""
+
+    def __init__(self, reason: str, missing: str = "") -> None:
+        super().__init__(reason)
+        self.missing = missing
+
+
+@dataclass
+class Fitted:
+    """Inputs with which a model runs; `keywords` are the names that are given by name."""
+
+    forms: dict[str, Form]
+    keywords: frozenset[str] = frozenset()
+    stars: frozenset[str] = frozenset()
+    notes: list[str] = field(default_factory=list)
+    is_scalable: bool = True
+
+    def draw(self, batch: int, dtype: torch.dtype) -> tuple[list[Any], dict[str, Any]]:
+        """Positional and named inputs."""
+        sized = {n: (f.sized(batch) if self.is_scalable else f) for n, f in self.forms.items()}
+        return arranged({n: f.draw(dtype) for n, f in sized.items()}, self.keywords, self.stars)
+
+
+def arranged(
+    values: Mapping[str, Any], keywords: frozenset[str], stars: frozenset[str]
+) -> tuple[list[Any], dict[str, Any]]:
+    """Values by name as positional and named arguments."""
+    positional: list[Any] = []
+    for name, value in values.items():
+        if name in stars:
+            positional += value if isinstance(value, list) else [value]
+        elif name not in keywords:
+            positional.append(value)
+    return positional, {name: values[name] for name in values if name in keywords}
+
+
+def fit(
+    model: nn.Module,
+    asked: Sequence[Input],
+    seconds: float,
+    steps: int = 0,
+    dtype: torch.dtype = torch.float32,
+) -> Fitted:
+    """Inputs with which `model` runs. Raises `NoInputError`."""
+    search = _Search(model, {each.name: each for each in asked}, time.monotonic() + seconds, steps, dtype)
+    found = search.run()
+    if found is not None:
+        return found
+    raise search.failure()
+
+
+class _Search:
+    def __init__(
+        self, model: nn.Module, asked: Mapping[str, Input], deadline: float, steps: int, dtype: torch.dtype
+    ) -> None:
+        self.model, self.asked, self.deadline, self.steps, self.dtype = model, asked, deadline, steps, dtype
+        self.names, self.keywords, self.stars, self.annotations = _taken(model, asked)
+        self.first: tuple[BaseException, Forms] | None = None
+        self.seen: set[str] = set()
+        self.attempts = 0
+
+    def run(self) -> Fitted | None:
+        for start in self._starts():
+            found = self._descend(start, 0)
+            if found is not None:
+                return self._fitted(found)
+            if self._is_over():
+                return None
+        return None
+
+    def failure(self) -> NoInputError:
+        """Why none was found: what the likeliest input ends in."""
+        assert self.first is not None
+        error, forms = self.first
+        tried = ", ".join(f"{n}={f.describe('float32')}" for n, f in forms.items())
+        names = [name for name in self.names if name not in self.asked]
+        return NoInputError(
+            f"forward raises {type(error).__name__} on ({tried}): {' '.join(str(error).split())[:300]}",
+            (names or [""])[0],
+        )
+
+    def _is_over(self) -> bool:
+        return self.attempts >= ATTEMPTS or time.monotonic() > self.deadline
+
+    def _fitted(self, forms: Forms) -> Fitted:
+        fitted = Fitted(dict(forms), self.keywords, self.stars)
+        if any(name in self.asked for name in forms):
+            fitted.is_scalable = False
+        return fitted
+
+    def _descend(self, forms: Forms, depth: int) -> Forms | None:
+        """Try forms, then what their error suggests."""
+        key = repr(sorted(forms.items()))
+        if key in self.seen or self._is_over():
+            return None
+        self.seen.add(key)
+        self.attempts += 1
+        misfit = self._misfit(forms)
+        if misfit is None:
+            return forms
+        if isinstance(misfit.error, (AbsentError, MemoryError)):
+            raise NoInputError(str(misfit.error) or "out of memory (--verify-memory)")
+        self.first = self.first or (misfit.error, forms)
+        if depth < _DEPTH:
+            for name, form in adapted(misfit, forms):
+                if name not in self.asked:
+                    found = self._descend({**forms, name: form}, depth + 1)
+                    if found is not None:
+                        return found
+        return None
+
+    def _misfit(self, forms: Forms) -> Misfit | None:
+        given = {name: form.draw(self.dtype) for name, form in forms.items()}
+        stack: list[tuple[nn.Module, Any]] = []
+
+        def enter(module: nn.Module, inputs: Any) -> None:
+            stack.append((module, inputs))
+
+        def leave(module: nn.Module, inputs: Any, output: Any) -> None:
+            stack.pop()
+
+        hooks = [
+            torch.nn.modules.module.register_module_forward_pre_hook(enter),
+            torch.nn.modules.module.register_module_forward_hook(leave),
+        ]
+        positional, named = arranged(given, self.keywords, self.stars)
+        try:
+            with torch.no_grad():
+                self.model(*positional, **named)
+        except (Exception, SystemExit) as error:
+            return Misfit(error, given, stack)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return None
+
+    def _starts(self) -> Iterator[Forms]:
+        """Forms to begin with, the likeliest first."""
+        main = list(likely(self.model, FEW, self.steps))
+        for first in main:
+            yield self._all(first)
+        for side in SIDES[1:]:
+            for first in main:
+                if len(first.shape) > 3:
+                    yield self._all(
+                        first.__class__(FLOAT, (*first.shape[:2], *(side,) * (len(first.shape) - 2)))
+                    )
+        for shape in (
+            (FEW, 16, 16, 16),
+            (FEW, 3, 32, 32),
+            (FEW, 16),
+            (FEW, 16, 16),
+            (4, 4, 4, 4),
+            (4, 4),
+            (4, 4, 4),
+            (4, 4, 4, 4, 4),
+            (64, 64),
+            (FEW,),
+        ):
+            yield self._all(Form(FLOAT, shape))
+
+    def _all(self, first: Form) -> dict[str, Form]:
+        """A form for each input, the first one given."""
+        found: dict[str, Form] = {}
+        for name in self.names:
+            found[name] = self._one(name, first, not found)
+        return found
+
+    def _one(self, name: str, first: Form, is_first: bool) -> Form:
+        if name in self.asked:
+            return _as_asked(self.asked[name])
+        annotated = _annotated(self.annotations.get(name), name)
+        if annotated is not None:
+            return annotated
+        if is_first:
+            return first
+        if _MASK.match(name):
+            return Form(BOOL, first.shape[:2] if first.kind == INT or len(first.shape) == 3 else first.shape)
+        if _LENGTHS.match(name):
+            return Form(INT, (FEW,), 2)
+        if _IDS.match(name) and first.kind == INT:
+            return first
+        return first
+
+
+def _taken(
+    model: nn.Module, asked: Mapping[str, Input]
+) -> tuple[list[str], frozenset[str], frozenset[str], dict[str, Any]]:
+    """The names of the inputs that a model needs, those given by name, and those given as they come."""
+    function = model.forward
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return ["input"], frozenset(), frozenset(), {}
+    names = [
+        n
+        for n, p in parameters.items()
+        if n in asked or (p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL))
+    ]
+    stars = [n for n, p in parameters.items() if p.kind is p.VAR_POSITIONAL]
+    if not names:
+        optional = [n for n, p in parameters.items() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+        names = stars or optional[:1]
+    keywords = frozenset(
+        n
+        for i, n in enumerate(names)
+        if n in parameters
+        and (parameters[n].kind is inspect.Parameter.KEYWORD_ONLY or list(parameters)[i] != n)
+        and parameters[n].kind is not inspect.Parameter.VAR_POSITIONAL
+    )
+    return names, keywords, frozenset(stars), {n: p.annotation for n, p in parameters.items()}
+
+
+def _annotated(annotation: Any, name: str) -> Form | None:
+    """A form that an annotation asks for, where that is no tensor."""
+    if annotation in (int, float, bool, str) or annotation in ("int", "float", "bool", "str"):
+        kind = {"int": int, "float": float, "bool": bool, "str": str}.get(annotation, annotation)
+        return Form(VALUE, value=guess(name, kind))
+    if annotation in (torch.LongTensor, "torch.LongTensor", "LongTensor"):
+        return Form(INT, (FEW, 16), 2)
+    return None
+
+
+def _as_asked(asked: Input) -> Form:
+    shape = tuple(asked.shape)
+    if asked.dtype.startswith(("float", "bfloat", "half", "double")):
+        return Form(FLOAT, shape, origin="--input")
+    if asked.dtype == "bool":
+        return Form(BOOL, shape, origin="--input")
+    return Form(INT, shape, int(asked.dtype.partition("<")[2] or 2), origin="--input")

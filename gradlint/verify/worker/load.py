@@ -1,0 +1,147 @@
+"""The module in which a target is defined, run as far as its definitions need it.
+
+Statements run one by one. An import of what is not installed binds stand-ins; another statement that
+fails is left out, and what it would have bound is remembered with its error.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import os
+import sys
+import types
+from collections.abc import Sequence
+from typing import Any
+
+from .absent import Absent
+from .slicing import bound, sliced
+
+_FUTURE = 0x1FF0000
+"""The bits of code objects that stand for imports from __future__."""
+FAILED = "__gradlint_failed__"
+_PATIENT = (SystemExit, Exception)
+
+
+def load(path: str, name: str, roots: Sequence[str], text: str | None = None) -> types.ModuleType:
+    """The module at `path` with what its definition called `name` needs."""
+    package, stem = _dotted_name(path)
+    folders = [package[1], *roots, os.path.dirname(path)]
+    sys.path[:0] = [folder for folder in dict.fromkeys(folders) if folder not in sys.path]
+    sys.meta_path.insert(0, _Finder(tuple(dict.fromkeys(folders))))
+    full = f"{package[0]}.{stem}" if package[0] else stem
+    _open_packages(package[0])
+    module = types.ModuleType(full)
+    module.__file__ = path
+    module.__package__ = package[0]
+    sys.modules[full] = module
+    if text is None:
+        text = importlib.util.decode_source(_bytes(path))
+    run(module, text, path, name)
+    return module
+
+
+def _bytes(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def _dotted_name(path: str) -> tuple[tuple[str, str], str]:
+    """The package of a file with the folder that it is imported from, and the file's own name."""
+    folder, file = os.path.split(os.path.abspath(path))
+    words: list[str] = []
+    while os.path.exists(os.path.join(folder, "__init__.py")) and os.path.basename(folder).isidentifier():
+        words.insert(0, os.path.basename(folder))
+        folder = os.path.dirname(folder)
+    return (".".join(words), folder), os.path.splitext(file)[0].replace("-", "_").replace(".", "_")
+
+
+def _open_packages(name: str) -> None:
+    """Import a package and those around it; one that fails is left empty, but can be searched."""
+    words = name.split(".") if name else []
+    for count in range(1, len(words) + 1):
+        package = ".".join(words[:count])
+        try:
+            importlib.import_module(package)
+        except _PATIENT:
+            spec = importlib.util.find_spec(package)
+            module = types.ModuleType(package)
+            module.__path__ = list(spec.submodule_search_locations or ()) if spec else []
+            sys.modules[package] = module
+
+
+def run(module: types.ModuleType, text: str, path: str, wanted: str) -> None:
+    """Run the statements of a module that a definition needs."""
+    tree = ast.parse(text, path)
+    failed: dict[str, BaseException] = {}
+    module.__dict__[FAILED] = failed
+    flags = 0
+    for each in tree.body:
+        if isinstance(each, ast.ImportFrom) and each.module == "__future__":
+            flags |= compile(ast.Module([each], []), path, "exec", dont_inherit=True).co_flags & _FUTURE
+    for statement in sliced(tree, wanted):
+        _run(statement, module.__dict__, path, flags, failed)
+
+
+def _run(
+    statement: ast.stmt, names: dict[str, Any], path: str, flags: int, failed: dict[str, BaseException]
+) -> None:
+    if isinstance(statement, (ast.Import, ast.ImportFrom)):
+        for alias in statement.names:
+            _bind(statement, alias, names, path, flags)
+        return
+    try:
+        exec(compile(ast.Module([statement], []), path, "exec", flags, dont_inherit=True), names)
+    except _PATIENT as error:
+        failed.update({name: error for name in bound(statement) if name not in names})
+
+
+def _bind(
+    statement: ast.Import | ast.ImportFrom, alias: ast.alias, names: dict[str, Any], path: str, flags: int
+) -> None:
+    """Import one name; where that fails, bind a stand-in."""
+    if isinstance(statement, ast.ImportFrom):
+        single: ast.stmt = ast.ImportFrom(statement.module, [alias], statement.level)
+        origin = "." * statement.level + (statement.module or "")
+    else:
+        single, origin = ast.Import([alias]), ""
+    ast.copy_location(single, statement)
+    try:
+        exec(compile(ast.Module([single], []), path, "exec", flags, dont_inherit=True), names)
+    except _PATIENT:
+        full = f"{origin}.{alias.name}" if origin else alias.name
+        shown = alias.asname or (alias.name if origin else alias.name.partition(".")[0])
+        if alias.name != "*":
+            names[shown] = Absent(full if alias.asname or origin else shown)
+
+
+class _Loader(importlib.machinery.SourceFileLoader):
+    """Runs a module of the project as its definitions need it."""
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        run(module, importlib.util.decode_source(self.get_data(self.path)), self.path, "")
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    """Finds the modules of the project, which are run in part; others are left to Python."""
+
+    def __init__(self, folders: tuple[str, ...]) -> None:
+        self._folders = tuple(os.path.realpath(folder) + os.sep for folder in folders)
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: types.ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        """The spec of a module that lies in one of the folders, and not among installed packages."""
+        spec = importlib.machinery.PathFinder.find_spec(name, path)
+        if spec is None or not isinstance(spec.loader, importlib.machinery.SourceFileLoader):
+            return None
+        origin = os.path.realpath(spec.origin or "")
+        if "site-packages" in origin or not origin.startswith(self._folders):
+            return None
+        if origin.startswith(os.path.dirname(os.__file__) + os.sep):
+            return None
+        spec.loader = _Loader(spec.name, spec.loader.path)
+        return spec

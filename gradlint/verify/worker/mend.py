@@ -1,0 +1,194 @@
+"""What to change about the values of an attempt, by the error that it ended in."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import nn
+
+from .blame import Line, lines
+from .messages import WANTS_SEQUENCE
+from .stand_in import Settings
+
+Change = dict  # what to choose, by the name of the argument or setting
+_MOST = 12
+
+
+def mended(error: BaseException, slots: dict[str, Any], size: int) -> list[dict[str, Any]]:
+    """Changes that may help, the likeliest first."""
+    passed = lines(error)
+    found: list[dict[str, Any]] = []
+    for line in passed:
+        for slot in _on_line(line, slots):
+            for value in _values(error, slots[slot], line, slot, size):
+                change = {slot: value}
+                if not any(_same(change, each) for each in found):
+                    found.append(change)
+    return found[:_MOST]
+
+
+def _same(first: dict[str, Any], second: dict[str, Any]) -> bool:
+    return repr(first) == repr(second)
+
+
+def _on_line(line: Line, slots: dict[str, Any]) -> list[str]:
+    """The slots that a line names, in the order of the line."""
+    leaves: dict[str, list[str]] = {}
+    for slot in slots:
+        leaves.setdefault(slot.rpartition(".")[2], []).append(slot)
+    return [slot for name in line.names for slot in leaves.get(name, ())]
+
+
+def _values(error: BaseException, value: Any, line: Line, slot: str, size: int) -> Iterator[Any]:
+    text = str(error)
+    if isinstance(error, TypeError):
+        yield from _of_another_type(text, value, slot, size)
+    if isinstance(error, AttributeError):
+        yield from _with_attribute(text, value, slot, size)
+    if isinstance(error, (IndexError, ValueError)) and isinstance(value, (list, tuple)):
+        yield from _of_another_length(text, value)
+    if isinstance(
+        error,
+        (
+            ValueError,
+            KeyError,
+            AssertionError,
+            NotImplementedError,
+            UnboundLocalError,
+            RuntimeError,
+            Exception,
+        ),
+    ):
+        yield from compared(line, slot, value)
+    if isinstance(error, KeyError):
+        yield from _keys(line)
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        yield from _other_numbers(value, size)
+    if isinstance(value, bool):
+        yield not value
+
+
+def _expected(text: str) -> int | None:
+    found = re.search(r"expected (?:at least )?(\d+)", text)
+    return int(found[1]) if found else None
+
+
+def _of_another_type(text: str, value: Any, slot: str, size: int) -> Iterator[Any]:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if WANTS_SEQUENCE.search(text):
+        if is_number:
+            for count in (_expected(text) or 4, 2, 3, 5):
+                yield [value] * count
+        yield Settings(slot, size)
+    if "not callable" in text:
+        yield from (nn.ReLU, nn.Identity(), nn.BatchNorm2d, nn.Linear, nn.Conv2d)
+    if "not a Module subclass" in text or "is not a subclass" in text:
+        yield nn.Identity()
+    if isinstance(value, (list, tuple)) and re.search(r"'(list|tuple)'", text):
+        yield value[0] if value else size
+    if value is None or isinstance(value, (nn.Module, type, str, dict)):
+        yield size
+    if "must be" in text or "expected" in text:
+        yield from ([size, size], str(value), float(size) if is_number else size)
+
+
+def _with_attribute(text: str, value: Any, slot: str, size: int) -> Iterator[Any]:
+    found = re.search(r"has no attribute '(\w+)'", text)
+    name = found[1] if found else ""
+    if name in (
+        "shape",
+        "size",
+        "dim",
+        "device",
+        "dtype",
+        "view",
+        "t",
+        "numpy",
+        "float",
+        "clone",
+        "unsqueeze",
+    ):
+        yield torch.randn(size, size)
+    elif name in ("append", "extend", "sort"):
+        yield [value] * 4 if isinstance(value, int) else []
+    elif name in ("lower", "upper", "split", "startswith", "endswith", "strip"):
+        yield ""
+    elif hasattr(nn.Module, name) or name in (
+        "weight",
+        "out_channels",
+        "in_channels",
+        "in_features",
+        "out_features",
+    ):
+        yield nn.Conv2d(size, size, 1) if "channels" in name else nn.Linear(size, size)
+    if not isinstance(value, Settings):
+        yield Settings(slot, size)
+
+
+def _of_another_length(text: str, value: Any) -> Iterator[Any]:
+    item = value[0] if len(value) else 4
+    count = _expected(text)
+    for length in [count] if count else [len(value) + 1, len(value) + 2, 2, 8]:
+        yield type(value)([item] * length)
+
+
+def compared(line: Line, slot: str, value: Any) -> Iterator[Any]:
+    """What the function that raised compares the argument with, or looks up with it."""
+    name = slot.rpartition(".")[2]
+    try:
+        import inspect
+        import textwrap
+
+        tree = ast.parse(textwrap.dedent(inspect.getsource(line.frame.f_code)))
+    except (OSError, SyntaxError, TypeError):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Compare) and _mentions(node.left, name):
+            for other in node.comparators:
+                yield from _constants(other, line, value)
+        elif isinstance(node, ast.Subscript) and _mentions(node.slice, name):
+            try:
+                holder = line.value(node.value)
+            except Exception:
+                continue
+            if isinstance(holder, dict) and not isinstance(holder, Settings):
+                yield from list(holder)[:3]
+
+
+def _mentions(node: ast.AST, name: str) -> bool:
+    return any(
+        (isinstance(n, ast.Name) and n.id == name) or (isinstance(n, ast.Attribute) and n.attr == name)
+        for n in ast.walk(node)
+    )
+
+
+def _constants(node: ast.AST, line: Line, value: Any) -> Iterator[Any]:
+    try:
+        found = line.value(node)
+    except Exception:
+        return
+    if isinstance(found, (list, tuple, set, frozenset, dict)):
+        yield from list(found)[:4]
+    elif isinstance(found, (int, float, str)) and not (found == value and type(found) is type(value)):
+        yield found
+
+
+def _keys(line: Line) -> Iterator[Any]:
+    for node in ast.walk(line.tree) if line.tree is not None else ():
+        if isinstance(node, ast.Subscript):
+            try:
+                holder = line.value(node.value)
+            except Exception:
+                continue
+            if isinstance(holder, dict) and not isinstance(holder, Settings):
+                yield from list(holder)[:4]
+
+
+def _other_numbers(value: Any, size: int) -> Iterator[Any]:
+    for other in (1, 2, 3, 4, 8, 16, 32, 64, 0, 0.5, 128, 256):
+        if other != value:
+            yield other

@@ -1,0 +1,160 @@
+"""A task from beginning to end: build the target, find its inputs, measure, answer."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+
+import torch
+from torch import nn
+
+from .construct import NotBuiltError, Recipe, recipe
+from .fit import Fitted, NoInputError, fit
+from .load import load
+from .metrics import METRICS, NotExercisedError
+from .protocol import Answer, Argument, Built, Failure, Layer, Question, Reply, Task
+from .subject import STEPS, Subject, affordable, exact
+
+SEEDS = (0, 1, 2)
+NEAR = 0.5
+"""So near to its bound, in the metric's unit, one seed does not settle a claim."""
+
+Tell = Callable[[str], None]
+
+
+def perform(task: Task, tell: Tell) -> Reply:
+    """The reply to a task; `tell` is told what is about to be done."""
+    torch.set_num_threads(max(1, min(4, torch.get_num_threads())))
+    stage = "importing"
+
+    def enter(name: str) -> None:
+        nonlocal stage
+        stage = name
+        tell(name)
+
+    try:
+        return _perform(task, enter)
+    except NotBuiltError as error:
+        failure = Failure("constructing", str(error), error.missing)
+    except NoInputError as error:
+        failure = Failure("running", str(error), error.missing, is_input=True)
+    except BaseException as error:
+        failure = Failure(stage, f"{type(error).__name__}: {' '.join(str(error).split())[:400]}")
+    return Reply(task.number, None, [], [], failure, device=task.device)
+
+
+def _perform(task: Task, enter: Tell) -> Reply:
+    device = _device(task.device)
+    enter("importing")
+    with exact(0, torch.float32):
+        module = load(task.path, task.name, task.roots, task.text)
+    enter("constructing")
+    with exact(0, torch.float32):
+        made = recipe(module, task.name, task.arguments, task.seconds / 3)
+        model = made.make()
+    enter("searching inputs")
+    subject = _subject(task, made, model, device)
+    fitted = subject.fitted(subject.steps)
+    enter("measuring")
+    answers = [_answer(question, subject) for question in task.questions]
+    layers = _layers(subject, model) if task.wants_flow else []
+    return Reply(task.number, _built(made, fitted, subject, model), answers, layers, device=device)
+
+
+def _device(asked: str) -> str:
+    """The device to run on. Raises `NotBuiltError` where there is none of that kind."""
+    has_mps = bool(getattr(torch.backends, "mps", None) and torch.backends.mps.is_available())
+    if asked == "auto":
+        return "cuda" if torch.cuda.is_available() else "mps" if has_mps else "cpu"
+    if asked.startswith("cuda") and not torch.cuda.is_available():
+        raise NotBuiltError("this machine has no CUDA device that torch can use (--device cpu)")
+    if asked == "mps" and not has_mps:
+        raise NotBuiltError("this machine has no MPS device that torch can use (--device cpu)")
+    return asked
+
+
+def _subject(task: Task, made: Recipe, model: nn.Module, device: str) -> Subject:
+    dtype = getattr(torch, task.dtype)
+
+    @cache
+    def fitted(steps: int) -> Fitted:
+        with exact(0, torch.float32):
+            return fit(made.make().train(), task.inputs, task.seconds / 3, steps)
+
+    first = fitted(STEPS)
+    batch = affordable(made.make, first, torch.float32)
+    return Subject(made.make, fitted, dtype, device, batch=batch, many=batch * 4)
+
+
+def _built(made: Recipe, fitted: Fitted, subject: Subject, model: nn.Module) -> Built:
+    forms = {name: form.sized(subject.batch) for name, form in fitted.forms.items()}
+    dtype = str(subject.dtype).replace("torch.", "")
+    inputs = [Argument(name, form.describe(dtype), form.origin) for name, form in forms.items()]
+    held = list(model.parameters())
+    trained = [p for p in held if p.requires_grad]
+    notes = [*made.notes, *fitted.notes]
+    sizes = [sum(p.numel() for p in part if not nn.parameter.is_lazy(p)) for part in (held, trained)]
+    run = subject.run()
+    return Built(made.arguments(), inputs, notes, dtype, sizes[0], sizes[1], run.unused, run.non_finite)
+
+
+# Questions
+
+
+def _answer(question: Question, subject: Subject) -> Answer:
+    """What is measured for a question: one seed; three where that settles nothing."""
+    found = re.search(r"steps=(\d+)", question.condition)
+    subject = replace(subject, steps=int(found[1])) if found else subject
+    try:
+        values, dtype = _values(question, subject)
+    except NotExercisedError as error:
+        return Answer(question.number, "not exercised", [], reason=str(error))
+    except Exception as error:
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        return Answer(question.number, "failed", [], reason=reason)
+    return Answer(question.number, "measured", values, dtype)
+
+
+def _values(question: Question, subject: Subject) -> tuple[list[float], str]:
+    measure = METRICS.get(question.metric)
+    if measure is None:
+        raise NotExercisedError(f"there is no measurement of {question.metric} for this target")
+    value = measure(subject, question.subject) - question.offset
+    if not math.isfinite(value) and subject.dtype is torch.float32 and question.metric != "weight-variance":
+        doubled = replace(subject, dtype=torch.float64)
+        with contextlib.suppress(RuntimeError):
+            value, subject = measure(doubled, question.subject) - question.offset, doubled
+    values = [value]
+    if abs(value - question.bound) <= NEAR or not _agrees(value, question):
+        others = [replace(subject, seed=seed) for seed in SEEDS[1:]]
+        values += [measure(other, question.subject) - question.offset for other in others]
+    return values, str(subject.dtype).replace("torch.", "")
+
+
+def _agrees(value: float, question: Question) -> bool:
+    return value == question.predicted or abs(value - question.predicted) <= max(
+        0.3, 0.1 * abs(question.predicted)
+    )
+
+
+# The flow
+
+
+def _layers(subject: Subject, model: nn.Module) -> list[Layer]:
+    """Every call of a module without modules of its own, in the order of the run."""
+    run = subject.run()
+    kinds = {path: type(module).__name__ for path, module in model.named_modules()}
+    leaves = {path for path, module in model.named_modules() if next(module.children(), None) is None}
+    return [
+        Layer(path, kinds.get(path, ""), _decades(call.rms), _decades(call.delta))
+        for path, call in run.order
+        if path in leaves
+    ]
+
+
+def _decades(size: float) -> float | None:
+    return math.log10(size) if size and math.isfinite(size) else None

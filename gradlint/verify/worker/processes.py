@@ -1,0 +1,75 @@
+"""What the processes below this one are and take, on Linux."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+from collections.abc import Iterator
+
+_SUBREAPER = 36
+_PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
+
+
+def adopt_orphans() -> None:
+    """Become the parent of what the tasks' processes leave behind."""
+    ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
+
+
+def descendants(root: int) -> list[int]:
+    """All processes that descend from `root`."""
+    parents = dict(_parents())
+    found = {root}
+    while True:
+        new = {process for process, parent in parents.items() if parent in found} - found
+        if not new:
+            return list(found - {root})
+        found |= new
+
+
+def _parents() -> Iterator[tuple[int, int]]:
+    for name in os.listdir("/proc"):
+        text = _contents(f"/proc/{name}/stat") if name.isdigit() else b""
+        if text:
+            yield int(name), int(text.rpartition(b")")[2].split()[1])
+
+
+def _contents(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError:
+        return b""
+
+
+def resident() -> int:
+    """The bytes of memory that the processes below this one hold, what they share counted once each."""
+    total = 0
+    for process in descendants(os.getpid()):
+        fields = _contents(f"/proc/{process}/statm").split()
+        if fields:
+            total += (int(fields[1]) - int(fields[2])) * _PAGE
+    return total
+
+
+def kill_descendants() -> None:
+    """End everything below this process, also what is begun meanwhile."""
+    while True:
+        left = descendants(os.getpid())
+        if not left:
+            return
+        for process in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        _reap()
+
+
+def _reap() -> None:
+    while True:
+        try:
+            done, _ = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if not done:
+            return

@@ -1,0 +1,106 @@
+"""A target that can be constructed and run again and again."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from .fit import FEW, Fitted
+from .observe import Run, observe
+
+BATCH = 64
+MANY = 256
+STEPS = 8
+
+
+@contextlib.contextmanager
+def exact(seed: int, precision: torch.dtype = torch.float64) -> Iterator[None]:
+    """Known random numbers, in double precision unless another is asked for."""
+    before = torch.get_default_dtype()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.manual_seed(seed)
+        random.seed(seed)
+        if "numpy" in sys.modules:
+            sys.modules["numpy"].random.seed(seed)
+        torch.set_default_dtype(precision)
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(before)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A target: how it is made, and what it is given for so many time steps.
+
+    `dtype` is that of its parameters and inputs; `seed` is set before it is made.
+    """
+
+    make: Callable[[], nn.Module]
+    fitted: Callable[[int], Fitted]
+    dtype: torch.dtype = torch.float32
+    device: str = "cpu"
+    seed: int = 0
+    steps: int = STEPS
+    batch: int = BATCH
+    many: int = MANY
+    _runs: dict[tuple[int, int, torch.dtype, int], Run] = field(default_factory=dict)
+
+    def set_up(self) -> contextlib.AbstractContextManager[None]:
+        """Random numbers and precision for one experiment."""
+        return exact(self.seed, self.dtype if self.dtype.itemsize > 2 else torch.float32)
+
+    def model(self) -> nn.Module:
+        """The model anew, in training mode."""
+        return self.make().to(self.dtype).to(self.device).train()
+
+    def inputs(self, batch: int = 0) -> tuple[list[Any], dict[str, Any]]:
+        """Random inputs."""
+        positional, named = self.fitted(self.steps).draw(batch or self.batch, self.dtype)
+        if self.device == "cpu":
+            return positional, named
+        moved = [_moved(x, self.device) for x in positional]
+        return moved, {name: _moved(x, self.device) for name, x in named.items()}
+
+    def run(self, batch: int = 0) -> Run:
+        """One forward and backward pass, remembered."""
+        key = (self.seed, batch or self.batch, self.dtype, self.steps)
+        if key not in self._runs:
+            with self.set_up():
+                model = self.model()
+                self._runs[key] = observe(model, *self.inputs(batch))
+        return self._runs[key]
+
+
+def _moved(value: Any, device: str) -> Any:
+    if isinstance(value, torch.Tensor):
+        return value.detach().to(device).requires_grad_(value.requires_grad)
+    return [_moved(each, device) for each in value] if isinstance(value, list) else value
+
+
+def affordable(make: Callable[[], nn.Module], fitted: Fitted, dtype: torch.dtype) -> int:
+    """The largest batch with which the model runs and that takes no long time; `FEW` else."""
+    import time
+
+    for batch, most in ((8, 0.25), (BATCH, 1.0)):
+        try:
+            with exact(0, dtype):
+                model = make().to(dtype).train()
+                positional, named = fitted.draw(batch, dtype)
+                started = time.perf_counter()
+                with torch.no_grad():
+                    model(*positional, **named)
+        except Exception:
+            return FEW if batch == 8 else 8
+        if time.perf_counter() - started > most:
+            return batch
+    return BATCH

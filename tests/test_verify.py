@@ -1,0 +1,100 @@
+"""Models are built and run, and claims measured, in a process of their own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gradlint.records.evidence import Verdict
+from gradlint.verify.client import Worker
+from gradlint.verify.examine import examine
+from gradlint.verify.plan import Target, graphs
+from gradlint.verify.request import Request
+
+pytestmark = pytest.mark.torch
+pytest.importorskip("torch")
+
+HEALTHY = """
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, width, depth=4):
+        super().__init__()
+        parts = []
+        for _ in range(depth):
+            parts += [nn.Linear(width, width), nn.LayerNorm(width), nn.GELU()]
+        self.layers = nn.Sequential(*parts)
+        self.head = nn.Linear(width, 10)
+
+    def forward(self, x):
+        return self.head(self.layers(x))
+"""
+VANISHING = HEALTHY.replace("nn.LayerNorm(width), nn.GELU()", "nn.Sigmoid()")
+VANISHING = VANISHING.replace("width, depth=4", "width=64, depth=8")
+
+
+@pytest.fixture(scope="module")
+def worker() -> Iterator[Worker]:
+    with Worker(sys.executable) as worker:
+        yield worker
+
+
+def saved(folder: Path, code: str) -> str:
+    path = folder / "model.py"
+    path.write_text(code)
+    return str(path)
+
+
+def command(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "gradlint", *words], capture_output=True, text=True, check=False
+    )
+
+
+def test_a_healthy_model_is_shown_with_its_numbers(worker: Worker, tmp_path: Path) -> None:
+    path = saved(tmp_path, HEALTHY)
+    (graph,) = graphs(path)
+    found = examine(worker, Target(path, "Net", graph), Request(sys.executable))
+    assert found.verdict == "healthy"
+    assert [name for name, _, origin in found.arguments if origin == "guessed"] == ["width"]
+    gain = next(each for each in found.measured if each.metric == "depth-gain")
+    assert gain.predicted is not None and gain.measured == pytest.approx(gain.predicted, abs=0.3)
+    known = [
+        row for row in found.layers if row.predicted_scale is not None and row.measured_scale is not None
+    ]
+    assert len(known) == len(found.layers) == 13
+    assert all(abs((r.predicted_scale or 0) - (r.measured_scale or 0)) < 0.2 for r in known)
+    assert {row.line for row in found.layers if row.kind == "GELU"} == {9}
+
+
+def test_verify_prints_the_flow_and_says_at_risk(tmp_path: Path) -> None:
+    done = command("verify", f"{saved(tmp_path, VANISHING)}::Net", "--isolated")
+    assert done.returncode == 1, done.stderr
+    assert done.stdout.rstrip().endswith("at risk")
+    assert "layers.13  Sigmoid" in done.stdout
+
+
+def test_verify_gives_one_object_with_the_findings_measured(tmp_path: Path) -> None:
+    path = saved(tmp_path, VANISHING)
+    found = json.loads(command("verify", f"{path}::Net", "--isolated", "--output-format", "json").stdout)
+    assert found["verdict"] == "at risk"
+    assert found["inputs"] == [{"name": "x", "value": "float32[64,64]", "origin": "inferred"}]
+    (finding,) = found["findings"]
+    assert finding["code"] == "GRD101"
+    assert finding["evidence"]["verdict"] == Verdict.CONFIRMED.value
+    assert finding["evidence"]["measured"] == pytest.approx(finding["claim"]["predicted"], abs=0.3)
+
+
+def test_check_stamps_findings_only_when_asked(tmp_path: Path) -> None:
+    path = saved(tmp_path, VANISHING)
+    plain = command("check", path, "--isolated", "--no-cache", "--output-format", "json")
+    assert "evidence" not in json.loads(plain.stdout)[0]
+    stamped = command("check", path, "--isolated", "--no-cache", "--verify", "--output-format", "json")
+    assert json.loads(stamped.stdout)[0]["evidence"]["verdict"] == "confirmed"
+    assert "runs the code" in stamped.stderr
+    assert stamped.returncode == 1
