@@ -230,6 +230,11 @@ class Builder:
                     parameter = replace(parameter, initial=replace(parameter.initial, scheme="unknown"))
             yield parameter
 
+    def named(self, scope: ModuleScope, name: str) -> ModelGraph | None:
+        """The graph of the model called `name` in a module; None where there is none, or it fails."""
+        cls = self._evaluator.module_name(scope, name)
+        return self._survived(cls) if isinstance(cls, ClassObject) else None
+
     def value(self, scope: ModuleScope, node: ir.Expression) -> Value:
         """What an expression of a module is."""
         return self._evaluator.evaluate(node, Frame(scope))

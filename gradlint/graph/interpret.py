@@ -709,7 +709,7 @@ class GraphFacts(Interpretation):
             [v for v in values if isinstance(v, Instance) and self.recorder.paths.get(id(v))]
         )
 
-    def carried(self, values: Sequence[Value]) -> None:
+    def carried(self, values: Sequence[Value], before: Sequence[Value]) -> None:
         """What one iteration leaves to the next is not followed around the loop."""
         for value in values:
             self.recorder.hand_out(list(signals(value)))

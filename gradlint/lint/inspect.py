@@ -17,16 +17,21 @@ from gradlint.graph.entries import may_compute_losses
 from gradlint.graph.handwritten import Networks, may_write_networks
 from gradlint.records.failure import internal_error
 from gradlint.records.finding import Applicability, Edit, Finding, Fix, Related, Severity
+from gradlint.records.graph import ModelGraph
 from gradlint.records.span import Span
+from gradlint.records.training import Thing
 from gradlint.rule.rule import Rule, subject_of
 from gradlint.semantics.analyse import Analysis
 from gradlint.semantics.inference import without_gradients
 from gradlint.semantics.interpretation import Site
+from gradlint.semantics.neighbours import text_of
 from gradlint.semantics.project import Project
 from gradlint.semantics.scope import ModuleScope
 from gradlint.semantics.trace import Trace
 from gradlint.source.source import Source
 from gradlint.source.triage import Triggers
+from gradlint.training.build import Trainings, may_train
+from gradlint.training.loop import TrainingLoop
 
 
 class Inspection(Struct, frozen=True):
@@ -37,9 +42,13 @@ class Inspection(Struct, frozen=True):
     consulted: frozenset[tuple[str, str]] = frozenset()
 
 
+GRAPHS = (Model, Objective, Handwritten, TrainingLoop)
+"""Subjects that whole modules are read for, whatever their text says."""
+
+
 def triggers_of(rules: Iterable[type[Rule]]) -> Triggers:
     """The triggers of all `rules`, each once."""
-    judged = [rule for rule in rules if subject_of(rule) not in (Model, Objective, Handwritten)]
+    judged = [rule for rule in rules if subject_of(rule) not in GRAPHS]
     return tuple(dict.fromkeys(trigger for rule in judged for trigger in rule.triggers.items()))
 
 
@@ -50,16 +59,19 @@ def may_define_models(text: str) -> bool:
 
 def may_hold_graphs(text: str) -> bool:
     """Whether a text can hold a model or the computation of a loss."""
-    return may_define_models(text) or may_compute_losses(text) or may_write_networks(text)
+    return may_define_models(text) or may_compute_losses(text) or may_write_networks(text) or may_train(text)
 
 
 class Inspector:
     """Runs rules over modules of one project."""
 
     def __init__(self, project: Project, rules: Sequence[type[Rule]]) -> None:
+        self._project = project
         self._analysis = Analysis(project)
         self._builder = Builder(project)
         self._networks = Networks(project)
+        self._trainings = Trainings(project)
+        self._said_of_loops: dict[str, frozenset[tuple[str, Span]]] = {}
         self._rules: dict[type, list[Rule]] = {}
         for rule in rules:
             self._rules.setdefault(subject_of(rule), []).append(rule())
@@ -84,7 +96,7 @@ class Inspector:
         return Inspection(tuple(findings), dict(reasons), consulted)
 
     def _consulted(self) -> Iterator[tuple[str, str]]:
-        for part in (self._analysis, self._builder, self._networks):
+        for part in (self._analysis, self._builder, self._networks, self._trainings):
             yield from part.take_consulted()
 
     def forget(self) -> None:
@@ -111,6 +123,38 @@ class Inspector:
         if Objective in self._rules and may_compute_losses(source.text):
             for graph in self._builder.objectives(scope, source.text):
                 yield from self.judge(Objective(graph))
+        if TrainingLoop in self._rules and may_train(source.text):
+            yield from self._said_of_training(scope, source.text)
+
+    def _said_of_training(self, scope: ModuleScope, text: str) -> Iterator[Finding]:
+        """What the rules say of how a module trains; what stands in another file is reported at the call
+        that leads there, unless that file's own reading says so.
+        """
+        for training in self._trainings.of(scope, text):
+            for finding in self.judge(TrainingLoop(training, self._graph_of)):
+                if finding.path in ("", scope.path):
+                    yield replace(finding, path="")
+                elif (finding.rule, finding.span) not in self._said_there(finding.path):
+                    yield _at_call(finding)
+
+    def _said_there(self, path: str) -> frozenset[tuple[str, Span]]:
+        """What the rules say of how another file trains, read for itself."""
+        known = self._said_of_loops.get(path)
+        if known is None:
+            self._said_of_loops[path] = frozenset()
+            scope = self._project.scope(path)
+            read = list(Trainings(self._project).of(scope, text_of(path)))
+            found = [f for training in read for f in self.judge(TrainingLoop(training, self._graph_of))]
+            known = frozenset([(f.rule, f.span) for f in found if f.path in ("", path)])
+            self._said_of_loops[path] = known
+        return known
+
+    def _graph_of(self, thing: Thing) -> ModelGraph | None:
+        """The graph of a model of the project."""
+        if thing.defined is None:
+            return None
+        scope = self._project.scope(thing.defined)
+        return self._builder.named(scope, thing.type.rpartition(".")[2])
 
     def _said_of_arrays(self, scope: ModuleScope, source: Source) -> Iterator[Finding]:
         """What the rules say of networks that are written by hand."""
@@ -159,6 +203,14 @@ def _guarded(rule: Rule, subject: object) -> Iterator[Finding]:
         yield internal_error(f"{rule.id} {rule.name} failed on this file: {type(error).__name__}: {error}")
 
 
+def _at_call(finding: Finding) -> Finding:
+    """A finding in another file, at the call that leads there."""
+    call, *others = finding.related
+    there = Related(finding.span, finding.message, finding.path)
+    beside = [replace(each, path=each.path or finding.path) for each in others]
+    return replace(finding, span=call.span, path="", related=(there, *beside), fix=None)
+
+
 def _through_call(finding: Finding, via: Site, path: str, own: str) -> Finding:
     """A finding in a called function: where it stands in this file the call is named beside it,
     where it stands in another file it is reported at the call.
@@ -184,14 +236,14 @@ def _materialised(finding: Finding, lines: list[str]) -> Finding:
 
 def _drops_comment(edit: Edit, lines: list[str]) -> bool:
     """Whether a comment stands between what the edit keeps; a plain removal means what it removes."""
-    return bool(edit.parts) and _text(edit, lines).count("#") < text_of(edit.span, lines).count("#")
+    return bool(edit.parts) and _text(edit, lines).count("#") < excerpt(edit.span, lines).count("#")
 
 
 def _text(edit: Edit, lines: list[str]) -> str:
-    return "".join([part if isinstance(part, str) else text_of(part, lines) for part in edit.parts])
+    return "".join([part if isinstance(part, str) else excerpt(part, lines) for part in edit.parts])
 
 
-def text_of(span: Span, lines: Sequence[str]) -> str:
+def excerpt(span: Span, lines: Sequence[str]) -> str:
     """The text of `span`."""
     if span.line == span.end_line:
         return lines[span.line - 1][span.column - 1 : span.end_column - 1]

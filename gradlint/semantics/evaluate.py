@@ -191,6 +191,7 @@ class Evaluator:
         outer, self.consulted = self.consulted, set()
         state = self._steps, self._conditions, self.heap
         self._steps, self._conditions, self.heap = 0, (), Heap()
+        before = self.interpretation.turns_aside()
         try:
             value = self._found_value(scope, name)
             if name in scope.facts.rebound and isinstance(value, (Known, Items, Table)):
@@ -200,6 +201,7 @@ class Evaluator:
             known[name] = value = self.interpretation.unknown(())
         finally:
             self._steps, self._conditions, self.heap = state
+            self.interpretation.returns_to(before)
         self._rests_on[key] = frozenset(self.consulted)
         self.consulted |= outer
         self.consulted.add(key)
@@ -495,6 +497,7 @@ class Evaluator:
     def _collection_method(self, method: Method, arguments: Arguments, site: Site) -> Value | None:
         if not self._affords_all(arguments):
             return None
+        self.interpretation.collected(method, arguments, site)
         if method.name in CHANGING:
             self._changed.append(method.receiver)
         if (
@@ -568,6 +571,8 @@ class Evaluator:
         return Items("list", kept, site.node, is_open)
 
     def _call_instance(self, target: Instance, arguments: Arguments, site: Site) -> Value:
+        if self.interpretation.is_opaque(target):
+            return self.interpretation.called(target, arguments, site)
         for name in ("__call__", "forward"):
             member = target.type.member(name)
             if isinstance(member, Closure):
@@ -675,11 +680,13 @@ class Evaluator:
                 self.evaluate(decorator, Frame(closure.scope, closure.frame))
                 for decorator in function.decorators
             ]
+            self.interpretation.enters(closure)
             for context in contexts:
                 self.interpretation.enter(context)
             self.execute(function.body, frame)
             for context in reversed(contexts):
                 self.interpretation.leave(context)
+            self.interpretation.exits(closure)
             if function.is_generator:
                 return self.interpretation.unknown(frame.returned)
             return self._join(frame.returned) if frame.returned else Known(None)
@@ -782,11 +789,16 @@ class Evaluator:
         self.interpretation.tested(test)
         before = self._conditions
         values = []
+        self.interpretation.chooses(test)
         for position, arm in enumerate((node.then, node.otherwise)):
             self._conditions = (*before, _arm(node, position))
+            self.interpretation.takes(position)
             values.append(self.evaluate(arm, frame))
         self._conditions = before
-        return self._join(values)
+        self.interpretation.chosen((0, 1))
+        joined = self._join(values)
+        self.interpretation.merged()
+        return joined
 
     def _display(self, node: ir.Display, frame: Frame) -> Value:
         if node.kind in ("string", "text"):
@@ -1033,16 +1045,19 @@ class Evaluator:
         frame.returned.append(self.evaluate(node.value, frame) if node.value is not None else Known(None))
         frame.alive = False
         frame.jump = "return"
+        self.interpretation.leaves("return")
 
     def _raise(self, node: ir.Raise, frame: Frame) -> None:
         if node.value is not None:
             self.evaluate(node.value, frame)
         frame.alive = False
         frame.jump = "raise"
+        self.interpretation.leaves("raise")
 
     def _jump(self, node: ir.Jump, frame: Frame) -> None:
         frame.alive = False
         frame.jump = node.kind
+        self.interpretation.leaves(node.kind)
 
     def _assert(self, node: ir.Assert, frame: Frame) -> None:
         self.interpretation.tested(self.evaluate(node.test, frame))
@@ -1056,7 +1071,7 @@ class Evaluator:
         self.interpretation.tested(test)
         for part in node.test.parts if isinstance(node.test, ir.Unknown) else ():
             self.interpretation.tested(self.evaluate(part, frame))
-        self._alternatives(node, (node.then, node.otherwise), frame)
+        self._alternatives(node, (node.then, node.otherwise), frame, test)
 
     def _settled(self, node: ir.Branch, decided: bool, frame: Frame) -> None:
         """Run the arm that was decided on; what follows depends on the test too if the other one leaves."""
@@ -1083,7 +1098,11 @@ class Evaluator:
         return bool(value.value) if isinstance(value, Known) else self.interpretation.truth(value)
 
     def _alternatives(
-        self, node: ir.Statement, bodies: Sequence[tuple[ir.Statement, ...]], frame: Frame
+        self,
+        node: ir.Statement,
+        bodies: Sequence[tuple[ir.Statement, ...]],
+        frame: Frame,
+        test: Value | None = None,
     ) -> None:
         """Run each body from here on its own; go on with the join of those that reach their end."""
         before = frame.variables
@@ -1092,7 +1111,10 @@ class Evaluator:
         ends: list[dict[str, Value]] = []
         heaps: list[Changes] = []
         jumps: set[str] = set()
+        alive: list[int] = []
+        self.interpretation.chooses(test)
         for position, body in enumerate(bodies):
+            self.interpretation.takes(position)
             frame.variables = dict(before)
             frame.alive = True
             self._conditions = (*conditions, _arm(node, position))
@@ -1101,6 +1123,7 @@ class Evaluator:
             changes = self.heap.take_back()
             jumps.add("" if frame.alive else frame.jump)
             if frame.alive:
+                alive.append(position)
                 ends.append(frame.variables)
                 heaps.append(changes)
         self._open_since(mark)
@@ -1108,8 +1131,10 @@ class Evaluator:
         self._conditions = conditions if len(ends) == len(bodies) else (*conditions, _arm(node, len(bodies)))
         frame.alive = bool(ends)
         frame.jump = next((kind for kind in ("continue", "break", "return") if kind in jumps), "raise")
+        self.interpretation.chosen(alive)
         frame.variables = self._merge(ends) if ends else before
         self.heap.merge(heaps, self._join)
+        self.interpretation.merged()
 
     def _open_since(self, mark: int) -> None:
         """Of the collections that changed since, how much they hold is not known any more."""
@@ -1134,6 +1159,7 @@ class Evaluator:
 
     def _loop(self, node: ir.Loop, frame: Frame) -> None:
         conditions = self._conditions
+        self.interpretation.loops()
         self._iterations(node, frame)
         self._conditions = conditions
 
@@ -1153,6 +1179,7 @@ class Evaluator:
         outer, self._rounds = self._rounds, self._rounds * max(len(items), 1)
         progress = self.interpretation.progress()
         for item in self.interpretation.telling(items):
+            self.interpretation.iterates(often=False)
             self._assign(node.target, Operand(item, node.iterable), frame)
             self.execute(node.body, frame)
             if not frame.alive and frame.jump != "continue":
@@ -1161,6 +1188,7 @@ class Evaluator:
             if self.interpretation.progress() != progress:
                 break
         self._rounds = outer
+        self.interpretation.looped()
         if frame.alive:
             self.execute(node.otherwise, frame)
         elif frame.jump == "break":
@@ -1177,12 +1205,16 @@ class Evaluator:
         carried = [name for name in assigned(node.body) if name in frame.variables]
         for name in carried:
             frame.variables[name] = self._forgotten(frame.variables[name])
+        began = [frame.variables[name] for name in carried]
+        self.interpretation.iterates(often=True)
         if node.test is not None:
             self.interpretation.tested(self.evaluate(node.test, frame))
         if item is not None and node.target is not None and node.iterable is not None:
             self._assign(node.target, Operand(item, node.iterable), frame)
         self.execute(node.body, frame)
-        self.interpretation.carried([frame.variables[name] for name in carried if name in frame.variables])
+        left = [frame.variables.get(name, start) for name, start in zip(carried, began, strict=True)]
+        self.interpretation.carried(left, began)
+        self.interpretation.looped()
         self._open_since(mark)
         frame.alive = True
         frame.variables = self._merge([before, frame.variables])

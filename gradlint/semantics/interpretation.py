@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from gradlint.records import ir
-from gradlint.semantics.value import ClassObject, Closure, Instance, Items, Known, Reference, Value
+from gradlint.semantics.value import ClassObject, Closure, Instance, Items, Known, Method, Reference, Value
 
 if TYPE_CHECKING:
     from gradlint.semantics.evaluate import Evaluator
@@ -153,8 +153,8 @@ class Interpretation:
         """What is known, at the start of any iteration of a loop, of a variable that the loop changes."""
         return self.unknown((value,))
 
-    def carried(self, values: Sequence[Value]) -> None:
-        """`values` are what one iteration of a loop leaves to the next."""
+    def carried(self, values: Sequence[Value], before: Sequence[Value]) -> None:
+        """`values` are what one iteration of a loop leaves to the next, which began with `before`."""
 
     def stored(self, receiver: Value, name: str, value: Operand, site: Site) -> Value | None:
         """`receiver.name = value` was executed; what became of `receiver` where that is another value.
@@ -188,6 +188,55 @@ class Interpretation:
     def progress(self) -> int:
         """A measure of what was found so far: an iteration that raises it speaks for those that follow."""
         return 0
+
+    def is_opaque(self, target: Instance) -> bool:
+        """Whether calling an object of the project is a primitive, whatever its class says."""
+        return False
+
+    def collected(self, method: Method, arguments: Arguments, site: Site) -> None:
+        """A method of a list, a dictionary or a set is called."""
+
+    # the order in which code runs
+
+    def chooses(self, test: Value | None) -> None:
+        """A choice between arms begins, on a test that is not known; None where there is none."""
+
+    def takes(self, position: int) -> None:
+        """The arm at this position of the innermost choice begins."""
+
+    def chosen(self, alive: Sequence[int]) -> None:
+        """The innermost choice ends; what follows is reached from these arms."""
+
+    def merged(self) -> None:
+        """The values that its arms left behind are joined."""
+
+    def loops(self) -> None:
+        """A loop begins."""
+
+    def iterates(self, often: bool) -> None:
+        """Another iteration of the innermost loop begins: one, or as `often` as there may be."""
+
+    def looped(self) -> None:
+        """The innermost loop ends."""
+
+    def leaves(self, kind: str) -> None:
+        """A `return`, `raise`, `break` or `continue`."""
+
+    def turns_aside(self) -> object:
+        """What a name of a module means is found out, out of the order in which code runs.
+
+        The result is given back at the end.
+        """
+        return None
+
+    def returns_to(self, before: object) -> None:
+        """The order goes on where it was."""
+
+    def enters(self, closure: Closure) -> None:
+        """The body of a function begins."""
+
+    def exits(self, closure: Closure) -> None:
+        """The body of the innermost running function ends."""
 
     def not_understood(self, reason: str) -> None:
         """The evaluator met something that it cannot follow."""

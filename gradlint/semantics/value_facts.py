@@ -515,7 +515,7 @@ class ValueFacts(Interpretation):
                 if current.producer is not None and current.producer.primitive not in _SHAPES:
                     pending.extend(operand.value for operand in current.producer.operands)
 
-    def carried(self, values: Sequence[Value]) -> None:
+    def carried(self, values: Sequence[Value], before: Sequence[Value]) -> None:
         """The next iteration may differentiate them."""
         self.flow.leaves(values)
 

@@ -1,0 +1,42 @@
+"""Findings about training: at an event, with the other ends beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec.structs import replace
+
+from gradlint.records.finding import Claim, Finding, Related, Severity
+from gradlint.records.graph import Place
+from gradlint.records.training import Event
+from gradlint.rule.rule import Rule
+from gradlint.training.loop import TrainingLoop
+
+
+def report(
+    rule: Rule,
+    loop: TrainingLoop,
+    event: Event,
+    message: str,
+    ends: Iterable[tuple[Event | Place | None, str]] = (),
+    *,
+    claim: Claim | None = None,
+    severity: Severity | None = None,
+    help: str | None = None,
+) -> Finding:
+    """A finding at an event, wherever that is; the call that leads there from the checked file is named."""
+    related = [_beside(loop, end, said, event.place.path) for end, said in ends if end is not None]
+    finding = rule.finding(
+        event.place.span, message, claim, severity=severity, related=tuple(related), help=help
+    )
+    own = loop.training.place.path
+    if event.place.path == own:
+        return finding
+    calls = [caller for caller in event.callers if caller.path == own]
+    call = Related((calls[-1] if calls else loop.training.place).span, "called here", own)
+    return replace(finding, path=event.place.path, related=(call, *finding.related))
+
+
+def _beside(loop: TrainingLoop, end: Event | Place, said: str, path: str) -> Related:
+    place = end.place if isinstance(end, Event) else end
+    return Related(place.span, said, "" if place.path == path else place.path)

@@ -1,0 +1,307 @@
+"""What functions and classes from outside the project mean for training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from gradlint.records.losses import LOSS_LAYERS, LOSSES
+from gradlint.semantics.interpretation import Arguments, Site, known
+from gradlint.semantics.value import Instance, Items, Known, Value
+from gradlint.training.holding import held, is_parameters, parameters_of
+from gradlint.training.methods import backward
+from gradlint.training.settings import arguments_of, constant
+from gradlint.training.values import (
+    Context,
+    Module,
+    Optimizer,
+    Parameters,
+    Scaler,
+    Scheduler,
+    Tensor,
+    options,
+    tensors,
+)
+
+if TYPE_CHECKING:
+    from gradlint.training.interpret import TrainingFacts
+
+Meaning = Callable[["TrainingFacts", str, Arguments, Site], Value]
+
+_PURE = (
+    "torch.cuda.",
+    "torch.distributed.",
+    "torch.backends.",
+    "torch.device",
+    "torch.is_",
+    "torch.version",
+    "torch.mps.",
+    "torch.xpu.",
+    "os.",
+)
+_HARMLESS = (
+    "builtins.",
+    "logging.",
+    "wandb.",
+    "json.",
+    "time.",
+    "numpy.",
+    "math.",
+    "random.",
+    "sys.",
+    "tqdm.",
+)
+_GATHERING = frozenset(
+    {"list", "tuple", "set", "sorted", "iter", "reversed", "filter", "chain", "from_iterable"}
+)
+_PASSING = frozenset({"tqdm", "trange", "enumerate", "zip", "islice", "cycle", "track", "prefetch"})
+_NUMBERS = frozenset({"float", "int", "bool", "str", "len", "round", "repr"})
+_TESTS = frozenset({"isinstance", "hasattr", "callable", "issubclass", "len", "type", "id", "getattr"})
+
+
+def called_by_name(facts: TrainingFacts, name: str, arguments: Arguments, site: Site) -> Value:
+    """A function or class that no entry of the table is about."""
+    last = name.rpartition(".")[2]
+    if name.startswith("builtins."):
+        return _builtin(facts, last, arguments, site)
+    if last in _CLIPS:
+        return _clip(facts, name, arguments, site)
+    if name.startswith("torch.optim.lr_scheduler.") or _is_schedule(name, last):
+        return _scheduler(facts, name, arguments, site)
+    first = next(iter(arguments.values()), None)
+    if first is not None and _makes_optimizer(name, last, first, arguments):
+        return Optimizer(
+            name, held(first) or Parameters(None, False), arguments_of(arguments, ("", "lr")), site
+        )
+    if name.startswith("torch."):
+        return _torch(facts, name, last, arguments, site)
+    if last in _PASSING or last in _GATHERING:
+        return _iterated(facts, last, arguments, site)
+    given = facts.mixed(arguments.values())
+    if given.passes and not name.startswith(_HARMLESS):
+        return replace(given, is_certain=False, is_divided=None)
+    if not name.startswith(_HARMLESS):
+        facts.escapes(arguments.values(), site)
+    if name.startswith(_PURE):
+        return facts.symbols.derived(name, arguments.values())
+    made = facts.symbols.fresh(type=name)
+    facts.keep(made, arguments.values())
+    return made
+
+
+def _makes_optimizer(name: str, last: str, first: Value, arguments: Arguments) -> bool:
+    """Whether a class is given parameters first, and stands among optimizers or takes a learning rate."""
+    if name.startswith("torch.optim."):
+        return last[:1].isupper()
+    return (
+        is_parameters(first)
+        and last[:1].isupper()
+        and ("lr" in arguments.keywords or "optim" in name.lower())
+    )
+
+
+def _is_schedule(name: str, last: str) -> bool:
+    return name.startswith(("transformers.", "diffusers.")) and last.startswith("get_") and "schedule" in last
+
+
+def _scheduler(facts: TrainingFacts, name: str, arguments: Arguments, site: Site) -> Value:
+    of = arguments.get(0, "optimizer") or arguments.get(1, "optimizer")
+    changed = of.value if of is not None else facts.symbols.fresh()
+    return Scheduler(name, changed, arguments_of(arguments), site)
+
+
+def _builtin(facts: TrainingFacts, last: str, arguments: Arguments, site: Site) -> Value:
+    values = arguments.values()
+    if last in _PASSING or last in _GATHERING:
+        return _iterated(facts, last, arguments, site)
+    if last in _TESTS and not any(True for value in values for _ in tensors(value)):
+        return facts.symbols.derived(("builtin", last), values)
+    if last in ("sum", "max", "min") and any(True for value in values for _ in tensors(value)):
+        return facts.mixed(values)
+    if last in ("next", "vars"):
+        return facts.evaluator.interpretation.element(values[0], site) if values else facts.symbols.fresh()
+    if last == "open":
+        return facts.symbols.fresh()
+    return facts.symbols.fresh()
+
+
+def _iterated(facts: TrainingFacts, last: str, arguments: Arguments, site: Site) -> Value:
+    """What goes through other iterables: parameters stay parameters, and tensors tensors."""
+    values = arguments.values()
+    of = [found for value in values if is_parameters(value) and (found := held(value)) is not None]
+    if of:
+        owners = {id(owner): owner for part in of for owner in part.owners or ()}
+        is_whole = last != "filter" and all(part.is_whole for part in of)
+        named = any(part.is_named for part in of)
+        return Parameters(tuple(owners.values()), is_whole, named)
+    items = [facts.element(value, site) for value in values if not isinstance(value, Known)]
+    if last == "enumerate" and items:
+        pair = Items("tuple", [facts.symbols.fresh(), items[0]], site.node)
+        return Items("list", [pair], site.node, True)
+    if last == "zip" and items:
+        return Items("list", [Items("tuple", items, site.node)], site.node, True)
+    return values[0] if values and not isinstance(values[0], Known) else facts.symbols.fresh()
+
+
+def _torch(facts: TrainingFacts, name: str, last: str, arguments: Arguments, site: Site) -> Value:
+    values = arguments.values()
+    if name.startswith("torch.nn.") and last in LOSSES:
+        return _loss(facts, arguments_of(arguments).get("reduction", "mean"), arguments)
+    if name.startswith("torch.nn.") and last[:1].isupper():
+        return Module(name, {f"({i})": v for i, v in enumerate(values)} | _settings(arguments), site)
+    if name.startswith(_PURE):
+        return facts.symbols.derived(name, values)
+    if name.startswith("torch.utils.") or last in ("load", "save", "manual_seed"):
+        return facts.symbols.fresh()
+    return facts.mixed(values)
+
+
+def _settings(arguments: Arguments) -> dict[str, Value]:
+    """The named arguments of a layer, as attributes."""
+    return {name: operand.value for name, operand in arguments.keywords.items()}
+
+
+def loss_of(facts: TrainingFacts, layer: Module, arguments: Arguments) -> Tensor | None:
+    """What a layer of torch that computes a loss gives; None for another layer."""
+    if not layer.type.startswith("torch.nn.") or layer.type.rpartition(".")[2] not in LOSS_LAYERS:
+        return None
+    reduction = layer.attributes.get("reduction")
+    return _loss(facts, constant(reduction) if reduction is not None else "mean", arguments)
+
+
+def _loss(facts: TrainingFacts, reduction: object, arguments: Arguments) -> Tensor:
+    mixed = facts.mixed(arguments.values())
+    return replace(mixed, reduction=reduction if isinstance(reduction, str) else "unknown", is_divided=False)
+
+
+# functions with a meaning of their own
+
+
+def _clip(facts: TrainingFacts, name: str, arguments: Arguments, site: Site) -> Value:
+    first = arguments.get(0, "parameters")
+    if first is not None:
+        settings = {**arguments_of(arguments, ("", "max_norm")), "form": name.rpartition(".")[2]}
+        if any(isinstance(option, (Module, Instance)) for option in options(first.value)):
+            things: Value = parameters_of(first.value)
+            settings["given"] = "module"
+        else:
+            things = held(first.value) or Parameters(None, False)
+        facts.recorder.note("clip", site, (things,), settings=settings)
+    return Tensor()
+
+
+def _same(facts: TrainingFacts, name: str, arguments: Arguments, site: Site) -> Value:
+    first = arguments.get(0, "module") or arguments.get(0, "model")
+    return first.value if first is not None else facts.symbols.fresh()
+
+
+def _gradients_mode(facts: TrainingFacts, name: str, arguments: Arguments, site: Site) -> Value:
+    kind = name.rpartition(".")[2]
+    given = arguments.values()
+    if kind == "set_grad_enabled":
+        if not given or not isinstance(given[0], Known):
+            return Context("unknown", {}, site)
+        return Context("enable_grad" if given[0].value else "no_grad", {}, site)
+    if kind == "inference_mode" and given and known(arguments.positional[0]) is False:
+        return Context("null", {}, site)
+    if given and not isinstance(given[0], Known):
+        return given[0]  # the decorator's argument
+    return Context(kind, {}, site)
+
+
+def _autocast(facts: TrainingFacts, name: str, arguments: Arguments, site: Site) -> Value:
+    names = (
+        ("device_type", "dtype", "enabled") if not name.startswith("torch.cuda.") else ("enabled", "dtype")
+    )
+    settings = arguments_of(arguments, names)
+    if name.startswith(("torch.cuda.", "torch.cpu.")):
+        settings["device_type"] = name.split(".")[1]
+    return Context("autocast", settings, site)
+
+
+def _null(facts: TrainingFacts, name: str, arguments: Arguments, site: Site) -> Value:
+    return Context("null", {}, site)
+
+
+def _grad_scaler(facts: TrainingFacts, name: str, arguments: Arguments, site: Site) -> Value:
+    settings = arguments_of(
+        arguments, ("device",) if name != "torch.cuda.amp.GradScaler" else ("init_scale",)
+    )
+    enabled = arguments.keywords.get("enabled")
+    if enabled is not None and constant(enabled.value) is None:
+        settings["enabled"] = None
+    return Scaler(name, settings, site)
+
+
+def _autograd_backward(facts: TrainingFacts, name: str, arguments: Arguments, site: Site) -> Value:
+    losses = arguments.get(0, "tensors")
+    if losses is None:
+        return Known(None)
+    return backward(facts, losses.value, Arguments((), arguments.keywords), site)
+
+
+def _grad(facts: TrainingFacts, name: str, arguments: Arguments, site: Site) -> Value:
+    """`torch.autograd.grad` fills nothing; its results hang on the inputs only with `create_graph`."""
+    mixed = facts.mixed(arguments.values())
+    return mixed if constant_of(arguments, "create_graph") is True else replace(mixed, passes=frozenset())
+
+
+def constant_of(arguments: Arguments, name: str) -> object:
+    """A named constant, or None."""
+    return known(arguments.keywords.get(name))
+
+
+def _copy(facts: TrainingFacts, name: str, arguments: Arguments, site: Site) -> Value:
+    return facts.symbols.fresh(type=name)
+
+
+_CLIPS = frozenset(
+    {
+        *(
+            "clip_grad_norm_",
+            "clip_grad_norm",
+            "clip_grad_value_",
+            "clip_grads_with_norm_",
+            "adaptive_clip_grad",
+        ),
+        *("dispatch_clip_grad", "clip_grad_value", "clip_grad_norm_dist"),
+    }
+)
+CALLS: dict[str, Meaning] = {
+    **dict.fromkeys(
+        (
+            *("torch.compile", "torch.jit.script", "torch.nn.DataParallel", "torch.nn.parallel.DataParallel"),
+            *("torch.nn.parallel.DistributedDataParallel", "torch.nn.SyncBatchNorm.convert_sync_batchnorm"),
+            *("torch.autograd.Variable", "torch.autograd.variable.Variable", "typing.cast"),
+            *("torch.distributed.fsdp.FullyShardedDataParallel", "apex.parallel.DistributedDataParallel"),
+            *("apex.parallel.convert_syncbn_model", "torch.utils.data.distributed.DistributedSampler"),
+        ),
+        _same,
+    ),
+    **dict.fromkeys(
+        (
+            *("torch.no_grad", "torch.inference_mode", "torch.enable_grad", "torch.set_grad_enabled"),
+            *("torch.autograd.no_grad", "torch.autograd.enable_grad", "torch.autograd.set_grad_enabled"),
+        ),
+        _gradients_mode,
+    ),
+    **dict.fromkeys(
+        ("torch.autocast", "torch.amp.autocast", "torch.cuda.amp.autocast", "torch.cpu.amp.autocast"),
+        _autocast,
+    ),
+    **dict.fromkeys(("torch.amp.autocast_mode.autocast", "torch.cuda.amp.autocast_mode.autocast"), _autocast),
+    **dict.fromkeys(
+        (
+            *("torch.GradScaler", "torch.amp.GradScaler", "torch.cuda.amp.GradScaler"),
+            *("torch.amp.grad_scaler.GradScaler", "torch.cuda.amp.grad_scaler.GradScaler"),
+        ),
+        _grad_scaler,
+    ),
+    "contextlib.nullcontext": _null,
+    "torch.autograd.backward": _autograd_backward,
+    "torch.autograd.grad": _grad,
+    "copy.deepcopy": _copy,
+    "copy.copy": _copy,
+}

@@ -1,0 +1,66 @@
+"""Which parameters a value is, or holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gradlint.semantics.value import Instance, Items, Known, Table, Value
+from gradlint.training.values import Either, Module, Optimizer, Parameters, Symbol, Tensor, Weight, options
+
+
+def held(value: Value, depth: int = 4) -> Parameters | None:
+    """The parameters in a value that an optimizer or a clipping function is given; None for none."""
+    if isinstance(value, Parameters):
+        return value
+    if isinstance(value, Weight):
+        return Parameters(value.of.owners, False)
+    if isinstance(value, Either):
+        return union(held(option, depth) for option in options(value))
+    if isinstance(value, Table) and "params" in value.entries:
+        return held(value.entries["params"], depth)
+    if isinstance(value, Items) and depth:
+        if not value.items:
+            return Parameters(None, False)
+        parts = [held(item, depth - 1) for item in value.items]
+        found = union(parts)
+        is_one = value.open and found is not None and any(isinstance(item, Weight) for item in value.items)
+        return Parameters(found.owners, False) if is_one and found is not None else found
+    if isinstance(value, Symbol):
+        return Parameters((value,))
+    if isinstance(value, Tensor):
+        return Parameters((value,), False)
+    return None
+
+
+def union(parts: Iterable[Parameters | None]) -> Parameters | None:
+    """All of them together."""
+    known = [part for part in parts if part is not None]
+    if not known:
+        return None
+    if any(part.owners is None for part in known):
+        return Parameters(None, False)
+    owners = {id(owner): owner for part in known for owner in part.owners or ()}
+    return Parameters(tuple(owners.values()), all(part.is_whole for part in known))
+
+
+def parameters_of(value: Value, is_named: bool = False) -> Parameters:
+    """All parameters of a module, as a generator."""
+    return Parameters(tuple(options(value)), True, is_named, {})
+
+
+def is_parameters(value: Value) -> bool:
+    """Whether a value certainly holds parameters: those of a module, one by one or in groups."""
+    if isinstance(value, (Parameters, Weight)):
+        return True
+    if isinstance(value, Table):
+        return "params" in value.entries
+    if isinstance(value, Items) and value.items:
+        return all(map(is_parameters, value.items))
+    return isinstance(value, Either) and all(map(is_parameters, options(value)))
+
+
+def is_machinery(value: Value) -> bool:
+    """Whether a value takes part in training, so that unknown code that has it may do anything with it."""
+    if isinstance(value, (Optimizer, Module, Parameters)):
+        return True
+    return isinstance(value, Instance) and not isinstance(value, Known)

@@ -1,0 +1,548 @@
+"""The interpretation that reads training code: models are opaque, what happens to them is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from gradlint.records import ir
+from gradlint.records.graph import Setting
+from gradlint.records.span import Span
+from gradlint.semantics.bindings import walk
+from gradlint.semantics.classes import is_module as is_module_class
+from gradlint.semantics.classes import is_optimizer
+from gradlint.semantics.interpretation import Arguments, Budget, Interpretation, Operand, Site
+from gradlint.semantics.value import (
+    ClassObject,
+    Closure,
+    Instance,
+    Items,
+    Known,
+    Method,
+    Partial,
+    Reference,
+    Table,
+    Value,
+)
+from gradlint.training.calls import CALLS, called_by_name, loss_of
+from gradlint.training.holding import held
+from gradlint.training.methods import attribute_of_tensor, call_method, divided
+from gradlint.training.recorder import Recorder
+from gradlint.training.settings import arguments_of
+from gradlint.training.symbols import Symbols
+from gradlint.training.values import (
+    Bound,
+    Context,
+    Either,
+    Module,
+    Optimizer,
+    Parameters,
+    Scaler,
+    Scheduler,
+    Symbol,
+    Tensor,
+    Truth,
+    Weight,
+    options,
+    tensors,
+    within,
+)
+
+_STEPS = frozenset(
+    {
+        *("backward", "zero_grad", "clip_grad_norm_", "clip_grad_value_", "unscale_", "manual_backward"),
+        *("GradScaler", "configure_optimizers", "optim"),
+    }
+)
+"""Names by which code is known to train."""
+
+_UNTRACKED = frozenset({"no_grad", "inference_mode"})
+_MOST_OPTIONS = 8
+
+
+class TrainingFacts(Interpretation):
+    """Runs training code on optimizers, scalers, models and tensors that are known by identity."""
+
+    budget = Budget(unrolled=8, rounds=64, steps=60_000, objects=200, recursion=2)
+
+    def __init__(self) -> None:
+        self.symbols = Symbols()
+        self.recorder = Recorder()
+        self.followed: set[int] = set()
+        self._states: set[int] = set()
+        self._trains: dict[int, tuple[ClassObject, bool]] = {}
+        self._merging: Truth | None = None
+        self._aside = 0
+
+    def begin(self) -> None:
+        """Forget the events of one entry before another is run."""
+        self.recorder = Recorder()
+        self._states.clear()
+
+    # events
+
+    def turns_aside(self) -> object:
+        """Nothing happens while a name is looked up."""
+        before, self.recorder = self.recorder, Recorder()
+        self._aside += 1
+        return before
+
+    def returns_to(self, before: object) -> None:
+        """Things happen again."""
+        assert isinstance(before, Recorder)
+        self.recorder = before
+        self._aside -= 1
+
+    @property
+    def is_tracked(self) -> bool:
+        """Whether what is computed here carries gradients."""
+        if self._aside:
+            return False
+        modes = [context.kind for context in self.recorder.regions if context.kind.endswith(("grad", "mode"))]
+        return not modes or modes[-1] not in _UNTRACKED
+
+    def passes(self, model: Value, arguments: Arguments, site: Site, name: str = "forward") -> Tensor:
+        """A model is called: its output."""
+        loss = loss_of(self, model, arguments) if isinstance(model, Module) else None
+        if loss is not None:
+            return loss
+        given = self.mixed(arguments.values())
+        number = self.recorder.note(
+            "forward",
+            site,
+            (model,),
+            source=given.passes,
+            states=given.states,
+            settings={"method": name},
+        )
+        if not self.is_tracked:
+            return Tensor(is_certain=not self._aside)
+        return Tensor(given.passes | {number}, given.states, given.is_certain)
+
+    def mixed(self, values: Iterable[Value]) -> Tensor:
+        """A tensor that is computed of `values`."""
+        found = [tensor for value in values for tensor in tensors(value)]
+        states = frozenset([s.number for value in values for s in self._states_in(value)])
+        states = states.union(*[tensor.states for tensor in found])
+        if not self.is_tracked:
+            return Tensor()
+        divided = {tensor.is_divided for tensor in found if tensor.passes}
+        return Tensor(
+            frozenset().union(*[tensor.passes for tensor in found]),
+            states,
+            all(tensor.is_certain for tensor in found),
+            divided.pop() if len(divided) == 1 else (None if divided else False),
+            next((tensor.scaled for tensor in found if tensor.scaled is not None), None),
+            next((tensor.gradient for tensor in found if tensor.gradient is not None), None),
+        )
+
+    def _states_in(self, value: Value) -> list[Symbol]:
+        return [s for s in within(value, 100) if isinstance(s, Symbol) and s.number in self._states]
+
+    def escapes(self, values: Iterable[Value], site: Site | None = None) -> None:
+        """Code that is not known has these objects, and may do anything with them."""
+        gone = {
+            id(part): part
+            for value in values
+            for part in within(value, 400)
+            if isinstance(part, (Optimizer, Scaler, Module, Parameters, Symbol))
+        }
+        if gone and site is not None:
+            self.recorder.note("escape", site, gone.values())
+
+    # values
+
+    def unknown(self, sources: Sequence[Value]) -> Value:
+        """A tensor, where one went in, else something of which nothing is known."""
+        found = [tensor for source in sources for tensor in tensors(source)]
+        if found:
+            mixed = self.mixed(sources)
+            return Tensor(mixed.passes, mixed.states, False, None, mixed.scaled)
+        made = self.symbols.fresh()
+        self.keep(made, sources)
+        return made
+
+    def keep(self, made: Symbol, sources: Iterable[Value]) -> None:
+        """An unknown object may hold what it was made of."""
+        for position, source in enumerate(sources):
+            if isinstance(source, (Symbol, Module, Instance, Optimizer, Items, Table, Parameters)):
+                made.attributes[f"({position})"] = source
+
+    def parameter(self, parameter: ir.Parameter, closure: Closure) -> Value:
+        """What a function is given when it is called from outside."""
+        if parameter.kind == "arguments":
+            return Items("tuple", [self.symbols.fresh()], ir.Display(parameter.span, "tuple", ()), True)
+        if parameter.kind == "keywords":
+            return Table({}, ir.Dictionary(parameter.span, (), ()), True)
+        return self.symbols.fresh()
+
+    def join(self, values: Sequence[Value]) -> Value:
+        """Either of several."""
+        distinct = list({id(value): value for value in values}.values())
+        if len(distinct) == 1:
+            return distinct[0]
+        if all(isinstance(value, Tensor) for value in distinct):
+            joined = _joined([value for value in distinct if isinstance(value, Tensor)])
+            if joined is not None:
+                return joined
+        if sum(1 for value in distinct for _ in options(value)) > _MOST_OPTIONS:
+            return self.unknown(distinct)
+        return Either(tuple(distinct), self._merging if len(distinct) == 2 else None)
+
+    def call(self, reference: Reference, arguments: Arguments, site: Site) -> Value:
+        """A function or class from outside the project."""
+        function = CALLS.get(reference.name)
+        if function is not None:
+            return function(self, reference.name, arguments, site)
+        return called_by_name(self, reference.name, arguments, site)
+
+    def method(self, receiver: Operand, name: str, arguments: Arguments, site: Site) -> Value:
+        """A method of an object that is not of the project, or of its base that is not."""
+        value = receiver.value
+        if isinstance(value, Either):
+            return self._of_options(value, name, arguments, site)
+        return call_method(self, value, name, arguments, site)
+
+    def _of_options(self, value: Either, name: str, arguments: Arguments, site: Site) -> Value:
+        """Each of two objects in turn, where a test says which; None has no methods."""
+        alike = {type(option) for option in options(value)}
+        if len(value.options) != 2 or value.test is None or (len(alike) == 1 and alike <= set(_SINGLE)):
+            return self._of_first(value, name, arguments, site)
+        self.recorder.order.chooses(value.test)
+        results = []
+        for position, option in enumerate(value.options):
+            self.recorder.order.takes(position)
+            if isinstance(option, Known) and option.value is None:
+                self.recorder.order.leaves("raise")
+                continue
+            results.append(self.method_of(option, name, arguments, site))
+        self.recorder.order.chosen()
+        self._merging = value.test if len(results) == 2 else None
+        result = self.evaluator.join(results) if results else self.symbols.fresh()
+        self._merging = None
+        return value if name.endswith("_") else result
+
+    def method_of(self, value: Value, name: str, arguments: Arguments, site: Site) -> Value:
+        """`value.name(…)`, whatever `value` is."""
+        operand = Operand(value, site.node)
+        if isinstance(value, (Instance, Items, Table, Closure, ClassObject)):
+            target = self.evaluator.attribute(operand, name, site)
+            return self.evaluator.call(target, arguments, site)
+        return self.method(operand, name, arguments, site)
+
+    def _of_first(self, value: Either, name: str, arguments: Arguments, site: Site) -> Value:
+        first = next(options(value))
+        return call_method(self, first, name, arguments, site, about=value)
+
+    def attribute(self, receiver: Operand, name: str, site: Site) -> Value:
+        """An attribute of something unknown: always the same one."""
+        value = receiver.value
+        if isinstance(value, Either):
+            found = [self._option_attribute(option, name, site) for option in options(value)]
+            return self.evaluator.join(found)
+        if isinstance(value, Tensor):
+            return attribute_of_tensor(self, value, name)
+        if isinstance(value, Weight):
+            return Tensor(gradient=value.of) if name == "grad" else value if name == "data" else Tensor()
+        if isinstance(value, Optimizer) and name == "param_groups":
+            return Items("list", [_group(value.held, site.node)], site.node, True)
+        if isinstance(value, Module):
+            return value.attributes.setdefault(name, self.symbols.fresh(value))
+        if isinstance(value, Instance):
+            made = self.symbols.fresh(value)
+            self.evaluator.heap.write(value.attributes, name, made)
+            return made
+        if isinstance(value, Symbol):
+            if name == "module":
+                return value
+            return value.attributes.setdefault(name, self.symbols.part(value, name))
+        return self.symbols.derived(("attribute", name), (value,))
+
+    def _option_attribute(self, option: Value, name: str, site: Site) -> Value:
+        return self.evaluator.attribute(Operand(option, site.node), name, site)
+
+    def index(self, receiver: Operand, index: Value, site: Site) -> Value:
+        """An item: of a tensor a tensor, of something unknown always the same one."""
+        value = receiver.value
+        found = list(tensors(value))
+        if found:
+            return found[0] if len(found) == 1 else self.mixed((value,))
+        if isinstance(value, Either):
+            return self.evaluator.join(list(options(value)))
+        if isinstance(value, (Items, Table)):
+            held_values = value.items if isinstance(value, Items) else value.values()
+            return self.evaluator.join(held_values) if held_values else self.symbols.fresh()
+        if isinstance(value, Parameters):
+            return Weight(value)
+        return self.symbols.derived("index", (value, index))
+
+    def element(self, iterable: Value, site: Site) -> Value:
+        """One item of an iteration."""
+        if isinstance(iterable, Parameters):
+            weight = Weight(Parameters(iterable.owners, iterable.is_whole))
+            if not iterable.is_named:
+                return weight
+            return Items("tuple", [self.symbols.fresh(), weight], site.node)
+        if isinstance(iterable, (Items, Table)):
+            inside = iterable.items if isinstance(iterable, Items) else iterable.values()
+            return self.evaluator.join(inside) if inside else self.symbols.fresh()
+        found = list(tensors(iterable))
+        if found:
+            return self.mixed((iterable,))
+        return self.symbols.fresh(iterable if isinstance(iterable, (Symbol, Module, Instance)) else None)
+
+    def items(self, value: Value) -> Items | None:
+        """Ranges are loops, however short."""
+        if isinstance(value, Known) and isinstance(value.value, range):
+            nowhere = ir.Literal(_NOWHERE, None)
+            return Items("list", [self.symbols.fresh()], nowhere, True)
+        return None
+
+    def operator(self, name: str, operands: tuple[Operand, ...], site: Site) -> Value:
+        """Arithmetic on tensors, tests of everything else."""
+        values = [operand.value for operand in operands]
+        if not any(True for value in values for _ in tensors(value)):
+            return self.symbols.operator(name, operands)
+        if name in ("and", "or", "not", "is", "is_not", "in", "not_in"):
+            return self.symbols.fresh()
+        mixed = self.mixed(values)
+        if name in ("add", "iadd", "sub", "isub") and mixed.states and mixed.passes:
+            self.recorder.note(
+                "keep",
+                site,
+                source=mixed.passes,
+                states=mixed.states,
+                is_certain=mixed.is_certain,
+            )
+        plain = [value for value in values if not list(tensors(value))]
+        if name in ("truediv", "itruediv", "mul", "imul") and plain and mixed.is_divided is False:
+            return divided(mixed)
+        return mixed
+
+    def truth(self, value: Value) -> bool | None:
+        """Objects are true."""
+        return self.symbols.outcome(value)
+
+    def inherited(self, receiver: Value, name: str, arguments: Arguments, site: Site) -> Value:
+        """`super().__init__()` of a base outside the project does nothing that matters."""
+        if name == "__init__":
+            return Known(None)
+        return call_method(self, receiver, name, arguments, site)
+
+    def is_opaque(self, target: Instance) -> bool:
+        """The forward pass of a model is one event."""
+        return is_module_class(target.type)
+
+    def called(self, target: Instance, arguments: Arguments, site: Site) -> Value:
+        """A model is called."""
+        return self.passes(target, arguments, site)
+
+    def construct(self, cls: ClassObject, arguments: Arguments, site: Site) -> Value:
+        """An object whose constructor is not run."""
+        first = next(iter(arguments.values()), Known(None))
+        name = f"{cls.scope.name}.{cls.definition.name}"
+        if is_module_class(cls):
+            return Module(name, {f"({i})": v for i, v in enumerate(arguments.values())}, site, cls)
+        if is_optimizer(cls):
+            holds = held(first) or Parameters(None, False)
+            return Optimizer(name, holds, arguments_of(arguments), site)
+        if any(isinstance(b, Reference) and b.name.endswith("GradScaler") for b in cls.lineage()):
+            return Scaler(name, arguments_of(arguments), site)
+        made = self.symbols.fresh(type=name)
+        self.keep(made, arguments.values())
+        self.escapes(arguments.values(), site)
+        return made
+
+    def follows(self, target: Closure | ClassObject, depth: int) -> bool:
+        """Functions are followed, and the constructors of what may train."""
+        if isinstance(target, ClassObject):
+            return depth < 8 and self.is_worth_constructing(target)
+        self.followed.add(id(target.function))
+        return depth < 16
+
+    def is_worth_constructing(self, cls: ClassObject) -> bool:
+        """Whether an object's own methods may train, or hold what is trained."""
+        if is_optimizer(cls):
+            return False
+        if is_module_class(cls):
+            return self.trains(cls)
+        return not any(isinstance(base, Reference) for base in cls.lineage()) or self.trains(cls)
+
+    def trains(self, cls: ClassObject) -> bool:
+        """Whether a class names what only training code does."""
+        if id(cls) not in self._trains:
+            bodies = [base.definition for base in cls.lineage() if isinstance(base, ClassObject)]
+            names = (
+                node.name if isinstance(node, ir.Attribute) else getattr(node, "id", "")
+                for body in bodies
+                for node in walk(body)
+                if isinstance(node, (ir.Attribute, ir.Name))
+            )
+            self._trains[id(cls)] = cls, any(name in _STEPS for name in names)
+        return self._trains[id(cls)][1]
+
+    def stored(self, receiver: Value, name: str, value: Operand, site: Site) -> Value | None:
+        """`p.requires_grad = False`, `p.grad = None`, and attributes of unknown objects."""
+        for option in options(receiver):
+            if isinstance(option, (Weight, Tensor)):
+                self._written(option, name, value.value, site)
+            elif isinstance(option, (Symbol, Module)) and name:
+                if name == "requires_grad" and isinstance(value.value, Known):
+                    kind = "thaw" if value.value.value else "freeze"
+                    self.recorder.note(kind, site, (Parameters((option,), False),))
+                elif name == "grad" and isinstance(value.value, Known):
+                    self.recorder.note("zero", site, (Parameters((option,), False),))
+                self.evaluator.heap.write(option.attributes, name, value.value)
+                if isinstance(option, Module) and _holds_module(value.value):
+                    self.recorder.note("replace", site, (option,), settings={"name": name})
+        return None
+
+    def _written(self, weight: Weight | Tensor, name: str, value: Value, site: Site) -> None:
+        of = weight.of if isinstance(weight, Weight) else Parameters((weight,), False)
+        if name == "grad":
+            is_none = isinstance(value, Known) and value.value is None
+            gradients = [t for t in tensors(value) if t.gradient is not None]
+            if is_none or not gradients:
+                self.recorder.note("zero", site, (of,), is_certain=is_none)
+            else:
+                self.recorder.note("clip", site, (of,), settings={"form": "assigned"})
+        elif name == "requires_grad" and isinstance(value, Known):
+            self.recorder.note("thaw" if value.value else "freeze", site, (of,))
+        elif name == "data" and any(t.gradient is not None for t in tensors(value)):
+            self.recorder.note("step", site, (of,), settings={"form": "manual"})
+
+    def replaced(self, receiver: Operand, index: Operand, value: Operand, site: Site) -> Value:
+        """`x[i] = v`."""
+        if any(True for _ in tensors(receiver.value)) or any(True for _ in tensors(value.value)):
+            return self.mixed((receiver.value, value.value))
+        return receiver.value
+
+    def collected(self, method: Method, arguments: Arguments, site: Site) -> None:
+        """A tensor with its graph is put into a list that may outlive the iteration."""
+        if method.name not in ("append", "add", "insert", "extend"):
+            return
+        mixed = self.mixed(arguments.values())
+        if mixed.passes:
+            settings: dict[str, Setting] = {"method": method.name}
+            self.recorder.note(
+                "collect", site, (), source=mixed.passes, is_certain=mixed.is_certain, settings=settings
+            )
+
+    def forgotten(self, value: Value) -> Value:
+        """Objects stay what they are; what else a loop changes is a state of it."""
+        if isinstance(
+            value, (Optimizer, Scaler, Scheduler, Module, Instance, Closure, Context, Parameters, Reference)
+        ):
+            return value
+        if isinstance(value, (ClassObject, Partial, Bound)):
+            return value
+        if isinstance(value, Either) and not any(isinstance(o, (Known, Tensor)) for o in value.options):
+            return value
+        made = self.symbols.fresh()
+        self._states.add(made.number)
+        return made
+
+    def carried(self, values: Sequence[Value], before: Sequence[Value]) -> None:
+        """States that keep the graph of one iteration into the next."""
+        for value, start in zip(values, before, strict=True):
+            if isinstance(start, Symbol) and value is not start and start.number in self._states:
+                mixed = self.mixed((value,))
+                self.recorder.leave(start.number, mixed.passes, mixed.states, mixed.is_certain)
+
+    def enter(self, context: Value) -> None:
+        """A block in which torch works in another way."""
+        self.recorder.regions.append(_region(context))
+
+    def leave(self, context: Value) -> None:
+        """It ends."""
+        self.recorder.regions.pop()
+
+    # order
+
+    def chooses(self, test: Value | None) -> None:
+        """A branch."""
+        self.recorder.order.chooses(None if test is None else self.symbols.truth(test))
+
+    def takes(self, position: int) -> None:
+        """One of its arms."""
+        self.recorder.order.takes(position)
+
+    def chosen(self, alive: Sequence[int]) -> None:
+        """The end of the branch: values that differ depend on its test."""
+        test = self.recorder.order.test
+        self._merging = test if list(alive) == [0, 1] else None
+        self.recorder.order.chosen()
+
+    def merged(self) -> None:
+        """What follows depends on it no more."""
+        self._merging = None
+
+    def loops(self) -> None:
+        """A loop."""
+        self.recorder.order.enters_loop(self.symbols.count + 1)
+
+    def iterates(self, often: bool) -> None:
+        """One of its iterations."""
+        self.recorder.order.iterates(often)
+
+    def looped(self) -> None:
+        """Its end."""
+        self.recorder.order.leaves_loop()
+
+    def leaves(self, kind: str) -> None:
+        """A jump."""
+        self.recorder.order.leaves(kind)
+
+    def enters(self, closure: Closure) -> None:
+        """A function."""
+        self.recorder.order.enters()
+
+    def exits(self, closure: Closure) -> None:
+        """Its end."""
+        self.recorder.order.exits()
+
+    def not_understood(self, reason: str) -> None:
+        """What comes after work has run out is not known."""
+        if reason != "recursion":
+            self.recorder.is_whole = False
+
+
+_NOWHERE = Span(1, 1, 1, 1)
+_SINGLE = (Optimizer, Scaler, Scheduler, Module, Symbol, Parameters, Context)
+
+
+def _group(held_parameters: Parameters, node: ir.Expression) -> Symbol | Table:
+    """One of the groups of an optimizer."""
+    return Table({"params": Parameters(held_parameters.owners, False)}, node, True)
+
+
+def _joined(values: Sequence[Tensor]) -> Tensor | None:
+    """What is known of one of several tensors; None where they bear different scales."""
+    first, *others = values
+    if any(other.scaled is not first.scaled for other in others):
+        return None
+    divided = {value.is_divided for value in values}
+    return Tensor(
+        frozenset().union(*[value.passes for value in values]),
+        frozenset().union(*[value.states for value in values]),
+        all(value.is_certain and bool(value.passes) == bool(first.passes) for value in values),
+        divided.pop() if len(divided) == 1 else None,
+        first.scaled,
+        first.gradient if all(value.gradient is not None for value in values) else None,
+        first.reduction if all(value.reduction == first.reduction for value in values) else "",
+    )
+
+
+def _holds_module(value: Value) -> bool:
+    return any(isinstance(option, (Module, Instance)) for option in options(value))
+
+
+def _region(context: Value) -> Context:
+    """The block that a context manager opens; where it is one of two, it may be open or not."""
+    found = [option for option in options(context) if isinstance(option, Context) and option.kind != "null"]
+    if isinstance(context, Reference):
+        return Context(context.name.rpartition(".")[2], {}, Site(ir.Literal(_NOWHERE, None), ""))
+    if not found:
+        return Context("unknown", {}, Site(ir.Literal(_NOWHERE, None), ""))
+    if isinstance(context, Either):
+        return Context(found[0].kind, {**found[0].settings, "enabled": None}, found[0].site)
+    return found[0]

@@ -1,0 +1,198 @@
+"""A training as rules see it: what is done to each optimizer, and what comes before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cached_property
+
+from gradlint.records.graph import ModelGraph
+from gradlint.records.training import Event, Thing, Training
+from gradlint.training.ways import Outcome, Ways
+
+Graphs = Callable[[Thing], ModelGraph | None]
+
+
+class TrainingLoop:
+    """One function, method or script of the checked file that trains, with what it calls.
+
+    `graphs` gives the graph of a model of the project, where it can be read.
+    """
+
+    def __init__(self, training: Training, graphs: Graphs = lambda thing: None) -> None:
+        self.training = training
+        self.graphs = graphs
+
+    @cached_property
+    def ways(self) -> Ways:
+        """Every order in which the events can happen."""
+        return Ways(self.training)
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether the code was read to its end and the ways through it are known."""
+        return self.training.is_whole and self.ways.is_known
+
+    def events(self, *kinds: str) -> Iterator[Event]:
+        """The events of these kinds that can happen."""
+        for event in self.training.events:
+            if event.kind in kinds and self.ways.happens(event.number):
+                yield event
+
+    def after(self, event: Event, *counting: Callable[[Event], bool]) -> Outcome:
+        """What comes first after an event, of what one of these counts."""
+        return self.ways.after(event.number, lambda e: any(counts(e) for counts in counting))
+
+    def before(self, event: Event, *counting: Callable[[Event], bool]) -> Outcome:
+        """What came last before an event, of what one of these counts."""
+        return self.ways.before(event.number, lambda e: any(counts(e) for counts in counting))
+
+    def event(self, number: int) -> Event:
+        """An event by its number."""
+        return self.training.events[number]
+
+    def thing(self, number: int) -> Thing:
+        """An object by its number."""
+        return self.training.things[number]
+
+    # roles
+
+    @cached_property
+    def _roles(self) -> dict[int, str]:
+        roles = {thing.number: thing.kind for thing in self.training.things}
+        stepped: set[int] = set()
+        for event in self.training.events:
+            for number, role in self._said(event):
+                if roles[number] == "object":
+                    roles[number] = role
+            if event.kind == "step" and not event.by:
+                stepped |= {number for number in event.things if roles[number] == "object"}
+        zeroed = {n for event in self.training.events if event.kind == "zero" for n in event.things}
+        open_steps = {number for number in stepped if roles[number] == "object"}
+        optimizers = open_steps & zeroed
+        if not optimizers and len(open_steps) == 1 and "optimizer" not in roles.values():
+            optimizers = open_steps
+        roles |= dict.fromkeys(optimizers, "optimizer")
+        return roles | {n: "model" for n in self._called() if roles[n] == "object"}
+
+    def _called(self) -> Iterator[int]:
+        """What is used as a model: it is called, has parameters, or a mode."""
+        for event in self.training.events:
+            if event.kind in ("forward", "train", "eval", "half"):
+                yield from event.things
+        for thing in self.training.things:
+            yield from thing.owners or ()
+
+    def _said(self, event: Event) -> Iterator[tuple[int, str]]:
+        """What an event says of objects of which nothing is known."""
+        scales = event.kind in ("step", "unscale") or (event.kind == "update")
+        for number in event.by if event.kind in ("step", "unscale") else ():
+            yield number, "scaler"
+        if event.kind == "update":
+            yield from ((number, "scaler") for number in event.things)
+        if scales and event.by:
+            yield from ((number, "optimizer") for number in event.things)
+        if event.kind == "backward" and event.by and event.settings.get("scaled"):
+            yield from ((number, "scaler") for number in event.by)
+
+    def role(self, number: int) -> str:
+        """What an object is, by its class or by what is done with it."""
+        return self._roles[number]
+
+    @cached_property
+    def optimizers(self) -> tuple[frozenset[int], ...]:
+        """The optimizers, each with those that stand for it in other branches."""
+        groups: list[set[int]] = []
+        for event in self.training.events:
+            held = {n for n in event.things if self._roles[n] == "optimizer"}
+            if not held or event.kind == "escape":
+                continue
+            touching = [group for group in groups if group & held]
+            groups = [group for group in groups if not group & held]
+            groups.append(held.union(*touching))
+        return tuple(frozenset(group) for group in groups)
+
+    # relations; None where they are not known
+
+    def owners(self, optimizer: frozenset[int]) -> frozenset[int] | None:
+        """The models whose parameters an optimizer holds."""
+        found = [self.thing(number).owners for number in optimizer]
+        if any(owners is None for owners in found):
+            return None
+        return frozenset(owner for owners in found for owner in owners or ())
+
+    def is_same(self, one: int, other: int) -> bool | None:
+        """Whether two models have parameters in common: they are one, or one is part of the other."""
+        first, second = self.thing(one), self.thing(other)
+        if one == other or other in first.parts or one in second.parts:
+            return True
+        return None if "object" in (first.kind, second.kind) else False
+
+    def concerns(self, event: Event, optimizer: frozenset[int]) -> bool | None:
+        """Whether an event is about an optimizer, or about parameters that it holds."""
+        found: set[bool | None] = set()
+        for number in event.things:
+            thing = self.thing(number)
+            if number in optimizer:
+                found.add(True)
+            elif self.role(number) == "optimizer" or self.role(number) in ("scaler", "scheduler"):
+                found.add(self._contains(thing, optimizer))
+            else:
+                found.add(self._shares(thing, optimizer))
+        return _any(found)
+
+    def _contains(self, thing: Thing, optimizer: frozenset[int]) -> bool:
+        return bool(thing.parts & optimizer)
+
+    def _shares(self, thing: Thing, optimizer: frozenset[int]) -> bool | None:
+        """Whether an optimizer holds parameters of a model, or of what owns these parameters."""
+        if thing.parts & optimizer:
+            return True
+        if self.role(thing.number) == "object":
+            inside = [self.thing(n) for n in thing.parts if self.role(n) == "model"]
+            return _any({self._shares(part, optimizer) for part in inside}) if inside else False
+        owners = self.owners(optimizer)
+        mine = thing.owners if thing.kind == "parameters" else (thing.number,)
+        if owners is None or mine is None:
+            return self._only(optimizer)
+        return _any({self.is_same(one, other) for one in mine for other in owners})
+
+    def _only(self, optimizer: frozenset[int]) -> bool | None:
+        """Whether there is no other optimizer that something could belong to."""
+        return True if len(self.optimizers) == 1 else None
+
+    def fills(self, backward: Event, optimizer: frozenset[int]) -> bool | None:
+        """Whether a backward pass gives gradients to parameters that an optimizer holds."""
+        owners = self.owners(optimizer)
+        models = [n for number in backward.source for n in self.event(number).things]
+        if owners is None or not models:
+            return self._only(optimizer)
+        return _any({self.is_same(model, owner) for model in models for owner in owners})
+
+    def scaled(self, optimizer: frozenset[int]) -> Iterator[Event]:
+        """The backward passes that certainly give an optimizer gradients which bear a scaler's scale."""
+        for backward in self.events("backward"):
+            if self.fills(backward, optimizer) and any(self.role(n) == "scaler" for n in backward.by):
+                yield backward
+
+    def unscaled(self, event: Event, optimizer: frozenset[int]) -> Event | None:
+        """Where the gradients of an optimizer are unscaled next: by a call, or in the scaler's step."""
+        found = self.after(event, self.about(optimizer, "unscale", "step")).events
+        return self.event(min(found)) if found else None
+
+    # what is counted
+
+    def about(self, optimizer: frozenset[int], *kinds: str) -> Callable[[Event], bool]:
+        """Whether an event is of these kinds and may be about an optimizer."""
+        return lambda event: event.kind in kinds and self.concerns(event, optimizer) is not False
+
+    def filling(self, optimizer: frozenset[int]) -> Callable[[Event], bool]:
+        """Whether an event is a backward pass that may give an optimizer gradients."""
+        return lambda event: event.kind == "backward" and self.fills(event, optimizer) is not False
+
+    def escaping(self, optimizer: frozenset[int]) -> Callable[[Event], bool]:
+        """Whether code that is not known may do anything with an optimizer or what it holds."""
+        return self.about(optimizer, "escape")
+
+
+def _any(found: set[bool | None]) -> bool | None:
+    return True if True in found else (None if None in found else False)

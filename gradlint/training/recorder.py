@@ -1,0 +1,175 @@
+"""What happens while training code is read, until it is frozen into a record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from gradlint.records.graph import Place, Setting
+from gradlint.records.span import Span
+from gradlint.records.training import Event, Region, Thing, Training
+from gradlint.semantics.classes import is_module
+from gradlint.semantics.interpretation import Site
+from gradlint.semantics.value import Instance, Value
+from gradlint.training.order import Order, outermost_first
+from gradlint.training.values import (
+    Context,
+    Module,
+    Optimizer,
+    Parameters,
+    Scaler,
+    Scheduler,
+    Symbol,
+    options,
+    within,
+)
+
+_NOWHERE = Place("", Span(1, 1, 1, 1))
+
+
+class Recorder:
+    """Events in the order in which code makes them, and the objects that they are about."""
+
+    def __init__(self) -> None:
+        self.order = Order()
+        self.regions: list[Context] = []
+        self.is_whole = True
+        self._events: list[tuple[Event, tuple[Value, ...], tuple[Value, ...]]] = []
+        self._things: dict[int, tuple[int, Value]] = {}
+
+    def note(
+        self,
+        kind: str,
+        site: Site,
+        things: Iterable[Value] = (),
+        *,
+        source: frozenset[int] = frozenset(),
+        by: Iterable[Value] = (),
+        is_certain: bool = True,
+        states: frozenset[int] = frozenset(),
+        settings: Mapping[str, Setting] | None = None,
+    ) -> int:
+        """An event happens; its number."""
+        number = len(self._events)
+        regions = tuple([Region(c.kind, place_of(c.site), c.settings) for c in self.regions])
+        callers = tuple([Place(caller.path, caller.node.span) for caller in site.callers])
+        event = Event(
+            number,
+            kind,
+            place_of(site),
+            source=source,
+            is_certain=is_certain,
+            states=states,
+            settings=dict(settings or {}),
+            regions=regions,
+            callers=callers,
+        )
+        about = tuple([option for thing in things for option in options(thing)])
+        doers = tuple([option for thing in by for option in options(thing)])
+        for value in (*about, *doers):
+            self._number(value)
+        self._events.append((event, about, doers))
+        self.order.happens(number)
+        return number
+
+    def leave(self, state: int, passes: frozenset[int], states: frozenset[int], is_certain: bool) -> None:
+        """An iteration leaves this to the next in a variable."""
+        number = len(self._events)
+        event = Event(
+            number,
+            "carry",
+            self._events[max(passes)][0].place if passes else _NOWHERE,
+            source=passes,
+            is_certain=is_certain,
+            states=states | {state},
+            settings={"state": state},
+        )
+        self._events.append((event, (), ()))
+        self.order.happens(number)
+
+    def has(self, *kinds: str) -> bool:
+        """Whether an event of one of these kinds has happened."""
+        return any(event.kind in kinds for event, _, _ in self._events)
+
+    def _number(self, value: Value) -> int:
+        """The number of an object, which it gets with those that it holds."""
+        known = self._things.get(id(value))
+        if known is not None:
+            return known[0]
+        number = len(self._things)
+        self._things[id(value)] = (number, value)
+        for held in _held(value):
+            self._number(held)
+        return number
+
+    def freeze(self, name: str, place: Place) -> Training:
+        """What was recorded."""
+        things = tuple([self._thing(number, value) for number, value in list(self._things.values())])
+        events = tuple(
+            [
+                Event(
+                    event.number,
+                    event.kind,
+                    event.place,
+                    frozenset(self._numbers(about)),
+                    event.source,
+                    frozenset(self._numbers(doers)),
+                    event.is_certain,
+                    event.states,
+                    event.settings,
+                    event.regions,
+                    event.callers,
+                )
+                for event, about, doers in self._events
+            ]
+        )
+        loops = outermost_first(self.order.loops)
+        return Training(name, place, things, events, self.order.points(), loops, self.is_whole)
+
+    def _numbers(self, values: Sequence[Value]) -> Iterator[int]:
+        for value in values:
+            yield self._number(value)
+
+    def _thing(self, number: int, value: Value) -> Thing:
+        inside = {self._things[id(part)][0] for part in within(value) if id(part) in self._things}
+        parts = frozenset(inside - {number})
+        if isinstance(value, Optimizer):
+            owners, is_whole = self._owners(value.held)
+            place = place_of(value.site)
+            return Thing(number, "optimizer", value.type, place, value.settings, owners, is_whole)
+        if isinstance(value, Parameters):
+            owners, is_whole = self._owners(value)
+            return Thing(number, "parameters", owners=owners, is_whole=is_whole)
+        if isinstance(value, Scaler):
+            return Thing(number, "scaler", value.type, place_of(value.site), value.settings)
+        if isinstance(value, Scheduler):
+            changed = next((self._number(option) for option in options(value.optimizer)), None)
+            place = place_of(value.site)
+            return Thing(number, "scheduler", value.type, place, value.settings, optimizer=changed)
+        if isinstance(value, Module):
+            defined = None if value.cls is None else value.cls.scope.path
+            return Thing(number, "model", value.type, place_of(value.site), parts=parts, defined=defined)
+        if isinstance(value, Instance):
+            cls = value.type
+            kind = "model" if is_module(cls) else "object"
+            return Thing(number, kind, cls.definition.name, parts=parts, defined=cls.scope.path)
+        return Thing(number, "object", value.type if isinstance(value, Symbol) else "", parts=parts)
+
+    def _owners(self, held: Parameters) -> tuple[tuple[int, ...] | None, bool]:
+        if held.owners is None:
+            return None, held.is_whole
+        return tuple([self._number(owner) for owner in held.owners]), held.is_whole
+
+
+def _held(value: Value) -> Iterator[Value]:
+    """The objects that an event about `value` is about as well."""
+    if isinstance(value, Optimizer):
+        yield from value.held.owners or ()
+    elif isinstance(value, Parameters):
+        yield from value.owners or ()
+    elif isinstance(value, Scheduler):
+        yield from options(value.optimizer)
+
+
+def place_of(site: Site) -> Place:
+    """Where a site is."""
+    return Place(site.path, site.node.span)

@@ -1,0 +1,146 @@
+"""Unknown objects and tests, told apart: the same expression of the same things is the same symbol."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+from gradlint.semantics.interpretation import Operand
+from gradlint.semantics.value import ClassObject, Closure, Collection, Known, Reference, Table, Value
+from gradlint.training.values import Either, Symbol, Tensor, Truth, born_of, key_of, options
+
+_CONTRARY = {"ne": "eq", "is_not": "is", "ge": "lt", "le": "gt", "not_in": "in"}
+_TESTS = frozenset({*_CONTRARY, *_CONTRARY.values(), "not", "and", "or"})
+
+
+class Symbols:
+    """Makes symbols and tests, each once."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._known: dict[Hashable, Symbol] = {}
+        self._atoms: dict[Hashable, int] = {}
+        self._kept: list[Value] = []
+
+    @property
+    def count(self) -> int:
+        """The number that the next symbol gets."""
+        return self._count
+
+    def fresh(self, parent: Value | None = None, type: str = "") -> Symbol:
+        """Something new of which nothing is known."""
+        self._count += 1
+        return Symbol(self._count, self._count, {}, parent, type)
+
+    def derived(self, what: Hashable, sources: Sequence[Value], type: str = "") -> Symbol:
+        """What is always the same as long as its sources are."""
+        key = (what, *map(key_of, sources))
+        found = self._known.get(key)
+        if found is None:
+            self._kept.extend(sources)
+            self._count += 1
+            born = max(map(born_of, sources), default=0)
+            found = self._known[key] = Symbol(self._count, born, {}, None, type)
+        return found
+
+    def part(self, of: Symbol, name: str) -> Symbol:
+        """An attribute of an unknown object, as old as that."""
+        self._count += 1
+        return Symbol(self._count, of.born, {}, of)
+
+    # tests
+
+    def _test(self, what: Hashable, sources: Sequence[Value]) -> Truth:
+        key = (what, *map(key_of, sources))
+        self._kept.extend(sources)
+        atom = self._atoms.setdefault(key, len(self._atoms))
+        return Truth(atom, max(map(born_of, sources), default=0))
+
+    def truth(self, value: Value) -> Truth | None:
+        """The test that `if value:` makes; None where it has no identity, or a known outcome."""
+        if isinstance(value, Truth):
+            return value
+        if isinstance(value, Either):
+            return self._of_either(value, lambda option: self.outcome(option))
+        return self._test("truth", (value,)) if isinstance(value, Symbol) else None
+
+    def outcome(self, value: Value) -> bool | None:
+        """How `if value:` is decided, where that is known."""
+        if isinstance(value, Known):
+            return bool(value.value)
+        if isinstance(value, Either):
+            found = {self.outcome(option) for option in value.options}
+            return found.pop() if len(found) == 1 else None
+        if isinstance(value, (Symbol, Truth, Tensor, Collection)):
+            return None
+        return True
+
+    def _of_either(self, value: Either, decide: object) -> Truth | None:
+        assert callable(decide)
+        found = [decide(option) for option in value.options]
+        if value.test is not None and found == [True, False]:
+            return value.test
+        if value.test is not None and found == [False, True]:
+            return negated(value.test)
+        return self._test("truth", (value,))
+
+    def operator(self, name: str, operands: Sequence[Operand]) -> Value:
+        """The result of an operator on values that are no tensors."""
+        values = [operand.value for operand in operands]
+        if name == "not":
+            return self._contrary(values[0])
+        if name in ("and", "or"):
+            return self._junction(name, values)
+        plain = _CONTRARY.get(name, name)
+        if plain in ("is", "eq") and any(_is_none(value) for value in values):
+            result = self._is_none(values)
+        elif plain not in _TESTS:
+            return self.derived(("operator", name), values)
+        else:
+            result = self._test(plain, values)
+        return result if plain == name else self._contrary(result)
+
+    def _contrary(self, value: Value) -> Value:
+        decided = self.outcome(value)
+        if decided is not None:
+            return Known(not decided)
+        test = self.truth(value)
+        return self.fresh() if test is None else negated(test)
+
+    def _is_none(self, values: Sequence[Value]) -> Value:
+        """`x is None`: whether an object is missing, which is whether it is false."""
+        value = next((each for each in values if not _is_none(each)), Known(None))
+        found = [_is_none(option) for option in (value.options if isinstance(value, Either) else (value,))]
+        if isinstance(value, Either) and found[0] is not found[-1] and value.test is not None:
+            return value.test if found[0] else negated(value.test)
+        if isinstance(value, Symbol):
+            return negated(self._test("truth", (value,)))
+        if isinstance(value, Either) and any(found):
+            return negated(self._test("truth", (value,)))
+        return Known(all(found))
+
+    def _junction(self, name: str, values: Sequence[Value]) -> Value:
+        tests = [self.truth(value) for value in values]
+        known = [test for test in tests if test is not None]
+        if name == "or" and not all(isinstance(value, Truth) for value in values):
+            return Either(tuple(values), tests[0]) if len(values) == 2 else self.fresh()
+        if not known:
+            return self.fresh()
+        whole = self._test(name, known)
+        return Truth(whole.atom, whole.born, False, name, tuple(known))
+
+
+def negated(test: Truth) -> Truth:
+    """The contrary of a test."""
+    return Truth(test.atom, test.born, not test.is_negated, test.junction, test.parts)
+
+
+def _is_none(value: Value) -> bool:
+    return isinstance(value, Known) and value.value is None
+
+
+def is_object(value: Value) -> bool:
+    """Whether a value is neither a constant, a function nor a number: something that can be changed."""
+    return any(
+        not isinstance(option, (Known, Closure, ClassObject, Reference, Truth, Tensor, Table))
+        for option in options(value)
+    )

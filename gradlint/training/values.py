@@ -1,0 +1,205 @@
+"""The values that the reading of training code adds to those of the evaluator."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+
+from gradlint.records.graph import Setting
+from gradlint.semantics.interpretation import Site
+from gradlint.semantics.value import ClassObject, Instance, Items, Known, Reference, Table, Value
+
+
+class Symbol(Value, frozen=True, eq=False):
+    """An object or a number of which only its identity is known.
+
+    `number` counts symbols in the order in which they appeared; `born` is that of the youngest one that
+    it is made of. `parent` is the object of which it is a part. `type` is what was called to make it.
+    """
+
+    number: int
+    born: int
+    attributes: dict[str, Value]
+    parent: Value | None = None
+    type: str = ""
+
+
+class Module(Value, frozen=True, eq=False):
+    """A model whose constructor is not run: its class, where that is in the project, or its name."""
+
+    type: str
+    attributes: dict[str, Value]
+    site: Site
+    cls: ClassObject | None = None
+
+
+class Parameters(Value, frozen=True, eq=False):
+    """Some or all parameters of modules, or those that optimizers hold.
+
+    `owners` is None where they are not known. `is_spent` is a cell that holds whether a generator of
+    them was run through; None for a collection.
+    """
+
+    owners: tuple[Value, ...] | None
+    is_whole: bool = True
+    is_named: bool = False
+    spent: dict[str, Value] | None = None
+
+
+class Weight(Value, frozen=True, eq=False):
+    """One of these parameters, any."""
+
+    of: Parameters
+
+
+class Optimizer(Value, frozen=True, eq=False):
+    """An optimizer with what it holds."""
+
+    type: str
+    held: Parameters
+    settings: dict[str, Setting]
+    site: Site
+
+
+class Scaler(Value, frozen=True, eq=False):
+    """A gradient scaler."""
+
+    type: str
+    settings: dict[str, Setting]
+    site: Site
+
+
+class Scheduler(Value, frozen=True, eq=False):
+    """A schedule of learning rates."""
+
+    type: str
+    optimizer: Value
+    settings: dict[str, Setting]
+    site: Site
+
+
+class Context(Value, frozen=True, eq=False):
+    """A context manager of torch."""
+
+    kind: str
+    settings: dict[str, Setting]
+    site: Site
+
+
+class Tensor(Value, frozen=True, eq=False):
+    """A tensor.
+
+    `passes` are the forward passes that it comes from by operations that a gradient goes through,
+    `states` the variables of a loop that it comes from; `is_certain` where both are all, and known to
+    be. `is_divided` says whether it was multiplied or divided by a number (None: not known). `scaled` is
+    the scaler whose scale it bears, `gradient` what it is the gradient of. `reduction` is how the loss
+    that it is sums up over a batch, "" where it is none.
+    """
+
+    passes: frozenset[int] = frozenset()
+    states: frozenset[int] = frozenset()
+    is_certain: bool = True
+    is_divided: bool | None = False
+    scaled: Value | None = None
+    gradient: Parameters | None = None
+    reduction: str = ""
+
+
+class Truth(Value, frozen=True, eq=False):
+    """The result of a test: the truth of `atom`, or its contrary; `parts` follow from an "and" or "or"."""
+
+    atom: int
+    born: int
+    is_negated: bool = False
+    junction: str = ""
+    parts: tuple[Truth, ...] = ()
+
+
+class Either(Value, frozen=True, eq=False):
+    """One of two values: the first where `test` is true; which one is not known without a test."""
+
+    options: tuple[Value, ...]
+    test: Truth | None = None
+
+
+class Bound(Value, frozen=True, eq=False):
+    """A method that was taken from an object and not called yet."""
+
+    receiver: Value
+    name: str
+    site: Site
+
+
+def options(value: Value) -> Iterator[Value]:
+    """What a value may be, alternatives taken apart; None aside where there is something else."""
+    found = list(_options(value))
+    real = [each for each in found if not (isinstance(each, Known) and each.value is None)]
+    yield from real or found
+
+
+def _options(value: Value) -> Iterator[Value]:
+    if isinstance(value, Either):
+        for option in value.options:
+            yield from _options(option)
+    else:
+        yield value
+
+
+def tensors(value: Value, depth: int = 4) -> Iterator[Tensor]:
+    """The tensors in a value."""
+    for option in options(value):
+        if isinstance(option, Tensor):
+            yield option
+        elif isinstance(option, (Items, Table)) and depth:
+            for item in option.items if isinstance(option, Items) else option.values():
+                yield from tensors(item, depth - 1)
+
+
+def parts(value: Value) -> Iterator[Value]:
+    """What a value directly consists of."""
+    if isinstance(value, (Instance, Module, Symbol)):
+        yield from value.attributes.values()
+    elif isinstance(value, Items):
+        yield from value.items
+    elif isinstance(value, Table):
+        yield from value.values()
+    elif isinstance(value, Either):
+        yield from value.options
+
+
+def within(value: Value, most: int = 4000) -> Iterator[Value]:
+    """A value and all that it consists of, so many at most."""
+    pending, seen = [value], set[int]()
+    while pending and len(seen) < most:
+        part = pending.pop()
+        if id(part) not in seen:
+            seen.add(id(part))
+            yield part
+            pending.extend(parts(part))
+
+
+def key_of(value: Value) -> Hashable:
+    """What tells values apart that are known by their identity or by their constant."""
+    if isinstance(value, Known):
+        try:
+            hash(value.value)
+        except TypeError:
+            return ("identity", id(value))
+        return ("constant", type(value.value).__name__, value.value)
+    if isinstance(value, Symbol):
+        return ("symbol", value.number)
+    if isinstance(value, Truth):
+        return ("truth", value.atom, value.is_negated)
+    if isinstance(value, Reference):
+        return ("reference", value.name)
+    if isinstance(value, Items) and not value.open and len(value.items) < 8:
+        return ("items", value.kind, tuple([key_of(item) for item in value.items]))
+    return ("identity", id(value))
+
+
+def born_of(value: Value) -> int:
+    """The number of the youngest symbol that a value is made of."""
+    if isinstance(value, (Symbol, Truth)):
+        return value.born
+    if isinstance(value, Items):
+        return max([born_of(item) for item in value.items], default=0)
+    return 0

@@ -1,0 +1,125 @@
+"""The ways through a training: which event comes next, under tests that keep their outcome.
+
+A test that is made twice is not decided differently the second time, unless it belongs to another
+iteration of a loop. That is what tells `if scaled: … else: …` twice in a row from four ways.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from msgspec import Struct
+
+from gradlint.records.training import Event, Training
+
+Decisions = frozenset[tuple[int, bool]]
+State = tuple[int, Decisions]
+
+MOST_STATES = 20_000
+"""Points with different outcomes of tests that are told apart; beyond, nothing is said."""
+
+
+class Outcome(Struct, frozen=True):
+    """What comes first on the ways from an event: these events, on some ways none (`ends`)."""
+
+    events: frozenset[int]
+    ends: bool
+
+    def only(self, *numbers: int) -> bool:
+        """Whether, on every way on which anything comes, it is one of these."""
+        return bool(self.events) and self.events <= set(numbers)
+
+
+class Ways:
+    """The states that a training passes through, forward and backward."""
+
+    def __init__(self, training: Training) -> None:
+        self._training = training
+        self._live = _live(training)
+        self._next: dict[State, tuple[State, ...]] = {}
+        self._previous: dict[State, list[State]] = {}
+        self._at: dict[int, list[State]] = {}
+        self.is_known = self._explore()
+
+    def _explore(self) -> bool:
+        """Follow every way from the beginning; False where there are too many."""
+        pending: list[State] = [(0, frozenset())]
+        while pending:
+            state = pending.pop()
+            if state in self._next:
+                continue
+            if len(self._next) >= MOST_STATES:
+                return False
+            following = tuple(self._following(state))
+            self._next[state] = following
+            event = self._training.points[state[0]].event
+            if event is not None:
+                self._at.setdefault(event, []).append(state)
+            for each in following:
+                self._previous.setdefault(each, []).append(state)
+                pending.append(each)
+        return True
+
+    def _following(self, state: State) -> Iterator[State]:
+        number, decided = state
+        for following in self._training.points[number].next:
+            point = self._training.points[following]
+            if any((atom, not outcome) in decided for atom, outcome in point.decisions):
+                continue
+            known = decided | set(point.decisions)
+            live = self._live[following]
+            yield following, frozenset([d for d in known if d[0] in live and d[0] not in point.forgets])
+
+    def happens(self, event: int) -> bool:
+        """Whether any way leads to an event."""
+        return event in self._at
+
+    def after(self, event: int, counts: Callable[[Event], bool]) -> Outcome:
+        """The next events that count, on every way from an event on."""
+        return self._search(self._at.get(event, ()), self._next.__getitem__, counts)
+
+    def before(self, event: int, counts: Callable[[Event], bool]) -> Outcome:
+        """The last events that count, on every way to an event."""
+        return self._search(self._at.get(event, ()), lambda state: self._previous.get(state, ()), counts)
+
+    def _search(
+        self,
+        starts: Iterable[State],
+        follow: Callable[[State], Iterable[State]],
+        counts: Callable[[Event], bool],
+    ) -> Outcome:
+        found: set[int] = set()
+        ends = False
+        seen: set[State] = set()
+        pending = list(starts)
+        while pending:
+            state = pending.pop()
+            following = list(follow(state))
+            ends = ends or not following
+            for each in following:
+                event = self._training.points[each[0]].event
+                if event is not None and counts(self._training.events[event]):
+                    found.add(event)
+                elif each not in seen:
+                    seen.add(each)
+                    pending.append(each)
+        return Outcome(frozenset(found), ends)
+
+
+def _live(training: Training) -> list[frozenset[int]]:
+    """For every point the tests that may be made again behind it."""
+    live: list[set[int]] = [set() for _ in training.points]
+    previous: list[list[int]] = [[] for _ in training.points]
+    for number, point in enumerate(training.points):
+        for each in point.next:
+            previous[each].append(number)
+    pending = list(range(len(training.points)))
+    while pending:
+        number = pending.pop()
+        for each in previous[number]:
+            made = {atom for atom, _ in training.points[number].decisions}
+            new = (live[number] - training.points[number].forgets) | made
+            if not new <= live[each]:
+                live[each] |= new
+                pending.append(each)
+    return [frozenset(each) for each in live]
