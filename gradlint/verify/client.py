@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import os
 import queue
-import signal
 import subprocess
 import sys
 import threading
+import uuid
 from pathlib import Path
 from types import TracebackType
 
 import msgspec
 
+from gradlint.verify.worker.processes import MARK, kill_marked
 from gradlint.verify.worker.protocol import VERSION, Failure, Hello, Reply, Task, encode
 
 _WORKER = Path(__file__).parent / "worker"
@@ -32,6 +33,7 @@ class Worker:
 
     def __init__(self, python: str) -> None:
         self._python = python
+        self._token = uuid.uuid4().hex
         self._process: subprocess.Popen[str] | None = None
         self._lines: queue.Queue[str] = queue.Queue()
         self.hello: Hello | None = None
@@ -43,6 +45,11 @@ class Worker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    @property
+    def process(self) -> int | None:
+        """The number of the worker's process, None where none runs."""
+        return None if self._process is None else self._process.pid
 
     def ask(self, task: Task) -> Reply:
         """What came of a task; a worker that breaks is replaced for the next one."""
@@ -82,7 +89,7 @@ class Worker:
                 stderr=subprocess.DEVNULL,
                 text=True,
                 encoding="utf-8",
-                env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+                env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", MARK: self._token},
                 start_new_session=True,
             )
         except OSError as error:
@@ -98,27 +105,12 @@ class Worker:
             process.stdin.close()
             process.wait(timeout=2.0)
         except (OSError, subprocess.TimeoutExpired):
-            _kill(process)
+            process.kill()
         process.wait()
+        if sys.platform == "linux":
+            kill_marked(self._token)
         assert process.stdout is not None
         process.stdout.close()
-
-
-def _kill(process: subprocess.Popen[str]) -> None:
-    """End a worker and its tasks: they descend from it, whatever groups they made."""
-    if sys.platform == "linux":
-        from gradlint.verify.worker.processes import descendants
-
-        for each in (process.pid, *descendants(process.pid)):
-            _end(each)
-    process.kill()
-
-
-def _end(process: int) -> None:
-    try:
-        os.kill(process, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        return
 
 
 def _pump(process: subprocess.Popen[str], lines: queue.Queue[str]) -> None:

@@ -21,7 +21,6 @@ from .protocol import Argument
 from .stand_in import Settings
 
 ATTEMPTS = 60
-_FATAL = (AbsentError, MemoryError)
 
 
 class NotBuiltError(Exception):
@@ -135,7 +134,9 @@ def _search(
             error = attempt.run()
             if error is None:
                 return _found(attempt, origins, notes)
-            if isinstance(error, _FATAL):
+            if isinstance(error, MemoryError):
+                raise error
+            if isinstance(error, AbsentError):
                 raise NotBuiltError(str(error) or type(error).__name__)
             first = first or (error, attempt.values)
             new = [{**chosen, **change} for change in mended(error, attempt.slots(), size)]

@@ -131,8 +131,10 @@ class _Search:
         misfit = self._misfit(forms)
         if misfit is None:
             return forms
-        if isinstance(misfit.error, (AbsentError, MemoryError)):
-            raise NoInputError(str(misfit.error) or "out of memory (--verify-memory)")
+        if isinstance(misfit.error, MemoryError):
+            raise misfit.error
+        if isinstance(misfit.error, AbsentError):
+            raise NoInputError(str(misfit.error))
         self.first = self.first or (misfit.error, forms)
         if depth < _DEPTH:
             for name, form in adapted(misfit, forms):

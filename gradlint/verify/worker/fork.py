@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import selectors
@@ -18,6 +20,9 @@ from .protocol import Answer, Argument, Built, Failure, Layer, Reply, Task, enco
 _TICK = 0.05
 _KEPT = 4000
 """So many bytes of what a target prints are kept, from its end."""
+_AT_ONCE = 1 << 20
+_PIPE_SIZE = 1031
+"""The command that sets how much a pipe holds, which Python knows by name from 3.10 on."""
 _MEGA = 1 << 20
 
 
@@ -36,7 +41,7 @@ class Channel:
     def take(self, descriptor: int) -> bool:
         """Read what is there; False at the end."""
         try:
-            data = os.read(descriptor, 1 << 16)
+            data = os.read(descriptor, _AT_ONCE)
         except BlockingIOError:
             return True
         if descriptor == self.output:
@@ -72,6 +77,8 @@ def run_apart(task: Task) -> Reply:
         _enter(task, pipe, written, os.path.join(folder, "work"))
     os.close(written)
     os.set_blocking(output, False)
+    with contextlib.suppress(OSError):
+        fcntl.fcntl(output, _PIPE_SIZE, _AT_ONCE)
     channel = Channel(folder, messages, output)
     try:
         ended = _watch(task, channel, child)
@@ -125,12 +132,16 @@ def _watch(task: Task, channel: Channel, child: int) -> str:
     with selectors.DefaultSelector() as selector:
         for descriptor in (channel.messages, channel.output):
             selector.register(descriptor, selectors.EVENT_READ)
+        looked = 0.0
         while True:
             for key, _ in selector.select(_TICK):
                 if not channel.take(key.fd):
                     selector.unregister(key.fd)
             if channel.reply:
                 return ""
+            if time.monotonic() < looked + _TICK:
+                continue
+            looked = time.monotonic()
             done, status = os.waitpid(child, os.WNOHANG)
             if done:
                 channel.take(channel.messages)

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
+_randn, _randint = torch.randn, torch.randint
+"""Taken before a target can change torch."""
 FLOAT, INT, BOOL, LIST, VALUE = "float", "int", "bool", "list", "value"
 
 
@@ -41,9 +43,9 @@ class Form:
     def draw(self, dtype: torch.dtype) -> Any:
         """A value of this form; floating ones take part in the gradient."""
         if self.kind == FLOAT:
-            return torch.randn(self.shape).to(dtype).requires_grad_()
+            return _randn(self.shape).to(dtype).requires_grad_()
         if self.kind == INT:
-            return torch.randint(0, max(self.high, 1), self.shape)
+            return _randint(0, max(self.high, 1), self.shape)
         if self.kind == BOOL:
             return torch.ones(self.shape, dtype=torch.bool)
         if self.kind == LIST:

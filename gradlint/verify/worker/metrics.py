@@ -85,7 +85,10 @@ def stepped(subject: Subject, steps: int = 2, size: float = 0.1) -> nn.Module:
     for _ in range(steps):
         observe(model, *subject.inputs())
         trained = [p for p in model.parameters() if p.grad is not None]
-        norm = math.hypot(*[float(p.grad.norm()) for p in trained if p.grad is not None]) or 1.0
+        norm = (
+            math.hypot(*[float(torch.linalg.vector_norm(p.grad)) for p in trained if p.grad is not None])
+            or 1.0
+        )
         with torch.no_grad():
             for p in trained:
                 assert p.grad is not None
@@ -124,13 +127,19 @@ def gradient_arrives(subject: Subject, name: str) -> float:
 
 @contextmanager
 def _filled_memory() -> Iterator[None]:
-    """torch fills memory that it hands out as it is with nan."""
+    """torch fills memory that it hands out as it is with nan.
+
+    `torch.use_deterministic_algorithms` would import the compiler first, which takes more than a second.
+    """
     before = torch.are_deterministic_algorithms_enabled()
-    torch.use_deterministic_algorithms(True)
+    _set_deterministic(True)
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(before)
+        _set_deterministic(before)
+
+
+_set_deterministic = torch._C._set_deterministic_algorithms
 
 
 def weight_variance(subject: Subject, name: str) -> float:

@@ -18,6 +18,8 @@ from torch.utils._pytree import tree_flatten
 
 SATURATED = {"sigmoid": 6.0, "hardsigmoid": 3.0, "tanh": 3.0, "hardtanh": 1.0, "softsign": 9.0}
 """From which |z| on the derivative is below a hundredth of its largest value."""
+_backward, _noise, _norm = torch.autograd.backward, torch.randn_like, torch.linalg.vector_norm
+"""Taken before a target can change torch."""
 _RECTIFIERS = ("relu", "threshold", "relu6")
 
 
@@ -56,7 +58,7 @@ class Run:
         call = Call(rms, _share((_units(value) == 0).all(0)))
 
         def arrived(gradient: torch.Tensor) -> None:
-            call.delta = math.hypot(call.delta, float(gradient.norm()))
+            call.delta = math.hypot(call.delta, float(_norm(gradient)))
             call.starved = _share((_units(gradient) == 0).all(0))
 
         if output.requires_grad:
@@ -132,7 +134,7 @@ def observe(model: nn.Module, positional: Sequence[Any], named: Mapping[str, Any
     hooks = _hooks(model, watch, found)
     found.calls["input"] = [found.call(x) for x in given[:1] if x.is_floating_point()]
     try:
-        with watch:
+        with torch.enable_grad(), watch:
             outputs = tensors(model(*positional, **(named or {})))
         backward(outputs)
     finally:
@@ -146,9 +148,9 @@ def observe(model: nn.Module, positional: Sequence[Any], named: Mapping[str, Any
 
 def backward(outputs: Sequence[torch.Tensor]) -> None:
     """The backward pass of a random projection of the outputs that carry a gradient."""
-    parts: list[Any] = [(y * torch.randn_like(y)).sum() for y in outputs if y.requires_grad]
+    parts: list[Any] = [(y * _noise(y.detach())).sum() for y in outputs if y.requires_grad]
     if parts:
-        sum(parts[1:], parts[0]).backward()
+        _backward(sum(parts[1:], parts[0]))
 
 
 def _hooks(model: nn.Module, watch: Watch, found: Run) -> list[Any]:

@@ -28,7 +28,7 @@ Tell = Callable[[str], None]
 
 def perform(task: Task, tell: Tell) -> Reply:
     """The reply to a task; `tell` is told what is about to be done."""
-    torch.set_num_threads(max(1, min(4, torch.get_num_threads())))
+    torch.set_num_threads(1)
     stage = "importing"
 
     def enter(name: str) -> None:
@@ -42,6 +42,8 @@ def perform(task: Task, tell: Tell) -> Reply:
         failure = Failure("constructing", str(error), error.missing)
     except NoInputError as error:
         failure = Failure("running", str(error), error.missing, is_input=True)
+    except MemoryError:
+        failure = Failure(stage, f"needs more than {task.megabytes} MB of memory (--verify-memory)")
     except BaseException as error:
         failure = Failure(stage, f"{type(error).__name__}: {' '.join(str(error).split())[:400]}")
     return Reply(task.number, None, [], [], failure, device=task.device)

@@ -9,12 +9,29 @@ import signal
 from collections.abc import Iterator
 
 _SUBREAPER = 36
+_DEATH_SIGNAL = 1
+MARK = "GRADLINT_WORKER"
+"""The variable of the environment that marks a worker and all that it begins, by a token of its own."""
 _PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
 
 def adopt_orphans() -> None:
     """Become the parent of what the tasks' processes leave behind."""
     ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
+
+
+def die_with_parent() -> None:
+    """Have this process killed as soon as its parent ends."""
+    ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
+
+
+def kill_marked(token: str) -> None:
+    """End the processes that a worker with this token began, whoever is their parent by now."""
+    mark = f"{MARK}={token}".encode()
+    for name in os.listdir("/proc"):
+        if name.isdigit() and mark in _contents(f"/proc/{name}/environ").split(b"\0"):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(int(name), signal.SIGKILL)
 
 
 def descendants(root: int) -> list[int]:
@@ -44,13 +61,14 @@ def _contents(path: str) -> bytes:
 
 
 def resident() -> int:
-    """The bytes of memory that the processes below this one hold, what they share counted once each."""
-    total = 0
-    for process in descendants(os.getpid()):
-        fields = _contents(f"/proc/{process}/statm").split()
-        if fields:
-            total += (int(fields[1]) - int(fields[2])) * _PAGE
-    return total
+    """The bytes of memory that the processes below this one hold each beyond what this one does."""
+    own = _private(os.getpid())
+    return sum(max(0, _private(process) - own) for process in descendants(os.getpid()))
+
+
+def _private(process: int) -> int:
+    fields = _contents(f"/proc/{process}/statm").split()
+    return (int(fields[1]) - int(fields[2])) * _PAGE if fields else 0
 
 
 def kill_descendants() -> None:

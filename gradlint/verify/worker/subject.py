@@ -21,21 +21,25 @@ MANY = 256
 STEPS = 8
 
 
+_set_default_dtype, _manual_seed = torch.set_default_dtype, torch.manual_seed
+"""Taken before a target can change torch."""
+
+
 @contextlib.contextmanager
 def exact(seed: int, precision: torch.dtype = torch.float64) -> Iterator[None]:
-    """Known random numbers, in double precision unless another is asked for."""
+    """Known random numbers, in double precision unless another is asked for, and with gradients."""
     before = torch.get_default_dtype()
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), torch.enable_grad():
         warnings.simplefilter("ignore")
-        torch.manual_seed(seed)
+        _manual_seed(seed)
         random.seed(seed)
         if "numpy" in sys.modules:
             sys.modules["numpy"].random.seed(seed)
-        torch.set_default_dtype(precision)
+        _set_default_dtype(precision)
         try:
             yield
         finally:
-            torch.set_default_dtype(before)
+            _set_default_dtype(before)
 
 
 @dataclass(frozen=True)
@@ -60,8 +64,9 @@ class Subject:
         return exact(self.seed, self.dtype if self.dtype.itemsize > 2 else torch.float32)
 
     def model(self) -> nn.Module:
-        """The model anew, in training mode."""
-        return self.make().to(self.dtype).to(self.device).train()
+        """The model anew, in training mode; of a compiled one, what was compiled."""
+        made = self.make()
+        return getattr(made, "_orig_mod", made).to(self.dtype).to(self.device).train()
 
     def inputs(self, batch: int = 0) -> tuple[list[Any], dict[str, Any]]:
         """Random inputs."""
