@@ -329,7 +329,6 @@ class Net(nn.Module):
 
 
 UNKNOWN = {
-    "loop": "for _ in range(n): x = self.a(x)",
     "call": "x = undefined(x)",
     "branch": "x = self.a(x) if n else somewhere.b(x)",
 }
@@ -356,6 +355,10 @@ class Net(nn.Module):
     graph = graph_of(tmp_path, code)
     chain = longest_chain(propagate(graph))
     assert graph.reasons
+    assert chain is not None and not chain.is_certain
+    looped = graph_of(tmp_path, code.replace(body, "for _ in range(n): x = self.a(x)"))
+    chain = longest_chain(propagate(looped))
+    assert [n.op for n in looped.nodes] == ["input", "linear", "linear", "repeat", "linear", "linear"]
     assert chain is not None and not chain.is_certain
 
 

@@ -12,7 +12,7 @@ from gradlint.graph import initial
 from gradlint.graph.interpret import GraphFacts
 from gradlint.graph.values import Anything, Drawn, Signal, Weight, held_by, number, setting
 from gradlint.records.graph import DRAWING, Initial, Place, Setting
-from gradlint.semantics.interpretation import Arguments, Budget, Operand, Site
+from gradlint.semantics.interpretation import Arguments, Budget, Count, Operand, Site
 from gradlint.semantics.value import Instance, Items, Known, Reference, Value
 
 _RANDOM = ("numpy.random.", "cupy.random.")
@@ -53,9 +53,13 @@ class ArrayFacts(GraphFacts):
         super().begin(is_training)
         self._data = {}
 
-    def forgotten(self, value: Value) -> Value:
+    def forgotten(self, value: Value, count: Count) -> Value:
         """A loop begins: the first iteration has everything as it was."""
         return value
+
+    def is_counted_once(self, iterable: Value | None) -> bool:
+        """The first iteration is one of many."""
+        return False
 
     def stored(self, receiver: Value, name: str, value: Operand, site: Site) -> Value | None:
         """What an object draws and keeps are its weights."""

@@ -47,7 +47,7 @@ from gradlint.records.graph import Initial, Place, Unapplied
 from gradlint.records.span import Span
 from gradlint.semantics.classes import is_module as is_module_class
 from gradlint.semantics.evaluate import EXHAUSTED
-from gradlint.semantics.interpretation import Arguments, Budget, Interpretation, Operand, Site
+from gradlint.semantics.interpretation import Arguments, Budget, Count, Interpretation, Operand, Site
 from gradlint.semantics.value import (
     ClassObject,
     Closure,
@@ -90,6 +90,9 @@ _FALSE = frozenset(
 
 _TRAINING = Budget(unrolled=256, rounds=4096, steps=40_000, objects=4000, recursion=6)
 """A pass of training code is worth less work than a model: only what its losses take is looked at."""
+
+_MOST_OPTIONS = 64
+"""Modules or functions of which one is chosen; of more than these nothing is known."""
 
 _ENDS = 2
 """So many modules of each end of a long list are run where code trains."""
@@ -241,7 +244,9 @@ class GraphFacts(Interpretation):
             if joined is not None:
                 return joined
         if real and all(_is_callable(value) for value in real):
-            return Choice(tuple(_options(distinct)))
+            options = {id(option): option for option in _options(distinct)}
+            if len(options) <= _MOST_OPTIONS:
+                return Choice(tuple(options.values()))
         if real and all(isinstance(value, (Drawn, Weight)) for value in real):
             return self._either_data(real)
         return self.unknown(values)
@@ -335,6 +340,28 @@ class GraphFacts(Interpretation):
         if isinstance(iterable, Signal):
             return self.recorder.emit("select", (iterable,), site)
         return self.unknown((iterable,))
+
+    def is_counted_once(self, iterable: Value | None) -> bool:
+        """A loop of unknown length counts as one iteration, not one that is merely long."""
+        if self.is_training or isinstance(iterable, (Known, SizeOf, Table)):
+            return False
+        return not isinstance(iterable, Items) or len(iterable.items) == 1
+
+    def is_exemplary(self, items: Sequence[Value]) -> bool:
+        """One module or tensor stands for the others; numbers may all differ."""
+        return any(_holds_module(item) or next(signals(item), None) is not None for item in items)
+
+    def forgotten(self, value: Value, count: Count) -> Value:
+        """Numbers change in every iteration; a loop that counts as one has its tensors as they were."""
+        if count > Count.ALIKE or isinstance(value, (Known, Drawn)):
+            return self.unknown((value,))
+        return value
+
+    def repeated(self, first: Value, last: Value, site: Site) -> Value:
+        """A signal that every iteration changes: nothing is promised of its size after many of them."""
+        if isinstance(first, Signal) and isinstance(last, Signal):
+            return self.recorder.emit("repeat", (last,), site)
+        return last
 
     # outside the project
 

@@ -19,7 +19,7 @@ from gradlint.semantics.bindings import filled, returns_argument, walk
 from gradlint.semantics.builtin import CHANGING, call_builtin, collection_method, extend, store_item
 from gradlint.semantics.extent import MAX_ITEMS, fits, size
 from gradlint.semantics.heap import Changes, Heap
-from gradlint.semantics.interpretation import Arguments, Budget, Interpretation, Operand, Site
+from gradlint.semantics.interpretation import Arguments, Budget, Count, Interpretation, Operand, Site
 from gradlint.semantics.scope import Frame, ModuleScope, absolute_module, assigned
 from gradlint.semantics.value import (
     ClassObject,
@@ -394,9 +394,13 @@ class Evaluator:
         return Closure(closure.function, closure.scope, closure.frame, receiver, closure.owner)
 
     def _index(self, node: ir.Index, frame: Frame) -> Value:
+        if _is_own_module(node):
+            return ModuleObject(frame.scope)
         receiver = self.operand(node.value, frame)
         index = self.evaluate(node.index, frame)
         value = receiver.value
+        if isinstance(value, ModuleObject) and isinstance(index, Known) and isinstance(index.value, str):
+            return self._module_attribute(value, index.value)
         if isinstance(value, (Items, Table)) and isinstance(index, Known):
             found = _item(value, index.value)
             if found is not None:
@@ -537,6 +541,12 @@ class Evaluator:
             name = arguments.positional[1].value
             if isinstance(name, Known) and isinstance(name.value, str):
                 return self.attribute(arguments.positional[0], name.value, site)
+        if target.name == "builtins.globals" and frame is not None:
+            return ModuleObject(frame.scope)
+        if target.name == "builtins.eval" and frame is not None and len(arguments.positional) == 1:
+            written = _dotted(arguments.positional[0].value, site.node)
+            if written is not None:
+                return self.evaluate(written, frame)
         if target.name == "builtins.map" and len(arguments.positional) == 2:
             return self._map(arguments.positional[0].value, arguments.positional[1].value, site)
         if target.name == "builtins.filter" and len(arguments.positional) == 2:
@@ -556,13 +566,18 @@ class Evaluator:
 
     def _map(self, function: Value, iterable: Value, site: Site) -> Value:
         """`map(function, iterable)`, run at once: the function is called on every item."""
-        items, is_open = self._items(iterable, site)
+        items, count = self._items(iterable, site)
         called = [self.call(function, Arguments((Operand(item, site.node),)), site) for item in items]
-        return Items("list", called, site.node, is_open)
+        return Items("list", called, site.node, self._is_open(called, count))
+
+    def _is_open(self, items: Sequence[Value], count: Count) -> bool:
+        """Whether there may be more or less than these items, which so many iterations gave."""
+        return count > (Count.ALIKE if items and self.interpretation.is_exemplary(items) else Count.LISTED)
 
     def _filter(self, function: Value, iterable: Value, site: Site) -> Value:
         """`filter(function, iterable)`, run at once; what a test leaves open may be in it or not."""
-        items, is_open = self._items(iterable, site)
+        items, count = self._items(iterable, site)
+        is_open = count > Count.LISTED
         kept = []
         for item in items:
             truth = self._truth(self.call(function, Arguments((Operand(item, site.node),)), site))
@@ -841,48 +856,63 @@ class Evaluator:
     def _comprehension(self, node: ir.Comprehension, frame: Frame) -> Value:
         inner = Frame(frame.scope, frame, closure=frame.closure)
         found: list[Value] = []
-        is_open = self._generate(node, 0, inner, found)
+        is_open = self._is_open(found, self._generate(node, 0, inner, found))
         if node.kind == "dict":
             return _table_of(node, found, is_open)
         return Items("list" if node.kind == "generator" else node.kind, found, node, is_open)
 
-    def _generate(self, node: ir.Comprehension, depth: int, frame: Frame, found: list[Value]) -> bool:
-        """Evaluate the element for every binding of the generators; True if there may be others."""
+    def _generate(self, node: ir.Comprehension, depth: int, frame: Frame, found: list[Value]) -> Count:
+        """Evaluate the element for every binding of the generators; how many of them there are."""
         if depth == len(node.generators):
             if node.key is not None:
                 found.append(self.evaluate(node.key, frame))
             found.append(self._contained(self.evaluate(node.element, frame)))
-            return False
+            return Count.LISTED
         generator = node.generators[depth]
-        items, is_open = self._iterate(generator.iterable, frame)
-        is_open = is_open or bool(generator.conditions)
+        items, count = self._iterate(generator.iterable, frame)
         outer, self._rounds = self._rounds, self._rounds * max(len(items), 1)
         for item in items:
             self._assign(generator.target, Operand(item, generator.iterable), frame)
-            for condition in generator.conditions:
-                self.interpretation.tested(self.evaluate(condition, frame))
-            is_open = self._generate(node, depth + 1, frame, found) or is_open
+            kept = self._kept(generator.conditions, frame)
+            if kept is not False:
+                inner = self._generate(node, depth + 1, frame, found)
+                count = max(count, inner, Count.LISTED if kept else Count.OTHERS)
         self._rounds = outer
-        return is_open
+        return count
 
-    def _iterate(self, node: ir.Expression, frame: Frame) -> tuple[Sequence[Value], bool]:
-        """The items that iterating over `node` gives, and whether there may be more like the last."""
+    def _kept(self, conditions: Sequence[ir.Expression], frame: Frame) -> bool | None:
+        """Whether an item passes the conditions of a comprehension; None where that is not known."""
+        kept: bool | None = True
+        for condition in conditions:
+            test = self.evaluate(condition, frame)
+            self.interpretation.tested(test)
+            truth = self._truth(test)
+            if truth is False:
+                return False
+            kept = kept if truth else None
+        return kept
+
+    def _iterate(self, node: ir.Expression, frame: Frame) -> tuple[Sequence[Value], Count]:
+        """The items that iterating over `node` gives, and how many there are of them."""
         return self._items(self.evaluate(node, frame), self.site(node, frame))
 
-    def _items(self, iterable: Value, site: Site) -> tuple[Sequence[Value], bool]:
+    def _items(self, iterable: Value, site: Site) -> tuple[Sequence[Value], Count]:
         iterable = self.interpretation.items(iterable) or iterable
         most = min(self._budget.unrolled, self._budget.rounds // self._rounds)
         if isinstance(iterable, Items) and not iterable.open and len(iterable.items) <= most:
-            return list(iterable.items), False
+            return list(iterable.items), Count.LISTED
         if isinstance(iterable, Items) and iterable.items:
-            return [self._join(iterable.items)], True
+            return [self._join(iterable.items)], self._any_number(iterable)
         if isinstance(iterable, Table) and not iterable.open and len(iterable.entries) <= most:
-            return [Known(key) for key in iterable.entries], False
+            return [Known(key) for key in iterable.entries], Count.LISTED
         if isinstance(iterable, Known) and isinstance(iterable.value, (range, str)):
             if len(iterable.value) <= most:
-                return [Known(item) for item in iterable.value], False
-            return [self.interpretation.unknown(())], True
-        return [self.interpretation.element(iterable, site)], True
+                return [Known(item) for item in iterable.value], Count.LISTED
+            return [self.interpretation.unknown(())], Count.OTHERS
+        return [self.interpretation.element(iterable, site)], self._any_number(iterable)
+
+    def _any_number(self, iterable: Value | None) -> Count:
+        return Count.ALIKE if self.interpretation.is_counted_once(iterable) else Count.OTHERS
 
     def _lambda(self, node: ir.Lambda, frame: Frame) -> Value:
         closure = Closure(node, frame.scope, frame)
@@ -1164,15 +1194,14 @@ class Evaluator:
         self._conditions = conditions
 
     def _iterations(self, node: ir.Loop, frame: Frame) -> None:
-        if node.iterable is not None and node.target is not None:
-            items, is_open = self._iterate(node.iterable, frame)
-            if not is_open:
-                self._unroll(node, items, frame)
-                return
-            item: Value | None = items[0]
+        if node.iterable is None or node.target is None:
+            self._repeat(node, None, self._any_number(None), frame)
+            return
+        items, count = self._iterate(node.iterable, frame)
+        if count == Count.LISTED:
+            self._unroll(node, items, frame)
         else:
-            item = None
-        self._repeat(node, item, frame)
+            self._repeat(node, items[0], count, frame)
 
     def _unroll(self, node: ir.Loop, items: Sequence[Value], frame: Frame) -> None:
         assert node.target is not None and node.iterable is not None
@@ -1194,17 +1223,18 @@ class Evaluator:
         elif frame.jump == "break":
             frame.alive = True
 
-    def _repeat(self, node: ir.Loop, item: Value | None, frame: Frame) -> None:
+    def _repeat(self, node: ir.Loop, item: Value | None, count: Count, frame: Frame) -> None:
         """Run the body once for any number of iterations: what it changes is unknown at its start."""
         before = dict(frame.variables)
         if node.test is not None:
             self.interpretation.tested(self.evaluate(node.test, frame))
         mark = len(self._changed)
-        self._changed.extend(self._filled(node, frame))
-        self._open_since(mark)
+        if count > Count.ALIKE:
+            self._changed.extend(self._filled(node, frame))
+            self._open_since(mark)
         carried = [name for name in assigned(node.body) if name in frame.variables]
         for name in carried:
-            frame.variables[name] = self._forgotten(frame.variables[name])
+            frame.variables[name] = self._forgotten(frame.variables[name], count)
         began = [frame.variables[name] for name in carried]
         self.interpretation.iterates(often=True)
         if node.test is not None:
@@ -1215,10 +1245,30 @@ class Evaluator:
         left = [frame.variables.get(name, start) for name, start in zip(carried, began, strict=True)]
         self.interpretation.carried(left, began)
         self.interpretation.looped()
-        self._open_since(mark)
-        frame.alive = True
-        frame.variables = self._merge([before, frame.variables])
+        if count == Count.ALIKE:
+            self._repeated(
+                carried, before, self.site(node.iterable or node.test or _nothing_at(node), frame), frame
+            )
+        self._leave(before, mark, count, frame)
         self.execute(node.otherwise, frame)
+
+    def _repeated(self, names: Sequence[str], before: Mapping[str, Value], site: Site, frame: Frame) -> None:
+        """Variables that every iteration of a loop computes anew from what they were."""
+        for name in names:
+            last = frame.variables.get(name)
+            if last is not None and last is not before[name]:
+                frame.variables[name] = self.interpretation.repeated(before[name], last, site)
+
+    def _leave(self, before: dict[str, Value], mark: int, count: Count, frame: Frame) -> None:
+        """A loop of unknown length ends, before which the variables were these."""
+        if count > Count.ALIKE:
+            self._open_since(mark)
+        else:
+            filled = [c for c in self._changed[mark:] if isinstance(c, Items)]
+            self._loosen([c for c in filled if self._is_open(c.items, count)])
+        if count > Count.ALIKE or (not frame.alive and frame.jump in ("return", "raise")):
+            frame.variables = self._merge([before, frame.variables])
+        frame.alive = True
 
     def _filled(self, node: ir.Loop, frame: Frame) -> Iterator[Value]:
         """The collections that the body of a loop changes, as far as they have a name."""
@@ -1229,10 +1279,12 @@ class Evaluator:
             if value is not None:
                 yield value
 
-    def _forgotten(self, value: Value) -> Value:
+    def _forgotten(self, value: Value, count: Count) -> Value:
+        if isinstance(value, (Table, Instance)) or (isinstance(value, Items) and count == Count.ALIKE):
+            return value
         if isinstance(value, Items):
             return Items(value.kind, value.items, value.node, True)
-        return value if isinstance(value, (Table, Instance)) else self.interpretation.forgotten(value)
+        return self.interpretation.forgotten(value, count)
 
     def _with(self, node: ir.With, frame: Frame) -> None:
         contexts = []
@@ -1379,6 +1431,34 @@ def _table_of(node: ir.Comprehension, found: Sequence[Value], is_open: bool) -> 
     entries: dict[Any, Value] = {key.value: value for key, value in pairs if isinstance(key, Known)}
     others = [value for key, value in pairs if not isinstance(key, Known)]
     return Table(entries, node, is_open or bool(others), others)
+
+
+def _nothing_at(node: ir.Node) -> ir.Expression:
+    return ir.Literal(node.span, None)
+
+
+def _is_own_module(node: ir.Index) -> bool:
+    """Whether an expression is `sys.modules[__name__]`."""
+    owner, index = node.value, node.index
+    return (
+        isinstance(index, ir.Name)
+        and index.id == "__name__"
+        and isinstance(owner, ir.Attribute)
+        and owner.name == "modules"
+        and isinstance(owner.value, ir.Name)
+        and owner.value.id == "sys"
+    )
+
+
+def _dotted(text: Value, node: ir.Expression) -> ir.Expression | None:
+    """The name, or the attribute of a name, that a text spells."""
+    parts = text.value.split(".") if isinstance(text, Known) and isinstance(text.value, str) else []
+    if not parts or not all(part.isidentifier() for part in parts):
+        return None
+    found: ir.Expression = ir.Name(node.span, parts[0])
+    for part in parts[1:]:
+        found = ir.Attribute(node.span, found, part)
+    return found
 
 
 def _is_foreign_member(value: Value, name: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -57,6 +58,14 @@ class Arguments(Struct, frozen=True, eq=False):
         if position < len(self.positional):
             return self.positional[position]
         return self.keywords.get(name)
+
+
+class Count(IntEnum):
+    """How many items an iteration gives: those that are listed, any number like the one that is, others."""
+
+    LISTED = 0
+    ALIKE = 1
+    OTHERS = 2
 
 
 class Budget(Struct, frozen=True):
@@ -143,15 +152,27 @@ class Interpretation:
         """What an iteration over something that the interpretation brought gives, item by item."""
         return None
 
+    def is_counted_once(self, iterable: Value | None) -> bool:
+        """Whether a loop of unknown length counts as one iteration; None stands for one with a test."""
+        return False
+
+    def is_exemplary(self, items: Sequence[Value]) -> bool:
+        """Whether what one iteration puts into a collection counts as all that is in it."""
+        return False
+
     def tested(self, value: Value) -> None:
         """A branch, an assertion or a loop depends on `value`."""
 
     def skipped(self, values: Sequence[Value]) -> None:
         """`values` are used by the arm of a branch that its test decided against."""
 
-    def forgotten(self, value: Value) -> Value:
+    def forgotten(self, value: Value, count: Count) -> Value:
         """What is known, at the start of any iteration of a loop, of a variable that the loop changes."""
         return self.unknown((value,))
+
+    def repeated(self, first: Value, last: Value, site: Site) -> Value:
+        """What a variable is behind a loop that counts as one iteration, which made `last` of `first`."""
+        return last
 
     def carried(self, values: Sequence[Value], before: Sequence[Value]) -> None:
         """`values` are what one iteration of a loop leaves to the next, which began with `before`."""

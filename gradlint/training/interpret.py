@@ -10,7 +10,7 @@ from gradlint.records.span import Span
 from gradlint.semantics.bindings import walk
 from gradlint.semantics.classes import is_module as is_module_class
 from gradlint.semantics.classes import is_optimizer
-from gradlint.semantics.interpretation import Arguments, Budget, Interpretation, Operand, Site
+from gradlint.semantics.interpretation import Arguments, Budget, Count, Interpretation, Operand, Site
 from gradlint.semantics.value import (
     ClassObject,
     Closure,
@@ -427,7 +427,7 @@ class TrainingFacts(Interpretation):
                 "collect", site, (), source=mixed.passes, is_certain=mixed.is_certain, settings=settings
             )
 
-    def forgotten(self, value: Value) -> Value:
+    def forgotten(self, value: Value, count: Count) -> Value:
         """Objects stay what they are; what else a loop changes is a state of it."""
         if isinstance(
             value, (Optimizer, Scaler, Scheduler, Module, Instance, Closure, Context, Parameters, Reference)
