@@ -21,6 +21,11 @@ CELLS = ("rnn_cell", "lstm_cell", "gru_cell")
 FEWEST = 3
 """Steps from which on a weight that is used again makes a recurrence."""
 
+LONG = 10
+"""Steps from which on a plain layer that is used again is taken for one of a sequence."""
+
+_NORMS = frozenset({"layer_norm", "batch_norm", "rms_norm", "group_norm", "instance_norm"})
+
 _DEVIATION = {"tanh": 0.15, "relu": 0.25}
 """Standard deviation of the decades per step over 1/√width: the same matrix acts at every step."""
 
@@ -139,6 +144,18 @@ def _loops(model: Model) -> Iterator[Recurrence]:
         found = _loop(model, chain)
         if found is not None:
             yield found
+
+
+def repeated(graph: ModelGraph) -> Iterator[Node]:
+    """The first nodes of weights that a loop applies to their own result, LONG times or as a cell's.
+
+    A layer with a norm beside it is shared over depth rather than over time.
+    """
+    for first, second, *others in _chains(graph):
+        node = graph.nodes[first]
+        between = {graph.nodes[number].op for number in range(first, second)}
+        if node.op in CELLS or (len(others) + 2 >= LONG and between.isdisjoint(_NORMS)):
+            yield node
 
 
 def _chains(graph: ModelGraph) -> Iterator[list[int]]:

@@ -54,6 +54,19 @@ class TrainingLoop:
         """An object by its number."""
         return self.training.things[number]
 
+    @cached_property
+    def _points(self) -> dict[int, int]:
+        return {point.event: n for n, point in enumerate(self.training.points) if point.event is not None}
+
+    def point(self, event: Event) -> int:
+        """The point at which an event happens."""
+        return self._points[event.number]
+
+    def around(self, event: Event) -> frozenset[int]:
+        """The points of the innermost loop around an event; none outside of loops."""
+        loops = [points for points in self.training.loops if self.point(event) in points]
+        return min(loops, key=len, default=frozenset())
+
     # roles
 
     @cached_property
@@ -110,6 +123,10 @@ class TrainingLoop:
             groups = [group for group in groups if not group & held]
             groups.append(held.union(*touching))
         return tuple(frozenset(group) for group in groups)
+
+    def type(self, number: int) -> str:
+        """The qualified name of an object's class, empty where that is not known."""
+        return self.thing(number).type
 
     # relations; None where they are not known
 
@@ -192,6 +209,10 @@ class TrainingLoop:
     def escaping(self, optimizer: frozenset[int]) -> Callable[[Event], bool]:
         """Whether code that is not known may do anything with an optimizer or what it holds."""
         return self.about(optimizer, "escape")
+
+    def may_bound(self, optimizer: frozenset[int]) -> bool:
+        """Whether anything may clip, or change by a hook, the gradients that an optimizer is given."""
+        return any(map(self.about(optimizer, "clip", "hook"), self.events("clip", "hook")))
 
 
 def _any(found: set[bool | None]) -> bool | None:

@@ -180,6 +180,7 @@ def backward(
     scaled = () if mixed.scaled is None else (mixed.scaled,)
     settings = arguments_of(arguments, ("gradient", "retain_graph", "create_graph"))
     settings["divided"] = mixed.is_divided
+    settings["reduction"] = loss.reduction if isinstance(loss, Tensor) else None
     facts.recorder.note(
         "backward",
         site,

@@ -11,6 +11,7 @@ from gradlint.semantics.classes import is_module
 from gradlint.semantics.interpretation import Site
 from gradlint.semantics.value import Instance, Value
 from gradlint.training.order import Order, outermost_first
+from gradlint.training.settings import constant
 from gradlint.training.values import (
     Context,
     Module,
@@ -147,7 +148,11 @@ class Recorder:
             return Thing(number, "scheduler", value.type, place, value.settings, optimizer=changed)
         if isinstance(value, Module):
             defined = None if value.cls is None else value.cls.scope.path
-            return Thing(number, "model", value.type, place_of(value.site), parts=parts, defined=defined)
+            settings = {name: constant(given) for name, given in value.attributes.items()}
+            known: dict[str, Setting] = {name: given for name, given in settings.items() if given is not None}
+            return Thing(
+                number, "model", value.type, place_of(value.site), known, parts=parts, defined=defined
+            )
         if isinstance(value, Instance):
             cls = value.type
             kind = "model" if is_module(cls) else "object"
@@ -168,6 +173,8 @@ def _held(value: Value) -> Iterator[Value]:
         yield from value.owners or ()
     elif isinstance(value, Scheduler):
         yield from options(value.optimizer)
+    elif isinstance(value, Module) and value.cls is None:
+        yield from (part for part in value.attributes.values() if isinstance(part, Module))
 
 
 def place_of(site: Site) -> Place:

@@ -1,0 +1,101 @@
+"""Which models that a loop trains are recurrent: by their layers, their forward pass, or the loop itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from gradlint.flow.time import CELLS, LAYERS, repeated
+from gradlint.records.graph import ModelGraph, Place
+from gradlint.records.training import Event, Thing
+from gradlint.training.loop import TrainingLoop
+
+_TORCH = {"RNN": "rnn", "LSTM": "lstm", "GRU": "gru"}
+_SHOWN = {"rnn": "nn.RNN", "lstm": "nn.LSTM", "gru": "nn.GRU"}
+
+
+class Recurrent(Struct, frozen=True):
+    """A recurrence that is trained: its kind ("rnn", "lstm", "gru" or "written"), the model, the place.
+
+    `nonlinearity` is that of a plain recurrent layer, empty for others.
+    """
+
+    kind: str
+    model: Thing
+    place: Place | None = None
+    nonlinearity: str = ""
+
+    @property
+    def is_gated(self) -> bool:
+        """Whether gates let its state, and with it the gradient, pass."""
+        return self.kind in ("lstm", "gru")
+
+    @property
+    def shown(self) -> str:
+        """How a message calls it."""
+        return _SHOWN.get(self.kind, "a recurrence")
+
+
+def trained_recurrence(loop: TrainingLoop, backward: Event, optimizer: frozenset[int]) -> Recurrent | None:
+    """A recurrence through which a backward pass leads and whose weights an optimizer holds, plain first."""
+    forwards = [loop.event(number) for number in sorted(backward.source)]
+    found = [r for event in forwards for r in _of_event(loop, backward, event, optimizer)]
+    return min(found, key=lambda each: each.is_gated, default=None)
+
+
+def _of_event(
+    loop: TrainingLoop, backward: Event, forward: Event, optimizer: frozenset[int]
+) -> Iterator[Recurrent]:
+    for number in sorted(forward.things):
+        if not _holds(loop, optimizer, number):
+            continue
+        thing = loop.thing(number)
+        yield from _of_model(loop, thing)
+        if _is_repeated(loop, forward, backward):
+            graph = loop.graphs(thing)
+            if graph is not None and any(node.op in ("linear", *CELLS) for node in graph.nodes):
+                yield Recurrent(_kind_of(graph), thing, forward.place)
+
+
+def _holds(loop: TrainingLoop, optimizer: frozenset[int], model: int) -> bool:
+    """Whether an optimizer certainly holds all parameters of a model."""
+    owners = loop.owners(optimizer) or frozenset()
+    return any(model == owner or model in loop.thing(owner).parts for owner in owners)
+
+
+def _of_model(loop: TrainingLoop, thing: Thing) -> Iterator[Recurrent]:
+    for part in (thing, *map(loop.thing, sorted(thing.parts))):
+        module, _, name = part.type.rpartition(".")
+        if part.kind == "model" and module.startswith("torch.nn") and name in _TORCH:
+            yield Recurrent(_TORCH[name], thing, part.place, str(part.settings.get("nonlinearity", "")))
+    graph = loop.graphs(thing)
+    if graph is not None:
+        yield from _of_graph(graph, thing)
+
+
+def _of_graph(graph: ModelGraph, thing: Thing) -> Iterator[Recurrent]:
+    for node in graph.nodes:
+        if node.op in LAYERS and all(parameter.is_trained for parameter in node.parameters.values()):
+            yield Recurrent(
+                node.op, thing, node.made or node.place, str(node.settings.get("nonlinearity", ""))
+            )
+    for node in repeated(graph):
+        kind = node.op.removesuffix("_cell") if node.op in CELLS else "written"
+        yield Recurrent(kind, thing, node.place, str(node.settings.get("nonlinearity", "")))
+
+
+def _is_repeated(loop: TrainingLoop, forward: Event, backward: Event) -> bool:
+    """Whether a loop around a forward pass, but not around the backward pass, hands its state on."""
+    return any(
+        carry.settings["state"] in forward.states
+        and forward.number in carry.source
+        and loop.point(backward) not in loop.around(carry)
+        for carry in loop.events("carry")
+    )
+
+
+def _kind_of(graph: ModelGraph) -> str:
+    """Of a model that is one step: gated where it is a gated cell."""
+    cells = {node.op.removesuffix("_cell") for node in graph.nodes if node.op in CELLS}
+    return min(cells, key=lambda kind: kind in ("lstm", "gru"), default="written")
