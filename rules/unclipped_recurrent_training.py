@@ -59,6 +59,8 @@ class UnclippedRecurrentTraining(Rule):
 
     ### References
     - Pascanu, Mikolov, Bengio (2013), On the difficulty of training recurrent neural networks, ICML
+    - [nan in the training of a text recogniser](https://github.com/GitYCC/crnn-pytorch/issues/7)
+    - [nan at the last iteration](https://github.com/mravanelli/pytorch-kaldi/issues/112)
     """
 
     id = "GRD301"

@@ -204,7 +204,7 @@ def _gradients_mode(facts: TrainingFacts, name: str, arguments: Arguments, site:
         if not given or not isinstance(given[0], Known):
             return Context("unknown", {}, site)
         return Context("enable_grad" if given[0].value else "no_grad", {}, site)
-    if kind == "inference_mode" and given and known(arguments.positional[0]) is False:
+    if kind == "inference_mode" and given and constant(given[0]) is False:
         return Context("null", {}, site)
     if given and not isinstance(given[0], Known):
         return given[0]  # the decorator's argument

@@ -57,6 +57,7 @@ _STEPS = frozenset(
 
 _UNTRACKED = frozenset({"no_grad", "inference_mode"})
 _MOST_OPTIONS = 8
+_MOST_EVENTS = 1 << 32
 
 
 class TrainingFacts(Interpretation):
@@ -66,23 +67,28 @@ class TrainingFacts(Interpretation):
 
     def __init__(self) -> None:
         self.symbols = Symbols()
-        self.recorder = Recorder()
+        self._recorders = 0
+        self.recorder = self._recorder()
         self.followed: set[int] = set()
         self._states: set[int] = set()
         self._trains: dict[int, tuple[ClassObject, bool]] = {}
         self._merging: Truth | None = None
         self._aside = 0
 
+    def _recorder(self) -> Recorder:
+        self._recorders += 1
+        return Recorder(self._recorders * _MOST_EVENTS)
+
     def begin(self) -> None:
         """Forget the events of one entry before another is run."""
-        self.recorder = Recorder()
+        self.recorder = self._recorder()
         self._states.clear()
 
     # events
 
     def turns_aside(self) -> object:
         """Nothing happens while a name is looked up."""
-        before, self.recorder = self.recorder, Recorder()
+        before, self.recorder = self.recorder, self._recorder()
         self._aside += 1
         return before
 

@@ -28,9 +28,14 @@ _NOWHERE = Place("", Span(1, 1, 1, 1))
 
 
 class Recorder:
-    """Events in the order in which code makes them, and the objects that they are about."""
+    """Events in the order in which code makes them, and the objects that they are about.
 
-    def __init__(self) -> None:
+    Numbers of events begin at `first`, so that values which another recorder's events have left behind
+    are not taken for results of its own.
+    """
+
+    def __init__(self, first: int = 0) -> None:
+        self._first = first
         self.order = Order()
         self.regions: list[Context] = []
         self.is_whole = True
@@ -50,7 +55,7 @@ class Recorder:
         settings: Mapping[str, Setting] | None = None,
     ) -> int:
         """An event happens; its number."""
-        number = len(self._events)
+        number = self._first + len(self._events)
         regions = tuple([Region(c.kind, place_of(c.site), c.settings) for c in self.regions])
         callers = tuple([Place(caller.path, caller.node.span) for caller in site.callers])
         event = Event(
@@ -69,23 +74,29 @@ class Recorder:
         for value in (*about, *doers):
             self._number(value)
         self._events.append((event, about, doers))
-        self.order.happens(number)
+        self.order.happens(number - self._first)
         return number
 
     def leave(self, state: int, passes: frozenset[int], states: frozenset[int], is_certain: bool) -> None:
         """An iteration leaves this to the next in a variable."""
-        number = len(self._events)
+        number = self._first + len(self._events)
+        own = self._own(passes)
         event = Event(
             number,
             "carry",
-            self._events[max(passes)][0].place if passes else _NOWHERE,
+            self._events[max(own)][0].place if own else _NOWHERE,
             source=passes,
             is_certain=is_certain,
             states=states | {state},
             settings={"state": state},
         )
         self._events.append((event, (), ()))
-        self.order.happens(number)
+        self.order.happens(number - self._first)
+
+    def _own(self, passes: frozenset[int]) -> frozenset[int]:
+        """The positions of the events among these that are of this recorder."""
+        positions = [number - self._first for number in passes]
+        return frozenset([position for position in positions if 0 <= position < len(self._events)])
 
     def has(self, *kinds: str) -> bool:
         """Whether an event of one of these kinds has happened."""
@@ -108,11 +119,11 @@ class Recorder:
         events = tuple(
             [
                 Event(
-                    event.number,
+                    event.number - self._first,
                     event.kind,
                     event.place,
                     frozenset(self._numbers(about)),
-                    event.source,
+                    self._own(event.source),
                     frozenset(self._numbers(doers)),
                     event.is_certain,
                     event.states,
