@@ -42,3 +42,16 @@ def test_inference_mode_by_keyword() -> None:
     )
     assert [event.kind for event in training.events if event.kind == "backward"]
     assert all(event.source for event in training.events if event.kind == "backward")
+
+
+def test_a_state_that_is_detached_on_some_way_is_not_certain() -> None:
+    training = only(
+        "import torch\n\nlstm = torch.nn.LSTM(3, 3)\nh = None\nfor i, x in enumerate(data):\n"
+        "    y, h = lstm(x, h)\n    y.sum().backward()\n    if i % 2:\n"
+        "        h = tuple(part.detach() for part in h)\n"
+    )
+    (carry,) = [event for event in training.events if event.kind == "carry" and event.source]
+    (forward,) = [event for event in training.events if event.kind == "forward"]
+    assert carry.settings["state"] == forward.settings["state"]
+    assert forward.settings["at"] == 1
+    assert not carry.is_certain

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from gradlint.records import ir
 from gradlint.records.graph import Setting
@@ -55,6 +55,9 @@ _STEPS = frozenset(
 )
 """Names by which code is known to train."""
 
+_DETACHING = frozenset({"detach", "detach_", "data", "no_grad", "inference_mode", "item", "numpy"})
+"""Names in a model by which a state may leave it without its graph."""
+
 _UNTRACKED = frozenset({"no_grad", "inference_mode"})
 _MOST_OPTIONS = 8
 _MOST_EVENTS = 1 << 32
@@ -71,7 +74,7 @@ class TrainingFacts(Interpretation):
         self.recorder = self._recorder()
         self.followed: set[int] = set()
         self._states: set[int] = set()
-        self._trains: dict[int, tuple[ClassObject, bool]] = {}
+        self._named: dict[int, tuple[ClassObject, frozenset[str]]] = {}
         self._merging: Truth | None = None
         self._aside = 0
 
@@ -112,17 +115,47 @@ class TrainingFacts(Interpretation):
         if loss is not None:
             return loss
         given = self.mixed(arguments.values())
+        settings: dict[str, Setting] = {"method": name}
+        if given.states:
+            settings |= self._taken(arguments)
+            settings["detaches"] = any(map(self._detaches, options(model)))
+            settings["is_optional"] = any(_is_optional(each, settings.get("at")) for each in options(model))
         number = self.recorder.note(
             "forward",
             site,
             (model,),
             source=given.passes,
             states=given.states,
-            settings={"method": name},
+            settings=settings,
         )
         if not self.is_tracked:
             return Tensor(is_certain=not self._aside)
         return Tensor(given.passes | {number}, given.states, given.is_certain)
+
+    def _taken(self, arguments: Arguments) -> dict[str, Setting]:
+        """Which state a call is given as it was left, by its number, and at which position or name."""
+        positional: list[tuple[int | str, Operand]] = list(enumerate(arguments.positional))
+        for position, operand in (*positional, *arguments.keywords.items()):
+            for number in self._itself(operand.value):
+                return {"state": number, "at": position}
+        return {}
+
+    def _itself(self, value: Value) -> Iterator[int]:
+        """The states that a value is, or consists of, for certain."""
+        if isinstance(value, Symbol) and value.number in self._states:
+            yield value.number
+        elif isinstance(value, Items) and not value.open:
+            for item in value.items:
+                yield from self._itself(item)
+        elif isinstance(value, Tensor) and value.is_certain:
+            yield from value.states
+
+    def _detaches(self, model: Value) -> bool:
+        """Whether a model's class names what takes a tensor off its graph; True where it is not known."""
+        cls = _class_of(model)
+        if cls is not None:
+            return self._names(cls, _DETACHING)
+        return not (isinstance(model, Module) and model.type.startswith("torch.nn."))
 
     def mixed(self, values: Iterable[Value]) -> Tensor:
         """A tensor that is computed of `values`."""
@@ -375,16 +408,20 @@ class TrainingFacts(Interpretation):
 
     def trains(self, cls: ClassObject) -> bool:
         """Whether a class names what only training code does."""
-        if id(cls) not in self._trains:
+        return self._names(cls, _STEPS)
+
+    def _names(self, cls: ClassObject, names: frozenset[str]) -> bool:
+        """Whether the bodies of a class and of its bases in the project use one of these names."""
+        if id(cls) not in self._named:
             bodies = [base.definition for base in cls.lineage() if isinstance(base, ClassObject)]
-            names = (
+            found = (
                 node.name if isinstance(node, ir.Attribute) else getattr(node, "id", "")
                 for body in bodies
                 for node in walk(body)
                 if isinstance(node, (ir.Attribute, ir.Name))
             )
-            self._trains[id(cls)] = cls, any(name in _STEPS for name in names)
-        return self._trains[id(cls)][1]
+            self._named[id(cls)] = cls, frozenset(found)
+        return not names.isdisjoint(self._named[id(cls)][1])
 
     def stored(self, receiver: Value, name: str, value: Operand, site: Site) -> Value | None:
         """`p.requires_grad = False`, `p.grad = None`, and attributes of unknown objects."""
@@ -452,7 +489,18 @@ class TrainingFacts(Interpretation):
         for value, start in zip(values, before, strict=True):
             if isinstance(start, Symbol) and value is not start and start.number in self._states:
                 mixed = self.mixed((value,))
-                self.recorder.leave(start.number, mixed.passes, mixed.states, mixed.is_certain)
+                is_certain = mixed.is_certain and self._hangs(value)
+                self.recorder.leave(start.number, mixed.passes, mixed.states, is_certain)
+
+    def _hangs(self, value: Value) -> bool:
+        """Whether a value hangs on a forward pass, or is a state as it was, whichever it is."""
+        if isinstance(value, Either):
+            return all(map(self._hangs, value.options))
+        if isinstance(value, Items) and value.items:
+            return all(map(self._hangs, value.items))
+        if isinstance(value, Tensor):
+            return bool(value.passes)
+        return isinstance(value, Symbol) and value.number in self._states
 
     def enter(self, context: Value) -> None:
         """A block in which torch works in another way."""
@@ -536,6 +584,23 @@ def _joined(values: Sequence[Tensor]) -> Tensor | None:
         first.gradient if all(value.gradient is not None for value in values) else None,
         first.reduction if all(value.reduction == first.reduction for value in values) else "",
     )
+
+
+def _class_of(model: Value) -> ClassObject | None:
+    """The class of a model, where it is in the project."""
+    cls = model.cls if isinstance(model, Module) else model.type if isinstance(model, Instance) else None
+    return cls if isinstance(cls, ClassObject) else None
+
+
+def _is_optional(model: Value, at: Setting) -> bool:
+    """Whether the argument at a position, or of a name, has a default in a model's forward pass."""
+    cls = _class_of(model)
+    forward = None if cls is None else cls.member("forward")
+    if not isinstance(forward, Closure):
+        return False
+    taken = forward.function.parameters[1:]
+    found = [p for position, p in enumerate(taken) if at in (position, p.name)]
+    return any(parameter.default is not None for parameter in found)
 
 
 def _holds_module(value: Value) -> bool:

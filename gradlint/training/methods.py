@@ -102,6 +102,8 @@ def _unknown_method(facts: TrainingFacts, value: Value, name: str, arguments: Ar
             facts.escapes((value, *arguments.values()), site)
         return facts.symbols.fresh(value)
     given = facts.mixed(arguments.values())
+    if name == "detach_":
+        facts.recorder.note("detach", site, (value,))
     if given.passes:
         return replace(given, is_certain=False, is_divided=None)
     if name not in _READING:
@@ -155,6 +157,8 @@ def _of_tensor(facts: TrainingFacts, value: Tensor, name: str, arguments: Argume
         return _METHODS[name](facts, value, arguments, site) or Known(None)
     if name in _NO_TENSOR:
         return facts.symbols.fresh()
+    if name == "detach_":
+        facts.recorder.note("detach", site, source=value.passes, states=value.states)
     if name in _DETACHED or name == "requires_grad_":
         return value if name == "requires_grad_" else Tensor()
     mixed = facts.mixed((value, *arguments.values()))
