@@ -46,6 +46,10 @@ class Metric(str, Enum):
     WEIGHT_VARIANCE = "weight-variance"
     RECURRENT_GAIN = "recurrent-gain"
     LOSS_GRADIENT = "loss-gradient"
+    STEP_SCALE = "step-scale"
+    FLUSHED_GRADIENTS = "flushed-gradients"
+    LOST_UPDATES = "lost-updates"
+    RAISES = "raises"
 
 
 UNMEASURED = "unmeasured"
@@ -77,6 +81,19 @@ class Claim(Struct, frozen=True):
     ("classes=10"), its target 1 at t and else 0. L is the loss, summed, of the activation of z; L* the
     loss of z itself: cross-entropy, or binary cross-entropy where activation and loss work element by
     element. Subject "function:activation->loss", the function empty for a script.
+
+    The units of what training does. Subject "function:first@line->last@line": the function, method
+    ("Trainer.fit") or script (empty) that trains, and the events between which the claim lies:
+    step-scale: log10 of ‖g‖₂ that the optimizer's first step which is not skipped is given, over that of
+    the same step of the same code with its gradient scaler disabled, all parameters together;
+    flushed-gradients: the share of zeros in the weights' gradients as the code computes them, among the
+    elements that are not zero where the same pass runs in float32, the loss before its backward pass
+    being multiplied by a constant so that its value is that of `condition` ("loss=0.001": what is left of
+    it when training has converged);
+    lost-updates: the share of the weights' elements that the optimizer's first step leaves as they were
+    or makes inf or nan, among those that the same step changes where weights, gradients and the
+    optimizer's state are float32;
+    raises: 1 where as many iterations as `condition` says ("iterations=2") end in an error of torch, else 0.
     """
 
     metric: Metric

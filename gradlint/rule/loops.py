@@ -37,6 +37,12 @@ def report(
     return replace(finding, path=event.place.path, related=(call, *finding.related))
 
 
+def subject(loop: TrainingLoop, *events: Event) -> str:
+    """What a claim about training is about: the function and the events, each with its line."""
+    named = [f"{event.kind}@{event.place.span.line}" for event in events]
+    return f"{loop.training.name}:{'->'.join(named)}"
+
+
 def _beside(loop: TrainingLoop, end: Event | Place, said: str, path: str) -> Related:
     place = end.place if isinstance(end, Event) else end
     return Related(place.span, said, "" if place.path == path else place.path)

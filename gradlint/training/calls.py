@@ -12,6 +12,7 @@ from gradlint.semantics.interpretation import Arguments, Site, known
 from gradlint.semantics.value import Instance, Items, Known, Value
 from gradlint.training.holding import held, is_parameters, parameters_of
 from gradlint.training.methods import backward
+from gradlint.training.mixed import autocast, kinds_of_device, scaler
 from gradlint.training.settings import arguments_of, constant
 from gradlint.training.values import (
     Context,
@@ -34,7 +35,6 @@ _PURE = (
     "torch.cuda.",
     "torch.distributed.",
     "torch.backends.",
-    "torch.device",
     "torch.is_",
     "torch.version",
     "torch.mps.",
@@ -122,8 +122,8 @@ def _builtin(facts: TrainingFacts, last: str, arguments: Arguments, site: Site) 
         return facts.mixed(values)
     if last in ("next", "vars"):
         return facts.evaluator.interpretation.element(values[0], site) if values else facts.symbols.fresh()
-    if last == "open":
-        return facts.symbols.fresh()
+    if last == "str" and kinds_of_device(values[:1]):
+        return values[0]
     return facts.symbols.fresh()
 
 
@@ -212,13 +212,16 @@ def _gradients_mode(facts: TrainingFacts, name: str, arguments: Arguments, site:
 
 
 def _autocast(facts: TrainingFacts, name: str, arguments: Arguments, site: Site) -> Value:
-    names = (
-        ("device_type", "dtype", "enabled") if not name.startswith("torch.cuda.") else ("enabled", "dtype")
-    )
-    settings = arguments_of(arguments, names)
-    if name.startswith(("torch.cuda.", "torch.cpu.")):
-        settings["device_type"] = name.split(".")[1]
-    return Context("autocast", settings, site)
+    return Context("autocast", autocast(name, arguments), site)
+
+
+def _device(facts: TrainingFacts, name: str, arguments: Arguments, site: Site) -> Value:
+    """`torch.device("cuda:0")`, whose type is "cuda"."""
+    made = facts.symbols.derived(name, arguments.values())
+    kinds = kinds_of_device(arguments.values()[:1])
+    if kinds:
+        made.attributes.setdefault("type", facts.evaluator.join([Known(kind) for kind in kinds]))
+    return made
 
 
 def _null(facts: TrainingFacts, name: str, arguments: Arguments, site: Site) -> Value:
@@ -226,13 +229,7 @@ def _null(facts: TrainingFacts, name: str, arguments: Arguments, site: Site) -> 
 
 
 def _grad_scaler(facts: TrainingFacts, name: str, arguments: Arguments, site: Site) -> Value:
-    settings = arguments_of(
-        arguments, ("device",) if name != "torch.cuda.amp.GradScaler" else ("init_scale",)
-    )
-    enabled = arguments.keywords.get("enabled")
-    if enabled is not None and constant(enabled.value) is None:
-        settings["enabled"] = None
-    return Scaler(name, settings, site)
+    return Scaler(name, scaler(name, arguments), site)
 
 
 def _autograd_backward(facts: TrainingFacts, name: str, arguments: Arguments, site: Site) -> Value:
@@ -300,6 +297,7 @@ CALLS: dict[str, Meaning] = {
         _grad_scaler,
     ),
     "contextlib.nullcontext": _null,
+    "torch.device": _device,
     "torch.autograd.backward": _autograd_backward,
     "torch.autograd.grad": _grad,
     "copy.deepcopy": _copy,

@@ -61,6 +61,7 @@ _DETACHING = frozenset({"detach", "detach_", "data", "no_grad", "inference_mode"
 _UNTRACKED = frozenset({"no_grad", "inference_mode"})
 _MOST_OPTIONS = 8
 _MOST_EVENTS = 1 << 32
+_CALLED = (Closure, ClassObject, Instance, Reference, Partial)
 
 
 class TrainingFacts(Interpretation):
@@ -244,6 +245,8 @@ class TrainingFacts(Interpretation):
     def _of_options(self, value: Either, name: str, arguments: Arguments, site: Site) -> Value:
         """Each of two objects in turn, where a test says which; None has no methods."""
         alike = {type(option) for option in options(value)}
+        if name == "__call__" and alike & set(_CALLED):
+            return self._called_either(value, arguments, site)
         if len(value.options) != 2 or value.test is None or (len(alike) == 1 and alike <= set(_SINGLE)):
             return self._of_first(value, name, arguments, site)
         self.recorder.order.chooses(value.test)
@@ -260,9 +263,24 @@ class TrainingFacts(Interpretation):
         self._merging = None
         return value if name.endswith("_") else result
 
+    def _called_either(self, value: Either, arguments: Arguments, site: Site) -> Value:
+        """One of several functions is called."""
+        self.recorder.order.chooses(value.test if len(value.options) == 2 else None)
+        results = []
+        for position, option in enumerate(value.options):
+            self.recorder.order.takes(position)
+            results.append(self.method_of(option, "__call__", arguments, site))
+        self.recorder.order.chosen()
+        self._merging = value.test if len(results) == 2 else None
+        result = self.evaluator.join(results)
+        self._merging = None
+        return result
+
     def method_of(self, value: Value, name: str, arguments: Arguments, site: Site) -> Value:
         """`value.name(…)`, whatever `value` is."""
         operand = Operand(value, site.node)
+        if name == "__call__" and isinstance(value, _CALLED):
+            return self.evaluator.call(value, arguments, site)
         if isinstance(value, (Instance, Items, Table, Closure, ClassObject)):
             target = self.evaluator.attribute(operand, name, site)
             return self.evaluator.call(target, arguments, site)

@@ -185,6 +185,13 @@ class TrainingLoop:
             return self._only(optimizer)
         return _any({self.is_same(model, owner) for model in models for owner in owners})
 
+    def computes(self, forward: Event, optimizer: frozenset[int]) -> bool | None:
+        """Whether a forward pass computes with parameters that an optimizer holds."""
+        owners = self.owners(optimizer)
+        if owners is None:
+            return self._only(optimizer)
+        return _any({self.is_same(model, owner) for model in forward.things for owner in owners})
+
     def scaled(self, optimizer: frozenset[int]) -> Iterator[Event]:
         """The backward passes that certainly give an optimizer gradients which bear a scaler's scale."""
         for backward in self.events("backward"):

@@ -118,7 +118,7 @@ def _called(facts: TrainingFacts, value: Value, arguments: Arguments, site: Site
     changed = [each for each in arguments.values() if _takes_part(each)]
     if changed:
         facts.escapes(changed, site)
-    if changed or not arguments.values():
+    if changed or not (arguments.values() or arguments.open):
         made = facts.symbols.fresh(value)
         facts.keep(made, arguments.values())
         return made

@@ -1,0 +1,101 @@
+"""In which precision a training computes: which passes run in half, and which losses are scaled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradlint.records.graph import Setting
+from gradlint.records.training import Event, Region
+from gradlint.training.loop import TrainingLoop
+
+HALF = "torch.float16"
+BRAIN = "torch.bfloat16"
+_SCALING = ("step", "unscale")
+
+
+def autocast_of(event: Event) -> Region | None:
+    """The innermost autocast around an event; None where there is none, or one that is not known."""
+    known = [region for region in event.regions if region.kind in ("autocast", "unknown")]
+    return known[-1] if known and known[-1].kind == "autocast" else None
+
+
+def computes_in(event: Event) -> Setting:
+    """The type that autocast computes an event in where it is on; None where that is not known."""
+    region = autocast_of(event)
+    return None if region is None or region.settings["enabled"] is False else region.settings["dtype"]
+
+
+def is_always_on(event: Event) -> bool:
+    """Whether the autocast around an event is known to be on."""
+    region = autocast_of(event)
+    return region is not None and region.settings["enabled"] is True
+
+
+def passes(loop: TrainingLoop, backward: Event, optimizer: frozenset[int]) -> Iterator[Event]:
+    """The forward passes behind a backward pass through which an optimizer's gradients go.
+
+    What is computed without parameters of the optimizer gets no gradient that matters to it.
+    """
+    for number in backward.source:
+        forward = loop.event(number)
+        behind = [forward, *[loop.event(each) for each in forward.source]]
+        if any(loop.computes(each, optimizer) for each in behind):
+            yield forward
+
+
+def unscaled_half(loop: TrainingLoop, optimizer: frozenset[int]) -> Iterator[tuple[Event, Region, Event]]:
+    """The backward passes through float16 that no scaler has to do with, each with its autocast and the
+    step that uses its gradients.
+    """
+    if is_stepped_by_another(loop, optimizer) or any(map(by_hand, loop.events("clip"))):
+        return
+    for backward in loop.events("backward"):
+        half = _half_behind(loop, backward, optimizer)
+        after = loop.after(backward, loop.about(optimizer, "step", "unscale", "escape"))
+        steps = [loop.event(number) for number in sorted(after.events)]
+        if half is not None and steps and all(step.kind == "step" for step in steps):
+            yield backward, half, steps[0]
+
+
+def _half_behind(loop: TrainingLoop, backward: Event, optimizer: frozenset[int]) -> Region | None:
+    """The autocast to float16 that a backward pass certainly leads an optimizer's gradients through.
+
+    Where it may be off, code with a scaler somewhere is taken to know when.
+    """
+    if backward.by or not backward.is_certain or not loop.fills(backward, optimizer):
+        return None
+    for forward in passes(loop, backward, optimizer):
+        is_on = computes_in(forward) == HALF and (is_always_on(forward) or not has_scaler(loop))
+        if is_on and _leads_to(loop, forward, backward, optimizer):
+            return autocast_of(forward)
+    return None
+
+
+def _leads_to(loop: TrainingLoop, forward: Event, backward: Event, optimizer: frozenset[int]) -> bool:
+    """Whether a backward pass comes first on every way on from a forward pass."""
+    counts = loop.filling(optimizer), loop.about(optimizer, "step", "escape")
+    return loop.after(forward, *counts).only(backward.number)
+
+
+def is_stepped_by_another(loop: TrainingLoop, optimizer: frozenset[int]) -> bool:
+    """Whether a scaler or a library may do an optimizer's steps, on some way at least."""
+    return any(event.by and loop.concerns(event, optimizer) is not False for event in loop.events(*_SCALING))
+
+
+def has_scaler(loop: TrainingLoop) -> bool:
+    """Whether any scaler is used, or made."""
+    return any(loop.role(thing.number) == "scaler" for thing in loop.training.things)
+
+
+def by_hand(event: Event) -> bool:
+    """Whether gradients are changed by the code itself, which may undo a scale."""
+    return event.kind == "clip" and event.settings.get("form") not in CLIPPING
+
+
+CLIPPING = frozenset(
+    {
+        *("clip_grad_norm_", "clip_grad_norm", "clip_grad_value_", "clip_grad_value", "adaptive_clip_grad"),
+        *("dispatch_clip_grad", "clamp_", "clip_", "clamp_min_", "clamp_max_", "zero_", "nan_to_num_"),
+    }
+)
+"""Forms of clipping that do not undo a scale."""
