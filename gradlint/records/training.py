@@ -70,7 +70,8 @@ class Point(Struct, frozen=True):
     """A place in the order of things: an event, or a decision that the way through here has taken.
 
     `decisions` pairs tests with what they gave; at a point that ends an iteration the tests that it
-    `forgets` are open again. `next` are the points that can follow, none at the end.
+    `forgets` are open again. `next` are the points that can follow, none at the end and behind a `raise`
+    that nothing catches.
     """
 
     event: int | None = None
@@ -82,7 +83,8 @@ class Point(Struct, frozen=True):
 class Training(Struct, frozen=True):
     """The events of a function, a method or a script that trains, in every order that is possible.
 
-    It begins at the first point. `name` is that of the function, with its class; empty for a script.
+    It begins at the first point and ends at the last. `name` is that of the function, with its class;
+    empty for a script.
     `loops` are, from the outermost in, the points within each loop that may run several times.
     `is_whole` is False where the code behind it was not read to its end.
     """

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from gradlint.records import ir
@@ -83,6 +84,7 @@ class Evaluator:
         self.consulted: set[tuple[str, str]] = set()
         self.script: Frame | None = None
         self._spent = 0
+        self._awaiting: list[Receiver] = []
         self.nested: list[Closure] = []
         self.nested_classes: list[ClassObject] = []
         self.inlined: set[int] = set()
@@ -494,7 +496,7 @@ class Evaluator:
             return self._call_reference(target, arguments, site, frame)
         if isinstance(target, Partial):
             return self.call(target.function, _completed(target, arguments), site, frame)
-        if isinstance(target, (Known, ModuleObject, Items, Table, Super)):
+        if isinstance(target, (Known, ModuleObject, Items, Table, Super, Generator)):
             return self._unknown_of(target, arguments)
         return self.interpretation.method(Operand(target, site.node), "__call__", arguments, site)
 
@@ -629,6 +631,8 @@ class Evaluator:
         if isinstance(closure.function, ir.Lambda):
             self.inlined.add(id(closure.function))
             return self._invoke(closure, arguments)
+        if self.interpretation.is_ordered and closure.function.is_generator:
+            return Generator(closure, arguments, site)
         if closure.receiver is None and closure.frame is None:
             return self.interpretation.made(
                 closure, arguments, lambda: self._called(closure, arguments, site)
@@ -704,7 +708,9 @@ class Evaluator:
             self.interpretation.exits(closure)
             if function.is_generator:
                 return self.interpretation.unknown(frame.returned)
-            return self._join(frame.returned) if frame.returned else Known(None)
+            result = self._join(frame.returned) if frame.returned else Known(None)
+            self.interpretation.merged()
+            return result
         finally:
             self._running.pop()
             self._conditions, self.settled = conditions, settled
@@ -897,6 +903,10 @@ class Evaluator:
         return self._items(self.evaluate(node, frame), self.site(node, frame))
 
     def _items(self, iterable: Value, site: Site) -> tuple[Sequence[Value], Count]:
+        if isinstance(iterable, Generator):
+            yielded: list[Value] = []
+            self._resume(iterable, Receiver(yielded.append))
+            iterable = Items("list", yielded, site.node, True)
         iterable = self.interpretation.items(iterable) or iterable
         most = min(self._budget.unrolled, self._budget.rounds // self._rounds)
         if isinstance(iterable, Items) and not iterable.open and len(iterable.items) <= most:
@@ -928,8 +938,35 @@ class Evaluator:
         value = self.evaluate(node.value, frame) if node.value is not None else Known(None)
         if node.kind == "await":
             return value
-        frame.returned.append(value)
+        if self._awaiting and node.kind == "yield":
+            self._hand_over(value)
+        elif self._awaiting and isinstance(value, Generator):
+            self._resume(value, self._awaiting[-1])
+        else:
+            frame.returned.append(value)
         return self.interpretation.unknown(())
+
+    def _hand_over(self, value: Value) -> None:
+        """What waits for the values of a generator goes on with one of them."""
+        *others, receiver = self._awaiting
+        self._awaiting, outer = others, self._awaiting
+        generator = self._running.pop()
+        self.interpretation.suspends(receiver.is_block)
+        receiver.receive(value)
+        self._running.append(generator)
+        self.interpretation.resumes()
+        self._awaiting = outer
+
+    def _resume(self, generator: Generator, receiver: Receiver) -> None:
+        """Run a generator; whatever it yields is received before it goes on."""
+        shape = generator.shape
+        if shape is not None:
+            receiver = Receiver(_composed(shape, receiver.receive), receiver.is_block)
+        self._awaiting.append(receiver)
+        try:
+            self._called(generator.closure, generator.arguments, generator.site)
+        finally:
+            self._awaiting.pop()
 
     def _opaque(self, node: ir.Unknown, frame: Frame) -> Value:
         values = [self.evaluate(part, frame) for part in node.parts]
@@ -1142,7 +1179,7 @@ class Evaluator:
         heaps: list[Changes] = []
         jumps: set[str] = set()
         alive: list[int] = []
-        self.interpretation.chooses(test)
+        self.interpretation.chooses(test, isinstance(node, ir.Try) and len(bodies) > 1)
         for position, body in enumerate(bodies):
             self.interpretation.takes(position)
             frame.variables = dict(before)
@@ -1197,7 +1234,11 @@ class Evaluator:
         if node.iterable is None or node.target is None:
             self._repeat(node, None, self._any_number(None), frame)
             return
-        items, count = self._iterate(node.iterable, frame)
+        iterable = self.evaluate(node.iterable, frame)
+        if isinstance(iterable, Generator):
+            self._drain(node, iterable, frame)
+            return
+        items, count = self._items(iterable, self.site(node.iterable, frame))
         if count == Count.LISTED:
             self._unroll(node, items, frame)
         else:
@@ -1270,6 +1311,19 @@ class Evaluator:
             frame.variables = self._merge([before, frame.variables])
         frame.alive = True
 
+    def _drain(self, node: ir.Loop, generator: Generator, frame: Frame) -> None:
+        """Run the body of a loop on whatever a generator yields, where it does."""
+
+        def receive(value: Value) -> None:
+            assert node.target is not None and node.iterable is not None
+            self._assign(node.target, Operand(value, node.iterable), frame)
+            self.execute(node.body, frame)
+            frame.alive = frame.alive or frame.jump in ("continue", "break")
+
+        self._resume(generator, Receiver(receive))
+        self.interpretation.looped()
+        self.execute(node.otherwise, frame)
+
     def _filled(self, node: ir.Loop, frame: Frame) -> Iterator[Value]:
         """The collections that the body of a loop changes, as far as they have a name."""
         for variable, *attributes in filled(node.body):
@@ -1287,6 +1341,9 @@ class Evaluator:
         return self.interpretation.forgotten(value, count)
 
     def _with(self, node: ir.With, frame: Frame) -> None:
+        if self.interpretation.is_ordered:
+            self._within(node, 0, frame)
+            return
         contexts = []
         chosen = sum([_is_chosen(item.context) for item in node.items])
         self.settled += chosen
@@ -1303,14 +1360,55 @@ class Evaluator:
             self.interpretation.leave(context)
         self.settled -= chosen
 
+    def _within(self, node: ir.With, position: int, frame: Frame) -> None:
+        """The block within its contexts from one of them on; those of the project run where they do."""
+        if position == len(node.items):
+            self.execute(node.body, frame)
+            return
+        item = node.items[position]
+        context = self.operand(item.context, frame)
+        if isinstance(context.value, Generator):
+            self._resume(
+                context.value, Receiver(lambda value: self._entered(node, position, value, frame), True)
+            )
+        elif isinstance(context.value, Instance) and context.value.type.member("__enter__") is not None:
+            enter, leave = [
+                self.attribute(context, name, self.site(item.context, frame))
+                for name in ("__enter__", "__exit__")
+            ]
+            site = self.site(item.context, frame)
+            entered = self.call(enter, Arguments(), site)
+            self.interpretation.guards()
+            self._entered(node, position, entered, frame)
+            guard = self.interpretation.guarded()
+            nothing = Operand(Known(None), item.context)
+            self.call(leave, Arguments((nothing, nothing, nothing)), site)
+            self.interpretation.unguarded(guard)
+        else:
+            self.interpretation.enter(context.value)
+            self._entered(node, position, self.interpretation.entered(context.value), frame)
+            self.interpretation.leave(context.value)
+
+    def _entered(self, node: ir.With, position: int, value: Value, frame: Frame) -> None:
+        item = node.items[position]
+        if item.target is not None:
+            self._assign(item.target, Operand(value, item.context), frame)
+        self._within(node, position + 1, frame)
+
     def _try(self, node: ir.Try, frame: Frame) -> None:
         handled = [(*handler.body,) for handler in node.handlers]
         conditions = self._conditions
+        if node.final:
+            self.interpretation.guards()
         self._alternatives(node, [(*node.body, *node.otherwise), *handled], frame)
         self._conditions = conditions
+        if not node.final:
+            return
+        guard = self.interpretation.guarded()
         alive, frame.alive = frame.alive, True
         self.execute(node.final, frame)
         frame.alive = frame.alive and alive
+        self.interpretation.unguarded(guard)
 
     def _delete(self, node: ir.Delete, frame: Frame) -> None:
         for target in node.targets:
@@ -1348,6 +1446,26 @@ class Evaluator:
         return None
 
 
+class Receiver(Struct, frozen=True):
+    """What takes the values that a generator yields: the body of a loop, or of a `with` block."""
+
+    receive: Callable[[Value], None]
+    is_block: bool = False
+
+
+def _composed(shape: Callable[[Value], Value], receive: Callable[[Value], None]) -> Callable[[Value], None]:
+    return lambda value: receive(shape(value))
+
+
+class Generator(Value, frozen=True, eq=False):
+    """A generator that was made and not run yet; `shape` is what becomes of each value that it yields."""
+
+    closure: Closure
+    arguments: Arguments
+    site: Site
+    shape: Callable[[Value], Value] | None = None
+
+
 class Super(Value, frozen=True, eq=False):
     """What `super()` gives inside a method of `owner`."""
 
@@ -1379,6 +1497,7 @@ def _is_domain(value: Value) -> bool:
             Table,
             Method,
             Super,
+            Generator,
             Partial,
         ),
     )

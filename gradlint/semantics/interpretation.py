@@ -90,6 +90,8 @@ class Interpretation:
     """
 
     budget = Budget()
+    is_ordered = False
+    """Whether the order in which generators and contexts run matters."""
     evaluator: Evaluator
 
     def made(self, target: Closure | ClassObject, arguments: Arguments, make: Callable[[], Value]) -> Value:
@@ -194,6 +196,10 @@ class Interpretation:
     def leave(self, context: Value) -> None:
         """The innermost open block of `context` ends."""
 
+    def entered(self, context: Value) -> Value:
+        """What `as` binds in `with context as …`."""
+        return self.unknown((context,))
+
     def follows(self, target: Closure | ClassObject, depth: int) -> bool:
         """Whether a call of `target`, `depth` calls deep, is worth running."""
         return depth < 6
@@ -219,8 +225,11 @@ class Interpretation:
 
     # the order in which code runs
 
-    def chooses(self, test: Value | None) -> None:
-        """A choice between arms begins, on a test that is not known; None where there is none."""
+    def chooses(self, test: Value | None, catches: bool = False) -> None:
+        """A choice between arms begins, on a test that is not known; None where there is none.
+
+        Where it catches, the arms but the first are handlers of what that raises.
+        """
 
     def takes(self, position: int) -> None:
         """The arm at this position of the innermost choice begins."""
@@ -258,6 +267,22 @@ class Interpretation:
 
     def exits(self, closure: Closure) -> None:
         """The body of the innermost running function ends."""
+
+    def guards(self) -> None:
+        """A block begins behind which code runs, however it is left."""
+
+    def guarded(self) -> object:
+        """That code begins; the result is given back at its end."""
+        return None
+
+    def unguarded(self, guard: object) -> None:
+        """That code has ended."""
+
+    def suspends(self, is_block: bool) -> None:
+        """A generator has yielded: what receives the value goes on, the body of a loop or a block."""
+
+    def resumes(self) -> None:
+        """The generator does."""
 
     def not_understood(self, reason: str) -> None:
         """The evaluator met something that it cannot follow."""

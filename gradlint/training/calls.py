@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from gradlint.records.losses import LOSS_LAYERS, LOSSES
+from gradlint.semantics.evaluate import Generator
 from gradlint.semantics.interpretation import Arguments, Site, known
 from gradlint.semantics.value import Instance, Items, Known, Value
 from gradlint.training.holding import held, is_parameters, parameters_of
@@ -136,6 +138,9 @@ def _iterated(facts: TrainingFacts, last: str, arguments: Arguments, site: Site)
         is_whole = last != "filter" and all(part.is_whole for part in of)
         named = any(part.is_named for part in of)
         return Parameters(tuple(owners.values()), is_whole, named)
+    generators = [value for value in values if isinstance(value, Generator)]
+    if generators and last in ("enumerate", "zip"):
+        return replace(generators[0], shape=partial(_paired, facts, values, generators[0], last, site))
     items = [facts.element(value, site) for value in values if not isinstance(value, Known)]
     if last == "enumerate" and items:
         pair = Items("tuple", [facts.symbols.fresh(), items[0]], site.node)
@@ -143,6 +148,16 @@ def _iterated(facts: TrainingFacts, last: str, arguments: Arguments, site: Site)
     if last == "zip" and items:
         return Items("list", [Items("tuple", items, site.node)], site.node, True)
     return values[0] if values and not isinstance(values[0], Known) else facts.symbols.fresh()
+
+
+def _paired(
+    facts: TrainingFacts, values: list[Value], generator: Generator, last: str, site: Site, value: Value
+) -> Value:
+    """What `enumerate` and `zip` make of a value that a generator yields."""
+    if last == "enumerate":
+        return Items("tuple", [facts.symbols.fresh(), value], site.node)
+    items = [value if each is generator else facts.element(each, site) for each in values]
+    return Items("tuple", items, site.node)
 
 
 def _torch(facts: TrainingFacts, name: str, last: str, arguments: Arguments, site: Site) -> Value:

@@ -26,6 +26,7 @@ from gradlint.semantics.value import (
 from gradlint.training.calls import CALLS, called_by_name, loss_of
 from gradlint.training.holding import held
 from gradlint.training.methods import attribute_of_tensor, call_method, divided
+from gradlint.training.order import Guard
 from gradlint.training.recorder import Recorder
 from gradlint.training.settings import arguments_of
 from gradlint.training.symbols import Symbols
@@ -69,6 +70,8 @@ class TrainingFacts(Interpretation):
 
     budget = Budget(unrolled=8, rounds=64, steps=60_000, objects=200, recursion=2)
 
+    is_ordered = True
+
     def __init__(self) -> None:
         self.symbols = Symbols()
         self._recorders = 0
@@ -81,7 +84,7 @@ class TrainingFacts(Interpretation):
 
     def _recorder(self) -> Recorder:
         self._recorders += 1
-        return Recorder(self._recorders * _MOST_EVENTS)
+        return Recorder(self.symbols.fresh_test, self._recorders * _MOST_EVENTS)
 
     def begin(self) -> None:
         """Forget the events of one entry before another is run."""
@@ -530,9 +533,9 @@ class TrainingFacts(Interpretation):
 
     # order
 
-    def chooses(self, test: Value | None) -> None:
+    def chooses(self, test: Value | None, catches: bool = False) -> None:
         """A branch."""
-        self.recorder.order.chooses(None if test is None else self.symbols.truth(test))
+        self.recorder.order.chooses(None if test is None else self.symbols.truth(test), catches)
 
     def takes(self, position: int) -> None:
         """One of its arms."""
@@ -569,8 +572,33 @@ class TrainingFacts(Interpretation):
         self.recorder.order.enters()
 
     def exits(self, closure: Closure) -> None:
+        """Its end: which of two values it returned may depend on a test."""
+        self._merging = self.recorder.order.exits()
+
+    def suspends(self, is_block: bool) -> None:
+        """A generator gives way to what it yields to."""
+        self.recorder.order.suspends(is_block)
+
+    def resumes(self) -> None:
+        """And goes on."""
+        self.recorder.order.resumes()
+
+    def guards(self) -> None:
+        """A block behind which code runs."""
+        self.recorder.order.guards()
+
+    def guarded(self) -> object:
+        """That code."""
+        return self.recorder.order.guarded()
+
+    def unguarded(self, guard: object) -> None:
         """Its end."""
-        self.recorder.order.exits()
+        assert isinstance(guard, Guard)
+        self.recorder.order.unguarded(guard)
+
+    def entered(self, context: Value) -> Value:
+        """Most contexts give themselves."""
+        return context if not isinstance(context, Context) else self.symbols.fresh()
 
     def not_understood(self, reason: str) -> None:
         """What comes after work has run out is not known."""

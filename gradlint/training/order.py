@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from gradlint.records.training import Point
-from gradlint.training.values import Truth
+from gradlint.training.values import Truth, negated
 
 
 @dataclass(slots=True)
@@ -21,6 +21,7 @@ class _Point:
 class _Choice:
     test: Truth | None
     start: set[int]
+    position: int = 0
     reached: set[int] = field(default_factory=set)
     begun: bool = False
 
@@ -33,21 +34,57 @@ class _Loop:
     continues: set[int] = field(default_factory=set)
 
 
+@dataclass(slots=True)
+class Guard:
+    """A block behind which code runs however it is left: the ends of ways that leave it, by kind.
+
+    Behind one that a generator yields to, code runs only where no exception does.
+    """
+
+    after_raise: bool = True
+    left: dict[str, set[int]] = field(default_factory=dict)
+    tests: dict[str, Truth] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Try:
+    """The body of a `try` with handlers: the ends of ways that raise."""
+
+    raised: set[int] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class _Call:
+    choices: int
+    ends: set[int] = field(default_factory=set)
+    returned: list[Truth | None] = field(default_factory=list)
+    guards: list[Guard] = field(default_factory=list)
+
+
+_Scope = _Call | _Loop | Guard | _Try
+
+
 class Order:
     """Which point can follow which; `ends` are those after which the code is being read."""
 
-    def __init__(self) -> None:
+    def __init__(self, fresh: Callable[[], Truth]) -> None:
+        self._fresh = fresh
         self._points = [_Point()]
         self.ends = {0}
         self.loops: list[frozenset[int]] = []
         self._choices: list[_Choice] = []
-        self._open: list[_Loop] = []
-        self._returns: list[set[int]] = []
+        self._scopes: list[_Scope] = []
+        self._suspended: list[list[_Scope]] = []
         self._born: dict[int, int] = {}
 
     def points(self) -> tuple[Point, ...]:
-        """All points as records."""
-        return tuple([Point(p.event, p.decisions, p.forgets, tuple(p.next)) for p in self._points])
+        """All points as records, the last one being where the code ends."""
+        end = len(self._points)
+        found = [
+            Point(p.event, p.decisions, p.forgets, (*p.next, end) if number in self.ends else tuple(p.next))
+            for number, p in enumerate(self._points)
+        ]
+        return (*found, Point())
 
     def happens(self, event: int) -> None:
         """An event comes next."""
@@ -66,20 +103,30 @@ class Order:
         """What the innermost choice depends on."""
         return self._choices[-1].test if self._choices else None
 
-    def chooses(self, test: Truth | None) -> None:
-        """A choice begins."""
+    def chooses(self, test: Truth | None, catches: bool = False) -> None:
+        """A choice begins; where it catches, the first arm may lead to the others wherever it raises."""
         self._choices.append(_Choice(test, set(self.ends)))
+        if catches:
+            self._scopes.append(_Try())
 
     def takes(self, position: int) -> None:
         """One of its arms does."""
         choice = self._choices[-1]
         if choice.begun:
             choice.reached |= self.ends
+        if position == 1 and self._scopes and isinstance(self._scopes[-1], _Try):
+            choice.start |= self._scopes[-1].raised
+            self._scopes.pop()
         choice.begun = True
+        choice.position = position
         self.ends = set(choice.start)
-        if choice.test is not None and position < 2 and self.ends:
-            decisions = tuple(self._decided(choice.test, position == 0))
-            self._point(_Point(decisions=decisions))
+        if choice.test is not None and position < 2:
+            self._decide(choice.test, position == 0)
+
+    def _decide(self, test: Truth, outcome: bool) -> None:
+        """From here on a test has this outcome."""
+        if self.ends:
+            self._point(_Point(decisions=tuple(self._decided(test, outcome))))
 
     def _decided(self, test: Truth, outcome: bool) -> Iterator[tuple[int, bool]]:
         """What follows from the outcome of a test."""
@@ -97,29 +144,106 @@ class Order:
 
     def enters(self) -> None:
         """A function begins."""
-        self._returns.append(set())
+        self._scopes.append(_Call(len(self._choices)))
 
-    def exits(self) -> None:
-        """It ends."""
-        self.ends |= self._returns.pop()
+    def exits(self) -> Truth | None:
+        """It ends; the test by which its first result was returned and not its second, if it has two."""
+        call = self._scopes.pop()
+        assert isinstance(call, _Call)
+        self.ends |= call.ends
+        for guard in reversed(call.guards):
+            self._let_go(guard)
+        return call.returned[0] if len(call.returned) == 2 else None
+
+    def suspends(self, is_block: bool) -> None:
+        """A generator yields, to the body of a loop or, as a context, to a block."""
+        at = max(i for i, scope in enumerate(self._scopes) if isinstance(scope, _Call))
+        self._suspended.append(self._scopes[at:])
+        self._scopes[at:] = [Guard(after_raise=False) if is_block else _Loop(0)]
+
+    def resumes(self) -> None:
+        """It goes on; not so where a loop over it was left, but always behind a block."""
+        receiver = self._scopes.pop()
+        self._scopes += self._suspended.pop()
+        call = next(scope for scope in reversed(self._scopes) if isinstance(scope, _Call))
+        if isinstance(receiver, _Loop):
+            self.ends |= receiver.continues
+            call.ends |= receiver.breaks
+        elif isinstance(receiver, Guard):
+            self._gather(receiver)
+            call.guards.append(receiver)
+
+    def guards(self) -> None:
+        """A block begins behind which code runs however it is left."""
+        self._scopes.append(Guard())
+
+    def guarded(self) -> Guard:
+        """The code behind it begins."""
+        guard = self._scopes.pop()
+        assert isinstance(guard, Guard)
+        self._gather(guard)
+        return guard
+
+    def unguarded(self, guard: Guard) -> None:
+        """It ends: the ways that left the block go on where they led."""
+        self._let_go(guard)
+
+    def _gather(self, guard: Guard) -> None:
+        """Lead all ways out of a block to one place, marked by how they left it."""
+        ways = {"": self.ends} | guard.left
+        if len(ways) == 1:
+            return
+        gathered: set[int] = set()
+        guard.tests = {kind: self._fresh() for kind in guard.left}
+        for kind, ends in ways.items():
+            self.ends = ends
+            for other, test in guard.tests.items():
+                self._decide(test, other == kind)
+            gathered |= self.ends
+        self.ends = gathered
+
+    def _let_go(self, guard: Guard) -> None:
+        for kind, test in guard.tests.items():
+            here = set(self.ends)
+            self._decide(test, True)
+            self.leaves(kind)
+            self.ends = here
+            self._decide(test, False)
 
     def leaves(self, kind: str) -> None:
         """The way ends here, or goes on behind a loop or function."""
-        if kind == "return" and self._returns:
-            self._returns[-1] |= self.ends
-        elif kind == "break" and self._open:
-            self._open[-1].breaks |= self.ends
-        elif kind == "continue" and self._open:
-            self._open[-1].continues |= self.ends
+        for scope in reversed(self._scopes):
+            if isinstance(scope, Guard) and (scope.after_raise or kind != "raise"):
+                scope.left.setdefault(kind, set()).update(self.ends)
+                break
+            if isinstance(scope, _Loop) and kind in ("break", "continue"):
+                (scope.breaks if kind == "break" else scope.continues).update(self.ends)
+                break
+            if isinstance(scope, _Try) and kind == "raise":
+                scope.raised |= self.ends
+                break
+            if isinstance(scope, _Call) and kind == "return":
+                scope.ends |= self.ends
+                scope.returned.append(self._decider(scope))
+                break
         self.ends = set()
+
+    def _decider(self, call: _Call) -> Truth | None:
+        """The only test on which it depends whether a function returns here, true where it does."""
+        open_choices = self._choices[call.choices :]
+        if len(open_choices) != 1 or open_choices[0].test is None or open_choices[0].position > 1:
+            return None
+        test = open_choices[0].test
+        return test if open_choices[0].position == 0 else negated(test)
 
     def enters_loop(self, born: int) -> None:
         """A loop begins; what is born from here on belongs to one iteration."""
-        self._open.append(_Loop(born))
+        self._scopes.append(_Loop(born))
 
     def iterates(self, often: bool) -> None:
         """An iteration begins, or any number of them, one at least."""
-        loop = self._open[-1]
+        loop = self._scopes[-1]
+        assert isinstance(loop, _Loop)
         self.ends |= loop.continues
         loop.continues = set()
         if often:
@@ -127,7 +251,8 @@ class Order:
 
     def leaves_loop(self) -> None:
         """The loop ends."""
-        loop = self._open.pop()
+        loop = self._scopes.pop()
+        assert isinstance(loop, _Loop)
         self.ends |= loop.continues
         if loop.head is not None:
             self._close(loop, loop.head)

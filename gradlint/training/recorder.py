@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from gradlint.records.graph import Place, Setting
 from gradlint.records.span import Span
@@ -20,6 +20,7 @@ from gradlint.training.values import (
     Scaler,
     Scheduler,
     Symbol,
+    Truth,
     options,
     within,
 )
@@ -34,9 +35,9 @@ class Recorder:
     are not taken for results of its own.
     """
 
-    def __init__(self, first: int = 0) -> None:
+    def __init__(self, fresh: Callable[[], Truth], first: int = 0) -> None:
         self._first = first
-        self.order = Order()
+        self.order = Order(fresh)
         self.regions: list[Context] = []
         self.is_whole = True
         self._events: list[tuple[Event, tuple[Value, ...], tuple[Value, ...]]] = []

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 
 from gradlint.semantics.interpretation import Operand
 from gradlint.semantics.value import ClassObject, Closure, Collection, Known, Reference, Table, Value
-from gradlint.training.values import Either, Symbol, Tensor, Truth, born_of, key_of, options
+from gradlint.training.values import Either, Symbol, Tensor, Truth, born_of, key_of, negated, options
 
 _CONTRARY = {"ne": "eq", "is_not": "is", "ge": "lt", "le": "gt", "not_in": "in"}
 _TESTS = frozenset({*_CONTRARY, *_CONTRARY.values(), "not", "and", "or"})
@@ -48,6 +48,11 @@ class Symbols:
         return Symbol(self._count, of.born, {}, of)
 
     # tests
+
+    def fresh_test(self) -> Truth:
+        """A test of which nothing is known."""
+        self._count += 1
+        return Truth(self._atoms.setdefault(("fresh", self._count), len(self._atoms)), self._count)
 
     def _test(self, what: Hashable, sources: Sequence[Value]) -> Truth:
         key = (what, *map(key_of, sources))
@@ -109,14 +114,12 @@ class Symbols:
     def _is_none(self, values: Sequence[Value]) -> Value:
         """`x is None`: whether an object is missing, which is whether it is false."""
         value = next((each for each in values if not _is_none(each)), Known(None))
-        found = [_is_none(option) for option in (value.options if isinstance(value, Either) else (value,))]
-        if isinstance(value, Either) and found[0] is not found[-1] and value.test is not None:
+        found = [_missing(option) for option in (value.options if isinstance(value, Either) else (value,))]
+        if len(set(found)) == 1 and found[0] is not None:
+            return Known(found[0])
+        if isinstance(value, Either) and value.test is not None and None not in found:
             return value.test if found[0] else negated(value.test)
-        if isinstance(value, Symbol):
-            return negated(self._test("truth", (value,)))
-        if isinstance(value, Either) and any(found):
-            return negated(self._test("truth", (value,)))
-        return Known(all(found))
+        return negated(self._test("truth", (value,)))
 
     def _junction(self, name: str, values: Sequence[Value]) -> Value:
         tests = [self.truth(value) for value in values]
@@ -129,13 +132,16 @@ class Symbols:
         return Truth(whole.atom, whole.born, False, name, tuple(known))
 
 
-def negated(test: Truth) -> Truth:
-    """The contrary of a test."""
-    return Truth(test.atom, test.born, not test.is_negated, test.junction, test.parts)
-
-
 def _is_none(value: Value) -> bool:
     return isinstance(value, Known) and value.value is None
+
+
+def _missing(value: Value) -> bool | None:
+    """Whether a value is None; None where that is not known."""
+    if isinstance(value, Either):
+        found = {_missing(option) for option in value.options}
+        return found.pop() if len(found) == 1 else None
+    return None if isinstance(value, (Symbol, Tensor)) else _is_none(value)
 
 
 def is_object(value: Value) -> bool:

@@ -114,6 +114,11 @@ class Truth(Value, frozen=True, eq=False):
     parts: tuple[Truth, ...] = ()
 
 
+def negated(test: Truth) -> Truth:
+    """The contrary of a test."""
+    return Truth(test.atom, test.born, not test.is_negated, test.junction, test.parts)
+
+
 class Either(Value, frozen=True, eq=False):
     """One of two values: the first where `test` is true; which one is not known without a test."""
 

@@ -36,6 +36,7 @@ class Ways:
     def __init__(self, training: Training) -> None:
         self._training = training
         self._live = _live(training)
+        self._end = len(training.points) - 1
         self._next: dict[State, tuple[State, ...]] = {}
         self._previous: dict[State, list[State]] = {}
         self._at: dict[int, list[State]] = {}
@@ -74,19 +75,24 @@ class Ways:
         """Whether any way leads to an event."""
         return event in self._at
 
+    def first(self, counts: Callable[[Event], bool]) -> Outcome:
+        """The first events that count, from the beginning on."""
+        return self._search([(0, frozenset())], self._next.__getitem__, counts, self._end)
+
     def after(self, event: int, counts: Callable[[Event], bool]) -> Outcome:
         """The next events that count, on every way from an event on."""
-        return self._search(self._at.get(event, ()), self._next.__getitem__, counts)
+        return self._search(self._at.get(event, ()), self._next.__getitem__, counts, self._end)
 
     def before(self, event: int, counts: Callable[[Event], bool]) -> Outcome:
         """The last events that count, on every way to an event."""
-        return self._search(self._at.get(event, ()), lambda state: self._previous.get(state, ()), counts)
+        return self._search(self._at.get(event, ()), lambda state: self._previous.get(state, ()), counts, 0)
 
     def _search(
         self,
         starts: Iterable[State],
         follow: Callable[[State], Iterable[State]],
         counts: Callable[[Event], bool],
+        end: int,
     ) -> Outcome:
         found: set[int] = set()
         ends = False
@@ -94,9 +100,8 @@ class Ways:
         pending = list(starts)
         while pending:
             state = pending.pop()
-            following = list(follow(state))
-            ends = ends or not following
-            for each in following:
+            ends = ends or state[0] == end
+            for each in follow(state):
                 event = self._training.points[each[0]].event
                 if event is not None and counts(self._training.events[event]):
                     found.add(event)
