@@ -105,6 +105,8 @@ class Applier:
 
     def _chain(self, members: Sequence[Value], arguments: Arguments, site: Site) -> Value:
         for member in members:
+            if _is_missing(member):
+                continue
             result = self._facts.evaluator.call(member, arguments, site)
             arguments = Arguments((Operand(result, site.node),))
         return arguments.positional[0].value if arguments.positional else Anything()
@@ -225,6 +227,13 @@ class Applier:
             return self._recorder.emit("constant", (), site, {"value": None})
         if plain == "new":
             return self._recorder.emit("constant", (), site, {"value": None})
+        if plain == "pack" or (plain == "pad_sequence" and not _has_signal_itself(values)):
+            packed = self._packed(arguments, site)
+            return packed if plain == "pack" or not isinstance(packed, Items) else packed.items[0]
+        if plain == "unpack":
+            return self._unpacked(arguments, site)
+        if plain == "lerp" and len(arguments.positional) == 3:
+            return self._lerp(arguments, site)
         if plain in PIECES:
             return self._pieces(plain, arguments, site)
         if plain in ("max", "min", "median", "topk", "sort", "kthvalue", "mode"):
@@ -291,9 +300,19 @@ class Applier:
     def _joined(self, name: str, arguments: Arguments, site: Site) -> Value:
         first = arguments.get(0, "tensors")
         items = first.value if first is not None else None
-        if not isinstance(items, Items) or items.open or not items.items:
+        is_whole = isinstance(items, Items) and not items.open
+        found = (
+            [item for item in items.items if is_whole or _has_gradient(item)]
+            if isinstance(items, Items)
+            else []
+        )
+        if isinstance(items, Signal):
+            found = [items]
+        if not found or (name == "sum_of" and not is_whole):
             return self._recorder.unknown("tensors of unknown number", arguments.values(), site)
-        parts = [self._recorder.signal(item, site) for item in items.items]
+        parts = [self._recorder.signal(item, site) for item in found]
+        if not is_whole:
+            return self._some(parts, site)
         if name == "sum_of":
             total = parts[0]
             for part in parts[1:]:
@@ -308,6 +327,50 @@ class Applier:
         settings: dict[str, Setting] = {"dim": dim, "sizes": sizes} if any(sizes) else {"dim": dim}
         return self._recorder.emit("cat", parts, site, settings)
 
+    def _some(self, parts: Sequence[Signal], site: Site) -> Signal:
+        """Any number of tensors like these, one behind the other: each element is of one of them."""
+        one = self._recorder.emit("join", parts, site) if len(parts) > 1 else parts[0]
+        return self._recorder.emit("reshape", (one,), site)
+
+    def _packed(self, arguments: Arguments, site: Site) -> Value:
+        """`einops.pack`: tensors one behind the other, and what `unpack` needs to take them apart."""
+        first = arguments.get(0, "tensors")
+        number_of = len(first.value.items) if first is not None and isinstance(first.value, Items) else 1
+        shapes = Items("list", [Anything() for _ in range(number_of)], site.node, not _is_listed(first))
+        if first is None or not isinstance(first.value, Items) or (number_of == 1 and not first.value.open):
+            one = first.value.items[0] if first is not None and isinstance(first.value, Items) else None
+            packed = self._recorder.signal(one, site) if one is not None else self._first(arguments, site)
+            return tuple_of([self._recorder.emit("reshape", (packed,), site), shapes], site.node)
+        return tuple_of([self._joined("pack", Arguments((first,)), site), shapes], site.node)
+
+    def _unpacked(self, arguments: Arguments, site: Site) -> Value:
+        """`einops.unpack`: the parts of a tensor."""
+        signal, shapes = self._first(arguments, site), arguments.get(1, "packed_shapes")
+        listed = shapes.value if shapes is not None and isinstance(shapes.value, Items) else None
+        count = len(listed.items) if listed is not None else 1
+        op = "reshape" if count == 1 and listed is not None and not listed.open else "select"
+        parts: list[Value] = [self._recorder.emit(op, (signal,), site) for _ in range(count)]
+        return Items("list", parts, site.node, listed is None or listed.open)
+
+    def _lerp(self, arguments: Arguments, site: Site) -> Value:
+        """start + weight·(end - start)."""
+        start, end, weight = arguments.positional
+        step = Operand(self._arithmetic("sub", (end, start), site), site.node)
+        return self._arithmetic(
+            "add", (start, Operand(self._arithmetic("mul", (step, weight), site), site.node)), site
+        )
+
+    def _with_computed(
+        self, name: str, weight: Operand, bias: Operand | None, arguments: Arguments, site: Site
+    ) -> Value:
+        """A layer of which the weight is computed by the model itself."""
+        inputs = (self._first(arguments, site), self._recorder.signal(weight.value, site))
+        op = "matmul" if name == "linear" else f"computed_{name}"
+        made: Value = self._recorder.emit(op, inputs, site)
+        if bias is None or _is_missing(bias.value):
+            return made
+        return self._arithmetic("add", (Operand(made, site.node), bias), site)
+
     def _with_weights(self, name: str, arguments: Arguments, site: Site) -> Value:
         weight_at = _WEIGHT_AT.get(name, 1)
         weight = arguments.get(weight_at, "weight")
@@ -315,6 +378,8 @@ class Applier:
         parameters: dict[str, Value] = {}
         if weight is not None and isinstance(weight.value, (Weight, Drawn)):
             parameters["weight"] = _as_weight(weight.value, site)
+        elif weight is not None and _has_signal(weight.value) and name.startswith(("linear", "conv")):
+            return self._with_computed(name, weight, bias, arguments, site)
         elif name in ("linear", "bilinear", "embedding") or name.startswith("conv"):
             return self._recorder.unknown("a weight that is computed", arguments.values(), site)
         if bias is not None and isinstance(bias.value, (Weight, Drawn)):
@@ -539,6 +604,14 @@ def _is_whole_type(value: Value) -> bool:
 def _is_data(value: Value, weight: Value) -> bool:
     """Whether what a matrix multiplies is a signal, or the state with which a recurrence begins."""
     return _has_signal(value) or (isinstance(value, Drawn) and isinstance(weight, Weight))
+
+
+def _is_listed(operand: Operand | None) -> bool:
+    return operand is not None and isinstance(operand.value, Items) and not operand.value.open
+
+
+def _has_signal_itself(values: Sequence[Value]) -> bool:
+    return bool(values) and isinstance(values[0], Signal)
 
 
 def _is_missing(value: Value) -> bool:

@@ -18,7 +18,7 @@ CONTAINERS = {
     "ParameterList": "list",
     "ParameterDict": "dict",
 }
-_FROM = ("torch.nn.", "torch.ao.nn.", "einops.layers.")
+_FROM = ("torch.nn.", "torch.ao.nn.", "einops.layers.", "torch_einops_utils.nn.")
 _RENAMED = {"FusedLayerNorm": "LayerNorm", "FusedRMSNorm": "RMSNorm", "QuickGELU": "GELU"}
 
 

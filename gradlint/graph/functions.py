@@ -86,13 +86,14 @@ UNARY |= {
         *("movedim", "moveaxis", "swapaxes", "swapdims", "unflatten", "view_as", "reshape_as", "roll"),
         *("flip", "to", "float", "type", "type_as", "double", "half", "bfloat16", "cuda", "cpu", "clone"),
         *("rearrange", "requires_grad_", "adjoint", "rot90", "tensor_split_as", "channel_shuffle", "ravel"),
-        *("pack", "unpack", "pack_one", "unpack_one", "as_strided", "view_as_real", "view_as_complex"),
+        *("pack_one", "unpack_one", "as_strided", "view_as_real", "view_as_complex"),
         *("unfold", "refine_names", "rename", "align_to", "unsqueeze_", "squeeze_", "transpose_"),
     )
 }
 UNARY |= {name: Form(name, _DIM) for name in ("sum", "mean", "prod", "var", "std", "norm", "amax", "amin")}
 UNARY["reduce"] = UNARY["mean"]
 UNARY["vector_norm"] = Form("norm", (("ord", 2.0), *_DIM))
+UNARY["nan_to_num"] = Form("identity")
 UNARY["nanmean"], UNARY["nansum"] = UNARY["mean"], UNARY["sum"]
 UNARY |= {
     name: Form("select")

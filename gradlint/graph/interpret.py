@@ -43,7 +43,7 @@ from gradlint.graph.values import (
     signals,
 )
 from gradlint.records import ir
-from gradlint.records.graph import Initial, Place, Unapplied
+from gradlint.records.graph import Initial, Place, Setting, Unapplied
 from gradlint.records.span import Span
 from gradlint.semantics.classes import is_module as is_module_class
 from gradlint.semantics.evaluate import EXHAUSTED
@@ -97,11 +97,28 @@ _MOST_OPTIONS = 64
 _ENDS = 2
 """So many modules of each end of a long list are run where code trains."""
 
+_EINX = {"add": "add", "subtract": "sub", "multiply": "mul", "divide": "truediv"} | {
+    name: name for name in ("equal", "less", "less_equal", "greater", "greater_equal")
+}
+"""Functions of einx by the operator that each applies, the first argument being a pattern."""
+
+_OF_UTILITIES = {
+    "masked_mean": "mean",
+    "pad_at_dim": "pad",
+    "pad_left_at_dim": "pad",
+    "pad_right_at_dim": "pad",
+    "batched_index_select": "gather",
+}
+"""Functions of torch_einops_utils by the one of torch that does the same to the size of numbers."""
+
 _MATH: dict[str, Callable[..., float]] = {
     name: getattr(math, name) for name in ("sqrt", "log", "log2", "log10", "exp", "floor", "ceil", "pow")
 }
 _PARAMETERS = frozenset(
-    {"torch.nn.Parameter", "torch.nn.parameter.Parameter", "torch.nn.UninitializedParameter"}
+    {
+        *("torch.nn.Parameter", "torch.nn.parameter.Parameter"),
+        *("torch.nn.UninitializedParameter", "torch.nn.parameter.UninitializedParameter"),
+    }
 )
 
 
@@ -405,6 +422,8 @@ class GraphFacts(Interpretation):
             return self.evaluator.call(first, rest, site)
         if name in _NO_GRAD | _GRAD | _SET_GRAD:
             return _mode(name, first)
+        if name.endswith("nn.Embedding.from_pretrained"):
+            return self._embedding(arguments, place)
         if name.startswith("torch.") and last in _REBUILDING | _WRAPPING:
             rebuilt = self._rebuilt(last, arguments, site)
             if rebuilt is not None:
@@ -421,6 +440,10 @@ class GraphFacts(Interpretation):
             if last.endswith("_") or ".utils." in name:
                 self.members.escape(arguments.values())
             return self.applier.function(last, arguments, site)
+        if name.startswith("einx.") and last in _EINX and len(arguments.positional) > 2:
+            return self.applier.operator(_EINX[last], arguments.positional[1:3], site)
+        if name.startswith("torch_einops_utils.") and last in _OF_UTILITIES:
+            return self.applier.function(_OF_UTILITIES[last], arguments, site)
         if (known := pretrained(name)) is not None:
             return known
         if last[:1].isupper() and not name.startswith(("torch", "timm")):
@@ -461,6 +484,21 @@ class GraphFacts(Interpretation):
             return self._stacked(class_, arguments, place, site)
         return layer(class_, arguments, place)
 
+    def _embedding(self, arguments: Arguments, place: Place) -> Value:
+        """A table that is given, and not trained unless that is asked for."""
+        given, switch = arguments.get(0, "embeddings"), arguments.get(1, "freeze")
+        data = given.value.data if given is not None and isinstance(given.value, Weight) else None
+        data = given.value if given is not None and isinstance(given.value, Drawn) else data
+        trained = switch is not None and isinstance(switch.value, Known) and switch.value.value is False
+        held = data if data is not None else Drawn(Initial("unknown", {}, 1.0, place))
+        shape = held.shape if held.shape is not None and len(held.shape) == 2 else (None, None)
+        settings: dict[str, Setting] = {
+            "num_embeddings": shape[0],
+            "embedding_dim": shape[1],
+            "padding_idx": None,
+        }
+        return Layer("Embedding", settings, {"weight": Weight({"data": held}, place, trained)}, place)
+
     def _stacked(self, class_: str, arguments: Arguments, place: Place, site: Site) -> Value | None:
         one, count = arguments.get(0, f"{class_[11:].lower()}_layer"), arguments.get(1, "num_layers")
         if one is None or not is_module(one.value):
@@ -494,6 +532,8 @@ class GraphFacts(Interpretation):
         first = values[0] if values else None
         if last == "isinstance" and len(values) == 2:
             decided = is_kind_of(values[0], values[1])
+            if decided is None and self._is_asked_for_text(values[0], values[1]):
+                return Known(True)
             return Anything() if decided is None else Known(decided)
         if name == "builtins.type" and len(values) == 1:
             return ClassName(values[0]) if is_module(values[0]) else Anything()
@@ -501,6 +541,8 @@ class GraphFacts(Interpretation):
             return self.members.has(values[0], values[1])
         if name == "builtins.callable" and first is not None and _is_callable(first):
             return Known(True)
+        if name == "builtins.callable" and isinstance(first, (Known, Signal, Drawn, Items, Table)):
+            return Known(False)
         if name == "copy.deepcopy" or name == "copy.copy":
             return make_template(first) if first is not None else Anything()
         if name == "collections.OrderedDict":
@@ -527,6 +569,11 @@ class GraphFacts(Interpretation):
         if last in ("float", "int", "bool"):
             return self._read(last, values, site)
         return self._foreign(f"a call of {last}", values, site)
+
+    def _is_asked_for_text(self, value: Value, classes: Value) -> bool:
+        """Whether a constructor asks of an argument that nobody gives whether it is a text: it may be."""
+        is_text = isinstance(classes, Reference) and classes.name == "builtins.str"
+        return is_text and self.is_constructing and type(value) is Anything
 
     # objects
 
