@@ -44,8 +44,9 @@ class Event(Struct, frozen=True):
     """Something that happens to `things`: to one of them, where there are several.
 
     Kinds: "forward", "backward", "unscale", "clip", "step", "update" (a scaler), "schedule", "zero",
-    "train", "eval", "freeze", "thaw", "half", "make", "escape" (code that is not known has it), "detach"
-    (in place), "keep" (a tensor outlives the iteration), "carry" (a state does).
+    "train", "eval", "freeze", "thaw", "half" (parameters become float16), "widen" (they become wider
+    again), "make", "escape" (code that is not known has it), "detach" (in place), "keep" (a tensor
+    outlives the iteration), "carry" (a state does).
     `source` are the events whose results it uses: the forward passes that a loss comes from, through
     operations with a gradient. `by` is the scaler, or the object, that does it. `is_certain` where the
     result is known to hang on its source by a gradient. `states` are the variables that an iteration

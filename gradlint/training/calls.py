@@ -13,7 +13,7 @@ from gradlint.semantics.evaluate import Generator
 from gradlint.semantics.interpretation import Arguments, Site, known
 from gradlint.semantics.value import Instance, Items, Known, Value
 from gradlint.training.holding import held, is_parameters, parameters_of
-from gradlint.training.methods import backward
+from gradlint.training.methods import HALVES, backward
 from gradlint.training.mixed import autocast, kinds_of_device, scaler
 from gradlint.training.settings import arguments_of, constant
 from gradlint.training.values import (
@@ -90,7 +90,15 @@ def called_by_name(facts: TrainingFacts, name: str, arguments: Arguments, site: 
         return facts.symbols.derived(name, arguments.values())
     made = facts.symbols.fresh(type=name)
     facts.keep(made, arguments.values())
+    if last == "from_pretrained" and HALVES & {constant(value) for value in _types(arguments)}:
+        facts.recorder.note("half", site, (made,))
     return made
+
+
+def _types(arguments: Arguments) -> list[Value]:
+    """The types of numbers that a call is given."""
+    found = [arguments.keywords.get(name) for name in ("torch_dtype", "dtype")]
+    return [operand.value for operand in found if operand is not None]
 
 
 def _makes_optimizer(name: str, last: str, first: Value, arguments: Arguments) -> bool:

@@ -333,20 +333,27 @@ def _switch(facts: TrainingFacts, of: Parameters, arguments: Arguments, site: Si
     return of
 
 
-_HALVES = frozenset({"torch.float16", "torch.half"})
+HALVES = frozenset({"torch.float16", "torch.half"})
+_WIDER = frozenset({"torch.float32", "torch.float", "torch.float64", "torch.double", "torch.bfloat16"})
 
 
-def _half(facts: TrainingFacts, value: Value, arguments: Arguments, site: Site) -> Result:
-    if not _is(value, *_MODELS):
-        return None
-    facts.recorder.note("half", site, (value,))
-    return value
+def _precision(kind: str) -> Meaning:
+    """`model.half()`, `model.float()`: the parameters change their type."""
+
+    def change(facts: TrainingFacts, value: Value, arguments: Arguments, site: Site) -> Result:
+        if not _is(value, *_MODELS):
+            return None
+        facts.recorder.note(kind, site, (value,))
+        return value
+
+    return change
 
 
 def _to(facts: TrainingFacts, value: Value, arguments: Arguments, site: Site) -> Result:
     names = {given.name for given in arguments.values() if isinstance(given, Reference)}
-    if _is(value, *_MODELS) and names & _HALVES:
-        facts.recorder.note("half", site, (value,))
+    kind = "half" if names & HALVES else "widen" if names & _WIDER else ""
+    if _is(value, *_MODELS) and kind:
+        facts.recorder.note(kind, site, (value,))
     return value
 
 
@@ -394,7 +401,8 @@ _METHODS: dict[str, Meaning] = {
     "train": _mode("train"),
     "eval": _mode("eval"),
     "requires_grad_": _requires_grad,
-    "half": _half,
+    "half": _precision("half"),
+    **dict.fromkeys(("float", "double", "bfloat16"), _precision("widen")),
     "to": _to,
     "type": _to,
     "clip_grad_norm_": _clip,
