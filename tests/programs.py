@@ -75,6 +75,9 @@ _OUTSIDE = (
     "for each in optimizers.values(): each.zero_grad()",
     "[each.step() for each in (opt, second)]",
 )
+_INNER = "inner"
+"""A loop within another one: as both go through the same items, what they meet is not independent."""
+
 _SCALED = "if scaler is not None:\n    scaler.scale(net(x).mean()).backward()\n    scaler.unscale_(opt)"
 
 
@@ -92,7 +95,8 @@ def _statement(draw: st.DrawFn, depth: int, simple: tuple[str, ...], loop: str) 
     if depth:
         kinds += ["if", "if else", "try", "with", "for", "while"]
         kinds += ["closure", "scaled", "enter", "batches"] if "schedule.step()" in simple else []
-        kinds += ["every", "leave", "missing"] if loop else []
+        kinds += ["leave"] if loop else []
+        kinds += ["every", "missing"] if loop not in ("", _INNER) else []
     kind = draw(st.sampled_from(kinds))
     inner = _block(depth - 1, simple, loop)
     if kind == "event":
@@ -120,7 +124,7 @@ def _statement(draw: st.DrawFn, depth: int, simple: tuple[str, ...], loop: str) 
     if kind == "try":
         body = [f"if {flag}:", "    raise RuntimeError", *draw(inner)]
         return ["try:", *_indented(body), "except RuntimeError:", *_indented(draw(inner))]
-    looped = draw(_block(depth - 1, simple, str(depth)))
+    looped = draw(_block(depth - 1, simple, _INNER if loop else str(depth)))
     if kind == "while":
         body = [f"x{depth} = loader[i{depth}]", f"i{depth} += 1", *looped]
         return [f"i{depth} = 0", f"while i{depth} < len(loader):", *_indented(body)]
