@@ -55,3 +55,36 @@ def test_a_state_that_is_detached_on_some_way_is_not_certain() -> None:
     assert carry.settings["state"] == forward.settings["state"]
     assert forward.settings["at"] == 1
     assert not carry.is_certain
+
+
+def test_tests_of_a_remainder_are_periodic() -> None:
+    training = only(
+        "import torch\n\ndef run(net, loader, optimizer, n):\n    for i, x in enumerate(loader):\n"
+        "        net(x).sum().backward()\n        if not (i + 1) % n or i + 1 == len(loader):\n"
+        "            optimizer.step()\n            optimizer.zero_grad()\n        if i > 3:\n"
+        "            print(i)\n"
+    )
+    decided = {atom for point in training.points for atom, _ in point.decisions}
+    assert training.periodic < decided
+    (step,) = [e.number for e in training.events if e.kind == "step"]
+    before = next(p for p in training.points if any(training.points[n].event == step for n in p.next))
+    assert {atom for atom, _ in before.decisions} <= training.periodic
+
+
+def test_zip_gives_parameters_and_what_goes_with_them() -> None:
+    training = only(
+        "import torch\n\ndef run(net, optimizer, gradients):\n"
+        "    for p, g in zip(net.parameters(), gradients):\n        p.grad = g\n    optimizer.step()\n"
+    )
+    assert [event.kind for event in training.events] == ["zero", "step"]
+    assert not training.events[0].is_certain
+
+
+def test_another_framework_is_not_read() -> None:
+    from gradlint.training.build import may_train
+
+    loop = "for x in data:\n    loss(x).backward()\n"
+    assert may_train("import torch\n" + loop)
+    assert may_train(loop)
+    assert may_train("import tensorflow as tf\nfrom torch import nn\n" + loop)
+    assert not may_train("from mxnet import autograd\n" + loop)

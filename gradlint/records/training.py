@@ -86,7 +86,8 @@ class Training(Struct, frozen=True):
 
     It begins at the first point and ends at the last. `name` is that of the function, with its class;
     empty for a script.
-    `loops` are, from the outermost in, the points within each loop that may run several times.
+    `loops` are, from the outermost in, the points within each loop that may run several times;
+    `periodic` the tests that hang on a remainder, and so have one outcome every few iterations only.
     `is_whole` is False where the code behind it was not read to its end.
     """
 
@@ -96,4 +97,5 @@ class Training(Struct, frozen=True):
     events: tuple[Event, ...]
     points: tuple[Point, ...]
     loops: tuple[frozenset[int], ...] = ()
+    periodic: frozenset[int] = frozenset()
     is_whole: bool = True

@@ -24,9 +24,16 @@ _DEFINED = re.compile(r"^\s*(?:async\s+)?(?:def|class)\s+(\w+)", re.MULTILINE)
 _WORD = re.compile(r"[^\W\d]\w*")
 
 
+_OTHERS = "mxnet|tensorflow|keras|jax|flax|paddle|mindspore|oneflow|chainer|tinygrad|mlx"
+_OTHER = re.compile(rf"^\s*(?:import|from)\s+(?:{_OTHERS})\b", re.MULTILINE)
+_TORCH = re.compile(r"^\s*(?:import|from)\s.*\b\w*torch", re.MULTILINE)
+
+
 def may_train(text: str) -> bool:
-    """Whether a text names anything that only training code does."""
-    return _TRAINS.search(text) is not None
+    """Whether a text names anything that only training code does, and not with another framework."""
+    return _TRAINS.search(text) is not None and (
+        _OTHER.search(text) is None or _TORCH.search(text) is not None
+    )
 
 
 class Trainings:
@@ -92,7 +99,7 @@ class Trainings:
         if self._facts.recorder.has(
             "backward", "step", "clip", "half", "zero", "schedule", "unscale", "update"
         ):
-            yield self._facts.recorder.freeze(name, place)
+            yield self._facts.recorder.freeze(name, place, self._facts.symbols.periodic)
 
 
 def _changed(function: ir.Function) -> Iterator[str]:

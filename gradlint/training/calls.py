@@ -140,6 +140,10 @@ def _builtin(facts: TrainingFacts, last: str, arguments: Arguments, site: Site) 
 def _iterated(facts: TrainingFacts, last: str, arguments: Arguments, site: Site) -> Value:
     """What goes through other iterables: parameters stay parameters, and tensors tensors."""
     values = arguments.values()
+    if last == "zip":
+        return Items(
+            "list", [Items("tuple", [facts.element(v, site) for v in values], site.node)], site.node, True
+        )
     of = [found for value in values if is_parameters(value) and (found := held(value)) is not None]
     if of:
         owners = {id(owner): owner for part in of for owner in part.owners or ()}
@@ -153,8 +157,6 @@ def _iterated(facts: TrainingFacts, last: str, arguments: Arguments, site: Site)
     if last == "enumerate" and items:
         pair = Items("tuple", [facts.symbols.fresh(), items[0]], site.node)
         return Items("list", [pair], site.node, True)
-    if last == "zip" and items:
-        return Items("list", [Items("tuple", items, site.node)], site.node, True)
     return values[0] if values and not isinstance(values[0], Known) else facts.symbols.fresh()
 
 

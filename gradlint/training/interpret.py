@@ -305,6 +305,8 @@ class TrainingFacts(Interpretation):
             return Tensor(gradient=value.of) if name == "grad" else value if name == "data" else Tensor()
         if isinstance(value, Optimizer) and name == "param_groups":
             return Items("list", [_group(value.held, site.node)], site.node, True)
+        if name == "grad" and isinstance(value, Symbol) and name not in value.attributes:
+            return Tensor(gradient=Parameters((value,), False))
         if isinstance(value, Module):
             return value.attributes.setdefault(name, self.symbols.fresh(value))
         if isinstance(value, Instance):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 
 from gradlint.records.graph import ModelGraph
@@ -67,6 +67,12 @@ class TrainingLoop:
         loops = [points for points in self.training.loops if self.point(event) in points]
         return min(loops, key=len, default=frozenset())
 
+    def together(self, event: Event, others: Iterable[Event]) -> frozenset[int]:
+        """The points of the innermost loop around an event and one of others; none outside of loops."""
+        beside = {self.point(other) for other in others}
+        loops = [points for points in self.training.loops if self.point(event) in points and points & beside]
+        return min(loops, key=len, default=frozenset())
+
     # roles
 
     @cached_property
@@ -80,7 +86,9 @@ class TrainingLoop:
             if event.kind == "step" and not event.by:
                 stepped |= {number for number in event.things if roles[number] == "object"}
         zeroed = {n for event in self.training.events if event.kind == "zero" for n in event.things}
-        open_steps = {number for number in stepped if roles[number] == "object"}
+        engines = {n for event in self.training.events if event.kind == "backward" for n in event.by}
+        engines |= {n for event in self.training.events if event.kind == "forward" for n in event.things}
+        open_steps = {number for number in stepped - engines if roles[number] == "object"}
         optimizers = open_steps & zeroed
         if not optimizers and len(open_steps) == 1 and "optimizer" not in roles.values():
             optimizers = open_steps

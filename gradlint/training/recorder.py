@@ -114,7 +114,7 @@ class Recorder:
             self._number(held)
         return number
 
-    def freeze(self, name: str, place: Place) -> Training:
+    def freeze(self, name: str, place: Place, periodic: Iterable[int] = ()) -> Training:
         """What was recorded."""
         things = tuple([self._thing(number, value) for number, value in list(self._things.values())])
         events = tuple(
@@ -136,7 +136,11 @@ class Recorder:
             ]
         )
         loops = outermost_first(self.order.loops)
-        return Training(name, place, things, events, self.order.points(), loops, self.is_whole)
+        points = self.order.points()
+        made = {atom for point in points for atom, _ in point.decisions}
+        return Training(
+            name, place, things, events, points, loops, frozenset(made.intersection(periodic)), self.is_whole
+        )
 
     def _numbers(self, values: Sequence[Value]) -> Iterator[int]:
         for value in values:

@@ -20,6 +20,9 @@ class Symbols:
         self._known: dict[Hashable, Symbol] = {}
         self._atoms: dict[Hashable, int] = {}
         self._kept: list[Value] = []
+        self._remainders: set[int] = set()
+        self.periodic: set[int] = set()
+        """The tests that hang on a remainder, as `(i + 1) % n == 0` does."""
 
     @property
     def count(self) -> int:
@@ -58,7 +61,14 @@ class Symbols:
         key = (what, *map(key_of, sources))
         self._kept.extend(sources)
         atom = self._atoms.setdefault(key, len(self._atoms))
+        if any(self._is_periodic(source) for source in sources):
+            self.periodic.add(atom)
         return Truth(atom, max(map(born_of, sources), default=0))
+
+    def _is_periodic(self, value: Value) -> bool:
+        if isinstance(value, Truth):
+            return value.atom in self.periodic
+        return isinstance(value, Symbol) and value.number in self._remainders
 
     def truth(self, value: Value) -> Truth | None:
         """The test that `if value:` makes; None where it has no identity, or a known outcome."""
@@ -99,7 +109,10 @@ class Symbols:
         if plain in ("is", "eq") and any(_is_none(value) for value in values):
             result = self._is_none(values)
         elif plain not in _TESTS:
-            return self.derived(("operator", name), values)
+            made = self.derived(("operator", name), values)
+            if name == "mod":
+                self._remainders.add(made.number)
+            return made
         else:
             result = self._test(plain, values)
         return result if plain == name else self._contrary(result)

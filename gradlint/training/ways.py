@@ -79,9 +79,15 @@ class Ways:
         """The first events that count, from the beginning on."""
         return self._search([(0, frozenset())], self._next.__getitem__, counts, self._end)
 
-    def after(self, event: int, counts: Callable[[Event], bool]) -> Outcome:
-        """The next events that count, on every way from an event on."""
-        return self._search(self._at.get(event, ()), self._next.__getitem__, counts, self._end)
+    def after(
+        self, event: int, counts: Callable[[Event], bool], allows: Callable[[int], bool] = lambda point: True
+    ) -> Outcome:
+        """The next events that count, on every way from an event on through points that are allowed."""
+
+        def follow(state: State) -> Iterator[State]:
+            return (each for each in self._next[state] if allows(each[0]))
+
+        return self._search(self._at.get(event, ()), follow, counts, self._end)
 
     def before(self, event: int, counts: Callable[[Event], bool]) -> Outcome:
         """The last events that count, on every way to an event."""

@@ -1,0 +1,123 @@
+"""The gradients of one optimizer: where they are computed, used and zeroed, and what lies between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from gradlint.records.training import Event, Thing
+from gradlint.training.loop import TrainingLoop
+from gradlint.training.ways import Outcome
+
+Counts = Callable[[Event], bool]
+
+
+class Broken(NamedTuple):
+    """A backward pass, the step that follows it in some iterations, and where the others zero it."""
+
+    backward: Event
+    step: Event
+    zero: Event
+
+
+class Gradients:
+    """What happens to the gradients of the parameters that one optimizer holds.
+
+    `optimizer` are the numbers of the things that it may be. A predicate counts an event that *may* be
+    about these gradients, a list has events that certainly are.
+    """
+
+    def __init__(self, loop: TrainingLoop, optimizer: frozenset[int]) -> None:
+        self.loop = loop
+        self.optimizer = optimizer
+        self.filling = loop.filling(optimizer)
+        self.steps = {e.number: e for e in loop.events("step") if e.things and e.things <= optimizer}
+        self.filled = {e.number: e for e in loop.events("backward") if loop.fills(e, optimizer)}
+
+    def about(self, *kinds: str) -> Counts:
+        """Whether an event is of these kinds and may be about these gradients."""
+        return self.loop.about(self.optimizer, *kinds)
+
+    def around(self, event: Event, points: frozenset[int], *counting: Counts) -> Outcome:
+        """What comes first after an event, of what one of these counts, while a loop of `points` goes on."""
+        counts = _any_of(counting)
+        return self.loop.ways.after(event.number, counts, points.__contains__)
+
+    def used(self) -> dict[int, Event]:
+        """The backward passes that certainly lead to a step before the gradients are zeroed."""
+        stops = self.about("step", "zero", "escape")
+        return {n: e for n, e in self.filled.items() if self.loop.after(e, stops).only(*self.steps)}
+
+    # zeros
+
+    def zeroing(self, event: Event) -> bool:
+        """Whether an event certainly zeroes all of these gradients."""
+        if event.kind != "zero" or not event.is_certain:
+            return False
+        if event.things <= self.optimizer:
+            return True
+        held = self.loop.owners(self.optimizer)
+        given = {owner for n in event.things for owner in self._all_of(self.loop.thing(n))}
+        within = given.union(*[self.loop.thing(owner).parts for owner in given])
+        return held <= within if held is not None else bool(given) and len(self.loop.optimizers) == 1
+
+    def _all_of(self, thing: Thing) -> tuple[int, ...]:
+        """The models all of whose parameters a thing is, or has."""
+        if thing.kind == "parameters":
+            return (thing.owners or ()) if thing.is_whole else ()
+        return (thing.number,) if self.loop.role(thing.number) == "model" else ()
+
+    def writing(self, event: Event) -> bool:
+        """Whether an event may fill these gradients: a backward pass, or code that writes them."""
+        return self.filling(event) or (is_written(event) and self.about("zero", "clip", "escape")(event))
+
+    # steps that find nothing
+
+    def idle(self) -> Iterator[tuple[Event, Event]]:
+        """Steps that certainly find no gradients, each with where these were zeroed last."""
+        for step in self.steps.values():
+            last = self.loop.before(step, self.writing, self.zeroing)
+            zeros = [n for n in last.events if self.zeroing(self.loop.event(n))]
+            if last.only(*zeros) and not step.settings.keys() & {"closure", "given"}:
+                yield self.loop.event(max(zeros)), step
+
+    def broken(self) -> Iterator[Broken]:
+        """Backward passes that a step follows in some of the iterations that a remainder tells apart, while
+        all others zero what they computed.
+        """
+        for backward in self.filled.values():
+            for atom in self.loop.training.periodic:
+                yes, no = (self._where(backward, atom, outcome) for outcome in (True, False))
+                for one, other in ((yes, no), (no, yes)):
+                    steps, zeros = one.events & self.steps.keys(), self._zeros(other)
+                    if one.only(*steps) and other.only(*zeros):
+                        yield Broken(backward, self.loop.event(min(steps)), self.loop.event(min(zeros)))
+
+    def _zeros(self, outcome: Outcome) -> list[int]:
+        return [n for n in outcome.events if self.zeroing(self.loop.event(n))]
+
+    def _where(self, backward: Event, atom: int, outcome: bool) -> Outcome:
+        """What becomes of gradients in iterations in which a test has an outcome."""
+        points = self.loop.training.points
+        return self.loop.ways.after(
+            backward.number,
+            _any_of((self.zeroing, self.filling, self.about("step", "escape"))),
+            lambda point: (atom, not outcome) not in points[point].decisions,
+        )
+
+
+def gradients_of(loop: TrainingLoop) -> Iterator[Gradients]:
+    """The gradients of every optimizer; none where the code could not be read."""
+    for optimizer in loop.optimizers if loop.is_readable else ():
+        yield Gradients(loop, optimizer)
+
+
+def is_written(event: Event) -> bool:
+    """Whether gradients may get other values than those they had, or 0."""
+    form = str(event.settings.get("form", ""))
+    by_hand = form == "assigned" or (form.endswith("_") and not form.startswith("clip_grad"))
+    return event.kind == "escape" or (event.kind == "zero" and not event.is_certain) or by_hand
+
+
+def _any_of(counting: tuple[Counts, ...]) -> Counts:
+    return lambda event: any(counts(event) for counts in counting)

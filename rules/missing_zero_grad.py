@@ -1,0 +1,182 @@
+"""GRD501 missing-zero-grad."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import ClassVar
+
+from gradlint.records.finding import Finding, Severity
+from gradlint.rule.loops import report
+from gradlint.rule.rule import Rule
+from gradlint.training.gradients import gradients_of
+from gradlint.training.loop import TrainingLoop
+
+_START = """\
+import torch
+from torch import nn
+
+model = nn.Linear(8, 2)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+"""
+_PASS = "    loss = nn.functional.cross_entropy(model(x), y)\n"
+_STEP = "    loss.backward()\n    optimizer.step()\n"
+_GAN = """\
+import torch
+from torch import nn
+
+generator, critic = nn.Linear(4, 8), nn.Linear(8, 1)
+for_generator = torch.optim.Adam(generator.parameters(), lr=1e-3)
+for_critic = torch.optim.Adam(critic.parameters(), lr=1e-3)
+for real in loader:
+    fake = generator(torch.randn(16, 4))
+    for_critic.zero_grad()
+    (critic(fake.detach()).mean() - critic(real).mean()).backward()
+    for_critic.step()
+"""
+
+
+class MissingZeroGrad(Rule):
+    """The gradients of a step are still there when the next backward pass adds its own.
+
+    ### Why is this bad?
+    `backward()` adds to what `.grad` holds. Without a `zero_grad()` every step follows the sum of the
+    gradients of all batches since the beginning: it grows with their number, and old batches outweigh
+    the present one.
+
+    ### How it is verified
+    No claim: the finding says that a call is missing on every way from one step to the next backward
+    pass, which the order of the calls shows, not the size of a gradient.
+
+    ### When it is fine
+    Where several backward passes belong to one step, the gradients are zeroed after that step. Code that
+    is not known and is given the optimizer or the model may zero them; then nothing is said.
+
+    ### Fix safety
+    No fix: whether the gradients are zeroed before the backward pass or after the step is a choice.
+
+    ### References
+    - [Zeroing out gradients in PyTorch](https://docs.pytorch.org/tutorials/recipes/recipes/zeroing_out_gradients.html)
+    """
+
+    id = "GRD501"
+    name = "missing-zero-grad"
+    severity = Severity.ERROR
+    help = "call optimizer.zero_grad() before the backward pass, or after the step"
+    bad: ClassVar[Mapping[str, str]] = {
+        "never": _START + "for x, y in loader:\n" + _PASS + _STEP,
+        "once per epoch": (
+            _START
+            + "for epoch in range(9):\n    optimizer.zero_grad()\n    for x, y in loader:\n        loss = "
+            "nn.functional.mse_loss(model(x), y)\n        loss.backward()\n        optimizer.step()\n"
+        ),
+        "accumulated without end": (
+            _START
+            + "for i, (x, y) in enumerate(loader):\n    loss = nn.functional.cross_entropy(model(x), y) / 4\n"
+            "    loss.backward()\n    if (i + 1) % 4 == 0:\n        optimizer.step()\n"
+        ),
+        "one of two optimizers": (
+            _GAN + "    loss = -critic(generator(torch.randn(16, 4))).mean()\n    loss.backward()\n"
+            "    for_generator.step()\n"
+        ),
+        "everything from outside": (
+            "def fit(model, loader, optimizer, criterion):\n    for x, y in loader:\n"
+            "        criterion(model(x), y).backward()\n        optimizer.step()\n"
+        ),
+        "a class": (
+            "import torch\nfrom torch import nn\n\nclass Learner:\n    def __init__(self):\n"
+            "        self.net = nn.Linear(8, 2)\n"
+            "        self.optimizer = torch.optim.AdamW(self.net.parameters(), lr=1e-3)\n\n"
+            "    def update(self, x, y):\n        loss = nn.functional.mse_loss(self.net(x), y)\n"
+            "        loss.backward()\n        self.optimizer.step()\n        return loss.item()\n\n"
+            "    def fit(self, loader):\n        for x, y in loader:\n            print(self.update(x, y))\n"
+        ),
+        "with a scaler": (
+            _START
+            + "scaler = torch.amp.GradScaler('cuda')\nfor x, y in loader:\n"
+            + _PASS
+            + "    scaler.scale(loss).backward()\n    scaler.step(optimizer)\n    scaler.update()\n"
+        ),
+        "a closure": (
+            _START.replace("SGD", "LBFGS")
+            + "for x, y in loader:\n    def closure():\n"
+            + "        loss = nn.functional.mse_loss(model(x), y)\n        loss.backward()\n"
+            + "        return loss\n    optimizer.step(closure)\n"
+        ),
+    }
+    good: ClassVar[Mapping[str, str]] = {
+        "before the backward pass": (
+            _START + "for x, y in loader:\n    optimizer.zero_grad()\n" + _PASS + _STEP
+        ),
+        "after the step": _START + "for x, y in loader:\n" + _PASS + _STEP + "    optimizer.zero_grad()\n",
+        "accumulation over four batches": (
+            _START
+            + "for i, (x, y) in enumerate(loader):\n    loss = nn.functional.cross_entropy(model(x), y) / 4\n"
+            "    loss.backward()\n    if (i + 1) % 4 == 0:\n        optimizer.step()\n"
+            "        optimizer.zero_grad()\n"
+        ),
+        "accumulation, zeroed where the next begins": (
+            _START
+            + "for i, (x, y) in enumerate(loader):\n    if i % 4 == 0:\n        optimizer.zero_grad()\n"
+            "    loss = nn.functional.cross_entropy(model(x), y) / 4\n    loss.backward()\n"
+            "    if i % 4 == 3:\n        optimizer.step()\n"
+        ),
+        "in a helper": (
+            _START
+            + "def forget(net):\n    for p in net.parameters():\n        p.grad = None\n\n"
+            + "for x, y in loader:\n    forget(model)\n"
+            + _PASS
+            + _STEP
+        ),
+        "by the model": _START + "for x, y in loader:\n    model.zero_grad()\n" + _PASS + _STEP,
+        "one parameter after the other": (
+            _START + "for x, y in loader:\n    for p in model.parameters():\n        if p.grad is not None:\n"
+            "            p.grad.zero_()\n" + _PASS + _STEP
+        ),
+        "another framework": (
+            "import mxnet\n\ndef fit(model, loader, optimizer, criterion):\n    for x, y in loader:\n"
+            "        criterion(model(x), y).backward()\n        optimizer.step()\n"
+        ),
+        "code that is not known": (
+            "from training_tools import prepare\n"
+            + _START
+            + "for x, y in loader:\n    prepare(optimizer)\n"
+            + _PASS
+            + _STEP
+        ),
+        "one step": (
+            "def update(model, optimizer, x, y, criterion):\n    loss = criterion(model(x), y)\n"
+            "    loss.backward()\n    optimizer.step()\n    return loss.item()\n"
+        ),
+        "an engine that steps and zeroes": (
+            "def fit(engine, loader, criterion):\n    for x, y in loader:\n"
+            "        loss = criterion(engine(x), y)\n        engine.backward(loss)\n        engine.step()\n"
+        ),
+        "gradients that are not accumulated": (
+            "import torch\nfrom torch import nn\n\nmodel = nn.Linear(8, 2)\n"
+            "rate = 0.1\nfor x, y in loader:\n    loss = nn.functional.mse_loss(model(x), y)\n"
+            "    gradients = torch.autograd.grad(loss, list(model.parameters()))\n    with torch.no_grad():\n"
+            "        for p, g in zip(model.parameters(), gradients):\n            p -= rate * g\n"
+        ),
+        "two optimizers": (
+            _GAN + "    for_generator.zero_grad()\n    loss = -critic(generator(torch.randn(16, 4))).mean()\n"
+            "    loss.backward()\n    for_generator.step()\n"
+        ),
+        "optimizers in a list": (
+            _START
+            + "optimizers = [optimizer, torch.optim.SGD(nn.Linear(2, 2).parameters(), lr=0.1)]\n"
+            + "for x, y in loader:\n    for each in optimizers:\n        each.zero_grad()\n"
+            + _PASS
+            + "    loss.backward()\n    for each in optimizers:\n        each.step()\n"
+        ),
+    }
+
+    def check(self, loop: TrainingLoop, /) -> Iterator[Finding]:
+        """From a step on, every way through the loop leads to a backward pass before gradients are zeroed."""
+        for of in gradients_of(loop):
+            used = of.used()
+            for step in of.steps.values():
+                points = loop.together(step, used.values())
+                first = of.around(step, points, of.about("zero", "escape"), of.filling)
+                if first.only(*used):
+                    message = "this pass adds to gradients that a step has used already"
+                    yield report(self, loop, used[min(first.events)], message, [(step, "used here")])
