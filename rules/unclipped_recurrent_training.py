@@ -32,6 +32,17 @@ _CELL = (
     "    def forward(self, x, h):\n        h = torch.tanh(self.mix(torch.cat([x, h], 1)))\n"
     "        return self.head(h), h\n\n"
 )
+_MODULE = (
+    "import pytorch_lightning as pl\nimport torch\nfrom torch import nn\n\n"
+    "class Net(pl.LightningModule):\n    def __init__(self):\n        super().__init__()\n"
+    "        self.rnn = nn.GRU(32, 64)\n        self.head = nn.Linear(64, 10)\n\n"
+    "    def training_step(self, batch, index):\n        x, y = batch\n"
+    "        out, _ = self.rnn(x)\n        return nn.functional.cross_entropy(self.head(out[-1]), y)\n\n"
+    "    def configure_optimizers(self):\n"
+    "        return torch.optim.SGD(self.parameters(), lr=1.0)\n\n"
+)
+_MANUAL = "        self.automatic_optimization = False\n"
+_OUTSIDE = _HEAD.replace("import torch\n", "import torch\n{}\n") + _NET
 
 
 class UnclippedRecurrentTraining(Rule):
@@ -104,6 +115,20 @@ class UnclippedRecurrentTraining(Rule):
             + "            self.optimizer.zero_grad()\n            loss.backward()\n"
             + "            self.optimizer.step()\n"
         ),
+        "a trainer of a library": _MODULE + "pl.Trainer(max_epochs=3, precision=16).fit(Net(), loader)\n",
+        "an accelerator": (
+            _OUTSIDE.format("from accelerate import Accelerator")
+            + "accelerator = Accelerator(mixed_precision='fp16')\n"
+            + _SGD
+            + "model, optimizer, loader = accelerator.prepare(model, optimizer, loader)\n"
+            + _LOOP.replace("loss.backward()", "accelerator.backward(loss)")
+            + _STEP
+        ),
+        "clipping turned off": (
+            _OUTSIDE.format("from transformers import Trainer, TrainingArguments")
+            + "arguments = TrainingArguments('out', max_grad_norm=0, learning_rate=0.1)\n"
+            + "Trainer(model=Net(), args=arguments, train_dataset=data).train()\n"
+        ),
         "another model is clipped": (
             _HEAD
             + _NET
@@ -173,6 +198,70 @@ class UnclippedRecurrentTraining(Rule):
             + _SGD.replace("torch.optim.SGD", "Clipped")
             + _LOOP
             + _STEP
+        ),
+        "a trainer that clips": (
+            _MODULE + "trainer = pl.Trainer(gradient_clip_val=0.5)\ntrainer.fit(Net(), loader)\n"
+        ),
+        "a trainer told from outside": (
+            _MODULE + "trainer = pl.Trainer(gradient_clip_val=config.clip)\ntrainer.fit(Net(), loader)\n"
+        ),
+        "a module that clips": (
+            _MODULE
+            + "class Bounded(Net):\n    def on_before_optimizer_step(self, optimizer):\n"
+            + "        nn.utils.clip_grad_norm_(self.parameters(), 1.0)\n\n"
+            + "pl.Trainer().fit(Bounded(), loader)\n"
+        ),
+        "a module with a loop of its own": (
+            _MODULE.replace(
+                "super().__init__()\n", "super().__init__()\n        self.automatic_optimization = False\n"
+            )
+            .replace("        return nn.functional", "        loss = nn.functional")
+            .replace(
+                "y)\n\n",
+                "y)\n        optimizer = self.optimizers()\n        optimizer.zero_grad()\n"
+                "        self.manual_backward(loss)\n"
+                "        self.clip_gradients(optimizer, gradient_clip_val=0.5)\n        optimizer.step()\n\n",
+            )
+            + "pl.Trainer().fit(Net(), loader)\n"
+        ),
+        "an accelerator that clips": (
+            _OUTSIDE.format("from accelerate import Accelerator")
+            + "accelerator = Accelerator()\n"
+            + _SGD
+            + "model, optimizer, loader = accelerator.prepare(model, optimizer, loader)\n"
+            + _LOOP.replace("loss.backward()", "accelerator.backward(loss)")
+            + "    if accelerator.sync_gradients:\n"
+            + "        accelerator.clip_grad_norm_(model.parameters(), 1.0)\n"
+            + _STEP
+        ),
+        "a fabric that clips": (
+            _OUTSIDE.format("from lightning.fabric import Fabric")
+            + "fabric = Fabric(precision='16-mixed')\n"
+            + _SGD
+            + "model, optimizer = fabric.setup(model, optimizer)\n"
+            + _LOOP.replace("loss.backward()", "fabric.backward(loss)")
+            + "    fabric.clip_gradients(model, optimizer, max_norm=1.0)\n"
+            + _STEP
+        ),
+        "clipped by default": (
+            _OUTSIDE.format("from transformers import Trainer, TrainingArguments")
+            + "arguments = TrainingArguments('out', learning_rate=0.1)\n"
+            + "Trainer(model=Net(), args=arguments, train_dataset=data).train()\n"
+        ),
+        "an engine that clips": (
+            _OUTSIDE.format("import deepspeed")
+            + _SGD
+            + "config = {'train_batch_size': 8, 'gradient_clipping': 1.0}\n"
+            + "engine, _, _, _ = deepspeed.initialize(model=model, optimizer=optimizer, config=config)\n"
+            + "for x, y in loader:\n    loss = nn.functional.cross_entropy(engine(x), y)\n"
+            + "    engine.backward(loss)\n    engine.step()\n"
+        ),
+        "a learner with a callback that clips": (
+            _OUTSIDE.format(
+                "from fastai.callback.training import GradientClip\nfrom fastai.learner import Learner"
+            )
+            + "learner = Learner(loaders, Net(), opt_func=torch.optim.SGD, cbs=[GradientClip(0.5)])\n"
+            + "learner.fit_one_cycle(3, 0.1)\n"
         ),
         "no recurrence": (
             _BEFORE.replace("nn.LSTM(32, 64, batch_first=True)", "nn.Linear(32, 64)").replace(

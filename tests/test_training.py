@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from gradlint.records.training import Training
 from gradlint.semantics.project import Project
@@ -12,9 +13,9 @@ from gradlint.training.build import Trainings
 PATH = "train.py"
 
 
-def trainings(text: str) -> Iterator[Training]:
+def trainings(text: str, path: str = PATH) -> Iterator[Training]:
     project = Project(lambda path: extract(text, {}, outline=True), lambda path, o: lower_omitted(text, o))
-    return Trainings(project).of(project.scope(PATH), text)
+    return Trainings(project).of(project.scope(path), text)
 
 
 def only(text: str) -> Training:
@@ -88,3 +89,81 @@ def test_another_framework_is_not_read() -> None:
     assert may_train(loop)
     assert may_train("import tensorflow as tf\nfrom torch import nn\n" + loop)
     assert not may_train("from mxnet import autograd\n" + loop)
+
+
+LIGHTNING = (
+    "import pytorch_lightning as pl\nimport torch\n\nclass Net(pl.LightningModule):\n"
+    "    def __init__(self):\n        super().__init__()\n        self.layer = torch.nn.Linear(3, 3)\n{own}\n"
+    "    def training_step(self, batch, index):\n        return self.layer(batch).sum()\n\n"
+    "    def configure_optimizers(self):\n        return torch.optim.SGD(self.parameters(), lr=0.1)\n\n"
+    "trainer = pl.Trainer({arguments})\ntrainer.fit(Net(), loader)\n"
+)
+
+
+def kinds(arguments: str = "", own: str = "") -> list[str]:
+    """The kinds of events of the loop that a trainer with these arguments runs."""
+    (training,) = [t for t in trainings(LIGHTNING.format(arguments=arguments, own=own)) if not t.name]
+    return [event.kind for event in training.events]
+
+
+def test_the_loop_of_a_trainer() -> None:
+    plain = ["forward", "backward", "step", "zero"]
+    assert kinds() == plain
+    assert kinds("gradient_clip_val=0") == plain
+    assert kinds("gradient_clip_val=0.5") == ["forward", "backward", "clip", "step", "zero"]
+    assert kinds("gradient_clip_val=limit") == ["forward", "backward", "escape", "step", "zero"]
+    assert kinds("**options") == ["forward", "backward", "escape", "step", "zero"]
+    assert kinds("callbacks=[Bound()]") == ["forward", "backward", "escape", "step", "zero"]
+    assert kinds("callbacks=[pl.callbacks.ModelCheckpoint()]") == plain
+    assert kinds("precision='bf16-mixed'") == plain
+    assert kinds("precision=16") == ["forward", "backward", "unscale", "step", "update", "zero"]
+
+
+def test_hooks_of_a_module_run_within_the_loop() -> None:
+    hook = (
+        "\n    def on_after_backward(self):\n        torch.nn.utils.clip_grad_norm_(self.parameters(), 1.0)\n"
+    )
+    assert kinds(own=hook) == ["forward", "backward", "clip", "step", "zero"]
+
+
+def test_a_forward_pass_of_a_trainer_is_under_its_precision() -> None:
+    (training,) = [t for t in trainings(LIGHTNING.format(arguments="precision=16", own="")) if not t.name]
+    forward, backward, *_ = training.events
+    assert [region.settings["dtype"] for region in forward.regions] == ["torch.float16"]
+    (scaler,) = backward.by
+    assert training.things[scaler].kind == "scaler"
+    assert training.events[backward.number].source == {forward.number}
+
+
+def test_what_prepare_gives_back_is_what_it_was_given() -> None:
+    training = only(
+        "import torch\nfrom accelerate import Accelerator\n\naccelerator = Accelerator()\n"
+        "net = torch.nn.Linear(3, 3)\noptimizer = torch.optim.SGD(net.parameters(), lr=0.1)\n"
+        "net, optimizer, data = accelerator.prepare(net, optimizer, data)\nfor x in data:\n"
+        "    accelerator.backward(net(x).sum())\n    optimizer.step()\n"
+    )
+    (step,) = [event for event in training.events if event.kind == "step"]
+    (optimizer,) = [training.things[number] for number in step.things]
+    assert optimizer.type == "torch.optim.SGD"
+    assert optimizer.owners is not None
+    assert training.events[0].things == set(optimizer.owners)
+
+
+def test_an_engine_clips_as_its_configuration_says(tmp_path: Path) -> None:
+    (tmp_path / "engine.json").write_text('{"gradient_clipping": 1.0, "fp16": {"enabled": true}}')
+    text = (
+        "import deepspeed\nimport torch\n\nnet = torch.nn.Linear(3, 3)\n"
+        "engine, _, _, _ = deepspeed.initialize(model=net, model_parameters=net.parameters(),\n"
+        "    optimizer=torch.optim.SGD(net.parameters(), lr=0.1), config={})\nfor x in data:\n"
+        "    engine.backward(engine(x).sum())\n    engine.step()\n"
+    )
+    path = str(tmp_path / "train.py")
+    expected = {
+        "'engine.json'": ["forward", "backward", "unscale", "clip", "step", "update", "zero"],
+        "{'gradient_clipping': 0.1}": ["forward", "backward", "clip", "step", "zero"],
+        "{'steps_per_print': 10}": ["forward", "backward", "step", "zero"],
+        "'missing.json'": ["forward", "backward", "escape", "step", "zero"],
+    }
+    for config, events in expected.items():
+        (training,) = trainings(text.format(config), path)
+        assert [event.kind for event in training.events] == events, config

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from gradlint.graph.entries import is_definition, lines_of, lowered
 from gradlint.records import ir
@@ -15,6 +16,7 @@ from gradlint.semantics.project import Project
 from gradlint.semantics.scope import ModuleScope
 from gradlint.semantics.value import ClassObject, Closure, Instance, Known
 from gradlint.training.interpret import TrainingFacts
+from gradlint.training.profiles import profiles
 
 _TRAINS = re.compile(
     r"\.backward\(|\.step\(|\.zero_grad\(|clip_grad|clip_gradients|\bautocast\b|GradScaler|\.half\(\)|"
@@ -30,10 +32,24 @@ _TORCH = re.compile(r"^\s*(?:import|from)\s.*\b\w*torch", re.MULTILINE)
 
 
 def may_train(text: str) -> bool:
-    """Whether a text names anything that only training code does, and not with another framework."""
-    return _TRAINS.search(text) is not None and (
-        _OTHER.search(text) is None or _TORCH.search(text) is not None
-    )
+    """Whether a text names anything that only training code does, or a library's object that does it, and
+    not with another framework.
+    """
+    is_training = _TRAINS.search(text) is not None or _libraries()[0].search(text) is not None
+    return is_training and (_OTHER.search(text) is None or _TORCH.search(text) is not None)
+
+
+@lru_cache(maxsize=1)
+def _libraries() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """What makes objects that train by themselves, and the methods by which they do."""
+    found = [profile for profile in profiles().values() if profile.automatic is not None]
+    makers = {name for profile in found for name in profile.classes}
+    methods = {name for profile in found for name, what in profile.methods.items() if what == "train"}
+    return _any_of(r"\b(?:{})\b", makers), _any_of(r"\.(?:{})\(", methods)
+
+
+def _any_of(pattern: str, words: set[str]) -> re.Pattern[str]:
+    return re.compile(pattern.format("|".join(sorted(words))))
 
 
 class Trainings:
@@ -125,6 +141,8 @@ def _reaches(text: str, lines: list[str]) -> bool:
     if may_train(text):
         return True
     whole = "\n".join(lines)
+    if _libraries()[1].search(text) and _libraries()[0].search(whole):
+        return True
     defined = set(_DEFINED.findall(whole))
     return may_train(whole) and not defined.isdisjoint(_WORD.findall(text))
 

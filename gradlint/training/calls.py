@@ -15,7 +15,9 @@ from gradlint.semantics.value import Instance, Items, Known, Value
 from gradlint.training.holding import held, is_parameters, parameters_of
 from gradlint.training.methods import HALVES, backward
 from gradlint.training.mixed import autocast, kinds_of_device, scaler
+from gradlint.training.profiles import profile_of
 from gradlint.training.settings import arguments_of, constant
+from gradlint.training.tools import made as made_by
 from gradlint.training.values import (
     Context,
     Module,
@@ -68,6 +70,9 @@ def called_by_name(facts: TrainingFacts, name: str, arguments: Arguments, site: 
     last = name.rpartition(".")[2]
     if name.startswith("builtins."):
         return _builtin(facts, last, arguments, site)
+    profile = profile_of(name)
+    if profile is not None:
+        return made_by(profile, name, arguments, site)
     if last in _CLIPS:
         return _clip(facts, name, arguments, site)
     if name.startswith("torch.optim.lr_scheduler.") or _is_schedule(name, last):

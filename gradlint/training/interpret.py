@@ -27,13 +27,17 @@ from gradlint.training.calls import CALLS, called_by_name, loss_of
 from gradlint.training.holding import held
 from gradlint.training.methods import attribute_of_tensor, call_method, divided
 from gradlint.training.order import Guard
+from gradlint.training.profiles import hooks
 from gradlint.training.recorder import Recorder
 from gradlint.training.settings import arguments_of
 from gradlint.training.symbols import Symbols
+from gradlint.training.tools import call_tool, profile_of_class
+from gradlint.training.tools import made as made_by
 from gradlint.training.values import (
     Bound,
     Context,
     Either,
+    Given,
     Module,
     Optimizer,
     Parameters,
@@ -41,6 +45,7 @@ from gradlint.training.values import (
     Scheduler,
     Symbol,
     Tensor,
+    Tool,
     Truth,
     Weight,
     options,
@@ -243,6 +248,10 @@ class TrainingFacts(Interpretation):
         value = receiver.value
         if isinstance(value, Either):
             return self._of_options(value, name, arguments, site)
+        if isinstance(value, Tool):
+            return call_tool(self, value, name, arguments, site)
+        if isinstance(value, Given) and name == "__call__":
+            return value.value
         return call_method(self, value, name, arguments, site)
 
     def _of_options(self, value: Either, name: str, arguments: Arguments, site: Site) -> Value:
@@ -301,6 +310,8 @@ class TrainingFacts(Interpretation):
             return self.evaluator.join(found)
         if isinstance(value, Tensor):
             return attribute_of_tensor(self, value, name)
+        if isinstance(value, Tool) and name in value.arguments:
+            return value.arguments[name]
         if isinstance(value, Weight):
             return Tensor(gradient=value.of) if name == "grad" else value if name == "data" else Tensor()
         if isinstance(value, Optimizer) and name == "param_groups":
@@ -409,6 +420,12 @@ class TrainingFacts(Interpretation):
             return Optimizer(name, holds, arguments_of(arguments), site)
         if any(isinstance(b, Reference) and b.name.endswith("GradScaler") for b in cls.lineage()):
             return Scaler(name, arguments_of(arguments), site)
+        profile = profile_of_class(cls)
+        if profile is not None:
+            replaced = () if profile.automatic is None else profile.automatic.replaced
+            is_open = arguments.open or any(cls.member(method) is not None for method in replaced)
+            given = Arguments(arguments.positional, arguments.keywords, is_open, arguments.certain)
+            return made_by(profile, name, given, site)
         made = self.symbols.fresh(type=name)
         self.keep(made, arguments.values())
         self.escapes(arguments.values(), site)
@@ -423,10 +440,10 @@ class TrainingFacts(Interpretation):
 
     def is_worth_constructing(self, cls: ClassObject) -> bool:
         """Whether an object's own methods may train, or hold what is trained."""
-        if is_optimizer(cls):
+        if is_optimizer(cls) or profile_of_class(cls) is not None:
             return False
         if is_module_class(cls):
-            return self.trains(cls)
+            return self.trains(cls) or any(cls.member(name) is not None for name in hooks())
         return not any(isinstance(base, Reference) for base in cls.lineage()) or self.trains(cls)
 
     def trains(self, cls: ClassObject) -> bool:
@@ -496,7 +513,8 @@ class TrainingFacts(Interpretation):
     def forgotten(self, value: Value, count: Count) -> Value:
         """Objects stay what they are; what else a loop changes is a state of it."""
         if isinstance(
-            value, (Optimizer, Scaler, Scheduler, Module, Instance, Closure, Context, Parameters, Reference)
+            value,
+            (Optimizer, Scaler, Scheduler, Module, Instance, Closure, Context, Parameters, Reference, Tool),
         ):
             return value
         if isinstance(value, (ClassObject, Partial, Bound)):
@@ -658,6 +676,8 @@ def _holds_module(value: Value) -> bool:
 def _region(context: Value) -> Context:
     """The block that a context manager opens; where it is one of two, it may be open or not."""
     found = [option for option in options(context) if isinstance(option, Context) and option.kind != "null"]
+    if isinstance(context, Context):
+        return context
     if isinstance(context, Reference):
         return Context(context.name.rpartition(".")[2], {}, Site(ir.Literal(_NOWHERE, None), ""))
     if not found:

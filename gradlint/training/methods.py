@@ -363,7 +363,10 @@ def _clip(facts: TrainingFacts, value: Value, arguments: Arguments, site: Site) 
     """
     first = arguments.get(0, "parameters") or arguments.get(0, "model")
     settings = arguments_of(arguments, ("", "max_norm"))
-    if first is not None and _takes_part_or_symbol(first):
+    optimizers = [given for given in arguments.values() if _is(given, Optimizer)]
+    if optimizers:
+        facts.recorder.note("clip", site, optimizers, by=(value,), settings=settings)
+    elif first is not None and _takes_part_or_symbol(first):
         things = held(first.value) or parameters_of(first.value)
         facts.recorder.note("clip", site, (things,), by=(value,), settings=settings)
     else:

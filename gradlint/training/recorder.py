@@ -20,6 +20,7 @@ from gradlint.training.values import (
     Scaler,
     Scheduler,
     Symbol,
+    Tool,
     Truth,
     options,
     within,
@@ -173,6 +174,8 @@ class Recorder:
             cls = value.type
             kind = "model" if is_module(cls) else "object"
             return Thing(number, kind, cls.definition.name, parts=parts, defined=cls.scope.path)
+        if isinstance(value, Tool):
+            return Thing(number, "object", value.type, place_of(value.site))
         return Thing(number, "object", value.type if isinstance(value, Symbol) else "", parts=parts)
 
     def _owners(self, held: Parameters) -> tuple[tuple[int, ...] | None, bool]:

@@ -7,6 +7,7 @@ from collections.abc import Hashable, Iterator
 from gradlint.records.graph import Setting
 from gradlint.semantics.interpretation import Site
 from gradlint.semantics.value import ClassObject, Instance, Items, Known, Reference, Table, Value
+from gradlint.training.profiles import Profile
 
 
 class Symbol(Value, frozen=True, eq=False):
@@ -124,6 +125,25 @@ class Either(Value, frozen=True, eq=False):
 
     options: tuple[Value, ...]
     test: Truth | None = None
+
+
+class Tool(Value, frozen=True, eq=False):
+    """An object of a library that takes part in training, with the arguments that made it.
+
+    `is_open` where there may be more of them.
+    """
+
+    profile: Profile
+    type: str
+    arguments: dict[str, Value]
+    is_open: bool
+    site: Site
+
+
+class Given(Value, frozen=True, eq=False):
+    """A function that gives one value."""
+
+    value: Value
 
 
 class Bound(Value, frozen=True, eq=False):

@@ -1,0 +1,92 @@
+"""What libraries that train by themselves do, read from one small file for each."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+FOLDER = Path(__file__).parent / "frameworks"
+
+
+class Option(Struct, frozen=True, forbid_unknown_fields=True):
+    """A setting: the argument that holds it, and what it is where that is not given."""
+
+    argument: str
+    default: float | int | str | bool
+
+
+class Half(Struct, frozen=True, forbid_unknown_fields=True):
+    """An argument, and its values for which forward passes run under autocast to a type."""
+
+    argument: str
+    values: tuple[float | int | str | bool, ...]
+    dtype: str
+
+
+class Automatic(Struct, frozen=True, forbid_unknown_fields=True):
+    """How the loop that a library runs is put together.
+
+    `model` and `optimizer` are arguments; `loss` and `optimizers` methods of the model, which is called
+    itself where `loss` is empty; `default` is the class of the optimizer where none is given. The loop is
+    the model's own where its attribute `manual` is False. The methods `after_backward` and `before_step`
+    of the model run there; where one that is `replaced` is written in the project, it may do anything.
+    `callbacks` is the argument that holds objects which may act at every point. With `warmup` the
+    library makes its schedule.
+    """
+
+    model: str
+    loss: str = ""
+    optimizers: str = ""
+    optimizer: str = ""
+    default: str = ""
+    manual: str = ""
+    after_backward: tuple[str, ...] = ()
+    before_step: tuple[str, ...] = ()
+    replaced: tuple[str, ...] = ()
+    callbacks: str = ""
+    warmup: bool = False
+
+
+class Profile(Struct, frozen=True, forbid_unknown_fields=True):
+    """Classes or functions of a library that make objects which take part in training.
+
+    `parameters` are the names of positional arguments. `methods` says what methods of such an object
+    mean: "train" (runs the automatic loop), "same" (gives back what it is given), "itself", "backward",
+    "clip", "autocast", "null", "step", "mode", "escape". `configuration` is the argument that holds
+    further arguments, nested by dots in a file. `results` are what a function gives, arguments by their
+    names, the object itself where empty. `calls` is the argument that is called with the object.
+    """
+
+    name: str
+    packages: tuple[str, ...]
+    classes: tuple[str, ...]
+    parameters: tuple[str, ...] = ()
+    methods: dict[str, str] = {}
+    configuration: str = ""
+    results: tuple[str, ...] = ()
+    calls: str = ""
+    options: dict[str, Option] = {}
+    half: tuple[Half, ...] = ()
+    automatic: Automatic | None = None
+
+
+@lru_cache(maxsize=1)
+def profiles() -> dict[tuple[str, str], Profile]:
+    """The profile of every maker, by package and name."""
+    read = [msgspec.toml.decode(path.read_bytes(), type=Profile) for path in sorted(FOLDER.glob("*.toml"))]
+    return {(package, name): p for p in read for package in p.packages for name in p.classes}
+
+
+def profile_of(name: str) -> Profile | None:
+    """The profile of what a qualified name makes."""
+    return profiles().get((name.partition(".")[0], name.rpartition(".")[2]))
+
+
+@lru_cache(maxsize=1)
+def hooks() -> frozenset[str]:
+    """The methods of models that a library calls to train them."""
+    found = [profile.automatic for profile in profiles().values() if profile.automatic is not None]
+    return frozenset([name for each in found for name in (each.loss, each.optimizers) if name])
