@@ -93,6 +93,7 @@ class Inspector:
         consulted = frozenset(self._consulted())
         reasons = Counter(self._analysis.take_reasons())
         reasons.update(self._builder.take_reasons())
+        reasons.update(self._trainings.take_reasons())
         return Inspection(tuple(findings), dict(reasons), consulted)
 
     def _consulted(self) -> Iterator[tuple[str, str]]:
@@ -136,6 +137,7 @@ class Inspector:
                     yield replace(finding, path="")
                 elif (finding.rule, finding.span) not in self._said_there(finding.path):
                     yield _at_call(finding)
+        yield from map(internal_error, self._trainings.take_failures())
 
     def _said_there(self, path: str) -> frozenset[tuple[str, Span]]:
         """What the rules say of how another file trains, read for itself."""

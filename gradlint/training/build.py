@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from functools import lru_cache
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import lru_cache, partial
 
 from gradlint.graph.entries import is_definition, lines_of, lowered
 from gradlint.records import ir
@@ -52,22 +53,40 @@ def _any_of(pattern: str, words: set[str]) -> re.Pattern[str]:
     return re.compile(pattern.format("|".join(sorted(words))))
 
 
+MOST_STEPS = 400_000
+"""Nodes of code that are evaluated for all that trains in one file; what comes after is left out."""
+
+
 class Trainings:
     """Reads the functions, methods and scripts of a module that train."""
 
     def __init__(self, project: Project) -> None:
         self._facts = TrainingFacts()
         self._evaluator = Evaluator(self._facts, project.resolve)
+        self._limit = 0
+        self._failures: list[str] = []
+        self._reasons: Counter[str] = Counter()
 
     def take_consulted(self) -> set[tuple[str, str]]:
         """The files and names that were looked up since the last call."""
         consulted, self._evaluator.consulted = self._evaluator.consulted, set()
         return consulted
 
+    def take_failures(self) -> list[str]:
+        """What went wrong since the last call."""
+        failures, self._failures = self._failures, []
+        return failures
+
+    def take_reasons(self) -> dict[str, int]:
+        """What was not read since the last call, and why: reason to count."""
+        reasons, self._reasons = self._reasons, Counter()
+        return dict(reasons)
+
     def of(self, scope: ModuleScope, text: str) -> Iterator[Training]:
         """What trains in a module with this text, callers before what they call: that is read there."""
         lines = text.split("\n")
         self._facts.followed.clear()
+        self._limit = self._evaluator.spent + MOST_STEPS
         try:
             yield from self._script(scope, lines)
             for name in _definitions(scope, lines):
@@ -79,25 +98,51 @@ class Trainings:
         finally:
             self._evaluator.script = None
 
+    def _run(self, name: str, place: Place, run: Callable[[], object]) -> Iterator[Training]:
+        """What happens when code is run, and in functions within it that only other code can call.
+
+        Where reading it fails, that is noted and the rest goes on.
+        """
+        if self._evaluator.spent >= self._limit:
+            self._reasons["too much training code in one file"] += 1
+            return
+        nested = len(self._evaluator.nested)
+        self._facts.begin()
+        try:
+            run()
+        except (Exception, RecursionError) as error:
+            self._failures.append(f"reading {name or 'the script'} failed: {type(error).__name__}: {error}")
+            return
+        if self._facts.recorder.has(*_TELLING):
+            training = self._facts.recorder.freeze(name, place, self._facts.symbols.periodic)
+            self._reasons.update([] if training.is_whole else ["training that is not read to its end"])
+            yield training
+        for closure in self._evaluator.nested[nested:]:
+            yield from self._function(closure, f"{name}." if name else "")
+
     def _script(self, scope: ModuleScope, lines: list[str]) -> Iterator[Training]:
         body = [s for s in scope.facts.body if not isinstance(s, ir.Import) and not is_definition(s, lines)]
         calling = [s for s in body if not isinstance(s, ir.Assign)]
         if calling and any(_reaches(lines_of(s.span, lines), lines) for s in calling):
-            self._facts.begin()
-            self._evaluator.run_script(tuple(lowered(body, scope)), scope)
-            yield from self._read("", Place(scope.path, body[0].span))
+            code = tuple(lowered(body, scope))
+            place = Place(scope.path, body[0].span)
+            yield from self._run("", place, lambda: self._evaluator.run_script(code, scope))
 
     def _function(self, closure: Closure, prefix: str) -> Iterator[Training]:
         function = closure.function
         if isinstance(function, ir.Function) and id(function) not in self._facts.followed:
-            self._facts.begin()
-            self._evaluator.run(closure)
-            yield from self._read(prefix + function.name, Place(closure.scope.path, function.header))
+            self._facts.followed.add(id(function))
+            place = Place(closure.scope.path, function.header)
+            yield from self._run(prefix + function.name, place, lambda: self._evaluator.run(closure))
 
     def _methods(self, cls: ClassObject, lines: list[str]) -> Iterator[Training]:
-        self._facts.begin()
-        instance = self._evaluator.instantiate(cls)
-        yield from self._read(f"{cls.definition.name}.__init__", Place(cls.scope.path, cls.definition.header))
+        made: list[Instance] = []
+        place = Place(cls.scope.path, cls.definition.header)
+        make = partial(self._evaluator.instantiate, cls)
+        yield from self._run(f"{cls.definition.name}.__init__", place, lambda: made.append(make()))
+        if not made:
+            return
+        (instance,) = made
         members = [m for m in cls.members.values() if isinstance(m, Closure)]
         functions = [m for m in members if isinstance(m.function, ir.Function)]
         changed = {
@@ -111,11 +156,9 @@ class Trainings:
             bound = Closure(member.function, member.scope, member.frame, receiver, member.owner)
             yield from self._function(bound, f"{cls.definition.name}.")
 
-    def _read(self, name: str, place: Place) -> Iterator[Training]:
-        if self._facts.recorder.has(
-            "backward", "step", "clip", "half", "zero", "schedule", "unscale", "update"
-        ):
-            yield self._facts.recorder.freeze(name, place, self._facts.symbols.periodic)
+
+_TELLING = ("backward", "step", "clip", "half", "zero", "schedule", "unscale", "update")
+"""Kinds of events of which one at least makes code worth a judgement."""
 
 
 def _changed(function: ir.Function) -> Iterator[str]:
@@ -124,16 +167,17 @@ def _changed(function: ir.Function) -> Iterator[str]:
 
 
 def _definitions(scope: ModuleScope, lines: list[str]) -> list[str]:
-    """The definitions of a module in which training may begin, the last first."""
-    found = [
-        (statement.span, name)
+    """The definitions of a module in which training may begin, those first that others do not name."""
+    found = {
+        name: (lines_of(statement.span, lines), statement.span)
         for name, bound in scope.bindings.items()
         for statement in bound
-        if not isinstance(statement, ir.Binding)
-        and is_definition(statement, lines)
-        and _reaches(lines_of(statement.span, lines), lines)
-    ]
-    return [name for _, name in sorted(found, reverse=True)]
+        if not isinstance(statement, ir.Binding) and is_definition(statement, lines)
+    }
+    words = {name: set(_WORD.findall(text)) for name, (text, _) in found.items()}
+    named = {name: sum(name in each for other, each in words.items() if other != name) for name in found}
+    candidates = [name for name, (text, _) in found.items() if _reaches(text, lines)]
+    return sorted(candidates, key=lambda name: (named[name] > 0, -found[name][1].line))
 
 
 def _reaches(text: str, lines: list[str]) -> bool:
