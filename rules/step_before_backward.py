@@ -49,6 +49,7 @@ class StepBeforeBackward(Rule):
     severity = Severity.ERROR
     help = "call the optimizer's step after the backward pass"
     bad: ClassVar[Mapping[str, str]] = {
+        "no backward pass at all": _LOOP + _LOSS + "    optimizer.step()\n",
         "before the backward pass": _LOOP + _LOSS + "    optimizer.step()\n    loss.backward()\n",
         "before the forward pass": _LOOP + "    optimizer.step()\n" + _LOSS + "    loss.backward()\n",
         "everything from outside": (
@@ -75,6 +76,12 @@ class StepBeforeBackward(Rule):
         ),
     }
     good: ClassVar[Mapping[str, str]] = {
+        "code that is not known may backpropagate": (
+            "from losses import backpropagate\n"
+            + _LOOP
+            + _LOSS
+            + "    backpropagate(loss)\n    optimizer.step()\n"
+        ),
         "after the backward pass": _LOOP + _LOSS + "    loss.backward()\n    optimizer.step()\n",
         "a closure": (
             _LOOP.replace("SGD", "LBFGS")
@@ -123,7 +130,7 @@ class StepBeforeBackward(Rule):
     }
 
     def check(self, loop: TrainingLoop, /) -> Iterator[Finding]:
-        """In a loop, a step comes before the backward pass, right after gradients were zeroed."""
+        """In a loop, a step comes before the backward pass, right after gradients were zeroed, or without."""
         for of in gradients_of(loop):
             for zero, step in of.idle():
                 late = of.around(step, loop.together(step, of.filled.values()), of.writing, of.about("step"))
@@ -131,3 +138,6 @@ class StepBeforeBackward(Rule):
                 if passes and loop.before(step, of.filling).ends:
                     ends = [(zero, "zeroed here"), (passes[0], "filled only here")]
                     yield report(self, loop, step, "steps before the backward pass, on no gradient", ends)
+            for forward, step in of.forgotten():
+                ends = [(forward, "what is computed here is never backpropagated")]
+                yield report(self, loop, step, "steps, but no backward pass gives it a gradient", ends)

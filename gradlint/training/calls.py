@@ -88,6 +88,7 @@ def called_by_name(facts: TrainingFacts, name: str, arguments: Arguments, site: 
         return _iterated(facts, last, arguments, site)
     given = facts.mixed(arguments.values())
     if given.passes and not name.startswith(_HARMLESS):
+        facts.recorder.note("lend", site, source=given.passes)
         return replace(given, is_certain=False, is_divided=None)
     if not name.startswith(_HARMLESS):
         facts.escapes(arguments.values(), site)

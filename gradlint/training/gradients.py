@@ -81,6 +81,27 @@ class Gradients:
             if last.only(*zeros) and not step.settings.keys() & {"closure", "given"}:
                 yield self.loop.event(max(zeros)), step
 
+    def forgotten(self) -> Iterator[tuple[Event, Event]]:
+        """Steps of an optimizer whose models nothing ever backpropagates through, though they run in the
+        same loop, each with such a pass; none where other code might.
+        """
+        loop, held = self.loop, self.loop.owners(self.optimizer)
+        others = any(self.writing(e) or e.kind in ("backward", "lend") for e in loop.training.events)
+        if not held or others or any(loop.thing(n).kind != "optimizer" for n in self.optimizer):
+            return
+        own = {n for owner in held for n in (owner, *loop.thing(owner).parts)}
+        passes = [
+            e
+            for e in loop.events("forward")
+            if e.things & own and all(r.kind == "autocast" for r in e.regions)
+        ]
+        for step in self.steps.values():
+            if step.settings.keys() & {"closure", "given"}:
+                continue
+            beside = [e for e in passes if loop.together(step, [e])]
+            if beside:
+                yield beside[0], step
+
     def broken(self) -> Iterator[Broken]:
         """Backward passes that a step follows in some of the iterations that a remainder tells apart, while
         all others zero what they computed.

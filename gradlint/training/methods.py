@@ -105,6 +105,7 @@ def _unknown_method(facts: TrainingFacts, value: Value, name: str, arguments: Ar
     if name == "detach_":
         facts.recorder.note("detach", site, (value,))
     if given.passes:
+        facts.recorder.note("lend", site, source=given.passes)
         return replace(given, is_certain=False, is_divided=None)
     if name not in _READING:
         facts.escapes(arguments.values(), site)
