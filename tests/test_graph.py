@@ -674,3 +674,57 @@ def test_what_makes_no_sense_is_unknown(tmp_path: Path) -> None:
     found = {graph.name: propagate(graph) for graph in models(str(path))}
     assert found.keys() == {"Chosen", "Lambda", "Empty"}
     assert not found["Chosen"].moments[-1].is_certain, "which layers were appended is not known"
+
+
+READ = {
+    "list in a loop": (
+        "parts = []\n        for _ in range(self.n): parts += [self.a(x)]\n        x = torch.cat(parts, 1)",
+        ["linear", "cat"],
+    ),
+    "comprehension": ("x = torch.stack([self.a(x) for _ in range(self.n)])", ["linear", "stack"]),
+    "input list": ("x = self.a(torch.cat(x, dim=1))", ["reshape", "linear"]),
+    "rows": ("for a, b in zip([self.a], x.split(2)): x = a(b)", ["select", "linear"]),
+    "eval": ("x = eval('F.relu')(self.a(x))", ["linear", "relu"]),
+    "own module": ("x = getattr(sys.modules[__name__], 'twice')(x)", ["scale"]),
+    "globals": ("x = globals()['twice'](x)", ["scale"]),
+    "packed": ("x, shapes = pack([x, self.a(x)], 'b *')", ["linear", "cat"]),
+    "unpacked": (
+        "x, s = pack([x], '* d'); [x] = unpack(self.a(x), s, '* d')",
+        ["reshape", "linear", "reshape"],
+    ),
+    "lerp": ("x = x.lerp(self.a(x), 0.5)", ["linear", "sub", "scale", "add"]),
+    "computed weight": ("x = F.linear(x, self.a(x))", ["linear", "matmul"]),
+    "some results": ("x = self.some(x)[0]", ["linear", "linear", "join"]),
+    "text": ("x = self.act(x)", ["relu", "tanh", "join"]),
+}
+
+
+@pytest.mark.parametrize(("body", "operations"), READ.values(), ids=list(READ))
+def test_forms_of_code_that_are_read(body: str, operations: list[str], tmp_path: Path) -> None:
+    code = f"""
+import sys
+from einops import pack, unpack
+
+ACTS = {{"relu": nn.ReLU(), "tanh": nn.Tanh()}}
+
+def twice(x):
+    return 2.0 * x
+
+class Net(nn.Module):
+    def __init__(self, n, act):
+        super().__init__()
+        self.n = n
+        self.a = nn.Linear(8, 8)
+        self.act = ACTS[act] if isinstance(act, str) else act
+
+    def some(self, x):
+        return (self.a(x), x) if self.n else (self.a(x),)
+
+    def forward(self, x):
+        {body}
+        return x
+"""
+    graph = graph_of(tmp_path, code)
+    assert not graph.reasons
+    found = [node.op for node in graph.nodes if node.op not in ("input", "repeat")]
+    assert found[-len(operations) :] == operations

@@ -260,6 +260,8 @@ class GraphFacts(Interpretation):
             joined = self._either_table([value for value in real if isinstance(value, Table)])
             if joined is not None:
                 return joined
+        if len(real) > 1 and all(isinstance(v, Items) and v.kind == "tuple" and not v.open for v in real):
+            return self._either_tuple([value for value in real if isinstance(value, Items)])
         if real and all(_is_callable(value) for value in real):
             options = {id(option): option for option in _options(distinct)}
             if len(options) <= _MOST_OPTIONS:
@@ -285,6 +287,12 @@ class GraphFacts(Interpretation):
             return None
         joined = {key: self.evaluator.join([t.entries[key] for t in found]) for key in first.entries}
         return Table(joined, first.node)
+
+    def _either_tuple(self, found: Sequence[Items]) -> Items:
+        """Results of which some end earlier than others: what is behind an end is that of the longer ones."""
+        longest = max(found, key=lambda items: len(items.items))
+        columns = [[i.items[at] for i in found if at < len(i.items)] for at in range(len(longest.items))]
+        return Items("tuple", [self.evaluator.join(column) for column in columns], longest.node)
 
     def _either(self, found: Sequence[Signal]) -> Value:
         recorder = self.recorder
@@ -351,7 +359,7 @@ class GraphFacts(Interpretation):
 
     def element(self, iterable: Value, site: Site) -> Value:
         """One item of an iteration of unknown length."""
-        inside = self.items(iterable)
+        inside = iterable if isinstance(iterable, Items) else self.items(iterable)
         if inside is not None and inside.items:
             return inside.items[0] if len(inside.items) == 1 else self.join(inside.items)
         if isinstance(iterable, Signal):

@@ -26,13 +26,13 @@ def rows(name: str, values: Sequence[Value], node: ir.Expression, element: Eleme
 
 
 def _zipped(values: Sequence[Value], node: ir.Expression, element: Element) -> Items:
-    """Rows of a tensor or an input beside a list of known length are as many as that list has."""
+    """Rows of a tensor, an input or an unknown number of them beside a list are as many as that list has."""
     closed = [len(value.items) for value in values if isinstance(value, Items) and not value.open]
     others = [value for value in values if not (isinstance(value, Items) and not value.open)]
-    if not closed or not all(isinstance(value, Signal) for value in others):
+    if not closed or not all(isinstance(value, (Signal, Items)) for value in others):
         return Items("list", [Items("tuple", [element(value) for value in values], node)], node, True)
     made: list[Value] = []
     for position in range(min(closed)):
-        row = [v.items[position] if isinstance(v, Items) else element(v) for v in values]
+        row = [v.items[position] if isinstance(v, Items) and not v.open else element(v) for v in values]
         made.append(Items("tuple", row, node))
     return Items("list", made, node)
