@@ -38,6 +38,17 @@ def test_findings_are_the_marks(path: Path) -> None:
     assert sorted((finding.cell, finding.span.line, finding.rule) for finding in found) == expected(path)
 
 
+TWINS = sorted((FOLDER / "projects").glob("*_clean"))
+
+
+@pytest.mark.parametrize("project", TWINS, ids=lambda path: path.name)
+def test_a_project_that_is_written_well_is_clean(project: Path) -> None:
+    """Nothing at all is found in it, by no rule that exists, and something is in its twin."""
+    assert not gradlint.check([str(project)], isolated=True, preview=True, select=["ALL"], jobs=1)
+    twin = project.with_name(project.name.removesuffix("_clean"))
+    assert any(expected(path) for path in FILES if twin in path.parents)
+
+
 def test_there_is_a_fixture_for_every_rule() -> None:
     from gradlint.rule.registry import load
 

@@ -167,3 +167,23 @@ def test_an_engine_clips_as_its_configuration_says(tmp_path: Path) -> None:
     for config, events in expected.items():
         (training,) = trainings(text.format(config), path)
         assert [event.kind for event in training.events] == events, config
+
+
+def test_the_state_of_a_loop_over_a_generator_goes_from_one_iteration_to_the_next() -> None:
+    head = "import torch\n\nlstm = torch.nn.LSTM(3, 3)\n\n"
+    loop = "h = None\nfor x in {}:\n    y, h = lstm(x, h)\n    y.sum().backward()\n"
+    segments = "def segments(data):\n    for start in range(0, len(data), 8):\n        yield data[start]\n\n"
+    for text in (
+        head + segments + loop.format("segments(data)"),
+        head
+        + segments
+        + loop.format("segments(data)").replace("for x in", "for _, x in enumerate(").replace("):", ")):"),
+        head + loop.format("data"),
+    ):
+        training = only(text)
+        (carry,) = [event for event in training.events if event.kind == "carry" and event.source]
+        (forward,) = [event for event in training.events if event.kind == "forward"]
+        assert carry.is_certain
+        assert carry.settings["state"] == forward.settings["state"]
+    once = head + "def single(data):\n    yield data[0]\n\n" + loop.format("single(data)")
+    assert not [event for event in only(once).events if event.kind == "carry"]

@@ -80,6 +80,7 @@ class Evaluator:
         self._grown: list[Value] = []
         self._names_used: dict[int, tuple[object, list[ir.Name | ir.Attribute]]] = {}
         self._rounds = 1
+        self._repeating = 0
         self._rests_on: dict[tuple[str, str], frozenset[tuple[str, str]]] = {}
         self.consulted: set[tuple[str, str]] = set()
         self.script: Frame | None = None
@@ -127,6 +128,7 @@ class Evaluator:
         self._steps = 0
         self._conditions = ()
         self._rounds = 1
+        self._repeating = 0
         self._callers.clear()
         self._changed.clear()
         self._grown.clear()
@@ -1273,7 +1275,7 @@ class Evaluator:
         if count > Count.ALIKE:
             self._changed.extend(self._filled(node, frame))
             self._open_since(mark)
-        carried = [name for name in assigned(node.body) if name in frame.variables]
+        carried = self._carried(node, frame)
         for name in carried:
             frame.variables[name] = self._forgotten(frame.variables[name], count)
         began = [frame.variables[name] for name in carried]
@@ -1282,9 +1284,10 @@ class Evaluator:
             self.interpretation.tested(self.evaluate(node.test, frame))
         if item is not None and node.target is not None and node.iterable is not None:
             self._assign(node.target, Operand(item, node.iterable), frame)
+        self._repeating += 1
         self.execute(node.body, frame)
-        left = [frame.variables.get(name, start) for name, start in zip(carried, began, strict=True)]
-        self.interpretation.carried(left, began)
+        self._repeating -= 1
+        self._hand_on(carried, began, frame)
         self.interpretation.looped()
         if count == Count.ALIKE:
             self._repeated(
@@ -1292,6 +1295,15 @@ class Evaluator:
             )
         self._leave(before, mark, count, frame)
         self.execute(node.otherwise, frame)
+
+    def _carried(self, node: ir.Loop, frame: Frame) -> list[str]:
+        """The variables that the body of a loop changes and that are there before it."""
+        return [name for name in assigned(node.body) if name in frame.variables]
+
+    def _hand_on(self, names: Sequence[str], began: Sequence[Value], frame: Frame) -> None:
+        """An iteration that began with these values of variables ends."""
+        left = [frame.variables.get(name, start) for name, start in zip(names, began, strict=True)]
+        self.interpretation.carried(left, began)
 
     def _repeated(self, names: Sequence[str], before: Mapping[str, Value], site: Site, frame: Frame) -> None:
         """Variables that every iteration of a loop computes anew from what they were."""
@@ -1312,13 +1324,21 @@ class Evaluator:
         frame.alive = True
 
     def _drain(self, node: ir.Loop, generator: Generator, frame: Frame) -> None:
-        """Run the body of a loop on whatever a generator yields, where it does."""
+        """Run the body of a loop on whatever a generator yields, where it does.
+
+        Where that is a loop of the generator, what the body changes goes from one iteration to the next.
+        """
+        outer = self._repeating
 
         def receive(value: Value) -> None:
             assert node.target is not None and node.iterable is not None
+            names = self._carried(node, frame) if self._repeating > outer else []
+            began = [self._forgotten(frame.variables[name], Count.OTHERS) for name in names]
+            frame.variables.update(zip(names, began, strict=True))
             self._assign(node.target, Operand(value, node.iterable), frame)
             self.execute(node.body, frame)
             frame.alive = frame.alive or frame.jump in ("continue", "break")
+            self._hand_on(names, began, frame)
 
         self._resume(generator, Receiver(receive))
         self.interpretation.looped()
