@@ -315,6 +315,7 @@ class TrainingFacts(Interpretation):
         if isinstance(value, Weight):
             return Tensor(gradient=value.of) if name == "grad" else value if name == "data" else Tensor()
         if isinstance(value, Optimizer) and name == "param_groups":
+            self.recorder.note("groups", site, (value,))
             return Items("list", [_group(value.held, site.node)], site.node, True)
         if name == "grad" and isinstance(value, Symbol) and name not in value.attributes:
             return Tensor(gradient=Parameters((value,), False))
