@@ -14,7 +14,8 @@ class Thing(Struct, frozen=True):
     is not known; `type` the qualified name of its class, empty where it is not known. `owners` are the
     things whose parameters an optimizer holds, or that parameters belong to; None where that is not
     known; `is_whole` says that it is all of them. `parts` are things within it. `optimizer` is the one
-    that a scheduler changes. `defined` is the file of the project in which its class is.
+    that a scheduler changes. `defined` is the file of the project in which its class is. `is_fleeting`
+    says that it may be another object in each iteration of a loop.
     """
 
     number: int
@@ -27,6 +28,7 @@ class Thing(Struct, frozen=True):
     parts: frozenset[int] = frozenset()
     optimizer: int | None = None
     defined: str | None = None
+    is_fleeting: bool = False
 
 
 class Region(Struct, frozen=True):

@@ -185,6 +185,8 @@ def backward(
     scaled = () if mixed.scaled is None else (mixed.scaled,)
     settings = arguments_of(arguments, ("gradient", "retain_graph", "create_graph"))
     settings["divided"] = mixed.is_divided
+    if mixed.scaled is not None:
+        settings["scaled"] = True
     settings["reduction"] = loss.reduction if isinstance(loss, Tensor) else None
     facts.recorder.note(
         "backward",

@@ -240,6 +240,11 @@ class Order:
         """A loop begins; what is born from here on belongs to one iteration."""
         self._scopes.append(_Loop(born))
 
+    def is_in_loop(self, born: int) -> bool:
+        """Whether something with this number was born in a loop that is being read."""
+        scopes = [*self._scopes, *[scope for suspended in self._suspended for scope in suspended]]
+        return any(isinstance(scope, _Loop) and 0 < scope.born <= born for scope in scopes)
+
     def iterates(self, often: bool) -> None:
         """An iteration begins, or any number of them, one at least."""
         loop = self._scopes[-1]

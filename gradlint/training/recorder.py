@@ -43,6 +43,7 @@ class Recorder:
         self.is_whole = True
         self._events: list[tuple[Event, tuple[Value, ...], tuple[Value, ...]]] = []
         self._things: dict[int, tuple[int, Value]] = {}
+        self._fleeting: set[int] = set()
 
     def note(
         self,
@@ -111,6 +112,8 @@ class Recorder:
             return known[0]
         number = len(self._things)
         self._things[id(value)] = (number, value)
+        if isinstance(value, Symbol) and self.order.is_in_loop(value.born):
+            self._fleeting.add(number)
         for held in _held(value):
             self._number(held)
         return number
@@ -176,7 +179,8 @@ class Recorder:
             return Thing(number, kind, cls.definition.name, parts=parts, defined=cls.scope.path)
         if isinstance(value, Tool):
             return Thing(number, "object", value.type, place_of(value.site))
-        return Thing(number, "object", value.type if isinstance(value, Symbol) else "", parts=parts)
+        made_by = value.type if isinstance(value, Symbol) else ""
+        return Thing(number, "object", made_by, parts=parts, is_fleeting=number in self._fleeting)
 
     def _owners(self, held: Parameters) -> tuple[tuple[int, ...] | None, bool]:
         if held.owners is None:

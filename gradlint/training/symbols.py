@@ -50,6 +50,11 @@ class Symbols:
         self._count += 1
         return Symbol(self._count, of.born, {}, of)
 
+    def member(self, of: Value) -> Symbol:
+        """An attribute of an object of the project, which is taken to be there from the beginning."""
+        self._count += 1
+        return Symbol(self._count, 0, {}, of)
+
     # tests
 
     def fresh_test(self) -> Truth:

@@ -89,6 +89,11 @@ class Ways:
 
         return self._search(self._at.get(event, ()), follow, counts, self._end)
 
+    def after_each(self, event: int, counts: Callable[[Event], bool]) -> tuple[Outcome, ...]:
+        """The next events that count, for each combination of tests under which an event happens."""
+        starts = self._at.get(event, ())
+        return tuple([self._search((start,), self._next.__getitem__, counts, self._end) for start in starts])
+
     def before(self, event: int, counts: Callable[[Event], bool]) -> Outcome:
         """The last events that count, on every way to an event."""
         return self._search(self._at.get(event, ()), lambda state: self._previous.get(state, ()), counts, 0)

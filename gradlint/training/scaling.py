@@ -1,0 +1,99 @@
+"""How a gradient scaler is used: which gradients bear its scale, and in which order it is called."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+from gradlint.records.training import Event
+from gradlint.training.loop import TrainingLoop
+from gradlint.training.precision import by_hand
+
+FIRST_SCALE = 65536.0
+"""What a `GradScaler` of torch begins with."""
+
+
+Pair = tuple[Event, Event]
+"""What is wrong with the use of a scaler: an event, and the other one that makes it wrong."""
+
+
+def scalers(loop: TrainingLoop) -> frozenset[int]:
+    """The scalers that scale a loss and may be on."""
+    made = {n for event in loop.events("backward") if event.settings.get("scaled") for n in event.by}
+    return frozenset([n for n in made if loop.thing(n).settings.get("enabled") is not False])
+
+
+def decades(loop: TrainingLoop, backward: Event) -> float | None:
+    """log10 of the scale that a loss bears at first; None where it is not known."""
+    found = {loop.thing(n).settings.get("init_scale", FIRST_SCALE) for n in backward.by}
+    scale = found.pop() if len(found) == 1 else None
+    return math.log10(scale) if isinstance(scale, (int, float)) and scale > 0 else None
+
+
+def stepped_scaled(loop: TrainingLoop, optimizer: frozenset[int]) -> Iterator[Pair]:
+    """The steps that an optimizer does itself with gradients that bear a scale."""
+    if any(map(by_hand, loop.events("clip"))):
+        return
+    known = scalers(loop)
+    for backward in loop.scaled(optimizer):
+        after = loop.after(backward, loop.about(optimizer, "unscale", "step", "zero", "escape"))
+        steps = [loop.event(number) for number in sorted(after.events)]
+        if backward.by <= known and steps and all(e.kind == "step" and not e.by for e in steps):
+            yield steps[0], backward
+
+
+def never_updated(loop: TrainingLoop, optimizer: frozenset[int]) -> Iterator[Pair]:
+    """The scaler's steps after which its next call for the same optimizer comes without an update."""
+    for step in _calls(loop, optimizer, "step"):
+        later = loop.after(step, _of_scaler(loop, step, optimizer)).events
+        found = [loop.event(number) for number in sorted(later)]
+        if found and all(event.kind in ("step", "unscale") for event in found):
+            yield step, found[0]
+
+
+def unscaled_again(loop: TrainingLoop, optimizer: frozenset[int]) -> Iterator[Pair]:
+    """The calls that unscale gradients after which, sooner or later, they are unscaled again.
+
+    Where some iterations step and update, and others do not, all of them must unscale.
+    """
+    for unscale in _calls(loop, optimizer, "unscale"):
+        counts = _of_scaler(loop, unscale, optimizer)
+        ways = loop.ways.after_each(unscale.number, counts)
+        found = [[loop.event(number) for number in sorted(way.events)] for way in ways]
+        again = [[event for event in way if event.kind == "unscale"] for way in found]
+        is_known = all(event.kind != "escape" for way in found for event in way)
+        if is_known and again and all(again) and (again == found or _always(loop, unscale, optimizer)):
+            yield again[0][0], unscale
+
+
+def _always(loop: TrainingLoop, unscale: Event, optimizer: frozenset[int]) -> bool:
+    """Whether gradients are unscaled after every backward pass before there is another."""
+    counts = loop.filling(optimizer), loop.about(optimizer, "unscale", "step", "escape")
+    return all(
+        all(loop.event(number).kind == "unscale" for number in found.events) and found.events
+        for found in [loop.after(backward, *counts) for backward in loop.scaled(optimizer)]
+    )
+
+
+def _calls(loop: TrainingLoop, optimizer: frozenset[int], kind: str) -> Iterator[Event]:
+    """The calls of a known scaler for an optimizer that is the same in every iteration."""
+    known = scalers(loop)
+    if len(optimizer) > 1 or any(loop.thing(number).is_fleeting for number in optimizer):
+        return
+    for event in loop.events(kind):
+        if len(event.by) == 1 and event.by <= known and event.things == optimizer:
+            yield event
+
+
+def _of_scaler(loop: TrainingLoop, call: Event, optimizer: frozenset[int]) -> Callable[[Event], bool]:
+    """Whether an event is a call of the same scaler that concerns an optimizer, or may be one."""
+
+    def counts(event: Event) -> bool:
+        if event.kind == "update":
+            return bool(event.things & call.by)
+        if event.kind == "escape":
+            touched = event.things.union(*[loop.thing(number).parts for number in event.things])
+            return bool(touched & (call.by | optimizer))
+        return event.kind in ("step", "unscale") and loop.concerns(event, optimizer) is not False
+
+    return counts
