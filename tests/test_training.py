@@ -187,3 +187,13 @@ def test_the_state_of_a_loop_over_a_generator_goes_from_one_iteration_to_the_nex
         assert carry.settings["state"] == forward.settings["state"]
     once = head + "def single(data):\n    yield data[0]\n\n" + loop.format("single(data)")
     assert not [event for event in only(once).events if event.kind == "carry"]
+
+
+def test_a_setting_that_may_be_given_is_not_its_default() -> None:
+    training = only(
+        "import torch\nfrom dataclasses import dataclass\n\n@dataclass\nclass Config:\n    half: bool = False\n\n"
+        "def fit(net, loader, optimizer, given):\n    config = Config(**given)\n    for x in loader:\n"
+        "        if config.half:\n            net.half()\n        net(x).sum().backward()\n"
+        "        optimizer.step()\n"
+    )
+    assert "half" in [event.kind for event in training.events]

@@ -619,6 +619,9 @@ class Evaluator:
                 {n: o.value for n, o in zip(fields, arguments.positional, strict=False)}
             )
             instance.attributes.update({n: o.value for n, o in arguments.keywords.items()})
+            if arguments.open and self.interpretation.is_ordered:
+                for name in [name for name in fields if name not in instance.attributes]:
+                    instance.attributes[name] = self.interpretation.unknown(())
         return instance
 
     def _call_closure(self, closure: Closure, arguments: Arguments, site: Site) -> Value:

@@ -10,6 +10,7 @@ from gradlint.training.loop import TrainingLoop
 
 HALF = "torch.float16"
 BRAIN = "torch.bfloat16"
+_OFF = (False, "None")
 _SCALING = ("step", "unscale")
 
 
@@ -22,7 +23,7 @@ def autocast_of(event: Event) -> Region | None:
 def computes_in(event: Event) -> Setting:
     """The type that autocast computes an event in where it is on; None where that is not known."""
     region = autocast_of(event)
-    return None if region is None or region.settings["enabled"] is False else region.settings["dtype"]
+    return None if region is None or region.settings["enabled"] in _OFF else region.settings["dtype"]
 
 
 def is_always_on(event: Event) -> bool:
