@@ -191,8 +191,8 @@ def test_the_state_of_a_loop_over_a_generator_goes_from_one_iteration_to_the_nex
 
 def test_a_setting_that_may_be_given_is_not_its_default() -> None:
     training = only(
-        "import torch\nfrom dataclasses import dataclass\n\n@dataclass\nclass Config:\n    half: bool = False\n"
-        "\n"
+        "import torch\nfrom dataclasses import dataclass\n\n@dataclass\nclass Config:\n"
+        "    half: bool = False\n\n"
         "def fit(net, loader, optimizer, given):\n    config = Config(**given)\n    for x in loader:\n"
         "        if config.half:\n            net.half()\n        net(x).sum().backward()\n"
         "        optimizer.step()\n"
