@@ -54,7 +54,7 @@ class Event(Struct, frozen=True):
     operations with a gradient. `by` is the scaler, or the object, that does it. `is_certain` where the
     result is known to hang on its source by a gradient. `states` are the variables that an iteration
     takes from the one before and that it uses, or leaves to the next. `callers` are the calls that led
-    here, the outermost first.
+    here, the outermost first. `cut` are forward passes whose results it uses without their gradient.
     """
 
     number: int
@@ -68,6 +68,7 @@ class Event(Struct, frozen=True):
     settings: dict[str, Setting] = {}
     regions: tuple[Region, ...] = ()
     callers: tuple[Place, ...] = ()
+    cut: frozenset[int] = frozenset()
 
 
 class Point(Struct, frozen=True):

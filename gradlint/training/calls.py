@@ -12,6 +12,7 @@ from gradlint.records.losses import LOSS_LAYERS, LOSSES
 from gradlint.semantics.evaluate import Generator
 from gradlint.semantics.interpretation import Arguments, Site, known
 from gradlint.semantics.value import Instance, Items, Known, Value
+from gradlint.training.forms import of_function
 from gradlint.training.holding import held, is_parameters, parameters_of
 from gradlint.training.methods import HALVES, backward
 from gradlint.training.mixed import autocast, kinds_of_device, scaler
@@ -179,14 +180,14 @@ def _paired(
 def _torch(facts: TrainingFacts, name: str, last: str, arguments: Arguments, site: Site) -> Value:
     values = arguments.values()
     if name.startswith("torch.nn.") and last in LOSSES:
-        return _loss(facts, arguments_of(arguments).get("reduction", "mean"), arguments)
+        return _loss(facts, last, arguments_of(arguments).get("reduction", "mean"), arguments)
     if name.startswith("torch.nn.") and last[:1].isupper():
         return Module(name, {f"({i})": v for i, v in enumerate(values)} | _settings(arguments), site)
     if name.startswith(_PURE):
         return facts.symbols.derived(name, values)
     if name.startswith("torch.utils.") or last in ("load", "save", "manual_seed"):
         return facts.symbols.fresh()
-    return facts.mixed(values)
+    return replace(facts.mixed(values), form=of_function(last, values))
 
 
 def _settings(arguments: Arguments) -> dict[str, Value]:
@@ -199,12 +200,15 @@ def loss_of(facts: TrainingFacts, layer: Module, arguments: Arguments) -> Tensor
     if not layer.type.startswith("torch.nn.") or layer.type.rpartition(".")[2] not in LOSS_LAYERS:
         return None
     reduction = layer.attributes.get("reduction")
-    return _loss(facts, constant(reduction) if reduction is not None else "mean", arguments)
+    name = layer.type.rpartition(".")[2]
+    return _loss(facts, name, constant(reduction) if reduction is not None else "mean", arguments)
 
 
-def _loss(facts: TrainingFacts, reduction: object, arguments: Arguments) -> Tensor:
+def _loss(facts: TrainingFacts, name: str, reduction: object, arguments: Arguments) -> Tensor:
     mixed = facts.mixed(arguments.values())
-    return replace(mixed, reduction=reduction if isinstance(reduction, str) else "unknown", is_divided=False)
+    form = of_function(name, arguments.values())
+    known = reduction if isinstance(reduction, str) else "unknown"
+    return replace(mixed, reduction=known, is_divided=False, form=form)
 
 
 # functions with a meaning of their own

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from msgspec.structs import replace
+
 from gradlint.records import ir
 from gradlint.records.graph import Setting
 from gradlint.records.span import Span
@@ -24,6 +26,7 @@ from gradlint.semantics.value import (
     Value,
 )
 from gradlint.training.calls import CALLS, called_by_name, loss_of
+from gradlint.training.forms import of_operator
 from gradlint.training.holding import held
 from gradlint.training.methods import attribute_of_tensor, call_method, divided
 from gradlint.training.order import Guard
@@ -136,10 +139,11 @@ class TrainingFacts(Interpretation):
             source=given.passes,
             states=given.states,
             settings=settings,
+            cut=given.cut,
         )
         if not self.is_tracked:
-            return Tensor(is_certain=not self._aside)
-        return Tensor(given.passes | {number}, given.states, given.is_certain)
+            return Tensor(is_certain=not self._aside, cut=given.cut | {number})
+        return Tensor(given.passes | {number}, given.states, given.is_certain, cut=given.cut)
 
     def _taken(self, arguments: Arguments) -> dict[str, Setting]:
         """Which state a call is given as it was left, by its number, and at which position or name."""
@@ -171,8 +175,9 @@ class TrainingFacts(Interpretation):
         found = [tensor for value in values for tensor in tensors(value)]
         states = frozenset([s.number for value in values for s in self._states_in(value)])
         states = states.union(*[tensor.states for tensor in found])
+        cut = frozenset[int]().union(*[tensor.cut for tensor in found])
         if not self.is_tracked:
-            return Tensor()
+            return Tensor(cut=cut.union(*[tensor.passes for tensor in found]))
         divided = {tensor.is_divided for tensor in found if tensor.passes}
         return Tensor(
             frozenset().union(*[tensor.passes for tensor in found]),
@@ -181,6 +186,7 @@ class TrainingFacts(Interpretation):
             divided.pop() if len(divided) == 1 else (None if divided else False),
             next((tensor.scaled for tensor in found if tensor.scaled is not None), None),
             next((tensor.gradient for tensor in found if tensor.gradient is not None), None),
+            cut=cut,
         )
 
     def _states_in(self, value: Value) -> list[Symbol]:
@@ -378,7 +384,7 @@ class TrainingFacts(Interpretation):
             return self.symbols.operator(name, operands)
         if name in ("and", "or", "not", "is", "is_not", "in", "not_in"):
             return self.symbols.fresh()
-        mixed = self.mixed(values)
+        mixed = replace(self.mixed(values), form=of_operator(name, values))
         if name in ("add", "iadd", "sub", "isub") and mixed.states and mixed.passes:
             self.recorder.note(
                 "keep",
@@ -650,6 +656,8 @@ def _joined(values: Sequence[Tensor]) -> Tensor | None:
         first.scaled,
         first.gradient if all(value.gradient is not None for value in values) else None,
         first.reduction if all(value.reduction == first.reduction for value in values) else "",
+        frozenset().union(*[value.cut for value in values]),
+        first.form if all(value.form == first.form for value in values) else "",
     )
 
 

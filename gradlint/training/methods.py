@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from gradlint.semantics.interpretation import Arguments, Operand, Site, known
 from gradlint.semantics.value import Closure, Instance, Known, Reference, Value
+from gradlint.training.forms import of_function
 from gradlint.training.holding import held, is_parameters, parameters_of
 from gradlint.training.settings import arguments_of
 from gradlint.training.values import (
@@ -140,7 +141,7 @@ def attribute_of_tensor(facts: TrainingFacts, value: Tensor, name: str) -> Value
     if name == "grad":
         return Tensor(gradient=Parameters((value,), False))
     if name == "data":
-        return Tensor(gradient=value.gradient)
+        return Tensor(gradient=value.gradient, cut=value.passes | value.cut)
     if name in ("shape", "device", "dtype", "ndim", "requires_grad", "grad_fn", "is_cuda", "is_leaf"):
         return facts.symbols.derived(("attribute", name), (value,))
     return value
@@ -161,8 +162,9 @@ def _of_tensor(facts: TrainingFacts, value: Tensor, name: str, arguments: Argume
     if name == "detach_":
         facts.recorder.note("detach", site, source=value.passes, states=value.states)
     if name in _DETACHED or name == "requires_grad_":
-        return value if name == "requires_grad_" else Tensor()
-    mixed = facts.mixed((value, *arguments.values()))
+        return value if name == "requires_grad_" else Tensor(cut=value.passes | value.cut)
+    given = (value, *arguments.values())
+    mixed = replace(facts.mixed(given), form=of_function(name, given))
     if name in ("div", "div_", "mul", "mul_", "true_divide") and not _has_tensors(arguments):
         return divided(mixed)
     return mixed
@@ -185,6 +187,7 @@ def backward(
     scaled = () if mixed.scaled is None else (mixed.scaled,)
     settings = arguments_of(arguments, ("gradient", "retain_graph", "create_graph"))
     settings["divided"] = mixed.is_divided
+    settings["form"] = loss.form if isinstance(loss, Tensor) else ""
     if mixed.scaled is not None:
         settings["scaled"] = True
     settings["reduction"] = loss.reduction if isinstance(loss, Tensor) else None

@@ -56,6 +56,7 @@ class Recorder:
         is_certain: bool = True,
         states: frozenset[int] = frozenset(),
         settings: Mapping[str, Setting] | None = None,
+        cut: frozenset[int] = frozenset(),
     ) -> int:
         """An event happens; its number."""
         number = self._first + len(self._events)
@@ -71,6 +72,7 @@ class Recorder:
             settings=dict(settings or {}),
             regions=regions,
             callers=callers,
+            cut=cut,
         )
         about = tuple([option for thing in things for option in options(thing)])
         doers = tuple([option for thing in by for option in options(thing)])
@@ -135,6 +137,7 @@ class Recorder:
                     event.settings,
                     event.regions,
                     event.callers,
+                    self._own(event.cut),
                 )
                 for event, about, doers in self._events
             ]

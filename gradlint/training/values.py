@@ -93,7 +93,8 @@ class Tensor(Value, frozen=True, eq=False):
     `states` the variables of a loop that it comes from; `is_certain` where both are all, and known to
     be. `is_divided` says whether it was multiplied or divided by a number (None: not known). `scaled` is
     the scaler whose scale it bears, `gradient` what it is the gradient of. `reduction` is how the loss
-    that it is sums up over a batch, "" where it is none.
+    that it is sums up over a batch, "" where it is none. `cut` are forward passes that it comes from by
+    operations that no gradient goes through, `form` what is said in `forms`.
     """
 
     passes: frozenset[int] = frozenset()
@@ -103,6 +104,8 @@ class Tensor(Value, frozen=True, eq=False):
     scaled: Value | None = None
     gradient: Parameters | None = None
     reduction: str = ""
+    cut: frozenset[int] = frozenset()
+    form: str = ""
 
 
 class Truth(Value, frozen=True, eq=False):
