@@ -15,8 +15,13 @@ from gradlint.records.training import Event, Training
 Decisions = frozenset[tuple[int, bool]]
 State = tuple[int, Decisions]
 
-MOST_STATES = 20_000
-"""Points with different outcomes of tests that are told apart; beyond, nothing is said."""
+MOST_OUTCOMES = 100_000
+"""Outcomes of tests, summed over the points that they are remembered at, that are told apart. Where there
+are more, every iteration of a loop decides anew; where there are still more, nothing is said.
+"""
+
+MOST_TESTED = 2_000_000
+"""Tests times points of code in which the order of events is looked at."""
 
 
 class Outcome(Struct, frozen=True):
@@ -35,21 +40,31 @@ class Ways:
 
     def __init__(self, training: Training) -> None:
         self._training = training
-        self._live = _live(training)
         self._end = len(training.points) - 1
         self._next: dict[State, tuple[State, ...]] = {}
         self._previous: dict[State, list[State]] = {}
         self._at: dict[int, list[State]] = {}
-        self.is_known = self._explore()
+        self._tests = frozenset([atom for point in training.points for atom, _ in point.decisions])
+        is_small = len(self._tests) * len(training.points) <= MOST_TESTED
+        self.is_known = is_small and self._found(training)
 
-    def _explore(self) -> bool:
-        """Follow every way from the beginning; False where there are too many."""
+    def _found(self, training: Training) -> bool:
+        return self._explore(_forgotten(training)) or self._explore(_renewed(training, self._tests))
+
+    def _explore(self, forgotten: list[frozenset[int]]) -> bool:
+        """Follow every way from the beginning, forgetting tests; False where there are too many."""
+        for found in (self._next, self._previous, self._at):
+            found.clear()
+        self._forgotten = forgotten
+        self._live = _live(self._training, forgotten)
         pending: list[State] = [(0, frozenset())]
+        left = MOST_OUTCOMES
         while pending:
             state = pending.pop()
             if state in self._next:
                 continue
-            if len(self._next) >= MOST_STATES:
+            left -= 1 + len(state[1])
+            if left < 0:
                 return False
             following = tuple(self._following(state))
             self._next[state] = following
@@ -68,8 +83,8 @@ class Ways:
             if any((atom, not outcome) in decided for atom, outcome in point.decisions):
                 continue
             known = decided | set(point.decisions)
-            live = self._live[following]
-            yield following, frozenset([d for d in known if d[0] in live and d[0] not in point.forgets])
+            live, gone = self._live[following], self._forgotten[following]
+            yield following, frozenset([d for d in known if d[0] in live and d[0] not in gone])
 
     def happens(self, event: int) -> bool:
         """Whether any way leads to an event."""
@@ -122,7 +137,20 @@ class Ways:
         return Outcome(frozenset(found), ends)
 
 
-def _live(training: Training) -> list[frozenset[int]]:
+def _forgotten(training: Training) -> list[frozenset[int]]:
+    """For every point the tests that are open again behind it."""
+    return [point.forgets for point in training.points]
+
+
+def _renewed(training: Training, tests: frozenset[int]) -> list[frozenset[int]]:
+    """The same where each iteration of a loop decides everything anew."""
+    return [
+        tests if any(each <= number for each in point.next) else point.forgets
+        for number, point in enumerate(training.points)
+    ]
+
+
+def _live(training: Training, forgotten: list[frozenset[int]]) -> list[frozenset[int]]:
     """For every point the tests that may be made again behind it."""
     live: list[set[int]] = [set() for _ in training.points]
     previous: list[list[int]] = [[] for _ in training.points]
@@ -132,9 +160,9 @@ def _live(training: Training) -> list[frozenset[int]]:
     pending = list(range(len(training.points)))
     while pending:
         number = pending.pop()
+        made = {atom for atom, _ in training.points[number].decisions}
+        new = (live[number] - forgotten[number]) | made
         for each in previous[number]:
-            made = {atom for atom, _ in training.points[number].decisions}
-            new = (live[number] - training.points[number].forgets) | made
             if not new <= live[each]:
                 live[each] |= new
                 pending.append(each)
