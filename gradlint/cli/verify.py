@@ -90,7 +90,11 @@ def _targets(word: str) -> Iterator[Target]:
 def _findings(session: Session, target: Target, request: Request) -> list[Finding]:
     """What the linter finds about a target, measured."""
     (report,) = session.linter().check_files([target.path])
-    own = [f for f in report.findings if f.claim is not None and target_of(f.claim) == target.name]
+    own = [
+        f
+        for f in report.findings
+        if f.claim is not None and target_of(f.claim).partition(".")[0] == target.name
+    ]
     return list(stamped({target.path: own}, request)[target.path]) if own else []
 
 

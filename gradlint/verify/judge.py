@@ -12,7 +12,8 @@ from gradlint.records.finding import Claim, Metric
 SHARES = frozenset(
     {Metric.SATURATION, Metric.DEAD_UNITS, Metric.UNIQUE_GRADIENT_ROWS, Metric.GRADIENT_ARRIVES}
 )
-_SMALL = frozenset({Metric.UNIQUE_GRADIENT_ROWS, Metric.GRADIENT_ARRIVES})
+NON_FINITE = frozenset({Metric.NON_FINITE_GRADIENT, Metric.NON_FINITE_VALUE})
+_SMALL = frozenset({Metric.UNIQUE_GRADIENT_ROWS, Metric.GRADIENT_ARRIVES, Metric.REGISTERED_PARAMETERS})
 _CLOSE = 2 / 3
 """From this share of its bound on, in decades, a value is not clearly on the healthy side."""
 _CLOSE_SHARE = 0.4
@@ -43,6 +44,8 @@ def verdict(claim: Claim, values: Sequence[float]) -> Verdict:
     """What the values of all seeds together say."""
     if not values:
         return Verdict.COULD_NOT_RUN
+    if claim.metric in NON_FINITE:
+        return Verdict.REFUTED if all(map(math.isfinite, values)) else Verdict.CONFIRMED
     middle = statistics.median(values)
     if math.isnan(middle):
         return Verdict.INCONCLUSIVE

@@ -16,19 +16,6 @@ from gradlint.source.source import SourceError
 from gradlint.verify.request import Request, TargetSettings
 from gradlint.verify.worker.protocol import Argument, Input, Question, Task
 
-OF_MODELS = frozenset(
-    {
-        Metric.DEPTH_GAIN,
-        Metric.ACTIVATION_SCALE,
-        Metric.SATURATION,
-        Metric.DEAD_UNITS,
-        Metric.UNIQUE_GRADIENT_ROWS,
-        Metric.WEIGHT_VARIANCE,
-        Metric.RECURRENT_GAIN,
-        Metric.GRADIENT_ARRIVES,
-    }
-)
-
 
 class Target(Struct, frozen=True):
     """Something in a file that can be built, with its graph where it has one.
@@ -43,13 +30,24 @@ class Target(Struct, frozen=True):
 
 
 def target_of(claim: Claim) -> str:
-    """The name of what a claim is about."""
+    """The name of what a claim is about: a model, or a function or method."""
+    if claim.metric is Metric.REGISTERED_PARAMETERS:
+        return claim.subject.rpartition(".")[0]
     return claim.subject.partition(":")[0]
 
 
 def place_of(claim: Claim) -> str:
     """What of its target a claim is about."""
+    if claim.metric is Metric.REGISTERED_PARAMETERS:
+        return claim.subject.rpartition(".")[2]
     return claim.subject.partition(":")[2]
+
+
+def kind_of(claim: Claim) -> str:
+    """Which claims about one target are measured together: those of models, of functions, or of losses."""
+    if claim.metric in (Metric.NON_FINITE_GRADIENT, Metric.NON_FINITE_VALUE):
+        return "function"
+    return "loss" if claim.metric is Metric.LOSS_GRADIENT else "model"
 
 
 def graphs(path: str) -> list[ModelGraph]:
@@ -60,13 +58,12 @@ def graphs(path: str) -> list[ModelGraph]:
         return []
 
 
-def claims_by_target(findings: Iterable[Finding]) -> dict[str, list[Claim]]:
-    """The claims about models that a run can be asked about, by the model's name."""
-    found: dict[str, list[Claim]] = {}
-    for finding in findings:
-        claim = finding.claim
-        if claim is not None and claim.metric in OF_MODELS and claim not in found.get(target_of(claim), ()):
-            found.setdefault(target_of(claim), []).append(claim)
+def claims_by_target(findings: Iterable[Finding]) -> dict[tuple[str, str], list[Claim]]:
+    """The claims that a run is asked about together, by target and kind."""
+    found: dict[tuple[str, str], list[Claim]] = {}
+    for claim in dict.fromkeys(finding.claim for finding in findings):
+        if claim is not None:
+            found.setdefault((target_of(claim), kind_of(claim)), []).append(claim)
     return found
 
 

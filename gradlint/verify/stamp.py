@@ -33,7 +33,7 @@ def stamped(
         for path, by_target in wanted.items():
             known: dict[Claim, Evidence] = {}
             found = {graph.name: graph for graph in graphs(path)} if by_target else {}
-            for name, claims in by_target.items():
+            for (name, _), claims in by_target.items():
                 target = Target(path, name, found.get(name))
                 reply = worker.ask(task(done, target, claims, request))
                 known.update(zip(claims, evidence(reply, claims, path, name), strict=True))

@@ -75,8 +75,14 @@ def _undefined(module: types.ModuleType, name: str) -> str:
     return f"the statement that defines {name} failed: {type(error).__name__}: {error}"
 
 
-def recipe(module: types.ModuleType, name: str, arguments: Sequence[Argument], seconds: float) -> Recipe:
-    """How to construct the target called `name`. Raises `NotBuiltError`."""
+def recipe(
+    module: types.ModuleType,
+    name: str,
+    arguments: Sequence[Argument],
+    seconds: float,
+    kind: type = nn.Module,
+) -> Recipe:
+    """How to construct the target called `name`, an object of a kind. Raises `NotBuiltError`."""
     target = resolve(module, name)
     if isinstance(target, nn.Module):
         return Recipe(lambda: copy.deepcopy(target), notes=["constructed by its file"])
@@ -89,7 +95,7 @@ def recipe(module: types.ModuleType, name: str, arguments: Sequence[Argument], s
         made = [value for value in vars(module).values() if type(value) is target]
         if made:
             return Recipe(lambda: copy.deepcopy(made[-1]), notes=[*notes, "constructed by its file"])
-    return _search(target, given, origins, notes, seconds)
+    return _search(Maker(target, signature_of(target), given, kind), origins, notes, seconds)
 
 
 def evaluated(
@@ -116,12 +122,9 @@ def _evaluated(module: types.ModuleType, expression: str) -> Any:
         return error
 
 
-def _search(
-    target: Any, given: dict[str, Any], origins: dict[str, str], notes: list[str], seconds: float
-) -> Recipe:
+def _search(maker: Maker, origins: dict[str, str], notes: list[str], seconds: float) -> Recipe:
     """Attempts, the first as guessed, each next one mended by the error of one before."""
     deadline = time.monotonic() + seconds
-    signature = signature_of(target)
     first: tuple[BaseException, dict[str, Any]] | None = None
     for size in SIZES:
         waiting: list[dict[str, Any]] = [{}]
@@ -130,21 +133,25 @@ def _search(
             if not waiting or time.monotonic() > deadline:
                 break
             chosen = waiting.pop(0)
-            attempt = Attempt(target, signature, given, chosen, size)
+            attempt = Attempt(maker, chosen, size)
             error = attempt.run()
             if error is None:
                 return _found(attempt, origins, notes)
             if isinstance(error, MemoryError):
                 raise error
             if isinstance(error, AbsentError):
-                raise NotBuiltError(str(error) or type(error).__name__)
+                raise NotBuiltError(str(error))
             first = first or (error, attempt.values)
             new = [{**chosen, **change} for change in mended(error, attempt.slots(), size)]
-            new = [each for each in new if repr(sorted(each.items(), key=str)) not in seen]
-            seen |= {repr(sorted(each.items(), key=str)) for each in new}
+            new = [each for each in new if _key(each) not in seen]
+            seen |= set(map(_key, new))
             waiting = new + waiting
     assert first is not None
-    raise _explained(first[0], first[1], given)
+    raise _explained(first[0], first[1], maker.given)
+
+
+def _key(chosen: dict[str, Any]) -> str:
+    return repr(sorted(chosen.items(), key=str))
 
 
 def _explained(error: BaseException, values: dict[str, Any], given: dict[str, Any]) -> NotBuiltError:
@@ -158,13 +165,36 @@ def _explained(error: BaseException, values: dict[str, Any], given: dict[str, An
     return NotBuiltError(f"the constructor raises {type(error).__name__}: {error}{at}", missing)
 
 
-@dataclass
-class Attempt:
-    """One call of the constructor with `chosen` values in place of guesses."""
+@dataclass(frozen=True)
+class Maker:
+    """What is called to make an object of a kind, and the arguments that are settled."""
 
     target: Any
     signature: inspect.Signature
     given: dict[str, Any]
+    kind: type = nn.Module
+
+    def call(self, values: dict[str, Any]) -> Any:
+        """What calling it with values by name gives. Raises `NotBuiltError` if that is of another kind."""
+        kinds = {name: p.kind for name, p in self.signature.parameters.items()}
+        star = next((n for n in values if kinds.get(n) is inspect.Parameter.VAR_POSITIONAL), None)
+        plain = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        by_place = {inspect.Parameter.POSITIONAL_ONLY} | ({plain} if star is not None else set())
+        positional = [values[name] for name in kinds if name in values and kinds[name] in by_place]
+        named = {n: v for n, v in values.items() if kinds.get(n) not in by_place and n != star}
+        made = self.target(*positional, *(values[star] if star is not None else ()), **named)
+        if isinstance(made, (tuple, list)):
+            made = next((each for each in made if isinstance(each, self.kind)), made)
+        if not isinstance(made, self.kind):
+            raise NotBuiltError(f"what it returns is no module: {type(made).__name__}")
+        return made
+
+
+@dataclass
+class Attempt:
+    """One call of the constructor with `chosen` values in place of guesses."""
+
+    maker: Maker
     chosen: dict[str, Any]
     size: int
     values: dict[str, Any] = field(default_factory=dict)
@@ -182,65 +212,30 @@ class Attempt:
         """The model."""
         Settings.chosen, Settings.read = self.chosen, self.read
         self.values = dict(self._arguments())
-        positional = [
-            self.values[name]
-            for name, p in self.signature.parameters.items()
-            if p.kind is p.POSITIONAL_ONLY and name in self.values
-        ]
-        named = {
-            name: value
-            for name, value in self.values.items()
-            if name not in self.signature.parameters
-            or self.signature.parameters[name].kind is not inspect.Parameter.POSITIONAL_ONLY
-        }
-        star = [
-            value for name, value in named.items() if self._kind(name) is inspect.Parameter.VAR_POSITIONAL
-        ]
-        for name in [name for name in named if self._kind(name) is inspect.Parameter.VAR_POSITIONAL]:
-            del named[name]
-        if star:
-            before = [
-                named.pop(n)
-                for n, p in self.signature.parameters.items()
-                if p.kind is p.POSITIONAL_OR_KEYWORD and n in named
-            ]
-            positional += [*before, *star[0]]
-        made = self.target(*positional, **named)
-        if isinstance(made, (tuple, list)):
-            made = next((each for each in made if isinstance(each, nn.Module)), made)
-        if not isinstance(made, nn.Module):
-            raise NotBuiltError(f"what it returns is no module: {type(made).__name__}")
-        return made
-
-    def _kind(self, name: str) -> Any:
-        parameter = self.signature.parameters.get(name)
-        return parameter.kind if parameter is not None else None
+        return self.maker.call(self.values)
 
     def _arguments(self) -> Iterator[tuple[str, Any]]:
-        names = self.signature.parameters
+        names, given = self.maker.signature.parameters, self.maker.given
+        stars = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
         for name, parameter in names.items():
-            if name in self.given:
-                yield name, self.given[name]
+            if name in given:
+                yield name, given[name]
             elif name in self.chosen:
                 yield name, copy.deepcopy(self.chosen[name])
-            elif parameter.default is parameter.empty and parameter.kind not in (
-                parameter.VAR_POSITIONAL,
-                parameter.VAR_KEYWORD,
-            ):
+            elif parameter.default is parameter.empty and parameter.kind not in stars:
                 yield name, guess(name, parameter.annotation, self.size, name)
         if any(p.kind is p.VAR_KEYWORD for p in names.values()):
+            rest = {**self.chosen, **given}
             yield from (
-                (n, v) for n, v in {**self.chosen, **self.given}.items() if n not in names and "." not in n
+                (name, value) for name, value in rest.items() if name not in names and "." not in name
             )
 
     def slots(self) -> dict[str, Any]:
         """What may be changed: the values of this attempt, defaults and settings that were read."""
-        defaults = {
-            name: p.default
-            for name, p in self.signature.parameters.items()
-            if p.default is not p.empty and name not in self.given
-        }
-        return {**defaults, **{n: v for n, v in self.values.items() if n not in self.given}, **self.read}
+        given = self.maker.given
+        names = self.maker.signature.parameters.items()
+        defaults = {name: p.default for name, p in names if p.default is not p.empty and name not in given}
+        return {**defaults, **{n: v for n, v in self.values.items() if n not in given}, **self.read}
 
 
 def _found(attempt: Attempt, origins: dict[str, str], notes: list[str]) -> Recipe:

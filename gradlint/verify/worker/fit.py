@@ -204,9 +204,9 @@ class _Search:
     def _one(self, name: str, first: Form, is_first: bool) -> Form:
         if name in self.asked:
             return _as_asked(self.asked[name])
-        annotated = _annotated(self.annotations.get(name), name)
-        if annotated is not None:
-            return annotated
+        known = annotated(self.annotations.get(name), name)
+        if known is not None:
+            return known
         if is_first:
             return first
         if _MASK.match(name):
@@ -246,7 +246,7 @@ def _taken(
     return names, keywords, frozenset(stars), {n: p.annotation for n, p in parameters.items()}
 
 
-def _annotated(annotation: Any, name: str) -> Form | None:
+def annotated(annotation: Any, name: str) -> Form | None:
     """A form that an annotation asks for, where that is no tensor."""
     if annotation in (int, float, bool, str) or annotation in ("int", "float", "bool", "str"):
         kind = {"int": int, "float": float, "bool": bool, "str": str}.get(annotation, annotation)

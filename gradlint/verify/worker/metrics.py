@@ -187,6 +187,30 @@ def unrolled(module: nn.Module) -> list[list[Call]]:
     return states
 
 
+def registered_parameters(subject: Subject, name: str) -> float:
+    """How many of the parameters in an attribute the model itself knows of."""
+    with subject.set_up():
+        model = subject.model()
+    inside = list(_parameters_in(getattr(model, name, None)))
+    if not inside:
+        raise NotExercisedError(f"the attribute {name} holds no parameters")
+    known = {id(p) for p in model.parameters()}
+    return float(sum(id(p) in known for p in inside))
+
+
+def _parameters_in(value: Any) -> Iterator[torch.Tensor]:
+    """The parameters in modules and collections, as deep as they are nested."""
+    if isinstance(value, nn.Module):
+        yield from value.parameters()
+    elif isinstance(value, nn.Parameter):
+        yield value
+    elif isinstance(value, (list, tuple, set)):
+        for item in value:
+            yield from _parameters_in(item)
+    elif isinstance(value, dict):
+        yield from _parameters_in(list(value.values()))
+
+
 def log10_ratio(above: float, below: float) -> float:
     """Decades between two sizes; infinite where one of them is 0, nan where both are."""
     if not above or not below:
@@ -203,5 +227,6 @@ METRICS: dict[str, Callable[[Subject, str], float]] = {
     "weight-variance": weight_variance,
     "recurrent-gain": recurrent_gain,
     "gradient-arrives": gradient_arrives,
+    "registered-parameters": registered_parameters,
 }
 SHARES = frozenset({"saturation", "dead-units", "unique-gradient-rows", "gradient-arrives"})

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import re
+import types
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cache
 
 import torch
 from torch import nn
 
+from .answers import LOSS, OF_FUNCTIONS, of_function, of_loss, of_model
 from .construct import NotBuiltError, Recipe, recipe
 from .fit import Fitted, NoInputError, fit
+from .functions import callee
 from .load import load
-from .metrics import METRICS, NotExercisedError
-from .protocol import Answer, Argument, Built, Failure, Layer, Question, Reply, Task
+from .protocol import Argument, Built, Failure, Layer, Reply, Task
 from .subject import STEPS, Subject, affordable, exact
-
-SEEDS = (0, 1, 2)
-NEAR = 0.5
-"""So near to its bound, in the metric's unit, one seed does not settle a claim."""
 
 Tell = Callable[[str], None]
 
@@ -51,9 +46,15 @@ def perform(task: Task, tell: Tell) -> Reply:
 
 def _perform(task: Task, enter: Tell) -> Reply:
     device = _device(task.device)
+    if task.questions and all(question.metric == LOSS for question in task.questions):
+        enter("measuring")
+        answers = [of_loss(question) for question in task.questions]
+        return Reply(task.number, _UNBUILT, answers, [], device="cpu")
     enter("importing")
     with exact(0, torch.float32):
         module = load(task.path, task.name, task.roots, task.text)
+    if task.questions and all(question.metric in OF_FUNCTIONS for question in task.questions):
+        return _function(task, module, enter)
     enter("constructing")
     with exact(0, torch.float32):
         made = recipe(module, task.name, task.arguments, task.seconds / 3)
@@ -62,9 +63,22 @@ def _perform(task: Task, enter: Tell) -> Reply:
     subject = _subject(task, made, model, device)
     fitted = subject.fitted(subject.steps)
     enter("measuring")
-    answers = [_answer(question, subject) for question in task.questions]
+    answers = [of_model(question, subject) for question in task.questions]
     layers = _layers(subject, model) if task.wants_flow else []
     return Reply(task.number, _built(made, fitted, subject, model), answers, layers, device=device)
+
+
+_UNBUILT = Built([], [], [], "float64", 0, 0, [], [])
+
+
+def _function(task: Task, module: types.ModuleType, enter: Tell) -> Reply:
+    enter("searching inputs")
+    found = callee(module, task.name, task.arguments, task.seconds / 3)
+    enter("measuring")
+    answers = [of_function(question, found) for question in task.questions]
+    inputs = [Argument(name, form.describe("float32"), form.origin) for name, form in found.forms.items()]
+    built = Built(found.arguments, inputs, [], "float32", 0, 0, [], [])
+    return Reply(task.number, built, answers, [], device="cpu")
 
 
 def _device(asked: str) -> str:
@@ -102,45 +116,6 @@ def _built(made: Recipe, fitted: Fitted, subject: Subject, model: nn.Module) -> 
     sizes = [sum(p.numel() for p in part if not nn.parameter.is_lazy(p)) for part in (held, trained)]
     run = subject.run()
     return Built(made.arguments(), inputs, notes, dtype, sizes[0], sizes[1], run.unused, run.non_finite)
-
-
-# Questions
-
-
-def _answer(question: Question, subject: Subject) -> Answer:
-    """What is measured for a question: one seed; three where that settles nothing."""
-    found = re.search(r"steps=(\d+)", question.condition)
-    subject = replace(subject, steps=int(found[1])) if found else subject
-    try:
-        values, dtype = _values(question, subject)
-    except NotExercisedError as error:
-        return Answer(question.number, "not exercised", [], reason=str(error))
-    except Exception as error:
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-        return Answer(question.number, "failed", [], reason=reason)
-    return Answer(question.number, "measured", values, dtype)
-
-
-def _values(question: Question, subject: Subject) -> tuple[list[float], str]:
-    measure = METRICS.get(question.metric)
-    if measure is None:
-        raise NotExercisedError(f"there is no measurement of {question.metric} for this target")
-    value = measure(subject, question.subject) - question.offset
-    if not math.isfinite(value) and subject.dtype is torch.float32 and question.metric != "weight-variance":
-        doubled = replace(subject, dtype=torch.float64)
-        with contextlib.suppress(RuntimeError):
-            value, subject = measure(doubled, question.subject) - question.offset, doubled
-    values = [value]
-    if abs(value - question.bound) <= NEAR or not _agrees(value, question):
-        others = [replace(subject, seed=seed) for seed in SEEDS[1:]]
-        values += [measure(other, question.subject) - question.offset for other in others]
-    return values, str(subject.dtype).replace("torch.", "")
-
-
-def _agrees(value: float, question: Question) -> bool:
-    return value == question.predicted or abs(value - question.predicted) <= max(
-        0.3, 0.1 * abs(question.predicted)
-    )
 
 
 # The flow

@@ -46,9 +46,12 @@ def hello() -> Hello:
     """What this interpreter can do."""
     try:
         import torch
+
+        from . import perform  # before processes are forked that need it
     except Exception as error:
         reason = f"torch cannot be imported by {sys.executable}: {error}"
         return Hello(VERSION, platform.python_version(), failure=reason)
+    assert perform
     devices = ["cpu"]
     if (torch.cuda.is_available() and not CAN_FORK) or (
         CAN_FORK and torch.cuda._is_compiled() and os.path.exists("/dev/nvidiactl")

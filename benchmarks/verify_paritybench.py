@@ -1,0 +1,113 @@
+"""How many modules of paritybench the worker builds and runs without a look at their arguments and inputs.
+
+    python benchmarks/verify_paritybench.py PARITYBENCH [EVERY [OFFSET]]
+
+Of every EVERY-th file (40) from OFFSET on, the modules that run forward and backward with the arguments
+that come with them are the truth; each is then given to the worker by its name alone.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import multiprocessing
+import re
+import statistics
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+from paritybench import files
+from paritybench_run import run_file
+
+from gradlint.verify.client import Worker
+from gradlint.verify.worker.protocol import Reply, Task
+
+SECONDS = 20.0
+HELPERS = """
+class _mock_config(dict):
+    __getattr__ = dict.__getitem__
+
+def patch_functional():
+    pass
+"""
+
+
+def names(path: Path) -> list[str]:
+    """The classes of a file's test cases, in order."""
+    for statement in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "TESTCASES":
+            rows = statement.value.elts if isinstance(statement.value, ast.List) else []
+            return [ast.unparse(row.elts[0]) for row in rows if isinstance(row, ast.Tuple)]
+    return []
+
+
+def _truth(path: Path, queue: multiprocessing.Queue[list[int]]) -> None:
+    """The places of the test cases that run and have something to be trained."""
+    queue.put([position for position, ran in run_file(path) if ran.connected])
+
+
+def truth(path: Path, kept: Path) -> list[str]:
+    """The names of the modules of a file that run with what comes with them, remembered in a folder."""
+    known = kept / f"{path.stem}.json"
+    if not known.exists():
+        queue: multiprocessing.Queue[list[int]] = multiprocessing.Queue()
+        process = multiprocessing.Process(target=_truth, args=(path, queue))
+        process.start()
+        try:
+            positions = queue.get(timeout=150)
+        except Exception:
+            positions = []
+        process.kill()
+        every = names(path)
+        known.write_text(json.dumps(list(dict.fromkeys(every[i] for i in positions))))
+    return list(json.loads(known.read_text()))
+
+
+def task(path: Path, name: str, roots: list[str]) -> Task:
+    return Task(0, str(path), name, roots, [], [], [], "cpu", "float32", SECONDS, 4096)
+
+
+def reason(reply: Reply) -> str:
+    """Why a module did not run, numbers and names left out."""
+    assert reply.failure is not None
+    text = reply.failure.reason.partition(" on (")[0] + " " + reply.failure.reason.rpartition("): ")[2]
+    return f"{reply.failure.stage}: " + re.sub(r"\d+|'[^']*'", "_", text)[:110]
+
+
+def main() -> None:
+    checkout = Path(sys.argv[1])
+    every, offset = (
+        (int(word) for word in (*sys.argv[2:], "40", "0")[:2])
+        if len(sys.argv) > 3
+        else (int((sys.argv[2:] or ["40"])[0]), 0)
+    )
+    kept = Path(tempfile.gettempdir()) / "paritybench-truth"
+    kept.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, Worker(sys.executable) as worker:
+        (Path(folder) / "_paritybench_helpers.py").write_text(HELPERS)
+        replies = {
+            (path, name): worker.ask(task(path, name, [folder]))
+            for path in files(checkout)[offset::every]
+            for name in truth(path, kept)
+        }
+    report(replies)
+
+
+def report(replies: dict[tuple[Path, str], Reply]) -> None:
+    """The share that ran, how long it took, and why the others did not."""
+    ran = [reply for reply in replies.values() if reply.failure is None]
+    print(f"{len(ran)} of {len(replies)} modules built and run ({len(ran) / len(replies):.1%})")
+    print(f"median {statistics.median(reply.seconds for reply in replies.values()):.2f} s")
+    failed = {key: reason(reply) for key, reply in replies.items() if reply.failure is not None}
+    for text, count in Counter(failed.values()).most_common(40):
+        print(f"{count:4}  {text}")
+    print(
+        "\n".join(f"{path.name}::{name}  {replies[path, name].failure}" for path, name in failed),
+        file=sys.stderr,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""From a question to its answer: which measurement it asks for, with how many seeds."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+
+from . import functions, losses
+from .functions import Callee
+from .metrics import METRICS, NotExercisedError
+from .protocol import Answer, Question
+from .subject import Subject
+
+SEEDS = (0, 1, 2)
+NEAR = 0.5
+"""So near to its bound, in the metric's unit, one seed does not settle a claim."""
+LOSS = "loss-gradient"
+OF_FUNCTIONS = frozenset({functions.GRADIENT, functions.VALUE})
+
+
+def of_model(question: Question, subject: Subject) -> Answer:
+    """What is measured of a model: one seed; three where that settles nothing."""
+    found = re.search(r"steps=(\d+)", question.condition)
+    own = replace(subject, steps=int(found[1])) if found else subject
+    return _answered(question, lambda: _values(question, own))
+
+
+def of_function(question: Question, callee: Callee) -> Answer:
+    """What is measured of a function."""
+    return _answered(question, lambda: ([functions.measure(question, callee)], "float32"))
+
+
+def of_loss(question: Question) -> Answer:
+    """What is measured of a loss behind an activation; no model is needed for that."""
+    found = re.search(r"classes=(\d+)", question.condition)
+    classes = int(found[1]) if found else 2
+    return _answered(question, lambda: ([losses.loss_gradient(question.subject, classes)], "float64"))
+
+
+def _answered(question: Question, measure: Callable[[], tuple[list[float], str]]) -> Answer:
+    try:
+        values, dtype = measure()
+    except NotExercisedError as error:
+        return Answer(question.number, "not exercised", [], reason=str(error))
+    except Exception as error:
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        return Answer(question.number, "failed", [], reason=reason)
+    return Answer(question.number, "measured", values, dtype)
+
+
+def _values(question: Question, subject: Subject) -> tuple[list[float], str]:
+    measure = METRICS.get(question.metric)
+    if measure is None:
+        raise NotExercisedError(f"there is no measurement of {question.metric} for this target")
+    value = measure(subject, question.subject) - question.offset
+    if not math.isfinite(value) and subject.dtype is torch.float32 and question.metric != "weight-variance":
+        doubled = replace(subject, dtype=torch.float64)
+        with contextlib.suppress(RuntimeError):
+            value, subject = measure(doubled, question.subject) - question.offset, doubled
+    values = [value]
+    if abs(value - question.bound) <= NEAR or not _agrees(value, question):
+        others = [replace(subject, seed=seed) for seed in SEEDS[1:]]
+        values += [measure(other, question.subject) - question.offset for other in others]
+    return values, str(subject.dtype).replace("torch.", "")
+
+
+def _agrees(value: float, question: Question) -> bool:
+    near = abs(value - question.predicted) <= max(0.3, 0.1 * abs(question.predicted))
+    return value == question.predicted or near
