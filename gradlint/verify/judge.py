@@ -13,7 +13,7 @@ SHARES = frozenset(
     {Metric.SATURATION, Metric.DEAD_UNITS, Metric.UNIQUE_GRADIENT_ROWS, Metric.GRADIENT_ARRIVES}
 )
 NON_FINITE = frozenset({Metric.NON_FINITE_GRADIENT, Metric.NON_FINITE_VALUE})
-_SMALL = frozenset({Metric.UNIQUE_GRADIENT_ROWS, Metric.GRADIENT_ARRIVES, Metric.REGISTERED_PARAMETERS})
+_SMALL = frozenset({Metric.UNIQUE_GRADIENT_ROWS, Metric.REGISTERED_PARAMETERS})
 _CLOSE = 2 / 3
 """From this share of its bound on, in decades, a value is not clearly on the healthy side."""
 _CLOSE_SHARE = 0.4
@@ -22,6 +22,8 @@ _CLOSE_SHARE = 0.4
 
 def rises(claim: Claim) -> bool:
     """Whether a claim says that a value is large rather than small."""
+    if claim.metric is Metric.GRADIENT_ARRIVES:
+        return claim.bound > 0
     return claim.predicted >= claim.bound and claim.metric not in _SMALL
 
 
@@ -32,7 +34,11 @@ def is_beyond(value: float, claim: Claim) -> bool:
 
 def is_close(value: float, claim: Claim) -> bool:
     """Whether a value on the other side of its bound is too near to it to refute the claim."""
-    if not math.isfinite(claim.bound) or not claim.bound or claim.metric in _SMALL:
+    if (
+        not math.isfinite(claim.bound)
+        or not claim.bound
+        or claim.metric in (*_SMALL, Metric.GRADIENT_ARRIVES)
+    ):
         return False
     share = value / claim.bound
     if claim.metric in SHARES:

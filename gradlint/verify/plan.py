@@ -33,7 +33,7 @@ def target_of(claim: Claim) -> str:
     """The name of what a claim is about: a model, or a function or method."""
     if claim.metric is Metric.REGISTERED_PARAMETERS:
         return claim.subject.rpartition(".")[0]
-    return claim.subject.partition(":")[0]
+    return claim.subject.partition(":")[0].removesuffix(".__init__")
 
 
 def place_of(claim: Claim) -> str:

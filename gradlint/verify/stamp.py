@@ -11,7 +11,7 @@ from gradlint.records.evidence import Evidence, Verdict
 from gradlint.records.finding import Claim, Finding
 from gradlint.verify.client import Worker
 from gradlint.verify.judge import verdict
-from gradlint.verify.plan import Target, claims_by_target, graphs, module_name, task
+from gradlint.verify.plan import Target, claims_by_target, graphs, kind_of, module_name, task
 from gradlint.verify.request import Request
 from gradlint.verify.worker.protocol import Answer, Argument, Built, Failure, Reply
 
@@ -35,13 +35,25 @@ def stamped(
             found = {graph.name: graph for graph in graphs(path)} if by_target else {}
             for (name, _), claims in by_target.items():
                 target = Target(path, name, found.get(name))
-                reply = worker.ask(task(done, target, claims, request))
-                known.update(zip(claims, evidence(reply, claims, path, name), strict=True))
+                known.update(zip(claims, measured(worker, target, claims, request), strict=True))
                 done += 1
                 if progress is not None:
                     progress(done, total)
             result[path] = tuple(_with_evidence(findings[path], known))
     return result
+
+
+SCRIPTS = ("<module>", "lambda", "")
+"""Names of what cannot be run by itself."""
+
+
+def measured(worker: Worker, target: Target, claims: Sequence[Claim], request: Request) -> list[Evidence]:
+    """What a run of a target says of claims about it. Raises `WorkerError`."""
+    if target.name in SCRIPTS and any(kind_of(claim) != "loss" for claim in claims):
+        reason = "code outside of functions and classes is not run"
+        return [Evidence(Verdict.NOT_EXERCISED, reason=reason)] * len(claims)
+    reply = worker.ask(task(0, target, claims, request))
+    return evidence(reply, claims, target.path, target.name)
 
 
 def _with_evidence(findings: Iterable[Finding], known: Mapping[Claim, Evidence]) -> Iterable[Finding]:

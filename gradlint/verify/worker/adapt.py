@@ -166,6 +166,7 @@ def _of_other_rank(text: str, form: Form) -> Iterator[Form]:
         found = re.search(pattern, text)
         if found and found.groups() and int(found[1]) != rank and 0 < int(found[1]) < 6:
             yield from (replace(form, shape=shape) for shape in _reranked(form.shape, int(found[1])))
+    yield from _of_stated_shape(text, form)
     found = re.search(r"input\.dim\(\) = (\d+) is not equal to len\(dims\) = (\d+)", text)
     if found:
         yield from (replace(form, shape=shape) for shape in _reranked(form.shape, int(found[2])))
@@ -174,6 +175,19 @@ def _of_other_rank(text: str, form: Form) -> Iterator[Form]:
     if rank > 2 and re.search(r"unpack|dims|dimension|size|shape", text):
         yield replace(form, shape=(form.shape[0], form.shape[1]))
         yield replace(form, shape=(form.shape[0], form.shape[-1], form.shape[1]))
+
+
+def _of_stated_shape(text: str, form: Form) -> Iterator[Form]:
+    """A shape that the code states, for what it is given does not fit; or more samples."""
+    found = re.search(r"shape '\[([-\d, ]+)\]' is invalid for input of size", text)
+    if found:
+        stated = [int(word) for word in found[1].split(",")]
+        yield replace(form, shape=tuple([size if size > 0 else 2 for size in stated]))
+        for axis in (1, 0, *range(2, len(form.shape))):
+            if axis < len(form.shape):
+                yield from (form.with_dim(axis, size) for size in stated if size > 1)
+    if "out of bounds for dimension 0" in text and form.shape:
+        yield form.with_dim(0, 8)
 
 
 def _reranked(shape: tuple[int, ...], rank: int) -> Iterator[tuple[int, ...]]:

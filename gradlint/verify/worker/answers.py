@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import torch
 
-from . import functions, losses
+from . import functions, losses, procedures
 from .functions import Callee
 from .metrics import METRICS, NotExercisedError
 from .protocol import Answer, Question
@@ -25,9 +25,14 @@ OF_FUNCTIONS = frozenset({functions.GRADIENT, functions.VALUE})
 
 def of_model(question: Question, subject: Subject) -> Answer:
     """What is measured of a model: one seed; three where that settles nothing."""
-    found = re.search(r"steps=(\d+)", question.condition)
-    own = replace(subject, steps=int(found[1])) if found else subject
+    own = replace(subject, steps=steps_of(question) or subject.steps)
     return _answered(question, lambda: _values(question, own))
+
+
+def steps_of(question: Question) -> int:
+    """The time steps that a question is about, 0 where it is about none."""
+    found = re.search(r"steps=(\d+)", question.condition)
+    return int(found[1]) if found else 0
 
 
 def of_function(question: Question, callee: Callee) -> Answer:
@@ -40,6 +45,11 @@ def of_loss(question: Question) -> Answer:
     found = re.search(r"classes=(\d+)", question.condition)
     classes = int(found[1]) if found else 2
     return _answered(question, lambda: ([losses.loss_gradient(question.subject, classes)], "float64"))
+
+
+def of_procedure(question: Question, function: Callable[..., object]) -> Answer:
+    """What is measured of a function that trains."""
+    return _answered(question, lambda: ([procedures.gradient_arrives(function)], "float32"))
 
 
 def _answered(question: Question, measure: Callable[[], tuple[list[float], str]]) -> Answer:

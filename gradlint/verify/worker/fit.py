@@ -75,6 +75,8 @@ def fit(
     dtype: torch.dtype = torch.float32,
 ) -> Fitted:
     """Inputs with which `model` runs. Raises `NoInputError`."""
+    if getattr(model.forward, "__func__", model.forward) is nn.Module.forward:
+        raise NoInputError("the class has no forward")
     search = _Search(model, {each.name: each for each in asked}, time.monotonic() + seconds, steps, dtype)
     found = search.run()
     if found is not None:

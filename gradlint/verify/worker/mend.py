@@ -99,19 +99,7 @@ def _of_another_type(text: str, value: Any, slot: str, size: int) -> Iterator[An
 def _with_attribute(text: str, value: Any, slot: str, size: int) -> Iterator[Any]:
     found = re.search(r"has no attribute '(\w+)'", text)
     name = found[1] if found else ""
-    if name in (
-        "shape",
-        "size",
-        "dim",
-        "device",
-        "dtype",
-        "view",
-        "t",
-        "numpy",
-        "float",
-        "clone",
-        "unsqueeze",
-    ):
+    if hasattr(torch.Tensor, name) and not hasattr(nn.Module, name):
         yield torch.randn(size, size)
     elif name in ("append", "extend", "sort"):
         yield [value] * 4 if isinstance(value, int) else []

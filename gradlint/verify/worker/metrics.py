@@ -119,6 +119,8 @@ def gradient_arrives(subject: Subject, name: str) -> float:
     """1 where a gradient that is not all zero arrives at a parameter, or at any, in two steps."""
     with subject.set_up():
         named = dict(stepped(subject).named_parameters())
+    if name == "parameters":
+        return sum(p.grad is not None and bool(p.grad.any()) for p in named.values()) / max(len(named), 1)
     gradients = [p.grad for path, p in named.items() if name in ("", path)]
     if not gradients:
         raise NotExercisedError(f"the model holds no parameter {name}".rstrip())
@@ -229,4 +231,6 @@ METRICS: dict[str, Callable[[Subject, str], float]] = {
     "gradient-arrives": gradient_arrives,
     "registered-parameters": registered_parameters,
 }
+WITHOUT_INPUTS = frozenset({"registered-parameters", "weight-variance"})
+"""The metrics for which nothing is run."""
 SHARES = frozenset({"saturation", "dead-units", "unique-gradient-rows", "gradient-arrives"})

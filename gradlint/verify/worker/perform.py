@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 import types
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 
 import torch
 from torch import nn
 
-from .answers import LOSS, OF_FUNCTIONS, of_function, of_loss, of_model
-from .construct import NotBuiltError, Recipe, recipe
+from .answers import LOSS, OF_FUNCTIONS, of_function, of_loss, of_model, of_procedure, steps_of
+from .construct import NotBuiltError, Recipe, recipe, resolve
 from .fit import Fitted, NoInputError, fit
 from .functions import callee
 from .load import load
+from .metrics import WITHOUT_INPUTS
 from .protocol import Argument, Built, Failure, Layer, Reply, Task
 from .subject import STEPS, Subject, affordable, exact
 
@@ -56,18 +58,25 @@ def _perform(task: Task, enter: Tell) -> Reply:
     if task.questions and all(question.metric in OF_FUNCTIONS for question in task.questions):
         return _function(task, module, enter)
     enter("constructing")
+    target = resolve(module, task.name) if task.questions else None
+    if isinstance(target, types.FunctionType) and all(q.subject in PLACES for q in task.questions):
+        answers = [of_procedure(question, target) for question in task.questions]
+        return Reply(task.number, _UNBUILT, answers, [], device="cpu")
     with exact(0, torch.float32):
         made = recipe(module, task.name, task.arguments, task.seconds / 3)
         model = made.make()
-    enter("searching inputs")
-    subject = _subject(task, made, model, device)
-    fitted = subject.fitted(subject.steps)
+    subject = _subject(task, made, device)
+    if task.wants_flow or any(question.metric not in WITHOUT_INPUTS for question in task.questions):
+        enter("searching inputs")
+        subject.fitted(subject.steps)
     enter("measuring")
     answers = [of_model(question, subject) for question in task.questions]
     layers = _layers(subject, model) if task.wants_flow else []
-    return Reply(task.number, _built(made, fitted, subject, model), answers, layers, device=device)
+    return Reply(task.number, _built(task, made, subject, model), answers, layers, device=device)
 
 
+PLACES = ("backward", "parameters")
+"""What claims about functions that train are about."""
 _UNBUILT = Built([], [], [], "float64", 0, 0, [], [])
 
 
@@ -93,29 +102,40 @@ def _device(asked: str) -> str:
     return asked
 
 
-def _subject(task: Task, made: Recipe, model: nn.Module, device: str) -> Subject:
-    dtype = getattr(torch, task.dtype)
+def _subject(task: Task, made: Recipe, device: str) -> Subject:
+    """The target; its inputs are searched when a run first needs them."""
 
     @cache
     def fitted(steps: int) -> Fitted:
         with exact(0, torch.float32):
             return fit(made.make().train(), task.inputs, task.seconds / 3, steps)
 
-    first = fitted(STEPS)
-    batch = affordable(made.make, first, torch.float32)
-    return Subject(made.make, fitted, dtype, device, batch=batch, many=batch * 4)
+    @cache
+    def batch(steps: int) -> int:
+        return affordable(made.make, fitted(steps), torch.float32)
+
+    dtype = getattr(torch, task.dtype)
+    return Subject(made.make, fitted, dtype, device, steps=_steps(task), affordable=batch)
 
 
-def _built(made: Recipe, fitted: Fitted, subject: Subject, model: nn.Module) -> Built:
-    forms = {name: form.sized(subject.batch) for name, form in fitted.forms.items()}
+def _steps(task: Task) -> int:
+    """The time steps that the questions are about, where they are."""
+    return next((steps for steps in map(steps_of, task.questions) if steps), STEPS)
+
+
+def _built(task: Task, made: Recipe, subject: Subject, model: nn.Module) -> Built:
     dtype = str(subject.dtype).replace("torch.", "")
-    inputs = [Argument(name, form.describe(dtype), form.origin) for name, form in forms.items()]
     held = list(model.parameters())
     trained = [p for p in held if p.requires_grad]
-    notes = [*made.notes, *fitted.notes]
     sizes = [sum(p.numel() for p in part if not nn.parameter.is_lazy(p)) for part in (held, trained)]
-    run = subject.run()
-    return Built(made.arguments(), inputs, notes, dtype, sizes[0], sizes[1], run.unused, run.non_finite)
+    built = Built(made.arguments(), [], made.notes, dtype, sizes[0], sizes[1], [], [])
+    if all(question.metric in WITHOUT_INPUTS for question in task.questions) and not task.wants_flow:
+        return built
+    fitted, run = subject.fitted(subject.steps), subject.run()
+    forms = {name: form.sized(subject.batch) for name, form in fitted.forms.items()}
+    inputs = [Argument(name, form.describe(dtype), form.origin) for name, form in forms.items()]
+    notes = [*made.notes, *fitted.notes]
+    return replace(built, inputs=inputs, notes=notes, unused=run.unused, non_finite=run.non_finite)
 
 
 # The flow

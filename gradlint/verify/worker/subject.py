@@ -55,13 +55,22 @@ class Subject:
     device: str = "cpu"
     seed: int = 0
     steps: int = STEPS
-    batch: int = BATCH
-    many: int = MANY
+    affordable: Callable[[int], int] = lambda steps: BATCH
     _runs: dict[tuple[int, int, torch.dtype, int], Run] = field(default_factory=dict)
 
     def set_up(self) -> contextlib.AbstractContextManager[None]:
         """Random numbers and precision for one experiment."""
         return exact(self.seed, self.dtype if self.dtype.itemsize > 2 else torch.float32)
+
+    @property
+    def batch(self) -> int:
+        """How many samples a run takes."""
+        return self.affordable(self.steps)
+
+    @property
+    def many(self) -> int:
+        """How many samples it takes where units are counted that none of them wakes."""
+        return self.batch * MANY // BATCH
 
     def model(self) -> nn.Module:
         """The model anew, in training mode; of a compiled one, what was compiled."""
