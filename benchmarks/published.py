@@ -266,13 +266,13 @@ def measured(model: Published, flow: GradientFlow, chain: Chain | None) -> float
     with measure.exact(0):
         net = measure.construct(model.code, "Net")
         x: Any = torch.randint(100, model.shape) if len(model.shape) == 2 else torch.randn(model.shape)
-        run = measure.run(net, [x if len(model.shape) == 2 else x.requires_grad_()])
+        run = measure.observe(net, [x if len(model.shape) == 2 else x.requires_grad_()])
     if chain is None:
         return math.nan
     first, last = (flow.graph.nodes[number].module for number in (chain.first, chain.last))
     if first not in run.calls or last not in run.calls:
         return math.nan
-    s = measure._log10(run.calls[first][0].delta, run.calls[last][-1].delta)
+    s = measure.metrics.log10_ratio(run.calls[first][0].delta, run.calls[last][-1].delta)
     pools = [flow.effects[number].spreading for number in flow.path(chain.first, chain.last)]
     return s - sum(math.log10(pool.lo) / 2 for pool in pools if pool.lo == pool.hi)
 

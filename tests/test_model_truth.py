@@ -14,6 +14,7 @@ from gradlint.lint.check_text import check_text
 from gradlint.records.finding import Claim, Metric
 from gradlint.rule.registry import load
 from gradlint.rule.rule import Rule, subject_of
+from gradlint.verify.judge import agrees, is_beyond, rises
 
 pytestmark = pytest.mark.torch
 torch = pytest.importorskip("torch")
@@ -220,18 +221,18 @@ def test_a_rule_claims_something_or_says_why_not(rule: type[Rule]) -> None:
 def test_bad_cases_are_confirmed_as_predicted(rule: type[Rule], code: str) -> None:
     for claim in _claims(rule, code):
         value = measure.measured(claim, _subject(code, claim), claim.subject.partition(":")[2])
-        assert measure.is_beyond(value, claim), f"measured {value:.3g}, refutes {claim}"
-        assert measure.agrees(value, claim), f"measured {value:.3g}, not as predicted: {claim}"
+        assert is_beyond(value, claim), f"measured {value:.3g}, refutes {claim}"
+        assert agrees(value, claim), f"measured {value:.3g}, not as predicted: {claim}"
 
 
 def _mildest(rule: type[Rule]) -> Iterator[Claim]:
     """For every metric that a rule claims, and each direction, the claim that is confirmed most easily."""
     found: dict[tuple[Metric, bool], Claim] = {}
     for claim in [claim for code in rule.bad.values() for claim in _claims(rule, code)]:
-        rises = measure.rises(claim)
-        known = found.setdefault((claim.metric, rises), claim)
-        if (claim.bound < known.bound) == rises:
-            found[claim.metric, rises] = claim
+        is_rising = rises(claim)
+        known = found.setdefault((claim.metric, is_rising), claim)
+        if (claim.bound < known.bound) == is_rising:
+            found[claim.metric, is_rising] = claim
     yield from found.values()
 
 
@@ -241,4 +242,4 @@ def test_good_cases_are_refuted(rule: type[Rule], code: str) -> None:
     for claim in _mildest(rule):
         for name in measure.CANDIDATES[claim.metric](subject):
             value = measure.measured(claim, subject, name)
-            assert math.isnan(value) or not measure.is_beyond(value, claim), f"{name}: {value:.3g}, {claim}"
+            assert math.isnan(value) or not is_beyond(value, claim), f"{name}: {value:.3g}, {claim}"

@@ -26,7 +26,7 @@ from gradlint.syntax.extract import extract, lower_omitted
 pytestmark = pytest.mark.torch
 torch = pytest.importorskip("torch")
 torch_ops = pytest.importorskip("torch_ops")
-battery = pytest.importorskip("battery")
+battery = pytest.importorskip("gradlint.verify.worker.battery")
 
 NODE = ir.Unknown(Span(1, 1, 1, 1), "nothing")
 ZERO, ONE = Witness("zero", "zeros"), Witness("one", "equal rows")

@@ -18,7 +18,7 @@ from gradlint.rule.rule import Rule
 
 pytestmark = pytest.mark.torch
 torch = pytest.importorskip("torch")
-battery = pytest.importorskip("battery")
+battery = pytest.importorskip("gradlint.verify.worker.battery")
 
 NOT_GRADIENTS = {"GRD609"}
 RULES = [rule for rule in load() if rule.id.startswith("GRD6") and rule.id not in NOT_GRADIENTS]

@@ -196,8 +196,8 @@ def _reranked(shape: tuple[int, ...], rank: int) -> Iterator[tuple[int, ...]]:
         yield (*shape[: rank - 1], shape[-1])
     elif shape:
         middle = 16 if rank < 4 else 8
-        yield (*shape, *(shape[-1],) * (rank - len(shape)))
         yield (shape[0], *(middle,) * (rank - len(shape)), *shape[1:])
+        yield (*shape, *(shape[-1],) * (rank - len(shape)))
         if rank - len(shape) == 2 and len(shape) == 2:
             yield (*shape, 32, 32)
 

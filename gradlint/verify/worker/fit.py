@@ -92,9 +92,15 @@ class _Search:
         self.names, self.keywords, self.stars, self.annotations = _taken(model, asked)
         self.first: tuple[BaseException, Forms] | None = None
         self.seen: set[str] = set()
+        self.known: dict[str, Misfit | None] = {}
         self.attempts = 0
 
     def run(self) -> Fitted | None:
+        """The likeliest forms as they are, then every start with what its errors suggest."""
+        likeliest = [self._all(first) for first in likely(self.model, FEW, self.steps)]
+        for forms in likeliest:
+            if self._try(forms) is None:
+                return self._fitted(forms)
         for start in self._starts():
             found = self._descend(start, 0)
             if found is not None:
@@ -123,21 +129,29 @@ class _Search:
             fitted.is_scalable = False
         return fitted
 
+    def _try(self, forms: Forms) -> Misfit | None:
+        """What is wrong with forms, None where the model runs with them; remembered."""
+        key = repr(sorted(forms.items()))
+        if key not in self.known:
+            self.attempts += 1
+            self.known[key] = misfit = self._misfit(forms)
+            if misfit is not None:
+                self.first = self.first or (misfit.error, forms)
+                if isinstance(misfit.error, MemoryError):
+                    raise misfit.error
+                if isinstance(misfit.error, AbsentError):
+                    raise NoInputError(str(misfit.error))
+        return self.known[key]
+
     def _descend(self, forms: Forms, depth: int) -> Forms | None:
         """Try forms, then what their error suggests."""
         key = repr(sorted(forms.items()))
         if key in self.seen or self._is_over():
             return None
         self.seen.add(key)
-        self.attempts += 1
-        misfit = self._misfit(forms)
+        misfit = self._try(forms)
         if misfit is None:
             return forms
-        if isinstance(misfit.error, MemoryError):
-            raise misfit.error
-        if isinstance(misfit.error, AbsentError):
-            raise NoInputError(str(misfit.error))
-        self.first = self.first or (misfit.error, forms)
         if depth < _DEPTH:
             for name, form in adapted(misfit, forms):
                 if name not in self.asked:
