@@ -150,6 +150,7 @@ class _Search:
             return None
         self.seen.add(key)
         misfit = self._try(forms)
+        self.known.pop(key, None)
         if misfit is None:
             return forms
         if depth < _DEPTH:

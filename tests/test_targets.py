@@ -1,0 +1,287 @@
+"""Models are built without help: of a project only what the model needs is run, the rest is found."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from gradlint.verify.client import Worker
+from gradlint.verify.plan import Target, graphs, task
+from gradlint.verify.request import Request, TargetSettings
+from gradlint.verify.stamp import remedy
+from gradlint.verify.worker.protocol import Reply
+
+pytestmark = pytest.mark.torch
+pytest.importorskip("torch")
+
+REQUEST = Request(sys.executable, seconds=30.0)
+
+
+@pytest.fixture(scope="module")
+def worker() -> Iterator[Worker]:
+    with Worker(sys.executable) as worker:
+        yield worker
+
+
+class Case(NamedTuple):
+    """The file with the target, other files by name, what was built, and the arguments that were found."""
+
+    code: str
+    files: dict[str, str] = {}
+    name: str = "Net"
+    path: str = "model.py"
+    inputs: str = ""
+    arguments: dict[str, str] = {}
+
+
+NET = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, SIGNATURE):
+        super().__init__()
+        SETUP
+
+    def forward(self, INPUTS):
+        return RESULT
+"""
+
+
+def net(
+    signature: str, setup: str, inputs: str = "x", result: str = "self.layer(x)", before: str = ""
+) -> str:
+    body = setup.replace("\n", "\n        ")
+    code = NET.replace("SIGNATURE", signature).replace("SETUP", body)
+    return before + code.replace("INPUTS", inputs).replace("RESULT", result)
+
+
+LINEAR = "self.layer = nn.Linear(24, 8)"
+SCRIPT = """
+import argparse, urllib.request
+parser = argparse.ArgumentParser()
+parser.add_argument("data")
+parser.add_argument("--hidden", type=int, default=24)
+args = parser.parse_args()
+data = open(args.data).read()
+urllib.request.urlretrieve("http://192.0.2.1/x", "x")
+"""
+TRAINING = """
+model = Net()
+optimizer = torch.optim.SGD(model.parameters(), 0.1)
+while True:
+    optimizer.zero_grad()
+    model(torch.randn(2, 24)).sum().backward()
+    optimizer.step()
+"""
+NOTEBOOK = {
+    "cells": [
+        {"cell_type": "code", "source": [line], "metadata": {}, "outputs": [], "execution_count": None}
+        for line in (
+            "%matplotlib inline\\n",
+            net("width=24", "self.layer = nn.Linear(width, 8)"),
+            "while True: pass",
+        )
+    ],
+    "metadata": {},
+    "nbformat": 4,
+    "nbformat_minor": 5,
+}
+
+CASES = {
+    "a class": Case(net("", LINEAR), inputs="float32[64,24]"),
+    "a script that trains without end": Case(net("", LINEAR) + TRAINING, inputs="float32[64,24]"),
+    "a script that reads and downloads": Case(SCRIPT + net("", LINEAR), inputs="float32[64,24]"),
+    "a factory": Case(net("", LINEAR) + "\ndef make_net(width=3):\n    return Net()", name="make_net"),
+    "a sequence of the module": Case(
+        "from torch import nn\nnet = nn.Sequential(nn.Linear(24, 2))", name="net"
+    ),
+    "options with defaults": Case(
+        SCRIPT.replace('parser.add_argument("data")\n', "").replace("open", "print")
+        + net("", "self.layer = nn.Linear(args.hidden, 8)"),
+        inputs="float32[64,24]",
+    ),
+    "a function of the module": Case(
+        net(
+            "", "self.layer = nn.Linear(WIDTH, 8)", before="def width():\n    return 24\n\nWIDTH = width()\n"
+        ),
+        inputs="float32[64,24]",
+    ),
+    "a registry that a loop fills": Case(
+        net(
+            "kind='wide'",
+            "self.layer = nn.Linear(WIDTHS[kind], 8)",
+            before="WIDTHS = {}\nfor name, size in (('wide', 24), ('thin', 4)):\n    WIDTHS[name] = size\n",
+        ),
+        inputs="float32[64,24]",
+    ),
+    "relative imports": Case(
+        net("", "self.layer = block()", before="from .parts import block\n"),
+        {
+            "shop/__init__.py": "raise RuntimeError('no database')",
+            "shop/parts.py": "from torch import nn\n\ndef block():\n    return nn.Linear(24, 8)\n\nprint(open('no'))",
+        },
+        path="shop/model.py",
+        inputs="float32[64,24]",
+    ),
+    "a module beside the folder": Case(
+        net("", "self.layer = block()", before="from library.parts import block\n"),
+        {
+            "pyproject.toml": "",
+            "library/__init__.py": "",
+            "library/parts.py": "from torch import nn\n\ndef block():\n    return nn.Linear(24, 8)\n",
+        },
+        path="scripts/train.py",
+        inputs="float32[64,24]",
+    ),
+    "packages that are not installed": Case(
+        net(
+            "",
+            LINEAR,
+            before="import wandb_absent as wandb\nfrom einops_absent import rearrange\n@wandb.watch\ndef f(): ...\n",
+        ),
+        inputs="float32[64,24]",
+    ),
+    "a base class that is not installed": Case(
+        net("", LINEAR, before="import lightning_absent as pl\n").replace("nn.Module", "pl.LightningModule"),
+        inputs="float32[64,24]",
+    ),
+    "a notebook": Case(json.dumps(NOTEBOOK), path="model.ipynb", inputs="float32[64,24]"),
+    "a call in the project": Case(
+        net("width", "self.layer = nn.Linear(width, 8)") + "\ndef main():\n    model = Net(40)\n",
+        inputs="float32[64,40]",
+        arguments={"width": "40"},
+    ),
+    "a list from a call": Case(
+        net("sizes", "self.layer = nn.Linear(sizes[0], sizes[1])") + "\ndef main():\n    Net([40, 8])\n",
+        inputs="float32[64,40]",
+    ),
+    "a configuration by attributes": Case(
+        net("config", "self.layer = nn.Linear(config.hidden_size, config.num_labels)"),
+        arguments={"config.num_labels": "10"},
+    ),
+    "a configuration by keys": Case(
+        net("cfg", "self.layer = nn.Linear(cfg['model']['width'], cfg.get('classes', 5))"),
+        inputs="float32[64,16]",
+    ),
+    "a dataclass": Case(
+        net(
+            "config: Config",
+            "self.layer = nn.Linear(config.width, config.classes)",
+            before="from dataclasses import dataclass\n\n@dataclass\nclass Config:\n    width: int\n    classes: int = 24\n",
+        ),
+        inputs="float32[64,16]",
+    ),
+    "a list of sizes": Case(
+        net("widths", "self.layer = nn.Sequential(*[nn.Linear(a, b) for a, b in zip(widths, widths[1:])])")
+    ),
+    "a choice": Case(
+        net("mode", "if mode not in ('sum', 'mean'):\n    raise ValueError(mode)\n" + LINEAR),
+        inputs="float32[64,24]",
+    ),
+    "a choice by assertion": Case(net("mode", "assert mode in ['a', 'b']\n" + LINEAR)),
+    "a key of a table": Case(net("kind", "self.layer = {'wide': nn.Linear(24, 8)}[kind]")),
+    "a divisor": Case(net("dim, heads", "assert dim % heads == 0\nself.layer = nn.Linear(dim, heads)")),
+    "an activation": Case(net("act", LINEAR + "\nself.act = act()", result="self.act(self.layer(x))")),
+    "an image": Case(net("", "self.layer = nn.Conv2d(3, 8, 3)"), inputs="float32[64,3,32,32]"),
+    "an image of one size": Case(
+        net(
+            "",
+            "self.conv = nn.Conv2d(3, 4, 3, stride=2, padding=1)\nself.layer = nn.Linear(4 * 48 * 48, 8)",
+            result="self.layer(self.conv(x).flatten(1))",
+        ),
+        inputs="float32[8,3,96,96]",
+    ),
+    "words": Case(
+        net("", "self.e = nn.Embedding(50, 24)\n" + LINEAR, "ids", "self.layer(self.e(ids))"),
+        inputs="int64<50[64,16]",
+    ),
+    "words and a mask": Case(
+        net(
+            "",
+            "self.e = nn.Embedding(50, 24)\nself.a = nn.MultiheadAttention(24, 2, batch_first=True)\n"
+            + LINEAR,
+            "input_ids, attention_mask",
+            "self.layer(self.a(*[self.e(input_ids)] * 3, key_padding_mask=~attention_mask)[0])",
+        ),
+        inputs="int64<50[64,16] bool[64,16]",
+    ),
+    "a sequence": Case(
+        net("", "self.rnn = nn.LSTM(12, 24)\n" + LINEAR, result="self.layer(self.rnn(x)[0])"),
+    ),
+    "two inputs of different widths": Case(
+        net("", "self.a, self.b = nn.Linear(5, 8), nn.Linear(7, 8)", "x, y", "self.a(x) + self.b(y)"),
+        inputs="float32[64,5] float32[64,7]",
+    ),
+    "inputs that are joined": Case(
+        net("", "self.layer = nn.Linear(30, 8)", "x, y", "self.layer(torch.cat([x, y], 1))"),
+    ),
+    "inputs by name": Case(net("", LINEAR, "*, x", "self.layer(x)"), inputs="float32[64,24]"),
+    "a tuple of results": Case(net("", LINEAR, result="{'out': self.layer(x), 'n': (x, 3)}")),
+    "batch statistics": Case(
+        net("", "self.n = nn.BatchNorm1d(24)\n" + LINEAR, result="self.layer(self.n(x))"),
+        inputs="float32[64,24]",
+    ),
+    "lazy layers": Case(net("", "self.layer = nn.LazyLinear(8)")),
+}
+
+
+def ask(worker: Worker, folder: Path, case: Case, request: Request = REQUEST) -> Reply:
+    for name, text in (*case.files.items(), (case.path, case.code)):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    path = str(folder / case.path)
+    known = {graph.name: graph for graph in graphs(path)}
+    return worker.ask(task(0, Target(path, case.name, known.get(case.name)), [], request, wants_flow=True))
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_a_target_is_built_and_run(worker: Worker, tmp_path: Path, case: Case) -> None:
+    reply = ask(worker, tmp_path, case)
+    assert reply.failure is None, reply.failure
+    assert reply.built is not None
+    assert any(layer.gradient is not None for layer in reply.layers)
+    if case.inputs:
+        assert " ".join(each.expression for each in reply.built.inputs) == case.inputs
+    found = {each.name: each.expression for each in reply.built.arguments}
+    assert case.arguments.items() <= found.items()
+
+
+MISSING = {
+    "an argument": (net("plan", "self.layer = nn.Linear(*plan.of('x')[3:5])"), "arguments = { plan ="),
+    "an input": (net("", LINEAR, result="self.layer(x.graph.nodes['a'])"), "inputs = { x ="),
+    "a package": (net("", LINEAR + "\nabsent.go()[0]", before="import absent\n"), ""),
+    "a file": (net("", "self.w = W", before="W = open('weights.txt').read()\n"), ""),
+}
+
+
+@pytest.mark.parametrize(("code", "line"), MISSING.values(), ids=MISSING)
+def test_the_one_missing_thing_is_named(worker: Worker, tmp_path: Path, code: str, line: str) -> None:
+    reply = ask(worker, tmp_path, Case(code))
+    assert reply.failure is not None
+    assert line in remedy(reply.failure, "model", "Net")
+    assert bool(line) == bool(remedy(reply.failure, "model", "Net"))
+    if "absent" in code:
+        assert "the package absent is not installed" in reply.failure.reason
+    if "weights.txt" in code:
+        assert "No such file" in reply.failure.reason
+
+
+def test_what_is_configured_is_used(worker: Worker, tmp_path: Path) -> None:
+    code = net(
+        "width, act", "self.layer, self.act = nn.Linear(width, 8), act", result="self.act(self.layer(x))"
+    )
+    settings = TargetSettings((("width", "6 * 2"), ("act", "nn.Tanh()")), (("x", "float32", (5, 12)),))
+    request = Request(sys.executable, targets={"model:Net": settings})
+    reply = ask(worker, tmp_path, Case(code), request)
+    assert reply.built is not None
+    assert [(a.expression, a.origin) for a in reply.built.arguments] == [
+        ("12", "configuration"),
+        ("Tanh()", "configuration"),
+    ]
+    assert [a.expression for a in reply.built.inputs] == ["float32[5,12]"]
