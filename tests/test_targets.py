@@ -62,6 +62,7 @@ def net(
 
 
 LINEAR = "self.layer = nn.Linear(24, 8)"
+PARTS = "from torch import nn\n\ndef block():\n    return nn.Linear(24, 8)\n"
 SCRIPT = """
 import argparse, urllib.request
 parser = argparse.ArgumentParser()
@@ -124,7 +125,7 @@ CASES = {
         net("", "self.layer = block()", before="from .parts import block\n"),
         {
             "shop/__init__.py": "raise RuntimeError('no database')",
-            "shop/parts.py": "from torch import nn\n\ndef block():\n    return nn.Linear(24, 8)\n\nprint(open('no'))",
+            "shop/parts.py": f"{PARTS}\nprint(open('no'))",
         },
         path="shop/model.py",
         inputs="float32[64,24]",
@@ -134,7 +135,7 @@ CASES = {
         {
             "pyproject.toml": "",
             "library/__init__.py": "",
-            "library/parts.py": "from torch import nn\n\ndef block():\n    return nn.Linear(24, 8)\n",
+            "library/parts.py": PARTS,
         },
         path="scripts/train.py",
         inputs="float32[64,24]",
@@ -143,7 +144,8 @@ CASES = {
         net(
             "",
             LINEAR,
-            before="import wandb_absent as wandb\nfrom einops_absent import rearrange\n@wandb.watch\ndef f(): ...\n",
+            before="import wandb_absent as wandb\nfrom einops_absent import rearrange\n"
+            "@wandb.watch\ndef f(): ...\n",
         ),
         inputs="float32[64,24]",
     ),
@@ -167,15 +169,16 @@ CASES = {
     ),
     "a configuration by keys": Case(
         net("cfg", "self.layer = nn.Linear(cfg['model']['width'], cfg.get('classes', 5))"),
-        inputs="float32[64,16]",
+        inputs="float32[64,32]",
     ),
     "a dataclass": Case(
         net(
             "config: Config",
             "self.layer = nn.Linear(config.width, config.classes)",
-            before="from dataclasses import dataclass\n\n@dataclass\nclass Config:\n    width: int\n    classes: int = 24\n",
+            before="from dataclasses import dataclass\n\n@dataclass\nclass Config:\n"
+            "    width: int\n    classes: int = 24\n",
         ),
-        inputs="float32[64,16]",
+        inputs="float32[64,32]",
     ),
     "a list of sizes": Case(
         net("widths", "self.layer = nn.Sequential(*[nn.Linear(a, b) for a, b in zip(widths, widths[1:])])")
@@ -195,11 +198,11 @@ CASES = {
             "self.conv = nn.Conv2d(3, 4, 3, stride=2, padding=1)\nself.layer = nn.Linear(4 * 48 * 48, 8)",
             result="self.layer(self.conv(x).flatten(1))",
         ),
-        inputs="float32[8,3,96,96]",
+        inputs="float32[64,3,96,96]",
     ),
     "words": Case(
         net("", "self.e = nn.Embedding(50, 24)\n" + LINEAR, "ids", "self.layer(self.e(ids))"),
-        inputs="int64<50[64,16]",
+        inputs="int64<50[64,8]",
     ),
     "words and a mask": Case(
         net(
@@ -209,7 +212,7 @@ CASES = {
             "input_ids, attention_mask",
             "self.layer(self.a(*[self.e(input_ids)] * 3, key_padding_mask=~attention_mask)[0])",
         ),
-        inputs="int64<50[64,16] bool[64,16]",
+        inputs="int64<50[64,8] bool[64,8]",
     ),
     "a sequence": Case(
         net("", "self.rnn = nn.LSTM(12, 24)\n" + LINEAR, result="self.layer(self.rnn(x)[0])"),

@@ -172,7 +172,7 @@ class Builder:
         forward = cls.member("forward")
         if not isinstance(forward, Closure) and torch_base(instance) is None:
             return None
-        shown = {name: repr(value.value) for name, value in arguments.items() if isinstance(value, Known)}
+        shown = {name: text for name, value in arguments.items() if (text := as_text(value))}
         return self._graph(cls.definition.name, place, instance, cls.scope, shown)
 
     def _graph(
@@ -281,6 +281,20 @@ def literal(value: object) -> Value:
     if isinstance(value, dict):
         return Table({key: literal(item) for key, item in value.items()}, nowhere)
     return Known(value)
+
+
+def as_text(value: Value) -> str:
+    """A constant as Python writes it, lists and dictionaries item by item; empty where it is none."""
+    if isinstance(value, Known):
+        return repr(value.value)
+    if isinstance(value, Items) and value.kind in ("list", "tuple") and not value.open:
+        parts = [as_text(item) for item in value.items]
+        closed = f"{', '.join(parts)}{',' if len(parts) == 1 and value.kind == 'tuple' else ''}"
+        return (f"[{closed}]" if value.kind == "list" else f"({closed})") if all(parts) else ""
+    if isinstance(value, Table) and not value.open:
+        entries = {repr(key): as_text(item) for key, item in value.entries.items()}
+        return f"{{{', '.join(f'{k}: {v}' for k, v in entries.items())}}}" if all(entries.values()) else ""
+    return ""
 
 
 def _outputs(value: Value, depth: int = 4) -> list[Signal]:

@@ -48,10 +48,14 @@ class Fitted:
     notes: list[str] = field(default_factory=list)
     is_scalable: bool = True
 
+    def sized(self, batch: int) -> dict[str, Form]:
+        """The forms for so many samples; inputs that were asked for stay as they are, and all others too."""
+        return {n: f.sized(batch) if self.is_scalable else f for n, f in self.forms.items()}
+
     def draw(self, batch: int, dtype: torch.dtype) -> tuple[list[Any], dict[str, Any]]:
         """Positional and named inputs."""
-        sized = {n: (f.sized(batch) if self.is_scalable else f) for n, f in self.forms.items()}
-        return arranged({n: f.draw(dtype) for n, f in sized.items()}, self.keywords, self.stars)
+        values = {name: form.draw(dtype) for name, form in self.sized(batch).items()}
+        return arranged(values, self.keywords, self.stars)
 
 
 def arranged(

@@ -113,7 +113,7 @@ LENGTH = 16
 def likely(model: nn.Module, batch: int, steps: int = 0) -> Iterator[Form]:
     """Forms of the first input, by the layers in the order of their construction."""
     found: list[Form] = []
-    layers = [each for each in map(wanted, model.modules()) if each is not None]
+    layers = [each for each in map(wanted, model.modules()) if each is not None and (each.size or each.high)]
     for layer in layers[:3]:
         found += _forms(layer, batch, steps or LENGTH)
     yield from dict.fromkeys(found)

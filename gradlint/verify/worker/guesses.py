@@ -68,7 +68,7 @@ _NAMED: tuple[tuple[str, Any], ...] = (
     (r"dtype", torch.float32),
     (r"logger|log|writer|path|.*_path|.*_dir|.*_file|filename|root|callback|init_cfg", None),
 )
-_TABLE = tuple((re.compile(pattern + r"\Z", re.IGNORECASE), value) for pattern, value in _NAMED)
+_TABLE = tuple((re.compile(f"(?:{pattern})\\Z", re.IGNORECASE), value) for pattern, value in _NAMED)
 _ACTIVATION = re.compile(
     r"(.*_)?(act|activation|nonlinearity|non_linearity|act_(layer|fn|func|type)|nonlin|actv|relu)(_.*)?\Z"
 )

@@ -177,6 +177,6 @@ def _keys(line: Line) -> Iterator[Any]:
 
 
 def _other_numbers(value: Any, size: int) -> Iterator[Any]:
-    for other in (1, 2, 3, 4, 8, 16, 32, 64, 0, 0.5, 128, 256):
+    for other in (1, 2, 3, 4, 8, 16, 32, 64, 128, 256, 0, 0.5):
         if other != value:
             yield other

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import types
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,7 +16,7 @@ from .answers import LOSS, OF_FUNCTIONS, of_function, of_loss, of_model, of_proc
 from .construct import NotBuiltError, Recipe, recipe, resolve
 from .fit import Fitted, NoInputError, fit
 from .functions import callee
-from .load import load
+from .load import FAILED, load
 from .metrics import WITHOUT_INPUTS
 from .protocol import Argument, Built, Failure, Layer, Reply, Task
 from .subject import STEPS, Subject, affordable, exact
@@ -33,12 +34,13 @@ def perform(task: Task, tell: Tell) -> Reply:
         stage = name
         tell(name)
 
+    failed: dict[str, BaseException] = {}
     try:
-        return _perform(task, enter)
+        return _perform(task, enter, failed)
     except NotBuiltError as error:
-        failure = Failure("constructing", str(error), error.missing)
+        failure = _failure("constructing", error, failed, is_input=False)
     except NoInputError as error:
-        failure = Failure("running", str(error), error.missing, is_input=True)
+        failure = _failure("running", error, failed, is_input=True)
     except MemoryError:
         failure = Failure(stage, f"needs more than {task.megabytes} MB of memory (--verify-memory)")
     except BaseException as error:
@@ -46,7 +48,20 @@ def perform(task: Task, tell: Tell) -> Reply:
     return Reply(task.number, None, [], [], failure, device=task.device)
 
 
-def _perform(task: Task, enter: Tell) -> Reply:
+def _failure(
+    stage: str, error: NotBuiltError | NoInputError, failed: dict[str, BaseException], *, is_input: bool
+) -> Failure:
+    """Why a target did not run; where it lacks a name of its module, why that is not there."""
+    found = re.search(r"NameError: name '(\w+)' is not defined", str(error))
+    if not found or found[1] not in failed:
+        return Failure(stage, str(error), error.missing, is_input=is_input)
+    cause = failed[found[1]]
+    return Failure(
+        "importing", f"the statement that binds {found[1]} failed: {type(cause).__name__}: {cause}"
+    )
+
+
+def _perform(task: Task, enter: Tell, failed: dict[str, BaseException]) -> Reply:
     device = _device(task.device)
     if task.questions and all(question.metric == LOSS for question in task.questions):
         enter("measuring")
@@ -55,6 +70,7 @@ def _perform(task: Task, enter: Tell) -> Reply:
     enter("importing")
     with exact(0, torch.float32):
         module = load(task.path, task.name, task.roots, task.text)
+    failed.update(vars(module)[FAILED])
     if task.questions and all(question.metric in OF_FUNCTIONS for question in task.questions):
         return _function(task, module, enter)
     enter("constructing")
@@ -132,7 +148,7 @@ def _built(task: Task, made: Recipe, subject: Subject, model: nn.Module) -> Buil
     if all(question.metric in WITHOUT_INPUTS for question in task.questions) and not task.wants_flow:
         return built
     fitted, run = subject.fitted(subject.steps), subject.run()
-    forms = {name: form.sized(subject.batch) for name, form in fitted.forms.items()}
+    forms = fitted.sized(subject.batch)
     inputs = [Argument(name, form.describe(dtype), form.origin) for name, form in forms.items()]
     notes = [*made.notes, *fitted.notes]
     return replace(built, inputs=inputs, notes=notes, unused=run.unused, non_finite=run.non_finite)
