@@ -179,4 +179,5 @@ class MissingZeroGrad(Rule):
                 first = of.around(step, points, of.about("zero", "escape"), of.filling)
                 if first.only(*used):
                     message = "this pass adds to gradients that a step has used already"
-                    yield report(self, loop, used[min(first.events)], message, [(step, "used here")])
+                    last = loop.before(step, of.filling).events & used.keys() or first.events
+                    yield report(self, loop, used[min(last)], message, [(step, "used here")])

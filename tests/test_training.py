@@ -169,6 +169,23 @@ def test_an_engine_clips_as_its_configuration_says(tmp_path: Path) -> None:
         assert [event.kind for event in training.events] == events, config
 
 
+def test_a_state_begins_an_inner_loop_with_that_of_the_outer_one() -> None:
+    text = (
+        "import torch\n\nlstm = torch.nn.LSTM(3, 3)\nstate = torch.zeros(3), torch.zeros(3)\n"
+        "for xs in data:\n    for x in xs:\n        y, state = lstm(x, state)\n    y.sum().backward()\n"
+    )
+    training = only(text)
+    (forward,) = [event for event in training.events if event.kind == "forward"]
+    carries = [event for event in training.events if event.kind == "carry" and event.is_certain]
+    assert len(carries) == 2
+    assert forward.settings["stems"] == tuple(event.settings["state"] for event in carries)
+    cut = only(
+        text.replace("    for x in xs", "    state = tuple(s.detach() for s in state)\n    for x in xs")
+    )
+    (forward,) = [event for event in cut.events if event.kind == "forward"]
+    assert len(forward.settings["stems"]) == 1
+
+
 def test_the_state_of_a_loop_over_a_generator_goes_from_one_iteration_to_the_next() -> None:
     head = "import torch\n\nlstm = torch.nn.LSTM(3, 3)\n\n"
     loop = "h = None\nfor x in {}:\n    y, h = lstm(x, h)\n    y.sum().backward()\n"

@@ -1359,7 +1359,8 @@ class Evaluator:
     def _forgotten(self, value: Value, count: Count) -> Value:
         if isinstance(value, (Table, Instance)) or (isinstance(value, Items) and count == Count.ALIKE):
             return value
-        if isinstance(value, Items):
+        is_anew = self.interpretation.is_ordered and isinstance(value, Items) and value.kind == "tuple"
+        if isinstance(value, Items) and not is_anew:
             return Items(value.kind, value.items, value.node, True)
         return self.interpretation.forgotten(value, count)
 

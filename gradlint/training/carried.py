@@ -32,8 +32,14 @@ def carried(loop: TrainingLoop) -> Iterator[Carried]:
             continue
         forwards = [loop.event(number) for number in sorted(carry.source)]
         for forward in forwards:
-            if forward.settings.get("state") == carry.settings["state"] and loop.point(forward) in inside:
+            if _is_given(forward, carry) and loop.point(forward) in inside:
                 yield from _through(loop, forward, inside)
+
+
+def _is_given(forward: Event, carry: Event) -> bool:
+    """Whether a forward pass is given a state as it was left, in the same loop or in one within it."""
+    stems = forward.settings.get("stems")
+    return isinstance(stems, tuple) and carry.settings["state"] in stems
 
 
 def _through(loop: TrainingLoop, forward: Event, inside: frozenset[int]) -> Iterator[Carried]:

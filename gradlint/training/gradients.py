@@ -112,7 +112,12 @@ class Gradients:
                 for one, other in ((yes, no), (no, yes)):
                     steps, zeros = one.events & self.steps.keys(), self._zeros(other)
                     if one.only(*steps) and other.only(*zeros):
-                        yield Broken(backward, self.loop.event(min(steps)), self.loop.event(min(zeros)))
+                        yield Broken(backward, self.loop.event(min(steps)), self._within(backward, zeros))
+
+    def _within(self, backward: Event, zeros: list[int]) -> Event:
+        """The first of events that are in the loop around a backward pass; they come before all others."""
+        around = self.loop.around(backward)
+        return min(map(self.loop.event, zeros), key=lambda e: (self.loop.point(e) not in around, e.number))
 
     def _zeros(self, outcome: Outcome) -> list[int]:
         return [n for n in outcome.events if self.zeroing(self.loop.event(n))]

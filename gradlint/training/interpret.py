@@ -85,7 +85,7 @@ class TrainingFacts(Interpretation):
         self._recorders = 0
         self.recorder = self._recorder()
         self.followed: set[int] = set()
-        self._states: set[int] = set()
+        self._states: dict[int, int] = {}
         self._named: dict[int, tuple[ClassObject, frozenset[str]]] = {}
         self._merging: Truth | None = None
         self._aside = 0
@@ -146,12 +146,25 @@ class TrainingFacts(Interpretation):
         return Tensor(given.passes | {number}, given.states, given.is_certain, cut=given.cut)
 
     def _taken(self, arguments: Arguments) -> dict[str, Setting]:
-        """Which state a call is given as it was left, by its number, and at which position or name."""
+        """Which state a call is given as it was left, by its number, and at which position or name.
+
+        Of several it is that of the innermost loop. `stems` are all that are given at this position, with
+        the states of the loops around in which they began.
+        """
         positional: list[tuple[int | str, Operand]] = list(enumerate(arguments.positional))
-        for position, operand in (*positional, *arguments.keywords.items()):
-            for number in self._itself(operand.value):
-                return {"state": number, "at": position}
-        return {}
+        operands = (*positional, *arguments.keywords.items())
+        found = [(number, at) for at, operand in operands for number in self._itself(operand.value)]
+        if not found:
+            return {}
+        number, at = max(found, key=lambda each: each[0])
+        stems = [stem for each, there in found if there == at for stem in self._stem(each)]
+        return {"state": number, "at": at, "stems": tuple(stems)}
+
+    def _stem(self, number: int) -> Iterator[int]:
+        """A state, and those of the loops around it that it is in the first iteration."""
+        while number in self._states:
+            yield number
+            number = self._states[number]
 
     def _itself(self, value: Value) -> Iterator[int]:
         """The states that a value is, or consists of, for certain."""
@@ -528,8 +541,10 @@ class TrainingFacts(Interpretation):
             return value
         if isinstance(value, Either) and not any(isinstance(o, (Known, Tensor)) for o in value.options):
             return value
+        if isinstance(value, Items) and not all(map(_is_state, value.items)):
+            return Items(value.kind, value.items, value.node, True)
         made = self.symbols.fresh()
-        self._states.add(made.number)
+        self._states[made.number] = value.number if isinstance(value, Symbol) else -1
         return made
 
     def carried(self, values: Sequence[Value], before: Sequence[Value]) -> None:
@@ -658,6 +673,13 @@ def _joined(values: Sequence[Tensor]) -> Tensor | None:
         first.reduction if all(value.reduction == first.reduction for value in values) else "",
         frozenset().union(*[value.cut for value in values]),
         first.form if all(value.form == first.form for value in values) else "",
+    )
+
+
+def _is_state(value: Value) -> bool:
+    """Whether a value can be part of what a recurrent model is given: a tensor, or nothing known."""
+    return isinstance(value, (Tensor, Symbol)) or (
+        isinstance(value, Items) and all(map(_is_state, value.items))
     )
 
 
