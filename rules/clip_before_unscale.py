@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
-from gradlint.records.finding import Finding, Severity
-from gradlint.rule.loops import report
+from gradlint.records.finding import Claim, Finding, Metric, Severity
+from gradlint.records.training import Event
+from gradlint.rule.loops import report, subject
 from gradlint.rule.rule import Rule
 from gradlint.training.loop import TrainingLoop
+from gradlint.training.scaling import clipped_scaled, decades
 
 _LOOP = """\
 import torch
@@ -23,6 +25,23 @@ for x, y in loader:
     optimizer.zero_grad()
     scaler.scale(loss).backward()
 """
+_TRAINER = """\
+import torch
+from torch import nn
+
+class Trainer:
+    def __init__(self, model):
+        self.model = model
+        self.optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        self.scaler = torch.amp.GradScaler("cuda")
+
+    def fit(self, loader):
+        for x, y in loader:
+            self.optimizer.zero_grad()
+            with torch.autocast("cuda"):
+                loss = nn.functional.cross_entropy(self.model(x), y)
+            self.scaler.scale(loss).backward()
+"""
 _CLIP = "    nn.utils.clip_grad_norm_(model.parameters(), 1.0)\n"
 _STEP = "    scaler.step(optimizer)\n    scaler.update()\n"
 
@@ -36,17 +55,18 @@ class ClipBeforeUnscale(Rule):
     time; unscaling then leaves steps that are smaller by the scale than what was asked for.
 
     ### How it is verified
-    No claim yet: the norm that is clipped is compared with that of the gradients unscaled.
+    The gradients that the first step is given, over those of the same step without scaling.
 
     ### When it is fine
-    After `scaler.unscale_(optimizer)`, and where a library clips and unscales by itself
-    (`accelerator.clip_grad_norm_`).
+    After `scaler.unscale_(optimizer)`, with a threshold times `scaler.get_scale()`, and where a library
+    clips and unscales by itself (`accelerator.clip_grad_norm_`).
 
     ### Fix safety
     No fix: where to unscale depends on which optimizers the scaler steps.
 
     ### References
     - [Gradient clipping with a GradScaler](https://docs.pytorch.org/docs/stable/notes/amp_examples.html)
+    - [Clipped before unscaling](https://github.com/milesial/Pytorch-UNet/issues/468)
     """
 
     id = "GRD403"
@@ -84,6 +104,39 @@ class ClipBeforeUnscale(Rule):
             "            scaler.update()\n        else:\n            optimizer.step()\n"
             "        optimizer.zero_grad()\n"
         ),
+        "methods of a trainer": (
+            _TRAINER + "            self.clip()\n            self.scaler.step(self.optimizer)\n"
+            "            self.scaler.update()\n\n    def clip(self):\n"
+            "        nn.utils.clip_grad_norm_(self.model.parameters(), 0.5)\n"
+        ),
+        "accumulated": (
+            _LOOP.replace("for x, y in loader", "for i, (x, y) in enumerate(loader)")
+            .replace("    optimizer.zero_grad()\n", "")
+            .replace("scale(loss)", "scale(loss / 4)")
+            + "    if i % 4 == 3:\n    "
+            + _CLIP
+            + "        scaler.step(optimizer)\n        scaler.update()\n        optimizer.zero_grad()\n"
+        ),
+        "a closure within": (
+            "import torch\n\ndef fit(model, loader, loss, steps):\n"
+            "    optimizer = torch.optim.AdamW(model.parameters())\n"
+            '    scaler = torch.amp.GradScaler("cuda", init_scale=2.0**12)\n\n    def step(x, y):\n'
+            "        optimizer.zero_grad()\n        scaler.scale(loss(model(x), y)).backward()\n"
+            "        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)\n"
+            "        scaler.step(optimizer)\n        scaler.update()\n\n    for x, y in loader:\n"
+            "        step(x, y)\n"
+        ),
+        "two optimizers": (
+            "import torch\n\ndef fit(encoder, decoder, loader, loss):\n"
+            "    first = torch.optim.Adam(encoder.parameters())\n"
+            "    second = torch.optim.Adam(decoder.parameters())\n    scaler = torch.amp.GradScaler()\n"
+            "    for x, y in loader:\n        first.zero_grad()\n        second.zero_grad()\n"
+            "        scaler.scale(loss(decoder(encoder(x)), y)).backward()\n"
+            "        scaler.unscale_(first)\n"
+            "        torch.nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)\n"
+            "        torch.nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)\n"
+            "        scaler.step(first)\n        scaler.step(second)\n        scaler.update()\n"
+        ),
     }
     good: ClassVar[Mapping[str, str]] = {
         "unscaled": _LOOP + "    scaler.unscale_(optimizer)\n" + _CLIP + _STEP,
@@ -110,17 +163,39 @@ class ClipBeforeUnscale(Rule):
             + _CLIP
             + _STEP
         ),
+        "a threshold that is scaled too": (_LOOP + _CLIP.replace("1.0", "1.0 * scaler.get_scale()") + _STEP),
+        "unscaled in a helper": (
+            _TRAINER + "            self.clip()\n            self.scaler.step(self.optimizer)\n"
+            "            self.scaler.update()\n\n    def clip(self):\n"
+            "        self.scaler.unscale_(self.optimizer)\n"
+            "        nn.utils.clip_grad_norm_(self.model.parameters(), 0.5)\n"
+        ),
+        "divided by hand": (
+            _LOOP
+            + "    for p in model.parameters():\n        p.grad.div_(scaler.get_scale())\n"
+            + _CLIP
+            + "    optimizer.step()\n    scaler.update()\n"
+        ),
+        "the library unscales": (
+            "def fit(model, loader, optimizer, accelerator):\n    for x in loader:\n"
+            "        accelerator.backward(model(x).mean())\n"
+            "        accelerator.clip_grad_norm_(model.parameters(), 1.0)\n        optimizer.step()\n"
+            "        optimizer.zero_grad()\n"
+        ),
     }
 
     def check(self, loop: TrainingLoop, /) -> Iterator[Finding]:
         """Between a scaled backward pass and the step, clipping comes before unscaling."""
         for optimizer in loop.optimizers if loop.is_readable else ():
-            stops = loop.about(optimizer, "unscale", "clip", "step", "escape")
-            for backward in loop.scaled(optimizer):
-                first = loop.after(backward, stops)
-                clips = [n for n in first.events if loop.event(n).kind == "clip"]
-                if clips and first.only(*clips):
-                    clip = loop.event(min(clips))
-                    message = "gradients are clipped while they bear the scale of the loss"
-                    ends = [(backward, "scaled here"), (loop.unscaled(clip, optimizer), "unscaled only here")]
-                    yield report(self, loop, clip, message, ends)
+            for clip, backward in clipped_scaled(loop, optimizer):
+                message = "gradients are clipped while they bear the scale of the loss"
+                ends = [(backward, "scaled here"), (loop.unscaled(clip, optimizer), "unscaled only here")]
+                yield report(self, loop, clip, message, ends, claim=_claim(loop, backward, clip))
+
+
+def _claim(loop: TrainingLoop, backward: Event, clip: Event) -> Claim | None:
+    """The step is shorter by the scale where the gradient is longer than the threshold, else by less."""
+    scale = decades(loop, backward)
+    if scale is None or scale <= 1:
+        return None
+    return Claim(Metric.STEP_SCALE, subject(loop, backward, clip), -1.0, -scale, least=-1.0)

@@ -20,12 +20,14 @@ from gradlint.training.profiles import profile_of
 from gradlint.training.settings import arguments_of, constant
 from gradlint.training.tools import made as made_by
 from gradlint.training.values import (
+    SCALE,
     Context,
     Module,
     Optimizer,
     Parameters,
     Scaler,
     Scheduler,
+    Symbol,
     Tensor,
     options,
     tensors,
@@ -180,6 +182,7 @@ def _paired(
 def _torch(facts: TrainingFacts, name: str, last: str, arguments: Arguments, site: Site) -> Value:
     values = arguments.values()
     if name.startswith("torch.nn.") and last in LOSSES:
+        note_loss(facts, last, site)
         return _loss(facts, last, arguments_of(arguments).get("reduction", "mean"), arguments)
     if name.startswith("torch.nn.") and last[:1].isupper():
         return Module(name, {f"({i})": v for i, v in enumerate(values)} | _settings(arguments), site)
@@ -195,10 +198,17 @@ def _settings(arguments: Arguments) -> dict[str, Value]:
     return {name: operand.value for name, operand in arguments.keywords.items()}
 
 
-def loss_of(facts: TrainingFacts, layer: Module, arguments: Arguments) -> Tensor | None:
+def note_loss(facts: TrainingFacts, name: str, site: Site) -> None:
+    """A loss of torch is computed under autocast, which some do not bear."""
+    if any(context.kind == "autocast" for context in facts.recorder.regions):
+        facts.recorder.note("loss", site, settings={"loss": name})
+
+
+def loss_of(facts: TrainingFacts, layer: Module, arguments: Arguments, site: Site) -> Tensor | None:
     """What a layer of torch that computes a loss gives; None for another layer."""
     if not layer.type.startswith("torch.nn.") or layer.type.rpartition(".")[2] not in LOSS_LAYERS:
         return None
+    note_loss(facts, LOSS_LAYERS[layer.type.rpartition(".")[2]], site)
     reduction = layer.attributes.get("reduction")
     name = layer.type.rpartition(".")[2]
     return _loss(facts, name, constant(reduction) if reduction is not None else "mean", arguments)
@@ -223,6 +233,8 @@ def _clip(facts: TrainingFacts, name: str, arguments: Arguments, site: Site) -> 
             settings["given"] = "module"
         else:
             things = held(first.value) or Parameters(None, False)
+        if any(isinstance(value, Symbol) and value.type == SCALE for value in arguments.values()):
+            settings["threshold"] = "scaled"
         facts.recorder.note("clip", site, (things,), settings=settings)
     return Tensor()
 

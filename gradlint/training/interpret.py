@@ -123,7 +123,7 @@ class TrainingFacts(Interpretation):
 
     def passes(self, model: Value, arguments: Arguments, site: Site, name: str = "forward") -> Tensor:
         """A model is called: its output."""
-        loss = loss_of(self, model, arguments) if isinstance(model, Module) else None
+        loss = loss_of(self, model, arguments, site) if isinstance(model, Module) else None
         if loss is not None:
             return loss
         given = self.mixed(arguments.values())

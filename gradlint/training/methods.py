@@ -16,6 +16,7 @@ from gradlint.training.forms import of_function
 from gradlint.training.holding import held, is_parameters, parameters_of
 from gradlint.training.settings import arguments_of
 from gradlint.training.values import (
+    SCALE,
     Either,
     Module,
     Optimizer,
@@ -299,6 +300,10 @@ def _scale(facts: TrainingFacts, value: Value, arguments: Arguments, site: Site)
     return replace(mixed, scaled=value, is_certain=mixed.is_certain and is_known)
 
 
+def _get_scale(facts: TrainingFacts, value: Value, arguments: Arguments, site: Site) -> Result:
+    return facts.symbols.fresh(value, SCALE)
+
+
 def _unscale(facts: TrainingFacts, value: Value, arguments: Arguments, site: Site) -> Result:
     optimizer = arguments.get(0, "optimizer")
     if optimizer is not None:
@@ -405,6 +410,7 @@ _METHODS: dict[str, Meaning] = {
     "update": _update,
     "scale": _scale,
     "unscale_": _unscale,
+    "get_scale": _get_scale,
     "parameters": _parameters,
     "named_parameters": _named_parameters,
     "train": _mode("train"),

@@ -100,3 +100,36 @@ CLIPPING = frozenset(
     }
 )
 """Forms of clipping that do not undo a scale."""
+
+
+def needlessly_scaled(loop: TrainingLoop, backward: Event) -> Region | None:
+    """The autocast to bfloat16 behind a scaled loss, where nothing behind it is in float16."""
+    scaled_by = [loop.thing(number) for number in backward.by]
+    is_on = bool(scaled_by) and all(
+        thing.kind == "scaler" and thing.settings.get("enabled", True) is True for thing in scaled_by
+    )
+    if not is_on or not backward.is_certain or any(True for _ in loop.events("half")):
+        return None
+    forwards = [loop.event(number) for number in backward.source]
+    found = [autocast_of(forward) for forward in forwards if forward.regions]
+    brain = [region for region in found if region is not None and region.settings["dtype"] == BRAIN]
+    is_known = len(brain) == len([f for f in forwards if any(map(_may_cast, f.regions))])
+    return brain[0] if brain and is_known else None
+
+
+def _may_cast(region: Region) -> bool:
+    return region.kind in ("autocast", "unknown")
+
+
+def raises_under_autocast(loss: Event) -> bool:
+    """Whether autocast refuses a loss: binary cross-entropy of probabilities, on a GPU."""
+    region = autocast_of(loss)
+    if region is None or region.settings["enabled"] is False:
+        return False
+    device = region.settings["device"]
+    is_gpu = device in GPUS or (device is None and region.settings["dtype"] == HALF)
+    return is_gpu and loss.settings["loss"] == "binary_cross_entropy"
+
+
+GPUS = frozenset({"cuda", "xpu", "mps"})
+"""The devices whose autocast refuses some functions."""

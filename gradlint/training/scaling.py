@@ -42,6 +42,17 @@ def stepped_scaled(loop: TrainingLoop, optimizer: frozenset[int]) -> Iterator[Pa
             yield steps[0], backward
 
 
+def clipped_scaled(loop: TrainingLoop, optimizer: frozenset[int]) -> Iterator[Pair]:
+    """The clipping of gradients that certainly bear a scale, by a threshold that does not."""
+    stops = loop.about(optimizer, "unscale", "clip", "step", "escape")
+    for backward in loop.scaled(optimizer):
+        first = loop.after(backward, lambda e: stops(e) and e.settings.get("threshold") != "scaled")
+        events = [loop.event(number) for number in sorted(first.events)]
+        clips = [event for event in events if event.kind == "clip"]
+        if clips == events and clips and not any(map(by_hand, clips)):
+            yield clips[0], backward
+
+
 def never_updated(loop: TrainingLoop, optimizer: frozenset[int]) -> Iterator[Pair]:
     """The scaler's steps after which its next call for the same optimizer comes without an update."""
     for step in _calls(loop, optimizer, "step"):

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 
 from gradlint.semantics.interpretation import Operand
 from gradlint.semantics.value import ClassObject, Closure, Collection, Known, Reference, Table, Value
-from gradlint.training.values import Either, Symbol, Tensor, Truth, born_of, key_of, negated, options
+from gradlint.training.values import SCALE, Either, Symbol, Tensor, Truth, born_of, key_of, negated, options
 
 _CONTRARY = {"ne": "eq", "is_not": "is", "ge": "lt", "le": "gt", "not_in": "in"}
 _TESTS = frozenset({*_CONTRARY, *_CONTRARY.values(), "not", "and", "or"})
@@ -114,7 +114,8 @@ class Symbols:
         if plain in ("is", "eq") and any(_is_none(value) for value in values):
             result = self._is_none(values)
         elif plain not in _TESTS:
-            made = self.derived(("operator", name), values)
+            scaled = any(isinstance(value, Symbol) and value.type == SCALE for value in values)
+            made = self.derived(("operator", name), values, SCALE if scaled else "")
             if name == "mod":
                 self._remainders.add(made.number)
             return made

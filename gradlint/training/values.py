@@ -9,6 +9,9 @@ from gradlint.semantics.interpretation import Site
 from gradlint.semantics.value import ClassObject, Instance, Items, Known, Reference, Table, Value
 from gradlint.training.profiles import Profile
 
+SCALE = "GradScaler.get_scale"
+"""The type of the number that a gradient scaler multiplies by, and of what is computed of it."""
+
 
 class Symbol(Value, frozen=True, eq=False):
     """An object or a number of which only its identity is known.
