@@ -183,7 +183,7 @@ def test_a_state_begins_an_inner_loop_with_that_of_the_outer_one() -> None:
         text.replace("    for x in xs", "    state = tuple(s.detach() for s in state)\n    for x in xs")
     )
     (forward,) = [event for event in cut.events if event.kind == "forward"]
-    assert len(forward.settings["stems"]) == 1
+    assert forward.settings["stems"] == (forward.settings["state"],)
 
 
 def test_the_state_of_a_loop_over_a_generator_goes_from_one_iteration_to_the_next() -> None:

@@ -25,7 +25,8 @@ def report(
     help: str | None = None,
 ) -> Finding:
     """A finding at an event, wherever that is; the call that leads there from the checked file is named."""
-    related = [_beside(loop, end, said, event.place.path) for end, said in ends if end is not None]
+    places = [(end.place if isinstance(end, Event) else end, said) for end, said in ends if end is not None]
+    related = [_beside(place, said, event.place.path) for place, said in places if place != event.place]
     finding = rule.finding(
         event.place.span, message, claim, severity=severity, related=tuple(related), help=help
     )
@@ -43,6 +44,5 @@ def subject(loop: TrainingLoop, *events: Event) -> str:
     return f"{loop.training.name}:{'->'.join(named)}"
 
 
-def _beside(loop: TrainingLoop, end: Event | Place, said: str, path: str) -> Related:
-    place = end.place if isinstance(end, Event) else end
+def _beside(place: Place, said: str, path: str) -> Related:
     return Related(place.span, said, "" if place.path == path else place.path)
