@@ -1111,7 +1111,8 @@ class Evaluator:
         self._assign(node.target, Operand(self._operation(operation, frame), operation), frame)
 
     def _evaluation(self, node: ir.Evaluate, frame: Frame) -> None:
-        self.evaluate(node.value, frame)
+        value = self.evaluate(node.value, frame)
+        self.interpretation.dropped(value, node.value, self.site(node.value, frame))
 
     def _return(self, node: ir.Return, frame: Frame) -> None:
         frame.returned.append(self.evaluate(node.value, frame) if node.value is not None else Known(None))

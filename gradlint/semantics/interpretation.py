@@ -223,6 +223,9 @@ class Interpretation:
     def collected(self, method: Method, arguments: Arguments, site: Site) -> None:
         """A method of a list, a dictionary or a set is called."""
 
+    def dropped(self, value: Value, node: ir.Expression, site: Site) -> None:
+        """A statement is an expression with this value, of which nothing is made."""
+
     # the order in which code runs
 
     def chooses(self, test: Value | None, catches: bool = False) -> None:

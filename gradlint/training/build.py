@@ -157,7 +157,7 @@ class Trainings:
             yield from self._function(bound, f"{cls.definition.name}.")
 
 
-_TELLING = ("backward", "step", "clip", "half", "zero", "schedule", "unscale", "update", "loss")
+_TELLING = ("backward", "step", "clip", "hook", "half", "zero", "schedule", "unscale", "update", "loss")
 """Kinds of events of which one at least makes code worth a judgement."""
 
 

@@ -13,8 +13,8 @@ from gradlint.semantics.evaluate import Generator
 from gradlint.semantics.interpretation import Arguments, Site, known
 from gradlint.semantics.value import Instance, Items, Known, Value
 from gradlint.training.forms import of_function
-from gradlint.training.holding import held, is_parameters, parameters_of
-from gradlint.training.methods import HALVES, backward
+from gradlint.training.holding import held, is_parameters, is_spent, parameters_of, take
+from gradlint.training.methods import BOUNDS, HALVES, backward
 from gradlint.training.mixed import autocast, kinds_of_device, scaler
 from gradlint.training.profiles import profile_of
 from gradlint.training.settings import arguments_of, constant
@@ -82,6 +82,7 @@ def called_by_name(facts: TrainingFacts, name: str, arguments: Arguments, site: 
         return _scheduler(facts, name, arguments, site)
     first = next(iter(arguments.values()), None)
     if first is not None and _makes_optimizer(name, last, first, arguments):
+        take(first)
         return Optimizer(
             name, held(first) or Parameters(None, False), arguments_of(arguments, ("", "lr")), site
         )
@@ -149,7 +150,8 @@ def _builtin(facts: TrainingFacts, last: str, arguments: Arguments, site: Site) 
 def _iterated(facts: TrainingFacts, last: str, arguments: Arguments, site: Site) -> Value:
     """What goes through other iterables: parameters stay parameters, and tensors tensors."""
     values = arguments.values()
-    if last == "zip":
+    generators = [value for value in values if isinstance(value, Generator)]
+    if last == "zip" and not generators:
         return Items(
             "list", [Items("tuple", [facts.element(v, site) for v in values], site.node)], site.node, True
         )
@@ -158,8 +160,9 @@ def _iterated(facts: TrainingFacts, last: str, arguments: Arguments, site: Site)
         owners = {id(owner): owner for part in of for owner in part.owners or ()}
         is_whole = last != "filter" and all(part.is_whole for part in of)
         named = any(part.is_named for part in of)
-        return Parameters(tuple(owners.values()), is_whole, named)
-    generators = [value for value in values if isinstance(value, Generator)]
+        lazy = last in ("filter", "chain", "from_iterable", "iter")
+        spent: dict[str, Value] | None = {"drawn": Known(facts.symbols.fresh().number)} if lazy else None
+        return Parameters(tuple(owners.values()), is_whole, named, spent)
     if generators and last in ("enumerate", "zip"):
         return replace(generators[0], shape=partial(_paired, facts, values, generators[0], last, site))
     items = [facts.element(value, site) for value in values if not isinstance(value, Known)]
@@ -188,6 +191,8 @@ def _torch(facts: TrainingFacts, name: str, last: str, arguments: Arguments, sit
         return Module(name, {f"({i})": v for i, v in enumerate(values)} | _settings(arguments), site)
     if name.startswith(_PURE):
         return facts.symbols.derived(name, values)
+    if last in BOUNDS and any(t.gradient is not None for value in values for t in tensors(value)):
+        facts.bounded += 1
     if name.startswith("torch.utils.") or last in ("load", "save", "manual_seed"):
         return facts.symbols.fresh()
     return replace(facts.mixed(values), form=of_function(last, values))
@@ -233,6 +238,10 @@ def _clip(facts: TrainingFacts, name: str, arguments: Arguments, site: Site) -> 
             settings["given"] = "module"
         else:
             things = held(first.value) or Parameters(None, False)
+            if isinstance(first.value, Symbol):
+                settings["given"] = "object"
+            elif is_spent(first.value, facts.recorder.order.loop):
+                settings["given"] = "spent"
         if any(isinstance(value, Symbol) and value.type == SCALE for value in arguments.values()):
             settings["threshold"] = "scaled"
         facts.recorder.note("clip", site, (things,), settings=settings)

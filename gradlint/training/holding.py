@@ -43,9 +43,26 @@ def union(parts: Iterable[Parameters | None]) -> Parameters | None:
     return Parameters(tuple(owners.values()), all(part.is_whole for part in known))
 
 
-def parameters_of(value: Value, is_named: bool = False) -> Parameters:
-    """All parameters of a module, as a generator."""
-    return Parameters(tuple(options(value)), True, is_named, {})
+def parameters_of(value: Value, is_named: bool = False, drawn: int | None = None) -> Parameters:
+    """All parameters of a module; as a generator where it is said when that was `drawn`."""
+    spent: dict[str, Value] | None = None if drawn is None else {"drawn": Known(drawn)}
+    return Parameters(tuple(options(value)), True, is_named, spent)
+
+
+def take(value: Value) -> None:
+    """Run through a generator of parameters."""
+    if isinstance(value, Parameters) and value.spent is not None:
+        value.spent["taken"] = Known(True)
+
+
+def is_spent(value: Value, loop: int) -> bool:
+    """Whether nothing is left of a generator: it was taken, or is run through in every iteration of a loop in
+    which what is new has numbers from `loop` on.
+    """
+    if not isinstance(value, Parameters) or value.spent is None:
+        return False
+    drawn = value.spent.get("drawn")
+    return "taken" in value.spent or (isinstance(drawn, Known) and int(drawn.value) < loop)
 
 
 def is_parameters(value: Value) -> bool:

@@ -28,7 +28,7 @@ from gradlint.semantics.value import (
 from gradlint.training.calls import CALLS, called_by_name, loss_of
 from gradlint.training.forms import of_operator
 from gradlint.training.holding import held
-from gradlint.training.methods import attribute_of_tensor, call_method, divided
+from gradlint.training.methods import BOUNDS, attribute_of_tensor, call_method, divided
 from gradlint.training.order import Guard
 from gradlint.training.profiles import hooks
 from gradlint.training.recorder import Recorder
@@ -89,6 +89,8 @@ class TrainingFacts(Interpretation):
         self._named: dict[int, tuple[ClassObject, frozenset[str]]] = {}
         self._merging: Truth | None = None
         self._aside = 0
+        self.bounded = 0
+        """How often a gradient was bounded by a function that leaves it as it is."""
 
     def _recorder(self) -> Recorder:
         self._recorders += 1
@@ -530,6 +532,29 @@ class TrainingFacts(Interpretation):
                 "collect", site, (), source=mixed.passes, is_certain=mixed.is_certain, settings=settings
             )
 
+    def dropped(self, value: Value, node: ir.Expression, site: Site) -> None:
+        """What a clamp of a gradient gives, or the norm that clipping does, is thrown away."""
+        if isinstance(value, Tensor) and isinstance(node, ir.Call) and not _writes(node):
+            name = getattr(node.function, "name", "") or getattr(node.function, "id", "")
+            of = () if value.gradient is None else (value.gradient,)
+            if of and name in BOUNDS:
+                self.recorder.note("drop", site, of, settings={"form": name})
+            elif not of:
+                self.recorder.add("clip", site, {"dropped": True})
+
+    def hooked(self, hook: Value, of: Parameters, site: Site) -> None:
+        """A gradient gets a hook; `bounds` is False where that bounds a copy, and gives nothing back."""
+        own, self.recorder, before = self.recorder, self._recorder(), self.bounded
+        result: Value = self.symbols.fresh()
+        if isinstance(hook, Closure):
+            gradient = Operand(Tensor(gradient=of), site.node)
+            result = self.evaluator.call(hook, Arguments((gradient,), {}), site)
+        changes = self.recorder.has("clip", "zero", "escape") or not self.recorder.is_whole
+        self.recorder = own
+        gives = not isinstance(result, Known) or result.value is not None
+        bounds = None if gives or changes or self.bounded == before else False
+        self.recorder.note("hook", site, (of,), settings={"bounds": bounds})
+
     def forgotten(self, value: Value, count: Count) -> Value:
         """Objects stay what they are; what else a loop changes is a state of it."""
         if isinstance(
@@ -698,6 +723,11 @@ def _is_optional(model: Value, at: Setting) -> bool:
     taken = forward.function.parameters[1:]
     found = [p for position, p in enumerate(taken) if at in (position, p.name)]
     return any(parameter.default is not None for parameter in found)
+
+
+def _writes(call: ir.Call) -> bool:
+    """Whether a call is told where its result goes."""
+    return any(keyword.name in ("out", None) for keyword in call.keywords)
 
 
 def _holds_module(value: Value) -> bool:

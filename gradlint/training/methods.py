@@ -68,6 +68,8 @@ _READING = frozenset(
 _DETACHED = frozenset({"detach", "detach_", "numpy", "tolist", "item", "argmax", "long", "int", "bool"})
 _NO_TENSOR = frozenset({"item", "tolist", "numpy", "size", "dim", "numel", "backward"})
 _MODELS = (Module, Instance, Symbol)
+BOUNDS = frozenset({"clamp", "clip", "clamp_max", "clamp_min", "minimum", "maximum"})
+"""Functions and methods that bound a tensor and give the result."""
 
 
 def call_method(
@@ -154,7 +156,8 @@ def _of_tensor(facts: TrainingFacts, value: Tensor, name: str, arguments: Argume
     if value.gradient is not None and name.endswith("_"):
         return _gradient_changed(facts, value, value.gradient, name, arguments, site)
     if name == "register_hook":
-        facts.recorder.note("hook", site, (Parameters((value,), False),))
+        hook = arguments.get(0, "hook")
+        facts.hooked(Known(None) if hook is None else hook.value, Parameters((value,), False), site)
         return facts.symbols.fresh()
     if name in ("step", "zero_grad", "update", "unscale_"):
         return _METHODS[name](facts, value, arguments, site) or Known(None)
@@ -164,6 +167,8 @@ def _of_tensor(facts: TrainingFacts, value: Tensor, name: str, arguments: Argume
         facts.recorder.note("detach", site, source=value.passes, states=value.states)
     if name in _DETACHED or name == "requires_grad_":
         return value if name == "requires_grad_" else Tensor(cut=value.passes | value.cut)
+    if name in BOUNDS and value.gradient is not None:
+        facts.bounded += 1
     given = (value, *arguments.values())
     mixed = replace(facts.mixed(given), form=of_function(name, given))
     if name in ("div", "div_", "mul", "mul_", "true_divide") and not _has_tensors(arguments):
@@ -222,7 +227,8 @@ def _of_parameters(
 ) -> Value:
     of = value.of if isinstance(value, Weight) else value
     if name == "register_hook" or name.startswith("register_post_accumulate"):
-        facts.recorder.note("hook", site, (of,))
+        hook = arguments.get(0, "hook")
+        facts.hooked(Known(None) if hook is None else hook.value, of, site)
         return facts.symbols.fresh()
     if name == "requires_grad_":
         return _switch(facts, of, arguments, site)
@@ -312,7 +318,7 @@ def _unscale(facts: TrainingFacts, value: Value, arguments: Arguments, site: Sit
 
 
 def _parameters(facts: TrainingFacts, value: Value, arguments: Arguments, site: Site) -> Result:
-    return parameters_of(value) if _is(value, *_MODELS) else None
+    return parameters_of(value, drawn=facts.symbols.fresh().number) if _is(value, *_MODELS) else None
 
 
 def _named_parameters(facts: TrainingFacts, value: Value, arguments: Arguments, site: Site) -> Result:

@@ -99,6 +99,11 @@ class Order:
         return number
 
     @property
+    def loop(self) -> int:
+        """What has at least this number is born in the innermost loop."""
+        return next((scope.born for scope in reversed(self._scopes) if isinstance(scope, _Loop)), 0)
+
+    @property
     def test(self) -> Truth | None:
         """What the innermost choice depends on."""
         return self._choices[-1].test if self._choices else None

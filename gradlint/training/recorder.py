@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+from msgspec import structs
+
 from gradlint.records.graph import Place, Setting
 from gradlint.records.span import Span
 from gradlint.records.training import Event, Region, Thing, Training
@@ -81,6 +83,14 @@ class Recorder:
         self._events.append((event, about, doers))
         self.order.happens(number - self._first)
         return number
+
+    def add(self, kind: str, site: Site, settings: Mapping[str, Setting]) -> None:
+        """Say more of the last event, where it is of this kind and place."""
+        if self._events:
+            event, about, doers = self._events[-1]
+            if event.kind == kind and event.place == place_of(site):
+                told = structs.replace(event, settings={**event.settings, **settings})
+                self._events[-1] = (told, about, doers)
 
     def leave(self, state: int, passes: frozenset[int], states: frozenset[int], is_certain: bool) -> None:
         """An iteration leaves this to the next in a variable."""

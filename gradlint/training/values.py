@@ -39,8 +39,8 @@ class Module(Value, frozen=True, eq=False):
 class Parameters(Value, frozen=True, eq=False):
     """Some or all parameters of modules, or those that optimizers hold.
 
-    `owners` is None where they are not known. `is_spent` is a cell that holds whether a generator of
-    them was run through; None for a collection.
+    `owners` is None where they are not known. `spent` is a cell that holds when a generator of them was
+    "drawn" and whether an optimizer has "taken" it; None for a collection.
     """
 
     owners: tuple[Value, ...] | None
