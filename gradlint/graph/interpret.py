@@ -46,7 +46,7 @@ from gradlint.records import ir
 from gradlint.records.graph import Initial, Place, Setting, Unapplied
 from gradlint.records.span import Span
 from gradlint.semantics.classes import is_module as is_module_class
-from gradlint.semantics.evaluate import EXHAUSTED
+from gradlint.semantics.evaluate import ARM_EXHAUSTED, EXHAUSTED
 from gradlint.semantics.interpretation import Arguments, Budget, Count, Interpretation, Operand, Site
 from gradlint.semantics.value import (
     ClassObject,
@@ -136,7 +136,7 @@ class GraphFacts(Interpretation):
     not followed to its end, `unmatched` the initialisers that changed nothing.
     """
 
-    budget = Budget(unrolled=256, rounds=4096, steps=60_000, objects=4000, recursion=6)
+    budget = Budget(unrolled=256, rounds=4096, steps=60_000, arm=16_000, objects=4000, recursion=6)
 
     def __init__(self) -> None:
         self.ran: set[tuple[str, Span]] = set()
@@ -196,7 +196,7 @@ class GraphFacts(Interpretation):
         """Whether a call was followed to its end."""
         sought = None if self._sought is None else self._sought.definition
         met = any(cls.definition is sought for cls, _ in traces.constructed)
-        return not met and EXHAUSTED not in traces.unread
+        return not met and {EXHAUSTED, ARM_EXHAUSTED}.isdisjoint(traces.unread)
 
     def note(self, target: Value | None) -> None:
         """A function runs."""
@@ -205,7 +205,7 @@ class GraphFacts(Interpretation):
 
     def begin(self, is_training: bool = False) -> None:
         """Forget the nodes of one forward pass before another is run, or a function that trains."""
-        self.recorder = Recorder(lambda: self.evaluator.settled)
+        self.recorder = Recorder(lambda: self.evaluator.settled, self.evaluator.affords)
         self.applier = Applier(self)
         self.is_training = is_training
         self.budget = _TRAINING if is_training else GraphFacts.budget
@@ -712,6 +712,13 @@ class GraphFacts(Interpretation):
                 value if name == "module" else value.attributes.get(name) or Anything(f"an attribute {name}")
             )
         return self.members.attribute(value, name)
+
+    def perhaps(self, owner: Value, found: Value, default: Value) -> Value:
+        """A model that is constructed without a configuration gets what that may leave out, as parameters
+        get their defaults.
+        """
+        is_free = self.is_constructing and isinstance(owner, Anything) and isinstance(found, Anything)
+        return default if is_free else found
 
     def index(self, receiver: Operand, index: Value, site: Site) -> Value:
         """An item of a container, a weight or a signal."""

@@ -25,6 +25,8 @@ from gradlint.semantics.value import (
 )
 
 _DEEPEST = 6
+_MOST_COMPARED = 2_000
+"""Values within the arguments of one call that are compared."""
 
 
 class _NotComparable(Exception):  # noqa: N818
@@ -122,9 +124,10 @@ def _within(value: Instance | Collection) -> Sequence[Value]:
 def _key(target: Closure | ClassObject, arguments: Arguments) -> Hashable | None:
     """What calls have in common that give the same; None where that is not known."""
     identity = id(target.function) if isinstance(target, Closure) else id(target)
+    of = _Comparison().of
     try:
-        positional = tuple([_of(operand.value, 0) for operand in arguments.positional])
-        keywords = tuple([(name, _of(operand.value, 0)) for name, operand in arguments.keywords.items()])
+        positional = tuple([of(operand.value, 0) for operand in arguments.positional])
+        keywords = tuple([(name, of(operand.value, 0)) for name, operand in arguments.keywords.items()])
         key = (identity, positional, keywords, arguments.open, arguments.certain)
         hash(key)
     except (_NotComparable, TypeError):
@@ -132,33 +135,45 @@ def _key(target: Closure | ClassObject, arguments: Arguments) -> Hashable | None
     return key
 
 
-def _of(value: Value, depth: int) -> Hashable:
-    if isinstance(value, Known):
-        return type(value.value), value.value
-    if isinstance(value, Reference):
-        return value.name
-    if isinstance(value, (ModuleObject, ClassObject)):
-        return id(value)
-    if isinstance(value, Anything):
-        return Anything, value.reason
-    if depth < _DEEPEST:
-        return _composed(value, depth + 1)
-    raise _NotComparable
+class _Comparison:
+    """Says of values what others must have in common with them; an object that comes again is named."""
 
+    def __init__(self) -> None:
+        self._left = _MOST_COMPARED
+        self._met: set[int] = set()
 
-def _composed(value: Value, depth: int) -> Hashable:
-    if isinstance(value, Closure) and value.receiver is None and value.frame is None:
-        return id(value.function)
-    if isinstance(value, Items):
-        return value.kind, value.open, tuple([_of(item, depth) for item in value.items])
-    if isinstance(value, Table):
-        others = tuple([_of(item, depth) for item in value.others])
-        return value.open, tuple([(key, _of(item, depth)) for key, item in value.entries.items()]), others
-    if isinstance(value, Partial):
-        named = tuple([(name, _of(item, depth)) for name, item in value.keywords.items()])
-        return _of(value.function, depth), tuple([_of(item, depth) for item in value.positional]), named
-    if isinstance(value, Choice):
-        return Choice, tuple([_of(option, depth) for option in value.options])
-    if isinstance(value, Instance) and not is_module(value.type):
-        return id(value), tuple([(name, _of(item, depth)) for name, item in value.attributes.items()])
-    raise _NotComparable
+    def of(self, value: Value, depth: int) -> Hashable:
+        """What is the same in all values that cannot be told from this one."""
+        self._left -= 1
+        if isinstance(value, Known):
+            return type(value.value), value.value
+        if isinstance(value, Reference):
+            return value.name
+        if isinstance(value, (ModuleObject, ClassObject)):
+            return id(value)
+        if isinstance(value, Anything):
+            return Anything, value.reason
+        if depth < _DEEPEST and self._left > 0:
+            return self._composed(value, depth + 1)
+        raise _NotComparable
+
+    def _composed(self, value: Value, depth: int) -> Hashable:
+        of = self.of
+        if isinstance(value, Closure) and value.receiver is None and value.frame is None:
+            return id(value.function)
+        if isinstance(value, Items):
+            return value.kind, value.open, tuple([of(item, depth) for item in value.items])
+        if isinstance(value, Table):
+            others = tuple([of(item, depth) for item in value.others])
+            return value.open, tuple([(key, of(item, depth)) for key, item in value.entries.items()]), others
+        if isinstance(value, Partial):
+            named = tuple([(name, of(item, depth)) for name, item in value.keywords.items()])
+            return of(value.function, depth), tuple([of(item, depth) for item in value.positional]), named
+        if isinstance(value, Choice):
+            return Choice, tuple([of(option, depth) for option in value.options])
+        if isinstance(value, Instance) and not is_module(value.type):
+            if id(value) in self._met:
+                return id(value)
+            self._met.add(id(value))
+            return id(value), tuple([(name, of(item, depth)) for name, item in value.attributes.items()])
+        raise _NotComparable

@@ -420,7 +420,9 @@ class Members:
             elif isinstance(value, (Items, Table)):
                 self.escape(value.items if isinstance(value, Items) else value.values())
             elif is_module(value):
-                for _, part in descendants(value):
+                within = list(descendants(value))
+                self._facts.evaluator.affords(len(within) // 16)
+                for _, part in within:
                     if isinstance(part, Weight) and part.data.initial.scheme in UNFILLED:
                         self._doubt(part)
 

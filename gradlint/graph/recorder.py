@@ -12,6 +12,9 @@ from gradlint.records.losses import LOSSES
 from gradlint.semantics.interpretation import Site
 from gradlint.semantics.value import Known, Value
 
+_SEEN_PER_STEP = 32
+"""Values that are looked through for the work of evaluating one node."""
+
 MOST_NODES = 8_000
 """Nodes of one graph; what comes after is unknown."""
 
@@ -22,10 +25,13 @@ class Recorder:
     `paths` are the dotted names of modules and weights in the model, by identity. `also` are further
     nodes that the result of one depends on, `escaped` those whose output went where it is not followed,
     `untracked` those where no gradient is recorded, `optional` those behind a test that constants
-    decided: `settled` counts such tests on the way.
+    decided: `settled` counts such tests on the way. `work` is told of what else takes time.
     """
 
-    def __init__(self, settled: Callable[[], int] = lambda: 0) -> None:
+    def __init__(
+        self, settled: Callable[[], int] = lambda: 0, work: Callable[[int], object] = lambda steps: None
+    ) -> None:
+        self.work = work
         self.nodes: list[Node] = []
         self._sizes: list[Sizes] = []
         self.reasons: Counter[str] = Counter()
@@ -102,7 +108,9 @@ class Recorder:
 
     def hand_out(self, values: Iterable[Value]) -> None:
         """Code that is not understood has these, and may do anything with them."""
-        for value in held_by(values):
+        handed = held_by(values)
+        self.work(len(handed) // _SEEN_PER_STEP)
+        for value in handed:
             if isinstance(value, Weight):
                 value.attributes["handed"] = Known(True)
             elif isinstance(value, Signal) and value.recorder is self:

@@ -48,6 +48,9 @@ _NAMED = {"values": 0, "indices": -1}
 EXHAUSTED = "too much code behind one function"
 """Why an entry was not followed to its end: its budget was spent."""
 
+ARM_EXHAUSTED = "too much code behind one condition"
+"""Why one way through a branch was not followed to its end."""
+
 _MOST_BODIES = 20_000
 """Pieces of code of which the names are remembered."""
 
@@ -72,6 +75,7 @@ class Evaluator:
         self._callers: list[Site] = []
         self._running: list[object] = []
         self._steps = 0
+        self._most = self._budget.steps
         self._conditions: tuple[int, ...] = ()
         self._objects = 0
         self.settled = 0
@@ -79,6 +83,7 @@ class Evaluator:
         self._changed: list[Value] = []
         self._grown: list[Value] = []
         self._names_used: dict[int, tuple[object, list[ir.Name | ir.Attribute]]] = {}
+        self._names_bound: dict[int, tuple[ir.Statement, frozenset[str]]] = {}
         self._rounds = 1
         self._repeating = 0
         self._rests_on: dict[tuple[str, str], frozenset[tuple[str, str]]] = {}
@@ -126,6 +131,7 @@ class Evaluator:
         self._budget = self._limit or self.interpretation.budget
         self._spent += self._steps
         self._steps = 0
+        self._most = self._budget.steps
         self._conditions = ()
         self._rounds = 1
         self._repeating = 0
@@ -193,8 +199,8 @@ class Evaluator:
             return known[name]
         known[name] = None  # ends cycles
         outer, self.consulted = self.consulted, set()
-        state = self._steps, self._conditions, self.heap
-        self._steps, self._conditions, self.heap = 0, (), Heap()
+        state = self._steps, self._most, self._conditions, self.heap
+        self._steps, self._most, self._conditions, self.heap = 0, self._budget.steps, (), Heap()
         before = self.interpretation.turns_aside()
         try:
             value = self._found_value(scope, name)
@@ -204,7 +210,7 @@ class Evaluator:
         except RecursionError:
             known[name] = value = self.interpretation.unknown(())
         finally:
-            self._steps, self._conditions, self.heap = state
+            self._steps, self._most, self._conditions, self.heap = state
             self.interpretation.returns_to(before)
         self._rests_on[key] = frozenset(self.consulted)
         self.consulted |= outer
@@ -282,18 +288,19 @@ class Evaluator:
 
     def evaluate(self, node: ir.Expression, frame: Frame) -> Value:
         """The value of `node`."""
-        if self._steps >= self._budget.steps and not self.affords(1):
+        if self._steps >= self._most and not self.affords(1):
             return self.interpretation.unknown(())
         self._steps += 1
         return _EXPRESSIONS[type(node)](self, node, frame)
 
     def affords(self, steps: int) -> bool:
         """Whether there is work left for so many more steps, which are then taken."""
-        if self._steps > self._budget.steps:
+        if self._steps > self._most:
             return False
         self._steps += steps
-        if self._steps > self._budget.steps:
-            self.interpretation.not_understood(EXHAUSTED)
+        if self._steps > self._most:
+            is_all = self._steps > self._budget.steps
+            self.interpretation.not_understood(EXHAUSTED if is_all else ARM_EXHAUSTED)
             return False
         return True
 
@@ -483,6 +490,8 @@ class Evaluator:
 
     def call(self, target: Value, arguments: Arguments, site: Site, frame: Frame | None = None) -> Value:
         """The result of calling `target`."""
+        if self._steps > self._most:
+            return self.interpretation.unknown(())
         if isinstance(target, Closure):
             return self._call_closure(target, arguments, site)
         if isinstance(target, ClassObject):
@@ -544,7 +553,14 @@ class Evaluator:
         if target.name == "builtins.getattr" and len(arguments.positional) > 1:
             name = arguments.positional[1].value
             if isinstance(name, Known) and isinstance(name.value, str):
-                return self.attribute(arguments.positional[0], name.value, site)
+                owner, *_ = arguments.positional
+                found = self.attribute(owner, name.value, site)
+                otherwise = arguments.positional[2:]
+                return (
+                    self.interpretation.perhaps(owner.value, found, otherwise[0].value)
+                    if otherwise
+                    else found
+                )
         if target.name == "builtins.globals" and frame is not None:
             return ModuleObject(frame.scope)
         if target.name == "builtins.eval" and frame is not None and len(arguments.positional) == 1:
@@ -1005,7 +1021,28 @@ class Evaluator:
         for statement in body:
             if not frame.alive:
                 return
-            self._statement(statement, frame)
+            if self._steps > self._most:
+                self._passed_over(statement, frame)
+            else:
+                self._statement(statement, frame)
+
+    def _passed_over(self, statement: ir.Statement, frame: Frame) -> None:
+        """There is no work left for a statement: what it binds is not known."""
+        if isinstance(statement, ir.Return):
+            frame.returned.append(self.interpretation.unknown(()))
+            frame.alive, frame.jump = False, "return"
+        for name in self._bound_by(statement):
+            frame.variables[name] = self.interpretation.unknown(())
+
+    def _bound_by(self, statement: ir.Statement) -> frozenset[str]:
+        """The variables that a statement binds, found once."""
+        known = self._names_bound.get(id(statement))
+        if known is None:
+            if len(self._names_bound) >= _MOST_BODIES:
+                self._names_bound.clear()
+            found = frozenset(assigned((statement,)))
+            known = self._names_bound[id(statement)] = (statement, found)
+        return known[1]
 
     def _statement(self, statement: ir.Statement, frame: Frame) -> None:
         _STATEMENTS[type(statement)](self, statement, frame)
@@ -1180,7 +1217,7 @@ class Evaluator:
         """Run each body from here on its own; go on with the join of those that reach their end."""
         before = frame.variables
         conditions = self._conditions
-        mark, grown = len(self._changed), len(self._grown)
+        mark, grown, most = len(self._changed), len(self._grown), self._most
         ends: list[dict[str, Value]] = []
         heaps: list[Changes] = []
         jumps: set[str] = set()
@@ -1192,7 +1229,9 @@ class Evaluator:
             frame.alive = True
             self._conditions = (*conditions, _arm(node, position))
             self.heap.begin()
+            self._most = min(most, self._steps + self._budget.arm)
             self.execute(body, frame)
+            self._most = most
             changes = self.heap.take_back()
             jumps.add("" if frame.alive else frame.jump)
             if frame.alive:
@@ -1261,7 +1300,7 @@ class Evaluator:
             if not frame.alive and frame.jump != "continue":
                 break
             frame.alive = True
-            if self.interpretation.progress() != progress:
+            if self.interpretation.progress() != progress or self._steps > self._most:
                 break
         self._rounds = outer
         self.interpretation.looped()

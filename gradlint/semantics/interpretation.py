@@ -72,12 +72,14 @@ class Budget(Struct, frozen=True):
     """Bounds of the work for one entry.
 
     Iterations of a loop that are run one by one, those of loops within loops, nodes that are
-    evaluated, objects that are made, and how often a function may be within itself.
+    evaluated, those of one way through a branch on a test that is not known, objects that are made, and
+    how often a function may be within itself.
     """
 
     unrolled: int = 32
     rounds: int = 1024
     steps: int = 200_000
+    arm: int = 200_000
     objects: int = 64
     recursion: int = 1
 
@@ -129,6 +131,10 @@ class Interpretation:
     def attribute(self, receiver: Operand, name: str, site: Site) -> Value:
         """An attribute that the evaluator cannot look up itself."""
         return self.unknown((receiver.value,))
+
+    def perhaps(self, owner: Value, found: Value, default: Value) -> Value:
+        """What `getattr(owner, name, default)` gives; `found` is the attribute, if there is one."""
+        return found
 
     def index(self, receiver: Operand, index: Value, site: Site) -> Value:
         """An item of something that is no collection with known items."""
