@@ -25,7 +25,7 @@ from gradlint.records import ir
 from gradlint.records.graph import ModelGraph, Parameter, Place
 from gradlint.records.span import Span
 from gradlint.semantics.classes import is_module as is_module_class
-from gradlint.semantics.evaluate import ARM_EXHAUSTED, EXHAUSTED, Evaluator
+from gradlint.semantics.evaluate import EXHAUSTED, Evaluator
 from gradlint.semantics.interpretation import Arguments, Operand, Site
 from gradlint.semantics.neighbours import EVERYTHING, applies_to, neighbours, text_of
 from gradlint.semantics.project import Project
@@ -38,8 +38,6 @@ def parameters(cls: ClassObject) -> tuple[ir.Parameter, ...]:
     init = cls.member("__init__")
     return init.function.parameters[1:] if isinstance(init, Closure) else ()
 
-
-_TOO_MUCH = frozenset({EXHAUSTED, ARM_EXHAUSTED})
 
 FEW_STEPS = 15_000
 MOST_STEPS = 200_000
@@ -101,7 +99,7 @@ class Builder:
         """
         try:
             graph = self.build(cls)
-            if not _TOO_MUCH.isdisjoint((*self._facts.unread, *self._facts.recorder.reasons)):
+            if EXHAUSTED in self._facts.unread or EXHAUSTED in self._facts.recorder.reasons:
                 self._limit = min(self._limit, self._evaluator.spent + FEW_STEPS)
             return graph
         except (Exception, RecursionError) as error:
