@@ -9,6 +9,7 @@ from gradlint.records.training import Training
 from gradlint.semantics.project import Project
 from gradlint.syntax.extract import extract, lower_omitted
 from gradlint.training.build import Trainings
+from gradlint.training.loop import TrainingLoop
 
 PATH = "train.py"
 
@@ -215,3 +216,24 @@ def test_a_setting_that_may_be_given_is_not_its_default() -> None:
         "        optimizer.step()\n"
     )
     assert "half" in [event.kind for event in training.events]
+
+
+def test_a_bound_that_is_none_bounds_nothing() -> None:
+    training = only(
+        "import tools\nimport torch\n\ndef fit(net, x, optimizer):\n    net(x).sum().backward()\n"
+        "    norm = tools.clip_grad_value_(net.parameters(), None)\n    optimizer.step()\n"
+    )
+    assert "clip" not in [event.kind for event in training.events]
+
+
+def test_an_uncertain_loss_that_may_be_for_another_optimizer() -> None:
+    text = (
+        "import torch\nfrom torch import nn\nfrom losses import judge, cut\n\n"
+        "one, two = nn.Linear(3, 3), nn.Linear(3, 3)\n"
+        "first = torch.optim.SGD(one.parameters(), lr=0.1)\n"
+        "second = torch.optim.SGD(two.parameters(), lr=0.1)\n"
+        "for x in data:\n    judge(two(cut(one(x)))).backward()\n    second.step()\n    first.step()\n"
+    )
+    loop = TrainingLoop(only(text))
+    (backward,) = loop.events("backward")
+    assert [loop.fills(backward, each) for each in loop.optimizers] == [None, None]

@@ -230,8 +230,9 @@ def _loss(facts: TrainingFacts, name: str, reduction: object, arguments: Argumen
 
 
 def _clip(facts: TrainingFacts, name: str, arguments: Arguments, site: Site) -> Value:
-    first = arguments.get(0, "parameters")
-    if first is not None:
+    first, bound = arguments.get(0, "parameters"), arguments.get(1, "max_norm")
+    is_bound = bound is None or not (isinstance(bound.value, Known) and bound.value.value is None)
+    if first is not None and is_bound:
         settings = {**arguments_of(arguments, ("", "max_norm")), "form": name.rpartition(".")[2]}
         if any(isinstance(option, (Module, Instance)) for option in options(first.value)):
             things: Value = parameters_of(first.value)

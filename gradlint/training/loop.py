@@ -191,7 +191,15 @@ class TrainingLoop:
         models = [n for number in backward.source for n in self.event(number).things]
         if owners is None or not models:
             return self._only(optimizer)
-        return _any({self.is_same(model, owner) for model in models for owner in owners})
+        found = _any({self.is_same(model, owner) for model in models for owner in owners})
+        is_open = found and not backward.is_certain and self._fills_another(backward, optimizer)
+        return None if is_open else found
+
+    def _fills_another(self, backward: Event, optimizer: frozenset[int]) -> bool:
+        """Whether a backward pass may be meant for another optimizer."""
+        models = {n for number in backward.source for n in self.event(number).things}
+        others = [self.owners(other) or () for other in self.optimizers if other != optimizer]
+        return any(self.is_same(model, owner) for owners in others for model in models for owner in owners)
 
     def computes(self, forward: Event, optimizer: frozenset[int]) -> bool | None:
         """Whether a forward pass computes with parameters that an optimizer holds."""
