@@ -237,3 +237,13 @@ def test_an_uncertain_loss_that_may_be_for_another_optimizer() -> None:
     loop = TrainingLoop(only(text))
     (backward,) = loop.events("backward")
     assert [loop.fills(backward, each) for each in loop.optimizers] == [None, None]
+
+
+def test_a_name_that_nothing_binds_is_one_object() -> None:
+    loop = TrainingLoop(
+        only(
+            "import torch\n\nfor x in data:\n    opt.zero_grad()\n    net(x).sum().backward()\n    opt.step()\n"
+        )
+    )
+    (optimizer,) = loop.optimizers
+    assert [e.kind for e in loop.events("zero", "step") if e.things <= optimizer] == ["zero", "step"]

@@ -282,7 +282,7 @@ class Evaluator:
             return value
         if constants.is_builtin(node.id):
             return Reference(f"builtins.{node.id}")
-        return self.interpretation.unknown(())
+        return self.interpretation.unbound(node.id)
 
     # expressions
 

@@ -104,6 +104,10 @@ class Interpretation:
         """The value of which nothing is known but that it was made of `sources`."""
         raise NotImplementedError
 
+    def unbound(self, name: str) -> Value:
+        """A name that nothing in the project binds."""
+        return self.unknown(())
+
     def parameter(self, parameter: ir.Parameter, closure: Closure) -> Value:
         """The value of a parameter when nothing is known of the call."""
         return self.unknown(())

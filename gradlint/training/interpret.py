@@ -236,6 +236,10 @@ class TrainingFacts(Interpretation):
             if isinstance(source, (Symbol, Module, Instance, Optimizer, Items, Table, Parameters)):
                 made.attributes[f"({position})"] = source
 
+    def unbound(self, name: str) -> Value:
+        """It means the same wherever it is used."""
+        return self.symbols.derived(("name", name), ())
+
     def parameter(self, parameter: ir.Parameter, closure: Closure) -> Value:
         """What a function is given when it is called from outside."""
         if parameter.kind == "arguments":
