@@ -242,7 +242,8 @@ def test_an_uncertain_loss_that_may_be_for_another_optimizer() -> None:
 def test_a_name_that_nothing_binds_is_one_object() -> None:
     loop = TrainingLoop(
         only(
-            "import torch\n\nfor x in data:\n    opt.zero_grad()\n    net(x).sum().backward()\n    opt.step()\n"
+            "import torch\n\nfor x in data:\n    opt.zero_grad()\n    net(x).sum().backward()\n"
+            "    opt.step()\n"
         )
     )
     (optimizer,) = loop.optimizers
