@@ -41,6 +41,14 @@ _MODULE = (
     "    def configure_optimizers(self):\n"
     "        return torch.optim.SGD(self.parameters(), lr=1.0)\n\n"
 )
+_WRITTEN = (
+    _HEAD + "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+    "        self.inner, self.outer = nn.Linear(32, 64), nn.Linear(64, 64)\n"
+    "        self.head = nn.Linear(64, 10)\n\n"
+    "    def forward(self, x):\n        h = torch.zeros(x.size(0), 64)\n"
+    "        for step in x.unbind(1):\n            h = torch.tanh(self.inner(step) + self.outer(h))\n"
+    "        return self.head(h)\n\n"
+)
 _MANUAL = "        self.automatic_optimization = False\n"
 _OUTSIDE = _HEAD.replace("import torch\n", "import torch\n{}\n") + _NET
 
@@ -129,6 +137,18 @@ class UnclippedRecurrentTraining(Rule):
             + "arguments = TrainingArguments('out', max_grad_norm=0, learning_rate=0.1)\n"
             + "Trainer(model=Net(), args=arguments, train_dataset=data).train()\n"
         ),
+        "cell over a sequence": (
+            _HEAD
+            + "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+            + "        self.cell = nn.LSTMCell(32, 64)\n        self.head = nn.Linear(64, 10)\n\n"
+            + "    def forward(self, x):\n        h = c = torch.zeros(x.size(0), 64)\n"
+            + "        for t in range(x.size(1)):\n            h, c = self.cell(x[:, t], (h, c))\n"
+            + "        return self.head(h)\n\n"
+            + _SGD
+            + _LOOP
+            + _STEP
+        ),
+        "written by hand": (_WRITTEN + _SGD.replace("lr=20", "lr=0.1") + _LOOP + _STEP),
         "another model is clipped": (
             _HEAD
             + _NET
@@ -267,6 +287,24 @@ class UnclippedRecurrentTraining(Rule):
             _BEFORE.replace("nn.LSTM(32, 64, batch_first=True)", "nn.Linear(32, 64)").replace(
                 "out, _ = self.rnn(x)", "out = self.rnn(x).relu()"
             )
+            + _STEP
+        ),
+        "layers of an unknown number": (
+            _WRITTEN.replace(
+                "    def forward", "        self.layers = nn.ModuleList(made(sizes))\n\n    def forward"
+            )
+            .replace("for step in x.unbind(1):", "for layer, step in zip(self.layers, x.unbind(1)):")
+            .replace("self.outer(h)", "layer(h)")
+            + _SGD
+            + _LOOP
+            + _STEP
+        ),
+        "refined some times": (
+            _WRITTEN.replace("for step in x.unbind(1):", "for _ in range(self.rounds):").replace(
+                "self.inner(step)", "self.inner(x)"
+            )
+            + _SGD
+            + _LOOP
             + _STEP
         ),
         "only the head is trained": (

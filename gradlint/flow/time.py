@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import pairwise
 
 from msgspec import Struct
@@ -151,11 +151,50 @@ def repeated(graph: ModelGraph) -> Iterator[Node]:
 
     A layer with a norm beside it is shared over depth rather than over time.
     """
+    yield from _endless(graph)
     for first, second, *others in _chains(graph):
         node = graph.nodes[first]
         between = {graph.nodes[number].op for number in range(first, second)}
         if node.op in CELLS or (len(others) + 2 >= LONG and between.isdisjoint(_NORMS)):
             yield node
+
+
+def _endless(graph: ModelGraph) -> Iterator[Node]:
+    """The weights through which a loop of unknown length passes a state on, with a part of a sequence.
+
+    A layer out of a list is taken for another one in every iteration.
+    """
+    for start, end in graph.states:
+        read = [graph.nodes[n] for n in sorted(_before(graph, end))]
+        begun = [start] if start >= 0 else [n.number for n in read if n.op == "unknown" and not n.inputs]
+        states = {n for first in begun for n in _between(graph, first, end)}
+        is_fed = any(node.op == "select" and node.number not in states for node in read)
+        found = [node for node in read if _passes_on(node, states)] if is_fed else []
+        yield from found[:1]
+
+
+def _passes_on(node: Node, states: Collection[int]) -> bool:
+    is_listed = any(part.isdigit() for part in node.module.split("."))
+    return node.op in CELLS or (node.number in states and node.op == "linear" and not is_listed)
+
+
+def _before(graph: ModelGraph, end: int) -> Iterator[int]:
+    """A node and all that it depends on."""
+    reached = {end}
+    for node in reversed(graph.nodes[: end + 1]):
+        if node.number in reached:
+            reached.update(node.inputs)
+            yield node.number
+
+
+def _between(graph: ModelGraph, first: int, last: int) -> Iterator[int]:
+    """The nodes on the ways from one to another."""
+    needed = set(_before(graph, last))
+    reached = {first}
+    for node in graph.nodes[first + 1 : last + 1]:
+        if node.number in needed and not reached.isdisjoint(node.inputs):
+            reached.add(node.number)
+    yield from reached if last in reached else ()
 
 
 def _chains(graph: ModelGraph) -> Iterator[list[int]]:

@@ -800,8 +800,10 @@ class GraphFacts(Interpretation):
 
     def carried(self, values: Sequence[Value], before: Sequence[Value]) -> None:
         """What one iteration leaves to the next is not followed around the loop."""
-        for value in values:
+        for value, start in zip(values, before, strict=True):
             self.recorder.hand_out(list(signals(value)))
+            if value is not start:
+                self.recorder.returns(start if isinstance(start, Signal) else None, signals(value))
 
     def enter(self, context: Value) -> None:
         """Under no_grad nothing carries a gradient."""

@@ -24,6 +24,7 @@ class Recorder:
 
     `paths` are the dotted names of modules and weights in the model, by identity. `also` are further
     nodes that the result of one depends on, `escaped` those whose output went where it is not followed,
+    `states` pair what a loop's variables were at the start of an iteration with what they are at its end,
     `untracked` those where no gradient is recorded, `optional` those behind a test that constants
     decided: `settled` counts such tests on the way. `work` is told of what else takes time.
     """
@@ -40,6 +41,7 @@ class Recorder:
         self._derived: list[Weight] = []
         self.also: dict[int, list[int]] = {}
         self.escaped: set[int] = set()
+        self.states: list[tuple[int, int]] = []
         self.optional: set[int] = set()
         self.untracked: set[int] = set()
         self.settled = settled
@@ -115,6 +117,11 @@ class Recorder:
                 value.attributes["handed"] = Known(True)
             elif isinstance(value, Signal) and value.recorder is self:
                 self.escaped.add(value.number)
+
+    def returns(self, start: Signal | None, lasts: Iterable[Signal]) -> None:
+        """A loop of unknown length makes of what one of its variables was what it is."""
+        begun = start.number if start is not None and start.recorder is self else -1
+        self.states.extend((begun, last.number) for last in lasts if last.recorder is self)
 
     def unknown(self, reason: str, values: Sequence[Value], site: Site | None = None) -> Signal:
         """The output of something that is not understood, made of `values`."""
@@ -192,7 +199,8 @@ class Recorder:
         kept = tuple([_renumbered(self.nodes[old], numbers) for old in sorted(wanted)])
         reasons = Counter(str(node.settings["reason"]) for node in kept if node.op == "unknown")
         ends = tuple(dict.fromkeys(numbers[output.number] for output in outputs))
-        return ModelGraph(name, place, kept, ends, arguments, dict(reasons))
+        states = [(numbers.get(start, -1), numbers[end]) for start, end in self.states if end in wanted]
+        return ModelGraph(name, place, kept, ends, arguments, dict(reasons), states=tuple(states))
 
 
 def frozen(path: str, weight: Weight) -> Parameter:

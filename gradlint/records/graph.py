@@ -128,7 +128,8 @@ class ModelGraph(Struct, frozen=True):
     forward returns. `reasons` counts what was not understood, each of which is a node "unknown".
     `parameters` are all that the model holds, those that its forward pass does not reach included.
     `severed` are the steps at which the gradient of some is lost, `unused` the parts that nothing reads,
-    `unapplied` initialisers without effect.
+    `unapplied` initialisers without effect. `states` are the variables that a loop of unknown length
+    computes anew: the nodes that stand for one at the start of an iteration, -1 for none, and at its end.
     """
 
     name: str
@@ -141,3 +142,4 @@ class ModelGraph(Struct, frozen=True):
     severed: tuple[Severed, ...] = ()
     unused: tuple[Unused, ...] = ()
     unapplied: tuple[Unapplied, ...] = ()
+    states: tuple[tuple[int, int], ...] = ()
