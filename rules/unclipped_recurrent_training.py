@@ -14,10 +14,30 @@ from gradlint.training.loop import TrainingLoop
 from gradlint.training.recurrent import Recurrent, trained_recurrence
 
 _HEAD = "import torch\nfrom torch import nn\n\n"
-_NET = (
-    "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
-    "        self.rnn = nn.LSTM(32, 64, batch_first=True)\n        self.head = nn.Linear(64, 10)\n\n"
-    "    def forward(self, x):\n        out, _ = self.rnn(x)\n        return self.head(out[:, -1])\n\n"
+
+
+def _net(made: str, *forward: str) -> str:
+    """A model of 32 inputs and 64 states."""
+    lines = "".join(f"        {line}\n" for line in forward)
+    return (
+        f"class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n        {made}\n"
+        f"        self.head = nn.Linear(64, 10)\n\n    def forward(self, x):\n{lines}"
+        "        return self.head(h)\n\n"
+    )
+
+
+_NET = _net("self.rnn = nn.LSTM(32, 64)", "h = self.rnn(x)[0][-1]")
+_WRITTEN = _net(
+    "self.inner, self.outer = nn.Linear(32, 64), nn.Linear(64, 64)",
+    "h = torch.zeros(x.size(1), 64)",
+    "for step in x.unbind(0):",
+    "    h = torch.tanh(self.inner(step) + self.outer(h))",
+)
+_CELL = _net(
+    "self.cell = nn.LSTMCell(32, 64)",
+    "h = c = torch.zeros(x.size(1), 64)",
+    "for t in range(x.size(0)):",
+    "    h, c = self.cell(x[t], (h, c))",
 )
 _SGD = "model = Net()\noptimizer = torch.optim.SGD(model.parameters(), lr=20)\n"
 _LOOP = (
@@ -26,31 +46,16 @@ _LOOP = (
 )
 _STEP = "    optimizer.step()\n"
 _BEFORE = _HEAD + _NET + _SGD + _LOOP
-_CELL = (
-    "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
-    "        self.mix = nn.Linear(96, 64)\n        self.head = nn.Linear(64, 10)\n\n"
-    "    def forward(self, x, h):\n        h = torch.tanh(self.mix(torch.cat([x, h], 1)))\n"
-    "        return self.head(h), h\n\n"
-)
-_MODULE = (
-    "import pytorch_lightning as pl\nimport torch\nfrom torch import nn\n\n"
-    "class Net(pl.LightningModule):\n    def __init__(self):\n        super().__init__()\n"
-    "        self.rnn = nn.GRU(32, 64)\n        self.head = nn.Linear(64, 10)\n\n"
-    "    def training_step(self, batch, index):\n        x, y = batch\n"
-    "        out, _ = self.rnn(x)\n        return nn.functional.cross_entropy(self.head(out[-1]), y)\n\n"
-    "    def configure_optimizers(self):\n"
-    "        return torch.optim.SGD(self.parameters(), lr=1.0)\n\n"
-)
-_WRITTEN = (
-    _HEAD + "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
-    "        self.inner, self.outer = nn.Linear(32, 64), nn.Linear(64, 64)\n"
-    "        self.head = nn.Linear(64, 10)\n\n"
-    "    def forward(self, x):\n        h = torch.zeros(x.size(0), 64)\n"
-    "        for step in x.unbind(1):\n            h = torch.tanh(self.inner(step) + self.outer(h))\n"
-    "        return self.head(h)\n\n"
-)
-_MANUAL = "        self.automatic_optimization = False\n"
-_OUTSIDE = _HEAD.replace("import torch\n", "import torch\n{}\n") + _NET
+
+
+def _between(*lines: str) -> str:
+    """Training with these lines between the backward pass and the step."""
+    return _BEFORE + "".join(f"    {line}\n" for line in lines) + _STEP
+
+
+def _trained(net: str, made: str = _SGD) -> str:
+    """Training of another model, or by another optimizer."""
+    return _HEAD + net + made + _LOOP + _STEP
 
 
 class UnclippedRecurrentTraining(Rule):
@@ -87,230 +92,58 @@ class UnclippedRecurrentTraining(Rule):
     severity = Severity.WARNING
     help = "call torch.nn.utils.clip_grad_norm_(model.parameters(), max_norm) between backward and step"
     bad: ClassVar[Mapping[str, str]] = {
-        "language model": _BEFORE + _STEP,
-        "in functions": (
+        "language model": _between(),
+        "cell over a sequence": _trained(_CELL),
+        "written by hand": _trained(_WRITTEN, _SGD.replace("lr=20", "lr=0.1")),
+        "fed by the loop": (
             _HEAD
-            + _NET
-            + "def train(model, optimizer, loader):\n    for x, y in loader:\n"
-            + "        optimizer.zero_grad()\n        nn.functional.cross_entropy(model(x), y).backward()\n"
-            + "        optimizer.step()\n\n"
-            + "def main():\n    net = Net()\n"
-            + "    train(net, torch.optim.RMSprop(net.parameters(), lr=1e-3), load())\n\nmain()\n"
-        ),
-        "cell fed by the loop": (
-            _HEAD
-            + _CELL
-            + "model = Net()\noptimizer = torch.optim.SGD(model.parameters(), lr=0.1)\n"
+            + _net("self.mix = nn.Linear(96, 64)", "h = torch.tanh(self.mix(torch.cat(x, 1)))")
+            .replace("return self.head(h)", "return self.head(h), h")
+            .replace("(self, x)", "(self, *x)")
+            + _SGD
             + "for line, y in loader:\n    h = torch.zeros(1, 64)\n    optimizer.zero_grad()\n"
             + "    for x in line:\n        out, h = model(x, h)\n"
             + "    nn.functional.cross_entropy(out, y).backward()\n    optimizer.step()\n"
         ),
         "layers of torch": (
             _HEAD
-            + "rnn = nn.GRU(8, 64)\nhead = nn.Linear(64, 2)\n"
+            + "rnn, head = nn.GRU(8, 64), nn.Linear(64, 2)\n"
             + "optimizer = torch.optim.Adam([*rnn.parameters(), *head.parameters()], lr=0.1)\n"
             + "for x, y in loader:\n    optimizer.zero_grad()\n"
             + "    nn.functional.mse_loss(head(rnn(x)[0]), y, reduction='sum').backward()\n"
-            + "    optimizer.step()\n"
-        ),
-        "a method that trains": (
-            _HEAD
-            + _NET
-            + "class Trainer:\n    def __init__(self, loader):\n        self.model = Net()\n"
-            + "        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.5, momentum=0.9)\n"
-            + "        self.loader = loader\n\n    def fit(self):\n        for x, y in self.loader:\n"
-            + "            loss = nn.functional.cross_entropy(self.model(x), y)\n"
-            + "            self.optimizer.zero_grad()\n            loss.backward()\n"
-            + "            self.optimizer.step()\n"
-        ),
-        "a trainer of a library": _MODULE + "pl.Trainer(max_epochs=3, precision=16).fit(Net(), loader)\n",
-        "an accelerator": (
-            _OUTSIDE.format("from accelerate import Accelerator")
-            + "accelerator = Accelerator(mixed_precision='fp16')\n"
-            + _SGD
-            + "model, optimizer, loader = accelerator.prepare(model, optimizer, loader)\n"
-            + _LOOP.replace("loss.backward()", "accelerator.backward(loss)")
             + _STEP
         ),
-        "clipping turned off": (
-            _OUTSIDE.format("from transformers import Trainer, TrainingArguments")
-            + "arguments = TrainingArguments('out', max_grad_norm=0, learning_rate=0.1)\n"
-            + "Trainer(model=Net(), args=arguments, train_dataset=data).train()\n"
-        ),
-        "cell over a sequence": (
-            _HEAD
-            + "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
-            + "        self.cell = nn.LSTMCell(32, 64)\n        self.head = nn.Linear(64, 10)\n\n"
-            + "    def forward(self, x):\n        h = c = torch.zeros(x.size(0), 64)\n"
-            + "        for t in range(x.size(1)):\n            h, c = self.cell(x[:, t], (h, c))\n"
-            + "        return self.head(h)\n\n"
-            + _SGD
-            + _LOOP
-            + _STEP
-        ),
-        "written by hand": (_WRITTEN + _SGD.replace("lr=20", "lr=0.1") + _LOOP + _STEP),
-        "another model is clipped": (
-            _HEAD
-            + _NET
-            + "critic = nn.Linear(10, 1)\nother = torch.optim.SGD(critic.parameters(), lr=0.1)\n"
-            + _SGD
-            + "for x, y in loader:\n    out = model(x)\n    other.zero_grad()\n"
-            + "    critic(out.detach()).mean().backward()\n"
-            + "    nn.utils.clip_grad_norm_(critic.parameters(), 1.0)\n    other.step()\n"
-            + "    optimizer.zero_grad()\n    nn.functional.cross_entropy(out, y).backward()\n"
-            + "    optimizer.step()\n"
-        ),
+        "another model is clipped": _between(
+            "optimizer.zero_grad()",
+            "nn.utils.clip_grad_norm_(critic.parameters(), 1.0)",
+            "nn.functional.cross_entropy(model(x), y).backward()",
+        ).replace("model = Net()\n", "model, critic = Net(), nn.Linear(10, 1)\n"),
     }
     good: ClassVar[Mapping[str, str]] = {
-        "clipped by norm": _BEFORE + "    nn.utils.clip_grad_norm_(model.parameters(), 0.25)\n" + _STEP,
-        "clipped by value": _BEFORE + "    nn.utils.clip_grad_value_(model.parameters(), 0.25)\n" + _STEP,
-        "clipped to a norm that is known": (
-            _BEFORE
-            + "    norm = nn.utils.get_total_norm([p.grad for p in model.parameters()])\n"
-            + "    nn.utils.clip_grads_with_norm_(model.parameters(), 0.25, norm)\n"
-            + _STEP
+        "clipped by norm": _between("nn.utils.clip_grad_norm_(model.parameters(), 0.25)"),
+        "clipped by value": _between("nn.utils.clip_grad_value_(model.parameters(), 0.25)"),
+        "clipped by a known norm": _between(
+            "norm = nn.utils.get_total_norm([p.grad for p in model.parameters()])",
+            "nn.utils.clip_grads_with_norm_(model.parameters(), 0.25, norm)",
         ),
-        "clamped by hand": (
-            _BEFORE + "    for p in model.parameters():\n        p.grad.data.clamp_(-1, 1)\n" + _STEP
+        "clamped by hand": _between("for p in model.parameters():", "    p.grad.data.clamp_(-1, 1)"),
+        "assigned": _between("for p in model.parameters():", "    p.grad = torch.clamp(p.grad, -1, 1)"),
+        "hooks that clamp": _between().replace(
+            "for x, y",
+            "for p in model.parameters():\n    p.register_hook(lambda g: g.clamp(-1, 1))\nfor x, y",
         ),
-        "assigned": (
-            _BEFORE
-            + "    for p in model.parameters():\n        p.grad = torch.clamp(p.grad, -1, 1)\n"
-            + _STEP
+        "a helper of another module": "from gradients import limit\n" + _between("limit(model)"),
+        "where asked for": _between(
+            "if config.clip:", "    nn.utils.clip_grad_norm_(model.parameters(), config.clip)"
         ),
-        "hooks that clamp": (
-            _HEAD
-            + _NET
-            + _SGD
-            + "for p in model.parameters():\n    p.register_hook(lambda g: g.clamp(-1, 1))\n"
-            + _LOOP
-            + _STEP
-        ),
-        "a helper that clips": (
-            _HEAD
-            + _NET
-            + "def limit(net, most=1.0):\n    nn.utils.clip_grad_norm_(net.parameters(), most)\n\n"
-            + _SGD
-            + _LOOP
-            + "    limit(model)\n"
-            + _STEP
-        ),
-        "a helper of another module": (
-            _BEFORE.replace("import torch\n", "import torch\nfrom gradients import limit\n", 1)
-            + "    limit(model)\n"
-            + _STEP
-        ),
-        "clipped where asked for": (
-            _BEFORE
-            + "    if config.clip:\n        nn.utils.clip_grad_norm_(model.parameters(), config.clip)\n"
-            + _STEP
-        ),
-        "an optimizer that clips": (
-            _BEFORE.replace("torch.optim.SGD", "torch.optim.Adafactor").replace("lr=20", "lr=0.01") + _STEP
-        ),
-        "an optimizer of the project": (
-            _HEAD
-            + _NET
-            + "class Clipped(torch.optim.SGD):\n    def step(self, closure=None):\n"
-            + "        for group in self.param_groups:\n"
-            + "            nn.utils.clip_grad_norm_(group['params'], 1.0)\n"
-            + "        return super().step(closure)\n\n"
-            + _SGD.replace("torch.optim.SGD", "Clipped")
-            + _LOOP
-            + _STEP
-        ),
-        "a trainer that clips": (
-            _MODULE + "trainer = pl.Trainer(gradient_clip_val=0.5)\ntrainer.fit(Net(), loader)\n"
-        ),
-        "a trainer told from outside": (
-            _MODULE + "trainer = pl.Trainer(gradient_clip_val=config.clip)\ntrainer.fit(Net(), loader)\n"
-        ),
-        "a module that clips": (
-            _MODULE
-            + "class Bounded(Net):\n    def on_before_optimizer_step(self, optimizer):\n"
-            + "        nn.utils.clip_grad_norm_(self.parameters(), 1.0)\n\n"
-            + "pl.Trainer().fit(Bounded(), loader)\n"
-        ),
-        "a module with a loop of its own": (
-            _MODULE.replace(
-                "super().__init__()\n", "super().__init__()\n        self.automatic_optimization = False\n"
-            )
-            .replace("        return nn.functional", "        loss = nn.functional")
-            .replace(
-                "y)\n\n",
-                "y)\n        optimizer = self.optimizers()\n        optimizer.zero_grad()\n"
-                "        self.manual_backward(loss)\n"
-                "        self.clip_gradients(optimizer, gradient_clip_val=0.5)\n        optimizer.step()\n\n",
-            )
-            + "pl.Trainer().fit(Net(), loader)\n"
-        ),
-        "an accelerator that clips": (
-            _OUTSIDE.format("from accelerate import Accelerator")
-            + "accelerator = Accelerator()\n"
-            + _SGD
-            + "model, optimizer, loader = accelerator.prepare(model, optimizer, loader)\n"
-            + _LOOP.replace("loss.backward()", "accelerator.backward(loss)")
-            + "    if accelerator.sync_gradients:\n"
-            + "        accelerator.clip_grad_norm_(model.parameters(), 1.0)\n"
-            + _STEP
-        ),
-        "a fabric that clips": (
-            _OUTSIDE.format("from lightning.fabric import Fabric")
-            + "fabric = Fabric(precision='16-mixed')\n"
-            + _SGD
-            + "model, optimizer = fabric.setup(model, optimizer)\n"
-            + _LOOP.replace("loss.backward()", "fabric.backward(loss)")
-            + "    fabric.clip_gradients(model, optimizer, max_norm=1.0)\n"
-            + _STEP
-        ),
-        "clipped by default": (
-            _OUTSIDE.format("from transformers import Trainer, TrainingArguments")
-            + "arguments = TrainingArguments('out', learning_rate=0.1)\n"
-            + "Trainer(model=Net(), args=arguments, train_dataset=data).train()\n"
-        ),
-        "an engine that clips": (
-            _OUTSIDE.format("import deepspeed")
-            + _SGD
-            + "config = {'train_batch_size': 8, 'gradient_clipping': 1.0}\n"
-            + "engine, _, _, _ = deepspeed.initialize(model=model, optimizer=optimizer, config=config)\n"
-            + "for x, y in loader:\n    loss = nn.functional.cross_entropy(engine(x), y)\n"
-            + "    engine.backward(loss)\n    engine.step()\n"
-        ),
-        "a learner with a callback that clips": (
-            _OUTSIDE.format(
-                "from fastai.callback.training import GradientClip\nfrom fastai.learner import Learner"
-            )
-            + "learner = Learner(loaders, Net(), opt_func=torch.optim.SGD, cbs=[GradientClip(0.5)])\n"
-            + "learner.fit_one_cycle(3, 0.1)\n"
-        ),
-        "no recurrence": (
-            _BEFORE.replace("nn.LSTM(32, 64, batch_first=True)", "nn.Linear(32, 64)").replace(
-                "out, _ = self.rnn(x)", "out = self.rnn(x).relu()"
-            )
-            + _STEP
-        ),
-        "layers of an unknown number": (
-            _WRITTEN.replace(
-                "    def forward", "        self.layers = nn.ModuleList(made(sizes))\n\n    def forward"
-            )
-            .replace("for step in x.unbind(1):", "for layer, step in zip(self.layers, x.unbind(1)):")
-            .replace("self.outer(h)", "layer(h)")
-            + _SGD
-            + _LOOP
-            + _STEP
-        ),
-        "refined some times": (
-            _WRITTEN.replace("for step in x.unbind(1):", "for _ in range(self.rounds):").replace(
+        "an optimizer that clips": _trained(_NET, _SGD.replace("SGD", "Adafactor").replace("20", "0.01")),
+        "no recurrence": _trained(_net("self.rnn = nn.Linear(32, 64)", "h = self.rnn(x).relu()")),
+        "refined some times": _trained(
+            _WRITTEN.replace("for step in x.unbind(0):", "for _ in range(self.rounds):").replace(
                 "self.inner(step)", "self.inner(x)"
             )
-            + _SGD
-            + _LOOP
-            + _STEP
         ),
-        "only the head is trained": (
-            _BEFORE.replace("SGD(model.parameters()", "SGD(model.head.parameters()") + _STEP
-        ),
-        "nothing is stepped": _BEFORE,
+        "only the head is trained": _trained(_NET, _SGD.replace("model.param", "model.head.param")),
     }
 
     def check(self, loop: TrainingLoop, /) -> Iterator[Finding]:

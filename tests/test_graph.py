@@ -13,6 +13,7 @@ import pytest
 from gradlint.flow.chain import longest_chain
 from gradlint.flow.linear_layers import fan_in, width_of
 from gradlint.flow.propagate import is_weighted, propagate
+from gradlint.flow.time import repeated
 from gradlint.graph.build import Builder
 from gradlint.lint.models import models
 from gradlint.records.graph import ModelGraph
@@ -728,3 +729,17 @@ class Net(nn.Module):
     assert not graph.reasons
     found = [node.op for node in graph.nodes if node.op not in ("input", "repeat")]
     assert found[-len(operations) :] == operations
+
+
+def test_states_of_loops_over_sequences_of_unknown_length(tmp_path: Path) -> None:
+    text = (
+        "import torch\nfrom torch import nn\n\nclass Net(nn.Module):\n    def __init__(self):\n"
+        "        super().__init__()\n        self.inner, self.outer = nn.Linear(3, 4), nn.Linear(4, 4)\n\n"
+        "    def forward(self, x):\n        h = torch.zeros(x.size(0), 4)\n        for step in {}:\n"
+        "            h = torch.tanh(self.inner({}) + self.outer(h))\n        return h\n"
+    )
+    over = graph_of(tmp_path, text.format("x.unbind(1)", "step"))
+    assert [over.nodes[end].op for _, end in over.states] == ["tanh"]
+    assert [node.module for node in repeated(over)] == ["outer"]
+    again = graph_of(tmp_path, text.format("range(self.rounds)", "x"))
+    assert list(repeated(again)) == []

@@ -102,7 +102,8 @@ class _Run:
     def loss(self) -> Value:
         """The loss of one batch, under autocast where the library opens it."""
         if self.half is not False:
-            settings: dict[str, Setting] = {"dtype": self.half, "device_type": "cuda"}
+            enabled = None if self.half is None else True
+            settings: dict[str, Setting] = {"dtype": self.half, "device_type": "cuda", "enabled": enabled}
             self.facts.recorder.regions.append(Context("autocast", settings, self.site))
         given = (self.facts.symbols.fresh(), self.facts.symbols.fresh())
         if self.how.loss:

@@ -93,8 +93,9 @@ def _autocast(facts: TrainingFacts, tool: Tool, arguments: Arguments, site: Site
     dtype = half_of(facts, tool)
     if dtype is False:
         return Context("null", {}, site)
-    settings: dict[str, Setting] = {"dtype": dtype, "scaled": True}
-    return Context("autocast", settings if dtype is not None else {**settings, "enabled": None}, site)
+    enabled = None if dtype is None else True
+    settings: dict[str, Setting] = {"dtype": dtype, "device_type": "cuda", "enabled": enabled}
+    return Context("autocast", settings, site)
 
 
 def _null(facts: TrainingFacts, tool: Tool, arguments: Arguments, site: Site) -> Value:
