@@ -103,7 +103,7 @@ class _Run:
         """The loss of one batch, under autocast where the library opens it."""
         if self.half is not False:
             enabled = None if self.half is None else True
-            settings: dict[str, Setting] = {"dtype": self.half, "device_type": "cuda", "enabled": enabled}
+            settings: dict[str, Setting] = {"dtype": self.half, "device": "cuda", "enabled": enabled}
             self.facts.recorder.regions.append(Context("autocast", settings, self.site))
         given = (self.facts.symbols.fresh(), self.facts.symbols.fresh())
         if self.how.loss:

@@ -94,7 +94,7 @@ def _autocast(facts: TrainingFacts, tool: Tool, arguments: Arguments, site: Site
     if dtype is False:
         return Context("null", {}, site)
     enabled = None if dtype is None else True
-    settings: dict[str, Setting] = {"dtype": dtype, "device_type": "cuda", "enabled": enabled}
+    settings: dict[str, Setting] = {"dtype": dtype, "device": "cuda", "enabled": enabled}
     return Context("autocast", settings, site)
 
 
