@@ -299,6 +299,7 @@ def _autograd_backward(facts: TrainingFacts, name: str, arguments: Arguments, si
 def _grad(facts: TrainingFacts, name: str, arguments: Arguments, site: Site) -> Value:
     """`torch.autograd.grad` fills nothing; its results hang on the inputs only with `create_graph`."""
     mixed = facts.mixed(arguments.values())
+    facts.recorder.note("grad", site, source=mixed.passes, states=mixed.states, is_certain=mixed.is_certain)
     return mixed if constant_of(arguments, "create_graph") is True else replace(mixed, passes=frozenset())
 
 

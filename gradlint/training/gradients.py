@@ -119,6 +119,17 @@ class Gradients:
         around = self.loop.around(backward)
         return min(map(self.loop.event, zeros), key=lambda e: (self.loop.point(e) not in around, e.number))
 
+    def accumulated(self) -> Iterator[tuple[Event, Event]]:
+        """Backward passes of which several, as a remainder tells, make one step: each with that step."""
+        for backward in self.filled.values():
+            for atom in self.loop.training.periodic:
+                yes, no = (self._where(backward, atom, outcome) for outcome in (True, False))
+                for one, other in ((yes, no), (no, yes)):
+                    steps = one.events & self.steps.keys()
+                    more = other.events & self.filled.keys()
+                    if more and one.only(*steps) and other.only(*more, *self._zeros(other)):
+                        yield backward, self.loop.event(min(steps))
+
     def _zeros(self, outcome: Outcome) -> list[int]:
         return [n for n in outcome.events if self.zeroing(self.loop.event(n))]
 

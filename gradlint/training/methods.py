@@ -302,8 +302,9 @@ def _scale(facts: TrainingFacts, value: Value, arguments: Arguments, site: Site)
     if loss is None or not _is(value, Scaler, Symbol):
         return None
     mixed = facts.mixed((loss.value,))
-    is_known = any(True for _ in tensors(loss.value))
-    return replace(mixed, scaled=value, is_certain=mixed.is_certain and is_known)
+    scaled = list(tensors(loss.value))
+    reduction = scaled[0].reduction if len(scaled) == 1 else ""
+    return replace(mixed, scaled=value, is_certain=mixed.is_certain and bool(scaled), reduction=reduction)
 
 
 def _get_scale(facts: TrainingFacts, value: Value, arguments: Arguments, site: Site) -> Result:

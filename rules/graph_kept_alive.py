@@ -1,0 +1,149 @@
+"""GRD507 graph-kept-alive."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import ClassVar
+
+from gradlint.records.finding import Finding, Severity
+from gradlint.records.training import Event
+from gradlint.rule.loops import report
+from gradlint.rule.rule import Rule
+from gradlint.training.loop import TrainingLoop
+
+_START = """\
+import torch
+from torch import nn
+
+model = nn.Linear(8, 2)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+total = 0
+"""
+_LOOP = (
+    _START
+    + """\
+for x, y in loader:
+    optimizer.zero_grad()
+    loss = nn.functional.cross_entropy(model(x), y)
+    loss.backward()
+    optimizer.step()
+"""
+)
+
+
+class GraphKeptAlive(Rule):
+    """The graph of every batch is kept beyond its backward pass, for nothing.
+
+    ### Why is this bad?
+    A loss holds the graph that it was computed by. A running sum of losses holds the graphs of all batches
+    so far, and `retain_graph=True` the activations of a pass that is not used again: memory grows from
+    step to step until there is none left, and the sum is slower with every term.
+
+    ### How it is verified
+    No claim: that a number keeps its graph is said by the code; gradients are the same with and without.
+
+    ### When it is fine
+    Sums of `loss.item()`, `loss.detach()` or `float(loss)`; a sum that is passed back itself; graphs that
+    a second backward pass, or `torch.autograd.grad`, goes through again.
+
+    ### Fix safety
+    No fix: what else the number is used for is not known.
+
+    ### References
+    - [My model reports out of memory](https://docs.pytorch.org/docs/stable/notes/faq.html)
+    """
+
+    id = "GRD507"
+    name = "graph-kept-alive"
+    severity = Severity.WARNING
+    help = "add up loss.item() or loss.detach(), and keep no graph that is not used again"
+    bad: ClassVar[Mapping[str, str]] = {
+        "a running sum": _LOOP + "    total += loss\n",
+        "a running sum, written out": _LOOP + "    total = total + loss * x.size(0)\n",
+        "a running sum in a function": (
+            "from torch import nn\n\ndef fit(net, loader, optimizer):\n    running = 0.0\n"
+            "    for x, y in loader:\n        optimizer.zero_grad()\n"
+            "        loss = nn.functional.mse_loss(net(x), y)\n        running += loss\n"
+            "        loss.backward()\n        optimizer.step()\n    return running / len(loader)\n"
+        ),
+        "a graph that is retained": _LOOP.replace("backward()", "backward(retain_graph=True)"),
+        "a graph of the gradients": _LOOP.replace("backward()", "backward(create_graph=True)"),
+        "with a scaler": (
+            _LOOP.replace("loss.backward()", "scaler.scale(loss).backward(retain_graph=True)")
+            .replace("optimizer.step()", "scaler.step(optimizer)")
+            .replace("total = 0", "total, scaler = 0, torch.amp.GradScaler('cuda')")
+        ),
+    }
+    good: ClassVar[Mapping[str, str]] = {
+        "a number": _LOOP + "    total += loss.item()\n",
+        "detached": _LOOP + "    total += loss.detach()\n",
+        "converted": _LOOP + "    total += float(loss)\n",
+        "data": _LOOP + "    total += loss.data\n",
+        "without gradients": _LOOP + "    with torch.no_grad():\n        total += loss\n",
+        "a sum that is passed back": (
+            _START
+            + "for x, y in loader:\n    optimizer.zero_grad()\n    loss = 0\n    for part in x:\n"
+            + "        loss += nn.functional.cross_entropy(model(part), y)\n    loss.backward()\n"
+            + "    optimizer.step()\n"
+        ),
+        "a sum that is returned": (
+            "from torch import nn\n\ndef loss_of(net, loader):\n    total = 0\n    for x, y in loader:\n"
+            "        total += nn.functional.mse_loss(net(x), y)\n    return total\n\n"
+            "def fit(net, loader, optimizer):\n    optimizer.zero_grad()\n"
+            "    loss_of(net, loader).backward()\n    optimizer.step()\n"
+        ),
+        "a graph that is used twice": (
+            _START
+            + "for x, y in loader:\n    optimizer.zero_grad()\n    out = model(x)\n"
+            + "    nn.functional.cross_entropy(out, y).backward(retain_graph=True)\n"
+            + "    out.square().mean().backward()\n    optimizer.step()\n"
+        ),
+        "a penalty on the gradients": (
+            _START
+            + "for x, y in loader:\n    optimizer.zero_grad()\n    x.requires_grad_()\n"
+            + "    loss = nn.functional.cross_entropy(model(x), y)\n    loss.backward(create_graph=True)\n"
+            + "    x.grad.square().sum().backward()\n    optimizer.step()\n"
+        ),
+        "the last loss of an epoch": (
+            _START
+            + "for epoch in range(9):\n    for x, y in loader:\n        optimizer.zero_grad()\n"
+            + "        loss = nn.functional.cross_entropy(model(x), y)\n        loss.backward()\n"
+            + "        optimizer.step()\n    total = total + loss\n"
+        ),
+        "a plain backward pass": _LOOP,
+    }
+
+    def check(self, loop: TrainingLoop, /) -> Iterator[Finding]:
+        """A loss that is passed back is added to what outlives the iteration, or its graph is retained."""
+        if not loop.is_readable:
+            return
+        passes = list(loop.events("backward"))
+        for keep in loop.events("keep"):
+            used = [each for each in passes if keep.source <= each.source and _is_beside(loop, keep, each)]
+            if keep.is_certain and used and not any(each.states & keep.states for each in passes):
+                message = "what is added up keeps the graph of every batch"
+                yield report(self, loop, keep, message, [(used[0], "the graph is used here")])
+        for backward in passes:
+            if _retains(backward) and not _is_used_again(loop, backward):
+                yield report(self, loop, backward, "the graph is retained, and nothing uses it again")
+
+
+def _is_beside(loop: TrainingLoop, keep: Event, backward: Event) -> bool:
+    """Whether something is kept in every iteration of the loop in which it is passed back."""
+    points = loop.around(backward)
+    return bool(points) and loop.point(keep) in points
+
+
+def _retains(backward: Event) -> bool:
+    """Whether a backward pass certainly keeps the graph of something that is all in this loop."""
+    kept = backward.settings.get("retain_graph") is True or backward.settings.get("create_graph") is True
+    return kept and backward.is_certain and bool(backward.source) and not backward.states
+
+
+def _is_used_again(loop: TrainingLoop, backward: Event) -> bool:
+    """Whether anything else may go through the graph of a backward pass, or read its gradients."""
+    others = [each for each in loop.events("backward", "grad", "lend") if each.number != backward.number]
+    shared = any(each.source & backward.source for each in others)
+    unknown = any(not each.source for each in others if each.kind == "backward")
+    made = backward.settings.get("create_graph") is True and any(loop.events("read", "escape"))
+    return shared or unknown or made or any(loop.events("escape"))
