@@ -9,6 +9,7 @@ from msgspec import Struct
 from gradlint.flow.time import CELLS, LAYERS, repeated
 from gradlint.records.graph import ModelGraph, Place
 from gradlint.records.training import Event, Thing
+from gradlint.training.known import is_adaptive, is_descent
 from gradlint.training.loop import TrainingLoop
 
 _TORCH = {"RNN": "rnn", "LSTM": "lstm", "GRU": "gru"}
@@ -35,6 +36,16 @@ class Recurrent(Struct, frozen=True):
     def shown(self) -> str:
         """How a message calls it."""
         return _SHOWN.get(self.kind, "a recurrence")
+
+
+def descending(loop: TrainingLoop) -> Iterator[frozenset[int]]:
+    """The optimizers whose steps are known, and the parameters that code moves along their gradients."""
+    for optimizer in loop.optimizers:
+        if all(is_adaptive(type) or is_descent(type) for type in map(loop.type, optimizer)):
+            yield optimizer
+    for step in loop.events("step"):
+        if step.settings.get("form") == "manual" and step.things:
+            yield step.things
 
 
 def trained_recurrence(loop: TrainingLoop, backward: Event, optimizer: frozenset[int]) -> Recurrent | None:
