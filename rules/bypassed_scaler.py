@@ -74,8 +74,8 @@ class BypassedScaler(Rule):
     iteration: without it the next `step` or `unscale_` for the same optimizer raises an error.
 
     ### How it is verified
-    The gradients that the first step is given over those of the same step without scaling, or that two
-    iterations raise an error.
+    The gradients that the first step is given over those of the same step without scaling, where they are
+    not clipped, or that two iterations raise an error.
 
     ### When it is fine
     After gradients were divided by `scaler.get_scale()` by hand; where one `update()` follows the steps
@@ -96,7 +96,7 @@ class BypassedScaler(Rule):
     help = "call scaler.step(optimizer) in place of optimizer.step(), and scaler.update() in every iteration"
     bad: ClassVar[Mapping[str, str]] = {
         "stepped without the scaler": _LOOP + "    optimizer.step()\n",
-        "clipped and stepped without it": _LOOP + _CLIP + "    optimizer.step()\n" + _UPDATE,
+        "clipped and stepped without it": _LOOP + _CLIP + "    optimizer.step()\n",
         "methods of a trainer": _TRAINER.replace("STEP", "self.optimizer.step()"),
         "objects from outside": (
             "def fit(model, loader, optimizer, scaler, criterion):\n    for x, y in loader:\n"
@@ -117,7 +117,7 @@ class BypassedScaler(Rule):
             _LOOP
             + _UNSCALE
             + "    norm = nn.utils.clip_grad_norm_(model.parameters(), 1.0)\n"
-            + "    if norm > 100:\n        continue\n"
+            + "    if norm > 0.1:\n        continue\n"
             + _STEP
             + _UPDATE
         ),
@@ -127,7 +127,7 @@ class BypassedScaler(Rule):
         "clipped": _LOOP + _UNSCALE + _CLIP + _STEP + _UPDATE,
         "updated without a step": (
             _LOOP + _UNSCALE + "    norm = nn.utils.clip_grad_norm_(model.parameters(), 1.0)\n"
-            "    if norm < 100:\n        scaler.step(optimizer)\n" + _UPDATE
+            "    if norm < 0.1:\n        scaler.step(optimizer)\n" + _UPDATE
         ),
         "accumulated": (
             _LOOP.replace("for x, y in loader:", _EVERY)
@@ -159,7 +159,7 @@ class BypassedScaler(Rule):
         ),
         "divided by hand": (
             _LOOP + "    for p in model.parameters():\n        p.grad.div_(scaler.get_scale())\n"
-            "    optimizer.step()\n" + _UPDATE
+            "    optimizer.step()\n"
         ),
         "switched off": _LOOP.replace('"cpu"', '"cpu", enabled=False') + "    optimizer.step()\n",
     }
@@ -183,5 +183,7 @@ class BypassedScaler(Rule):
             said = "" if scale is None else f" by {10**scale:.0f} at first"
             message = f"the optimizer steps with gradients that are scaled{said}"
             about = subject(loop, backward, step)
-            claim = None if scale is None else Claim(Metric.STEP_SCALE, about, scale / 2, scale)
+            clipped = loop.after(backward, loop.about(optimizer, "clip", "step")).events != {step.number}
+            known = None if clipped else scale
+            claim = None if known is None else Claim(Metric.STEP_SCALE, about, known / 2, known)
             yield report(self, loop, step, message, [(backward, "scaled here")], claim=claim)

@@ -154,7 +154,7 @@ class ClipBeforeUnscale(Rule):
         "another optimizer's": (
             _LOOP + "    scaler.unscale_(optimizer)\n" + _CLIP + _STEP + "\n"
             "critic = nn.Linear(8, 1)\nother = torch.optim.SGD(critic.parameters(), lr=0.1)\n"
-            "for x in loader:\n    other.zero_grad()\n    critic(x).mean().backward()\n"
+            "for x, _ in loader:\n    other.zero_grad()\n    critic(x).mean().backward()\n"
             "    nn.utils.clip_grad_norm_(critic.parameters(), 1.0)\n    other.step()\n"
         ),
         "code that is not known may unscale": (
@@ -174,7 +174,7 @@ class ClipBeforeUnscale(Rule):
             _LOOP
             + "    for p in model.parameters():\n        p.grad.div_(scaler.get_scale())\n"
             + _CLIP
-            + "    optimizer.step()\n    scaler.update()\n"
+            + "    optimizer.step()\n"
         ),
         "the library unscales": (
             "def fit(model, loader, optimizer, accelerator):\n    for x in loader:\n"
@@ -189,8 +189,10 @@ class ClipBeforeUnscale(Rule):
         for optimizer in loop.optimizers if loop.is_readable else ():
             for clip, backward in clipped_scaled(loop, optimizer):
                 message = "gradients are clipped while they bear the scale of the loss"
-                ends = [(backward, "scaled here"), (loop.unscaled(clip, optimizer), "unscaled only here")]
-                yield report(self, loop, clip, message, ends, claim=_claim(loop, backward, clip))
+                later = loop.unscaled(clip, optimizer)
+                ends = [(backward, "scaled here"), (later, "unscaled only here")]
+                claim = None if later is None else _claim(loop, backward, clip)
+                yield report(self, loop, clip, message, ends, claim=claim)
 
 
 def _claim(loop: TrainingLoop, backward: Event, clip: Event) -> Claim | None:

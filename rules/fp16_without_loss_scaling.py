@@ -155,7 +155,7 @@ class Fp16WithoutLossScaling(Rule):
         ),
         "a frozen teacher alone": (
             _HEAD
-            + "teacher = nn.Linear(64, 10).cuda().eval()\nfor x, y in loader:\n    optimizer.zero_grad()\n"
+            + "teacher = nn.Linear(64, 64).cuda().eval()\nfor x, y in loader:\n    optimizer.zero_grad()\n"
             '    with torch.autocast("cuda"):\n        target = teacher(x)\n'
             "    loss = nn.functional.mse_loss(model(x), target)\n    loss.backward()\n    optimizer.step()\n"
         ),

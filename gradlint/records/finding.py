@@ -90,10 +90,11 @@ class Claim(Struct, frozen=True):
     elements that are not zero where the same pass runs in float32, the loss before its backward pass
     being multiplied by a constant so that its value is that of `condition` ("loss=0.001": what is left of
     it when training has converged);
-    lost-updates: the share of the weights' elements that the optimizer's first step leaves as they were
-    or makes inf or nan, among those that the same step changes where weights, gradients and the
+    lost-updates: the share of the float16 weights' elements that the optimizer's first step leaves as they
+    were or makes inf or nan, among those that the same step changes where weights, gradients and the
     optimizer's state are float32;
-    raises: 1 where as many iterations as `condition` says ("iterations=2") end in an error of torch, else 0.
+    raises: 1 where as many iterations as `condition` says ("iterations=2", "iterations=1,device=cuda") end
+    in an error of torch, else 0.
     """
 
     metric: Metric

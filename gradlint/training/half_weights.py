@@ -29,6 +29,11 @@ class HalfWeights(Struct, frozen=True):
     epsilon: float | None
 
     @property
+    def is_harmful(self) -> bool:
+        """Whether steps are lost, divided by zero, or refused by a scaler; a larger epsilon saves them."""
+        return self.epsilon is None or self.divides_by_zero or bool(self.step.by)
+
+    @property
     def divides_by_zero(self) -> bool:
         """Whether float16 has no number for what the optimizer divides by at least."""
         return self.epsilon is not None and is_lost(self.epsilon)
@@ -44,8 +49,9 @@ def half_weights(loop: TrainingLoop, optimizer: frozenset[int]) -> Iterator[Half
             continue
         after = loop.after(half, loop.about(optimizer, "step", "escape"), partial(_changes, half))
         steps = [loop.event(number) for number in sorted(after.events)]
-        if steps and all(_is_plain(loop, step) for step in steps):
-            yield HalfWeights(half, held, steps[0], _epsilon(held))
+        found = HalfWeights(half, held, steps[0], _epsilon(held)) if steps else None
+        if found is not None and found.is_harmful and all(_is_plain(loop, step) for step in steps):
+            yield found
 
 
 def _held(loop: TrainingLoop, optimizer: frozenset[int]) -> Thing | None:

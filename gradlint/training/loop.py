@@ -217,7 +217,7 @@ class TrainingLoop:
     def unscaled(self, event: Event, optimizer: frozenset[int]) -> Event | None:
         """Where the gradients of an optimizer are unscaled next: by a call, or in the scaler's step."""
         found = self.after(event, self.about(optimizer, "unscale", "step")).events
-        return self.event(min(found)) if found else None
+        return self.event(min(found)) if found and all(self.event(n).by for n in found) else None
 
     # what is counted
 
