@@ -375,23 +375,26 @@ def _to(facts: TrainingFacts, value: Value, arguments: Arguments, site: Site) ->
     return value
 
 
-def _clip(facts: TrainingFacts, value: Value, arguments: Arguments, site: Site) -> Result:
+def _clip(name: str) -> Meaning:
     """`accelerator.clip_grad_norm_(parameters, 1.0)`, `fabric.clip_gradients(model, optimizer, …)`,
     `model.clip_grad_norm_(1.0)` of a sharded model.
     """
-    first = arguments.get(0, "parameters") or arguments.get(0, "model")
-    settings = arguments_of(arguments, ("", "max_norm"))
-    optimizers = [given for given in arguments.values() if _is(given, Optimizer)]
-    if optimizers:
-        facts.recorder.note("clip", site, optimizers, by=(value,), settings=settings)
-    elif first is not None and _takes_part_or_symbol(first):
-        things = held(first.value) or parameters_of(first.value)
-        facts.recorder.note("clip", site, (things,), by=(value,), settings=settings)
-    else:
-        facts.recorder.note(
-            "clip", site, (parameters_of(value),), settings=arguments_of(arguments, ("max_norm",))
-        )
-    return Tensor()
+
+    def clip(facts: TrainingFacts, value: Value, arguments: Arguments, site: Site) -> Result:
+        first = arguments.get(0, "parameters") or arguments.get(0, "model")
+        settings = {**arguments_of(arguments, ("", "max_norm")), "form": name}
+        optimizers = [given for given in arguments.values() if _is(given, Optimizer)]
+        if optimizers:
+            facts.recorder.note("clip", site, optimizers, by=(value,), settings=settings)
+        elif first is not None and _takes_part_or_symbol(first):
+            things = held(first.value) or parameters_of(first.value)
+            facts.recorder.note("clip", site, (things,), by=(value,), settings=settings)
+        else:
+            settings = {**arguments_of(arguments, ("max_norm",)), "form": name}
+            facts.recorder.note("clip", site, (parameters_of(value),), settings=settings)
+        return Tensor()
+
+    return clip
 
 
 def _takes_part_or_symbol(operand: Operand) -> bool:
@@ -427,9 +430,9 @@ _METHODS: dict[str, Meaning] = {
     **dict.fromkeys(("float", "double", "bfloat16"), _precision("widen")),
     "to": _to,
     "type": _to,
-    "clip_grad_norm_": _clip,
-    "clip_grad_value_": _clip,
-    "clip_gradients": _clip,
+    "clip_grad_norm_": _clip("clip_grad_norm_"),
+    "clip_grad_value_": _clip("clip_grad_value_"),
+    "clip_gradients": _clip("clip_gradients"),
     "forward": _forward,
     "add_param_group": _add_group,
 }

@@ -90,7 +90,7 @@ def has_scaler(loop: TrainingLoop) -> bool:
 
 def by_hand(event: Event) -> bool:
     """Whether gradients are changed by the code itself, which may undo a scale."""
-    return event.kind == "clip" and event.settings.get("form") not in CLIPPING
+    return event.kind == "clip" and (bool(event.by) or event.settings.get("form") not in CLIPPING)
 
 
 CLIPPING = frozenset(

@@ -84,7 +84,7 @@ def _clip(facts: TrainingFacts, tool: Tool, arguments: Arguments, site: Site) ->
     thing = given[0] if given else values[0] if values else tool
     if any(isinstance(each, (Module, Instance)) for each in options(thing)):
         thing = parameters_of(thing)
-    settings = arguments_of(arguments, ("", "max_norm"))
+    settings = {**arguments_of(arguments, ("", "max_norm")), "form": "clip"}
     facts.recorder.note("clip", site, (held(thing) or thing,), by=(tool,), settings=settings)
     return Tensor()
 
