@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import gradlint
+from gradlint.records.span import Span
 
 FOLDER = Path(__file__).parent.parent / "fixtures"
 FILES = sorted(
@@ -47,6 +49,29 @@ def test_a_project_that_is_written_well_is_clean(project: Path) -> None:
     assert not gradlint.check([str(project)], isolated=True, preview=True, select=["ALL"], jobs=1)
     twin = project.with_name(project.name.removesuffix("_clean"))
     assert any(expected(path) for path in FILES if twin in path.parents)
+
+
+def covered(path: Path, cell: int | None, span: Span) -> str:
+    """The text of a place."""
+    text = path.read_text(encoding="utf-8")
+    if cell is not None:
+        text = "".join(json.loads(text)["cells"][cell - 1]["source"])
+    rows = text.split("\n")[span.line - 1 : span.end_line]
+    rows[-1] = rows[-1][: span.end_column - 1]
+    return "\n".join(rows)[span.column - 1 :]
+
+
+def test_what_lies_beside_findings_is_code() -> None:
+    """The places beside findings, in whatever file, are whole expressions or statements."""
+    found = gradlint.check([str(FOLDER / "projects")], isolated=True, preview=True, jobs=1)
+    places = [(finding, place) for finding in found for place in finding.related]
+    elsewhere = [place for finding, place in places if place.path not in ("", finding.path)]
+    assert elsewhere and all(
+        (place.cell is None) == (not place.path.endswith("ipynb")) for place in elsewhere
+    )
+    for finding, place in places:
+        code = covered(Path(place.path or finding.path), place.cell, place.span)
+        ast.parse(f"{code} pass" if code.endswith(":") else code)
 
 
 def test_there_is_a_fixture_for_every_rule() -> None:

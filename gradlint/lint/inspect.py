@@ -136,7 +136,7 @@ class Inspector:
                 if finding.path in ("", scope.path):
                     yield replace(finding, path="")
                 elif (finding.rule, finding.span) not in self._said_there(finding.path):
-                    yield _at_call(finding)
+                    yield _at_call(finding, scope.path)
         yield from map(internal_error, self._trainings.take_failures())
 
     def _said_there(self, path: str) -> frozenset[tuple[str, Span]]:
@@ -205,11 +205,14 @@ def _guarded(rule: Rule, subject: object) -> Iterator[Finding]:
         yield internal_error(f"{rule.id} {rule.name} failed on this file: {type(error).__name__}: {error}")
 
 
-def _at_call(finding: Finding) -> Finding:
-    """A finding in another file, at the call that leads there."""
+def _at_call(finding: Finding, own: str) -> Finding:
+    """A finding in another file, at the call that leads there; places in the own file need no path."""
     call, *others = finding.related
     there = Related(finding.span, finding.message, finding.path)
-    beside = [replace(each, path=each.path or finding.path) for each in others]
+    paths = [each.path or finding.path for each in others]
+    beside = [
+        replace(each, path="" if path == own else path) for each, path in zip(others, paths, strict=True)
+    ]
     return replace(finding, span=call.span, path="", related=(there, *beside), fix=None)
 
 
