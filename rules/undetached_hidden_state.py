@@ -9,6 +9,7 @@ from gradlint.records.finding import Finding, Severity
 from gradlint.rule.loops import report
 from gradlint.rule.rule import Rule
 from gradlint.training.carried import carried
+from gradlint.training.kept import kept
 from gradlint.training.loop import TrainingLoop
 
 _HEAD = "import torch\nfrom torch import nn\n\n"
@@ -18,6 +19,13 @@ _NET = (
     "    def forward(self, x, state):\n        out, state = self.rnn(x, state)\n"
     "        return self.head(out), state\n\n"
     "    def start(self):\n        return torch.zeros(1, 8, 64), torch.zeros(1, 8, 64)\n\n"
+)
+_KEEPING = (
+    "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+    "        self.rnn = nn.LSTM(32, 64)\n        self.head = nn.Linear(64, 10)\n"
+    "        self.state = (torch.zeros(1, 8, 64), torch.zeros(1, 8, 64))\n\n"
+    "    def forward(self, x):\n        out, self.state = self.rnn(x, self.state)\n"
+    "        return self.head(out)\n\n"
 )
 _MADE = "model = Net()\noptimizer = torch.optim.Adam(model.parameters())\nloss_of = nn.CrossEntropyLoss()\n"
 _START = "state = model.start()\n"
@@ -32,6 +40,12 @@ _CLIP = "    nn.utils.clip_grad_norm_(model.parameters(), 1.0)\n"
 def _with(start: str = _START, before: str = "", back: str = _BACK, after: str = _CLIP + _STEP) -> str:
     """Training with these lines before the loop, before the forward pass, and from the backward pass on."""
     return f"{_ALL}{start}{_FOR}{before}{_PASS}{back}{after}"
+
+
+def _keeping(before: str = "") -> str:
+    """Training of a model that keeps its state, with these lines before the forward pass."""
+    loss = "    loss = loss_of(model(x).flatten(0, 1), y.flatten())\n"
+    return f"{_HEAD}{_KEEPING}{_MADE}{_FOR}{before}{loss}{_BACK}{_CLIP}{_STEP}"
 
 
 _RETAINED = _BACK.replace("backward()", "backward(retain_graph=True)")
@@ -94,6 +108,7 @@ class UndetachedHiddenState(Rule):
             + _CLIP
             + _STEP
         ),
+        "kept by the model": _keeping(),
         "written by hand": (
             _HEAD
             + _CELL
@@ -140,6 +155,15 @@ class UndetachedHiddenState(Rule):
             + _CLIP
             + _STEP
         ),
+        "kept, but begun anew": _keeping("    model.state = None\n"),
+        "kept, but begun anew by a method": _keeping("    model.reset()\n").replace(
+            "    def forward", "    def reset(self):\n        self.state = None\n\n    def forward"
+        ),
+        "kept detached": _keeping().replace(
+            "        return self.head(out)\n",
+            "        self.state = tuple(part.detach() for part in self.state)\n        return self.head(out)\n",
+        ),
+        "kept, but not used": _keeping().replace("self.rnn(x, self.state)", "self.rnn(x)"),
         "every few steps": (
             _ALL
             + _START
@@ -168,3 +192,6 @@ class UndetachedHiddenState(Rule):
                 message = "the state keeps the graphs of all batches before, which retain_graph=True holds"
             ends = [(found.backward, "backpropagated here")]
             yield report(self, loop, found.forward, message, ends)
+        for left in kept(loop) if loop.is_readable else ():
+            message = f"the model goes on from the graph of the batch before, in its attribute {left.name}"
+            yield report(self, loop, left.forward, message, [(left.backward, "backpropagated here")])

@@ -13,6 +13,7 @@ from gradlint.graph.callsites import CallSites
 from gradlint.graph.construct import torch_base
 from gradlint.graph.idle import Idle
 from gradlint.graph.interpret import GraphFacts
+from gradlint.graph.kept import attributes, used, written
 from gradlint.graph.modules import UNFILLED
 from gradlint.graph.reach import Reach
 from gradlint.graph.recorder import frozen
@@ -57,6 +58,7 @@ class Builder:
         self._limit = sys.maxsize
         self.reasons: Counter[str] = Counter()
         self._failures: list[str] = []
+        self._seeks_kept = False
 
     def begin(self) -> None:
         """Another file: its models together may take MOST_STEPS."""
@@ -194,8 +196,10 @@ class Builder:
         forward = root.type.member("forward") if isinstance(root, Instance) else None
         facts.built |= facts.ran
         facts.note(forward)
+        before = attributes([part for _, part in parts]) if self._seeks_kept else []
         result = self._forward(root, forward, place)
         outputs = list(_outputs(result))
+        left = written(before)
         if not outputs:
             outputs = [facts.recorder.unknown("an output that is not known", (), None)]
         graph = facts.recorder.graph(name, place, outputs, shown or {})
@@ -212,7 +216,16 @@ class Builder:
         idle = Idle(facts, root, weights, Reach(facts.recorder, outputs, root))
         graph = replace(graph, severed=idle.severed(classes), unused=idle.unused(classes))
         unapplied = (*facts.unmatched, *uncalled(root.type, self._evaluator.ran))
-        return replace(graph, parameters=held, unapplied=unapplied)
+        kept = tuple(self._kept(root, forward, place, left)) if left else ()
+        return replace(graph, parameters=held, unapplied=unapplied, kept=kept)
+
+    def _kept(
+        self, root: Instance, forward: Value | None, place: Place, left: dict[str, frozenset[int]]
+    ) -> Iterator[str]:
+        """The attributes with a forward pass's results that another one uses."""
+        again = _outputs(self._forward(root, forward, place))
+        recorder = self._facts.recorder
+        yield from used(recorder, [signal.number for signal in again if signal.recorder is recorder], left)
 
     def _held(self, scope: ModuleScope, parts: Sequence[tuple[str, Value]]) -> Iterator[Parameter]:
         """The weights of a model; unknown where code that did not run may fill them."""
@@ -233,7 +246,13 @@ class Builder:
     def named(self, scope: ModuleScope, name: str) -> ModelGraph | None:
         """The graph of the model called `name` in a module; None where there is none, or it fails."""
         cls = self._evaluator.module_name(scope, name)
-        return self._survived(cls) if isinstance(cls, ClassObject) else None
+        if not isinstance(cls, ClassObject):
+            return None
+        self._seeks_kept = True
+        try:
+            return self._survived(cls)
+        finally:
+            self._seeks_kept = False
 
     def value(self, scope: ModuleScope, node: ir.Expression) -> Value:
         """What an expression of a module is."""

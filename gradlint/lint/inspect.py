@@ -72,6 +72,7 @@ class Inspector:
         self._networks = Networks(project)
         self._trainings = Trainings(project)
         self._said_of_loops: dict[str, frozenset[tuple[str, Span]]] = {}
+        self._graphs: dict[tuple[str, str], ModelGraph | None] = {}
         self._rules: dict[type, list[Rule]] = {}
         for rule in rules:
             self._rules.setdefault(subject_of(rule), []).append(rule())
@@ -81,6 +82,7 @@ class Inspector:
 
         In a module that names no framework the only subjects are networks of arrays.
         """
+        self._graphs.clear()
         found: dict[tuple[str, Span], Finding] = {}
         said = self._said(scope, source) if is_framework else self._said_of_arrays(scope, source)
         for finding in said:
@@ -155,8 +157,11 @@ class Inspector:
         """The graph of a model of the project."""
         if thing.defined is None:
             return None
-        scope = self._project.scope(thing.defined)
-        return self._builder.named(scope, thing.type.rpartition(".")[2])
+        key = (thing.defined, thing.type)
+        if key not in self._graphs:
+            scope = self._project.scope(thing.defined)
+            self._graphs[key] = self._builder.named(scope, thing.type.rpartition(".")[2])
+        return self._graphs[key]
 
     def _said_of_arrays(self, scope: ModuleScope, source: Source) -> Iterator[Finding]:
         """What the rules say of networks that are written by hand."""

@@ -130,6 +130,8 @@ class ModelGraph(Struct, frozen=True):
     `severed` are the steps at which the gradient of some is lost, `unused` the parts that nothing reads,
     `unapplied` initialisers without effect. `states` are the variables that a loop of unknown length
     computes anew: the nodes that stand for one at the start of an iteration, -1 for none, and at its end.
+    `kept` are attributes in which a forward pass leaves a tensor with its graph that the next one uses;
+    they are looked for only where that is asked.
     """
 
     name: str
@@ -143,3 +145,4 @@ class ModelGraph(Struct, frozen=True):
     unused: tuple[Unused, ...] = ()
     unapplied: tuple[Unapplied, ...] = ()
     states: tuple[tuple[int, int], ...] = ()
+    kept: tuple[str, ...] = ()

@@ -492,6 +492,8 @@ class TrainingFacts(Interpretation):
     def stored(self, receiver: Value, name: str, value: Operand, site: Site) -> Value | None:
         """`p.requires_grad = False`, `p.grad = None`, and attributes of unknown objects."""
         for option in options(receiver):
+            if name and isinstance(option, Module):
+                self.recorder.note("set", site, (option,), settings={"name": name})
             if isinstance(option, (Weight, Tensor)):
                 self._written(option, name, value.value, site)
             elif isinstance(option, (Symbol, Module)) and name:
