@@ -9,6 +9,7 @@ from gradlint.records.finding import Finding, Severity
 from gradlint.records.training import Event
 from gradlint.rule.loops import report
 from gradlint.rule.rule import Rule
+from gradlint.training.kept import kept
 from gradlint.training.loop import TrainingLoop
 
 _START = """\
@@ -136,8 +137,8 @@ def _is_beside(loop: TrainingLoop, keep: Event, backward: Event) -> bool:
 
 def _retains(backward: Event) -> bool:
     """Whether a backward pass certainly keeps the graph of something that is all in this loop."""
-    kept = backward.settings.get("retain_graph") is True or backward.settings.get("create_graph") is True
-    return kept and backward.is_certain and bool(backward.source) and not backward.states
+    retains = backward.settings.get("retain_graph") is True or backward.settings.get("create_graph") is True
+    return retains and backward.is_certain and bool(backward.source) and not backward.states
 
 
 def _is_used_again(loop: TrainingLoop, backward: Event) -> bool:
@@ -146,4 +147,5 @@ def _is_used_again(loop: TrainingLoop, backward: Event) -> bool:
     shared = any(each.source & backward.source for each in others)
     unknown = any(not each.source for each in others if each.kind == "backward")
     made = backward.settings.get("create_graph") is True and any(loop.events("read", "escape"))
-    return shared or unknown or made or any(loop.events("escape"))
+    by_model = any(left.backward.number == backward.number for left in kept(loop))
+    return shared or unknown or made or by_model or any(loop.events("escape"))

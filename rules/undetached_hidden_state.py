@@ -161,7 +161,7 @@ class UndetachedHiddenState(Rule):
         ),
         "kept detached": _keeping().replace(
             "        return self.head(out)\n",
-            "        self.state = tuple(part.detach() for part in self.state)\n        return self.head(out)\n",
+            "        self.state = [part.detach() for part in self.state]\n        return self.head(out)\n",
         ),
         "kept, but not used": _keeping().replace("self.rnn(x, self.state)", "self.rnn(x)"),
         "every few steps": (

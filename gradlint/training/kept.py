@@ -30,14 +30,16 @@ def kept(loop: TrainingLoop) -> Iterator[Kept]:
         graph = loop.graphs(things[0])
         for backward in loop.events("backward") if graph is not None and graph.kept else ():
             is_within = loop.point(backward) in inside and forward.number in backward.source
-            if is_within and _is_repeated(loop, forward, backward):
+            if is_within and _is_repeated(loop, forward, backward, inside):
                 assert graph is not None
                 yield Kept(graph.kept[0], forward, backward)
                 break
 
 
-def _is_repeated(loop: TrainingLoop, forward: Event, backward: Event) -> bool:
-    """Whether, with nothing done to the model between, a backward pass follows and the next forward pass."""
+def _is_repeated(loop: TrainingLoop, forward: Event, backward: Event, inside: frozenset[int]) -> bool:
+    """Whether a backward pass follows and, in the same loop, the next forward pass, with nothing done to
+    the model between.
+    """
 
     def matters(event: Event) -> bool:
         is_about = not event.things.isdisjoint(forward.things)
@@ -45,7 +47,7 @@ def _is_repeated(loop: TrainingLoop, forward: Event, backward: Event) -> bool:
 
     first = loop.after(forward, matters, lambda event: event.number == backward.number)
     second = loop.after(backward, matters)
-    again = [loop.event(number) for number in second.events]
+    again = [event for event in map(loop.event, second.events) if loop.point(event) in inside]
     is_left = all(event.kind == "forward" and not _is_other(event) for event in again)
     return first.only(backward.number) and is_left and forward in again
 
