@@ -121,7 +121,8 @@ class GraphKeptAlive(Rule):
         passes = list(loop.events("backward"))
         for keep in loop.events("keep"):
             used = [each for each in passes if keep.source <= each.source and _is_beside(loop, keep, each)]
-            if keep.is_certain and used and not any(each.states & keep.states for each in passes):
+            is_loss = keep.is_certain and keep.settings.get("loss") is True
+            if is_loss and used and not any(each.states & keep.states for each in passes):
                 message = "what is added up keeps the graph of every batch"
                 yield report(self, loop, keep, message, [(used[0], "the graph is used here")])
         for backward in passes:

@@ -176,7 +176,7 @@ class MissingZeroGrad(Rule):
             used = of.used()
             for step in of.steps.values():
                 points = loop.together(step, used.values())
-                first = of.around(step, points, of.about("zero", "escape"), of.filling)
+                first = of.around(step, points, of.may_zero, of.about("escape"), of.filling)
                 if first.only(*used):
                     message = "this pass adds to gradients that a step has used already"
                     last = loop.before(step, of.filling).events & used.keys() or first.events

@@ -50,6 +50,15 @@ class Gradients:
 
     # zeros
 
+    def may_zero(self, event: Event) -> bool:
+        """Whether an event may zero any of these gradients: it is about them, or of what is not known."""
+        if event.kind != "zero":
+            return False
+        open_things = {n for n in event.things if self.loop.thing(n).kind in ("object", "parameters")}
+        held = {owner for n in open_things for owner in self.loop.thing(n).owners or (n,)}
+        unknown = any(self.loop.thing(n).kind == "object" and self.loop.role(n) != "optimizer" for n in held)
+        return unknown or self.about("zero")(event)
+
     def zeroing(self, event: Event) -> bool:
         """Whether an event certainly zeroes all of these gradients."""
         if event.kind != "zero" or not event.is_certain:

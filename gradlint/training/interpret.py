@@ -403,7 +403,10 @@ class TrainingFacts(Interpretation):
             return self.symbols.operator(name, operands)
         if name in ("and", "or", "not", "is", "is_not", "in", "not_in"):
             return self.symbols.fresh()
-        mixed = replace(self.mixed(values), form=of_operator(name, values))
+        plain = [value for value in values if not list(tensors(value))]
+        reductions = {t.reduction for value in values if isinstance(value, Tensor) for t in tensors(value)}
+        kept = reductions.pop() if len(reductions) == len(values) - len(plain) == 1 else ""
+        mixed = replace(self.mixed(values), form=of_operator(name, values), reduction=kept)
         if name in ("add", "iadd", "sub", "isub") and mixed.states and mixed.passes:
             self.recorder.note(
                 "keep",
@@ -411,8 +414,8 @@ class TrainingFacts(Interpretation):
                 source=mixed.passes,
                 states=mixed.states,
                 is_certain=mixed.is_certain,
+                settings={"loss": any(t.reduction for value in values for t in tensors(value))},
             )
-        plain = [value for value in values if not list(tensors(value))]
         if name in ("truediv", "itruediv", "mul", "imul") and plain and mixed.is_divided is False:
             return divided(mixed)
         return mixed

@@ -1,0 +1,101 @@
+"""Schedules of learning rates: when they are stepped, and what pace their numbers are meant for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import log10
+from typing import NamedTuple
+
+from gradlint.records.training import Event, Thing
+from gradlint.training.gradients import Gradients, gradients_of
+from gradlint.training.loop import TrainingLoop
+
+_BATCHES = 100
+"""Batches in an epoch, at least; a schedule that is spent within so few is one of epochs."""
+
+_SPENT = -4.0
+"""Decades: below that share of the first learning rate, a schedule has stopped training."""
+
+
+class Misordered(NamedTuple):
+    """Where a schedule is stepped, where its optimizer is, and what is wrong with that."""
+
+    schedule: Event
+    step: Event
+    reason: str
+
+
+def schedules_of(loop: TrainingLoop) -> Iterator[Misordered]:
+    """The schedules in a loop that certainly are stepped too early or at the wrong pace."""
+    for of in gradients_of(loop):
+        for event in loop.events("schedule"):
+            schedule = _only(loop, event)
+            if schedule is None or schedule.optimizer not in of.optimizer:
+                continue
+            found = _early(of, event) or _hurried(of, event, schedule) or _slow(of, event, schedule)
+            if found is not None:
+                yield found
+
+
+def _only(loop: TrainingLoop, event: Event) -> Thing | None:
+    """The schedule that an event is about, where there is one."""
+    things = [loop.thing(number) for number in event.things]
+    return things[0] if len(things) == 1 and things[0].kind == "scheduler" else None
+
+
+def _early(of: Gradients, event: Event) -> Misordered | None:
+    """In a loop, the schedule is stepped before the optimizer has made its first step."""
+    loop = of.loop
+    about = of.about("step", "escape")
+    first = loop.ways.first(lambda each: each.number == event.number or about(each))
+    points = loop.together(event, of.steps.values())
+    late = of.around(event, points, about)
+    if points and first.only(event.number) and late.only(*of.steps):
+        reason = "the schedule is stepped before the optimizer, and skips its first learning rate"
+        return Misordered(event, of.steps[min(late.events)], reason)
+    return None
+
+
+def _beside(of: Gradients, event: Event) -> Event | None:
+    """The step of the optimizer that shares the innermost loop with a schedule, within a loop of epochs."""
+    loop = of.loop
+    points = loop.around(event)
+    outer = any(points < each for each in loop.training.loops)
+    return next((s for s in of.steps.values() if outer and loop.around(s) == points), None)
+
+
+def decay(schedule: Thing, steps: int) -> float | None:
+    """Decades that a schedule takes off the learning rate in so many steps; None where it is not known."""
+    settings, kind = schedule.settings, schedule.type.rpartition(".")[2]
+    gamma = settings.get("gamma", 0.1 if kind == "StepLR" else None)
+    if isinstance(gamma, bool) or not isinstance(gamma, (int, float)) or not 0 < gamma < 1:
+        return None
+    if kind == "ExponentialLR":
+        return steps * log10(gamma)
+    size = settings.get("step_size")
+    if kind == "StepLR" and isinstance(size, int) and size > 0:
+        return steps // size * log10(gamma)
+    return None
+
+
+def _hurried(of: Gradients, event: Event, schedule: Thing) -> Misordered | None:
+    """A decay over epochs is stepped with every batch."""
+    step = _beside(of, event)
+    lost = decay(schedule, _BATCHES)
+    if step is None or lost is None or lost >= _SPENT:
+        return None
+    reason = f"stepped with every batch, the schedule takes {-lost:.1f} decades off the rate in {_BATCHES}"
+    return Misordered(event, step, reason)
+
+
+def _slow(of: Gradients, event: Event, schedule: Thing) -> Misordered | None:
+    """A cycle that counts batches is stepped once per epoch."""
+    loop = of.loop
+    if not schedule.type.endswith(".OneCycleLR") or "steps_per_epoch" not in schedule.settings:
+        return None
+    points = loop.around(event)
+    within = [s for s in of.steps.values() if loop.point(s) in points and loop.around(s) < points]
+    if not within or len(within) < len(of.steps):
+        return None
+    reason = "a cycle over all batches is stepped once per epoch, and ends within its warm-up"
+    return Misordered(event, within[0], reason)

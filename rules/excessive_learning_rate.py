@@ -1,0 +1,176 @@
+"""GRD508 excessive-learning-rate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import ClassVar
+
+from msgspec.structs import replace
+
+from gradlint.records.finding import Finding, Severity
+from gradlint.records.training import Thing
+from gradlint.rule.loops import report
+from gradlint.rule.rule import Rule
+from gradlint.training.gradients import Gradients, gradients_of
+from gradlint.training.loop import TrainingLoop
+
+_ADAPTIVE = (
+    *("Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop"),
+    *("FusedAdam", "Adam8bit", "AdamW8bit"),
+)
+_MOST = dict.fromkeys(_ADAPTIVE, 0.1) | {"SGD": 10.0, "ASGD": 10.0}
+
+_NET = """\
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, 10)
+        )
+
+    def forward(self, x):
+        return self.layers(x)
+
+"""
+_LOOP = """\
+for x, y in loader:
+    optimizer.zero_grad()
+    nn.functional.cross_entropy(model(x), y).backward()
+    optimizer.step()
+"""
+
+
+class ExcessiveLearningRate(Rule):
+    """A network is trained at a learning rate that no layer of it can take.
+
+    ### Why is this bad?
+    Adam moves every weight by about the learning rate in each step, whatever the size of the gradient.
+    Weights of a layer with n inputs begin at about 1/√n; at 0.1 the first steps replace all that the
+    initialisation has set up, units saturate or die, and the loss stays where it is. SGD multiplies the
+    gradient: at 10 and more a step overshoots wherever the curvature is above a fifth.
+
+    ### How it is verified
+    No claim: at which rate training diverges depends on the data, which are not there.
+
+    ### When it is fine
+    Fits of a few numbers, pixels of an image and linear models take such rates, and schedules that begin
+    at 0 reach them late. Only networks of several layers of weights, without a schedule, are reported.
+
+    ### Fix safety
+    No fix: the rate that is right is not known.
+
+    ### References
+    - Kingma and Ba, [Adam: a method for stochastic optimization](https://arxiv.org/abs/1412.6980), §2.1:
+      the size of the steps is bounded by about the learning rate
+    """
+
+    id = "GRD508"
+    name = "excessive-learning-rate"
+    severity = Severity.WARNING
+    help = "begin at 1e-3 for Adam and its kin, and at 0.1 or below for SGD"
+    bad: ClassVar[Mapping[str, str]] = {
+        "Adam at 0.1": (
+            _NET + "model = Net()\noptimizer = torch.optim.Adam(model.parameters(), lr=0.1)\n" + _LOOP
+        ),
+        "AdamW at 1, by position": (
+            _NET + "model = Net()\noptimizer = torch.optim.AdamW(model.parameters(), 1.0)\n" + _LOOP
+        ),
+        "SGD at 10": (
+            _NET + "model = Net()\noptimizer = torch.optim.SGD(model.parameters(), lr=10)\n" + _LOOP
+        ),
+        "a constant": (
+            _NET
+            + "RATE = 5e-1\nmodel = Net()\noptimizer = torch.optim.RMSprop(model.parameters(), lr=RATE)\n"
+            + _LOOP
+        ),
+        "in a function": (
+            _NET
+            + "def fit(loader):\n    model = Net()\n"
+            + "    optimizer = torch.optim.NAdam(model.parameters(), lr=0.2)\n    for x, y in loader:\n"
+            + "        loss = nn.functional.cross_entropy(model(x), y)\n        loss.backward()\n"
+            + "        optimizer.step()\n        optimizer.zero_grad()\n"
+        ),
+        "in a class": (
+            _NET
+            + "class Learner:\n    def __init__(self):\n        self.net = Net()\n"
+            + "        self.optimizer = torch.optim.Adam(self.net.parameters(), lr=0.3)\n\n"
+            + "    def update(self, x, y):\n        self.optimizer.zero_grad()\n"
+            + "        nn.functional.cross_entropy(self.net(x), y).backward()\n"
+            + "        self.optimizer.step()\n"
+        ),
+    }
+    good: ClassVar[Mapping[str, str]] = {
+        "Adam at 0.001": (
+            _NET + "model = Net()\noptimizer = torch.optim.Adam(model.parameters(), lr=1e-3)\n" + _LOOP
+        ),
+        "SGD at 0.1": (
+            _NET + "model = Net()\noptimizer = torch.optim.SGD(model.parameters(), lr=0.1)\n" + _LOOP
+        ),
+        "SGD at 1": (
+            _NET + "model = Net()\noptimizer = torch.optim.SGD(model.parameters(), lr=1.0)\n" + _LOOP
+        ),
+        "a schedule that begins at 0": (
+            _NET
+            + "model = Net()\noptimizer = torch.optim.Adam(model.parameters(), lr=0.1)\n"
+            + "warm = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1, step / 1e5))\n"
+            + _LOOP
+            + "    warm.step()\n"
+        ),
+        "a linear model": (
+            "import torch\nfrom torch import nn\n\nmodel = nn.Linear(8, 2)\n"
+            "optimizer = torch.optim.Adam(model.parameters(), lr=0.1)\n" + _LOOP
+        ),
+        "an image": (
+            "import torch\n\nimage = torch.rand(3, 64, 64, requires_grad=True)\n"
+            "optimizer = torch.optim.Adam([image], lr=0.1)\nfor step in range(100):\n"
+            "    optimizer.zero_grad()\n    image.square().mean().backward()\n    optimizer.step()\n"
+        ),
+        "Adadelta at its default": (
+            _NET + "model = Net()\noptimizer = torch.optim.Adadelta(model.parameters(), lr=1.0)\n" + _LOOP
+        ),
+        "a model that is not known": (
+            "import torch\nfrom torch import nn\n\ndef fit(model, loader):\n"
+            "    optimizer = torch.optim.Adam(model.parameters(), lr=0.1)\n    for x, y in loader:\n"
+            "        optimizer.zero_grad()\n        nn.functional.mse_loss(model(x), y).backward()\n"
+            "        optimizer.step()\n"
+        ),
+    }
+
+    def check(self, loop: TrainingLoop, /) -> Iterator[Finding]:
+        """A network of several layers is stepped by an optimizer at a rate beyond what it can take."""
+        for of in gradients_of(loop):
+            rates = [_rate(loop.thing(number)) for number in of.optimizer]
+            if of.steps and None not in rates and _is_network(of) and not _is_scheduled(of):
+                optimizer = loop.thing(min(of.optimizer))
+                kind = optimizer.type.rpartition(".")[2]
+                message = f"{kind} trains a network at a learning rate of {rates[0]:g}"
+                step = of.steps[min(of.steps)]
+                made = replace(step, place=optimizer.place or step.place, callers=())
+                yield report(self, loop, made, message, [(step, "steps here")])
+
+
+def _rate(optimizer: Thing) -> float | None:
+    """A learning rate that is too high for the kind of optimizer; None for others."""
+    rate = optimizer.settings.get("lr")
+    most = _MOST.get(optimizer.type.rpartition(".")[2])
+    if most is None or isinstance(rate, bool) or not isinstance(rate, (int, float)):
+        return None
+    return float(rate) if rate >= most else None
+
+
+def _is_network(of: Gradients) -> bool:
+    """Whether the optimizer holds a model with several layers of weights, each behind another."""
+    for owner in of.loop.owners(of.optimizer) or ():
+        graph = of.loop.graphs(of.loop.thing(owner))
+        if graph is not None and sum(len(p.shape or ()) >= 2 and p.is_trained for p in graph.parameters) >= 3:
+            return True
+    return False
+
+
+def _is_scheduled(of: Gradients) -> bool:
+    """Whether the rate may change: by a schedule, or by code that is not known."""
+    schedules = any(of.loop.events("schedule")) or any(t.kind == "scheduler" for t in of.loop.training.things)
+    return schedules or any(map(of.about("escape"), of.loop.events("escape")))

@@ -1,0 +1,155 @@
+"""GRD511 misordered-scheduler."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import ClassVar
+
+from gradlint.records.finding import Finding, Severity
+from gradlint.rule.loops import report
+from gradlint.rule.rule import Rule
+from gradlint.training.loop import TrainingLoop
+from gradlint.training.schedules import schedules_of
+
+_START = """\
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import CosineAnnealingLR, ExponentialLR, MultiStepLR, OneCycleLR, StepLR
+
+model = nn.Linear(8, 2)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+"""
+_EPOCH = "for epoch in range(90):\n"
+_BATCHES = """\
+    for x, y in loader:
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(x), y).backward()
+        optimizer.step()
+"""
+
+
+class MisorderedScheduler(Rule):
+    """A learning rate schedule is stepped before the optimizer, or at another pace than it is made for.
+
+    ### Why is this bad?
+    Stepped before the optimizer's first step, a schedule skips its first rate. An exponential or a step
+    schedule of epochs that is stepped with every batch has brought the rate down to nothing within the
+    first epoch, and a cycle over all batches that is stepped once per epoch never leaves its warm-up.
+
+    ### How it is verified
+    No claim: the pace is said by the loops; what the rate does to the loss depends on data.
+
+    ### When it is fine
+    `OneCycleLR` with every batch, schedules of epochs behind the loop over batches, and schedules whose
+    numbers are not known.
+
+    ### Fix safety
+    No fix: a call that moves to another loop changes what the numbers of the schedule mean.
+
+    ### References
+    - [How to adjust the learning rate](https://docs.pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rate)
+    """
+
+    id = "GRD511"
+    name = "misordered-scheduler"
+    severity = Severity.WARNING
+    help = "step the schedule after the optimizer, per batch or per epoch as its numbers are meant"
+    bad: ClassVar[Mapping[str, str]] = {
+        "before the epoch": (
+            _START + "scheduler = StepLR(optimizer, 30)\n" + _EPOCH + "    scheduler.step()\n" + _BATCHES
+        ),
+        "before the optimizer's step": (
+            _START
+            + "scheduler = CosineAnnealingLR(optimizer, T_max=steps)\nfor x, y in loader:\n"
+            + "    optimizer.zero_grad()\n    nn.functional.cross_entropy(model(x), y).backward()\n"
+            + "    scheduler.step()\n    optimizer.step()\n"
+        ),
+        "a decay of epochs with every batch": (
+            _START
+            + "scheduler = ExponentialLR(optimizer, gamma=0.9)\n"
+            + _EPOCH
+            + _BATCHES
+            + "        scheduler.step()\n"
+        ),
+        "steps of epochs with every batch": (
+            _START
+            + "scheduler = StepLR(optimizer, step_size=10, gamma=0.1)\n"
+            + _EPOCH
+            + _BATCHES
+            + "        scheduler.step()\n"
+        ),
+        "a cycle of batches once per epoch": (
+            _START
+            + "scheduler = OneCycleLR(optimizer, 0.1, epochs=90, steps_per_epoch=len(loader))\n"
+            + _EPOCH
+            + _BATCHES
+            + "    scheduler.step()\n"
+        ),
+        "in a function": (
+            "from torch import nn, optim\n\ndef fit(net, loader, epochs):\n"
+            "    sgd = optim.SGD(net.parameters(), lr=0.1)\n"
+            "    schedule = optim.lr_scheduler.MultiStepLR(sgd, [30, 60], gamma=0.1)\n"
+            "    for epoch in range(epochs):\n        schedule.step()\n        for x, y in loader:\n"
+            "            loss = nn.functional.mse_loss(net(x), y)\n            sgd.zero_grad()\n"
+            "            loss.backward()\n            sgd.step()\n"
+        ),
+    }
+    good: ClassVar[Mapping[str, str]] = {
+        "behind the epoch": (
+            _START + "scheduler = StepLR(optimizer, 30)\n" + _EPOCH + _BATCHES + "    scheduler.step()\n"
+        ),
+        "one cycle with every batch": (
+            _START
+            + "scheduler = OneCycleLR(optimizer, 0.1, epochs=90, steps_per_epoch=len(loader))\n"
+            + _EPOCH
+            + _BATCHES
+            + "        scheduler.step()\n"
+        ),
+        "a slow decay with every batch": (
+            _START
+            + "scheduler = ExponentialLR(optimizer, gamma=0.9999)\n"
+            + _EPOCH
+            + _BATCHES
+            + "        scheduler.step()\n"
+        ),
+        "steps of many batches": (
+            _START
+            + "scheduler = StepLR(optimizer, step_size=10000, gamma=0.5)\n"
+            + _EPOCH
+            + _BATCHES
+            + "        scheduler.step()\n"
+        ),
+        "on a plateau": (
+            _START
+            + "scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer)\n"
+            + _EPOCH
+            + _BATCHES
+            + "    scheduler.step(loss_on(valid))\n"
+        ),
+        "a batch that is left out at first": (
+            _START
+            + "scheduler = StepLR(optimizer, 30)\n"
+            + _EPOCH
+            + "    if epoch > 0:\n        scheduler.step()\n"
+            + _BATCHES
+        ),
+        "training in code that is not known": (
+            "from engine import train\n"
+            + _START
+            + "scheduler = StepLR(optimizer, 30)\n"
+            + _EPOCH
+            + "    train(model, optimizer)\n    scheduler.step()\n"
+            + _BATCHES
+        ),
+        "several batches in one loop": (
+            _START
+            + "scheduler = ExponentialLR(optimizer, gamma=0.99)\nfor step in range(100):\n"
+            + "    optimizer.zero_grad()\n    model(batch()).mean().backward()\n    optimizer.step()\n"
+            + "    scheduler.step()\n"
+        ),
+    }
+
+    def check(self, loop: TrainingLoop, /) -> Iterator[Finding]:
+        """The first step is the schedule's, or the schedule is in another loop than its numbers say."""
+        for schedule, step, reason in schedules_of(loop):
+            yield report(self, loop, schedule, reason, [(step, "the optimizer steps here")])
