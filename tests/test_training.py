@@ -160,6 +160,7 @@ def test_an_engine_clips_as_its_configuration_says(tmp_path: Path) -> None:
     )
     path = str(tmp_path / "train.py")
     expected = {
+        "{}, args=options": ["forward", "backward", "escape", "step", "zero"],
         "'engine.json'": ["forward", "backward", "unscale", "clip", "step", "update", "zero"],
         "{'gradient_clipping': 0.1}": ["forward", "backward", "clip", "step", "zero"],
         "{'steps_per_print': 10}": ["forward", "backward", "step", "zero"],

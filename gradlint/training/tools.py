@@ -32,11 +32,17 @@ def made(profile: Profile, name: str, arguments: Arguments, site: Site) -> Value
     """What a call of a maker gives."""
     positional = dict(zip(profile.parameters, [o.value for o in arguments.positional], strict=False))
     named = {key: operand.value for key, operand in arguments.keywords.items()}
-    tool = Tool(profile, name, positional | named, arguments.open, site)
+    passed = positional | named
+    is_open = arguments.open or not all(map(_is_nothing, map(passed.get, profile.elsewhere)))
+    tool = Tool(profile, name, passed, is_open, site)
     if not profile.results:
         return tool
     given = [tool if not key else tool.arguments.get(key, Known(None)) for key in profile.results]
     return Items("tuple", given, site.node)
+
+
+def _is_nothing(value: Value | None) -> bool:
+    return value is None or (isinstance(value, Known) and value.value is None)
 
 
 def call_tool(facts: TrainingFacts, tool: Tool, name: str, arguments: Arguments, site: Site) -> Value:
