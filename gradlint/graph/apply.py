@@ -241,7 +241,9 @@ class Applier:
         if plain == "where" and len(arguments.positional) == 3:
             return self._either(arguments.positional[1:], site)
         if plain in ("masked_fill", "masked_scatter", "index_fill", "scatter", "scatter_add", "index_add"):
-            return self._recorder.emit("masked", [self._first(arguments, site)], site)
+            filled = arguments.get(2, "value") if plain == "masked_fill" else None
+            value = {} if filled is None else {"value": setting(filled.value)}
+            return self._recorder.emit("masked", [self._first(arguments, site)], site, value)
         if plain in BINARY and len(arguments.positional) > 1:
             return self._binary(plain, arguments, site)
         if plain in _BIASED and len(arguments.positional) == 3 and not arguments.keywords:

@@ -84,12 +84,14 @@ UNARY |= {
     for name in (
         *("view", "reshape", "flatten", "permute", "transpose", "t", "squeeze", "unsqueeze", "contiguous"),
         *("movedim", "moveaxis", "swapaxes", "swapdims", "unflatten", "view_as", "reshape_as", "roll"),
-        *("flip", "to", "float", "type", "type_as", "double", "half", "bfloat16", "cuda", "cpu", "clone"),
+        *("flip", "cuda", "cpu", "clone"),
         *("rearrange", "requires_grad_", "adjoint", "rot90", "tensor_split_as", "channel_shuffle", "ravel"),
         *("pack_one", "unpack_one", "as_strided", "view_as_real", "view_as_complex"),
         *("unfold", "refine_names", "rename", "align_to", "unsqueeze_", "squeeze_", "transpose_"),
     )
 }
+UNARY |= {name: Form("reshape", (("to", name),)) for name in ("float", "double", "half", "bfloat16")}
+UNARY |= {name: Form("reshape", (("to", None),)) for name in ("to", "type", "type_as")}
 UNARY |= {name: Form(name, _DIM) for name in ("sum", "mean", "prod", "var", "std", "norm", "amax", "amin")}
 UNARY["reduce"] = UNARY["mean"]
 UNARY["vector_norm"] = Form("norm", (("ord", 2.0), *_DIM))

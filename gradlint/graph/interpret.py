@@ -405,6 +405,7 @@ class GraphFacts(Interpretation):
             return rebuilt if rebuilt is not None else self._parameter(arguments, place)
         first = arguments.positional[0].value if arguments.positional else None
         last = name.rpartition(".")[2]
+        self.recorder.is_recast = self.recorder.is_recast or last == "autocast"
         if name in _SAME or (last in _WEIGHT_NORM and "nn.utils" in name):
             if last == "spectral_norm" and isinstance(first, Layer):
                 self.members.rescale(first, None, place)

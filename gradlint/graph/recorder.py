@@ -26,7 +26,8 @@ class Recorder:
     nodes that the result of one depends on, `escaped` those whose output went where it is not followed,
     `states` pair what a loop's variables were at the start of an iteration with what they are at its end,
     `untracked` those where no gradient is recorded, `optional` those behind a test that constants
-    decided: `settled` counts such tests on the way. `work` is told of what else takes time.
+    decided: `settled` counts such tests on the way. `work` is told of what else takes time. `is_recast`
+    says that a block chose its own precision.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class Recorder:
     ) -> None:
         self.work = work
         self.nodes: list[Node] = []
+        self.is_recast = False
         self._sizes: list[Sizes] = []
         self.reasons: Counter[str] = Counter()
         self.paths: dict[int, str] = {}
@@ -200,7 +202,9 @@ class Recorder:
         reasons = Counter(str(node.settings["reason"]) for node in kept if node.op == "unknown")
         ends = tuple(dict.fromkeys(numbers[output.number] for output in outputs))
         states = [(numbers.get(start, -1), numbers[end]) for start, end in self.states if end in wanted]
-        return ModelGraph(name, place, kept, ends, arguments, dict(reasons), states=tuple(states))
+        return ModelGraph(
+            name, place, kept, ends, arguments, dict(reasons), states=tuple(states), is_recast=self.is_recast
+        )
 
 
 def frozen(path: str, weight: Weight) -> Parameter:

@@ -132,6 +132,7 @@ class ModelGraph(Struct, frozen=True):
     computes anew: the nodes that stand for one at the start of an iteration, -1 for none, and at its end.
     `kept` are attributes in which a forward pass leaves a tensor with its graph that the next one uses;
     they are looked for only where that is asked.
+    `is_recast` says that a block of it may compute in another precision than the rest.
     """
 
     name: str
@@ -146,3 +147,4 @@ class ModelGraph(Struct, frozen=True):
     unapplied: tuple[Unapplied, ...] = ()
     states: tuple[tuple[int, int], ...] = ()
     kept: tuple[str, ...] = ()
+    is_recast: bool = False
