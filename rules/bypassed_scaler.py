@@ -161,6 +161,14 @@ class BypassedScaler(Rule):
             _LOOP + "    for p in model.parameters():\n        p.grad.div_(scaler.get_scale())\n"
             "    optimizer.step()\n"
         ),
+        "the schedule of an optimizer": (
+            "import torch\n\n"
+            "def fit(model, loader, make, criterion):\n"
+            "    optimizer = torch.optim.AdamW(model.parameters())\n    warmup = make(optimizer)\n"
+            "    scaler = torch.amp.GradScaler()\n    for x, y in loader:\n"
+            "        scaler.scale(criterion(model(x), y)).backward()\n        warmup.step()\n"
+            "        scaler.step(optimizer)\n        scaler.update()\n        optimizer.zero_grad()\n"
+        ),
         "switched off": _LOOP.replace('"cpu"', '"cpu", enabled=False') + "    optimizer.step()\n",
     }
 

@@ -50,7 +50,7 @@ def half_weights(loop: TrainingLoop, optimizer: frozenset[int]) -> Iterator[Half
         after = loop.after(half, loop.about(optimizer, "step", "escape"), partial(_changes, half))
         steps = [loop.event(number) for number in sorted(after.events)]
         found = HalfWeights(half, held, steps[0], _epsilon(held)) if steps else None
-        if found is not None and found.is_harmful and all(_is_plain(loop, step) for step in steps):
+        if found is not None and found.is_harmful and all(_is_plain(loop, step, optimizer) for step in steps):
             yield found
 
 
@@ -74,9 +74,10 @@ def _changes(half: Event, event: Event) -> bool:
     return event.kind in _CHANGING and bool(event.things & half.things)
 
 
-def _is_plain(loop: TrainingLoop, event: Event) -> bool:
+def _is_plain(loop: TrainingLoop, event: Event, optimizer: frozenset[int]) -> bool:
     """Whether an event is a step of the optimizer itself, or of a gradient scaler with it."""
-    return event.kind == "step" and all(loop.role(number) == "scaler" for number in event.by)
+    is_scaled = all(loop.role(number) == "scaler" for number in event.by)
+    return event.kind == "step" and is_scaled and event.things <= optimizer
 
 
 def _epsilon(optimizer: Thing) -> float | None:

@@ -54,7 +54,7 @@ def unscaled_half(loop: TrainingLoop, optimizer: frozenset[int]) -> Iterator[tup
         half = _half_behind(loop, backward, optimizer)
         after = loop.after(backward, loop.about(optimizer, "step", "unscale", "escape"))
         steps = [loop.event(number) for number in sorted(after.events)]
-        if half is not None and steps and all(step.kind == "step" for step in steps):
+        if half is not None and steps and all(is_own_step(step, optimizer) for step in steps):
             yield backward, half, steps[0]
 
 
@@ -86,6 +86,11 @@ def is_stepped_by_another(loop: TrainingLoop, optimizer: frozenset[int]) -> bool
 def has_scaler(loop: TrainingLoop) -> bool:
     """Whether any scaler is used, or made."""
     return any(loop.role(thing.number) == "scaler" for thing in loop.training.things)
+
+
+def is_own_step(event: Event, optimizer: frozenset[int]) -> bool:
+    """Whether an optimizer steps by itself: no scaler does, and no object that holds it."""
+    return event.kind == "step" and not event.by and event.things <= optimizer
 
 
 def by_hand(event: Event) -> bool:

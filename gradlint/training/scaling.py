@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from gradlint.records.training import Event
 from gradlint.training.loop import TrainingLoop
-from gradlint.training.precision import by_hand
+from gradlint.training.precision import by_hand, is_own_step
 
 FIRST_SCALE = 65536.0
 """What a `GradScaler` of torch begins with."""
@@ -38,7 +38,7 @@ def stepped_scaled(loop: TrainingLoop, optimizer: frozenset[int]) -> Iterator[Pa
     for backward in loop.scaled(optimizer):
         after = loop.after(backward, loop.about(optimizer, "unscale", "step", "zero", "escape"))
         steps = [loop.event(number) for number in sorted(after.events)]
-        if backward.by <= known and steps and all(e.kind == "step" and not e.by for e in steps):
+        if backward.by <= known and steps and all(is_own_step(e, optimizer) for e in steps):
             yield steps[0], backward
 
 
