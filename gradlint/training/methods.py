@@ -206,6 +206,7 @@ def backward(
         is_certain=mixed.is_certain and isinstance(loss, Tensor),
         states=mixed.states,
         settings=settings,
+        cut=mixed.cut,
     )
     return Known(None)
 

@@ -1,0 +1,131 @@
+"""GRD509 training-disabled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import ClassVar
+
+from gradlint.records.finding import Finding, Severity
+from gradlint.rule.loops import report
+from gradlint.rule.rule import Rule
+from gradlint.training.disabled import disabled_in
+from gradlint.training.loop import TrainingLoop
+
+_START = """\
+import torch
+from torch import nn
+
+model = nn.Sequential(nn.Linear(8, 8), nn.Dropout(), nn.Linear(8, 2))
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+"""
+_BATCHES = """\
+    for x, y in loader:
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(x), y).backward()
+        optimizer.step()
+"""
+_VALID = """\
+    model.eval()
+    with torch.no_grad():
+        print(model(valid).argmax(-1))
+"""
+_FLAT = _BATCHES.replace("\n    ", "\n").removeprefix("    ")
+
+
+class TrainingDisabled(Rule):
+    """What is meant to be trained runs without gradients, in evaluation mode, or frozen.
+
+    ### Why is this bad?
+    Under `torch.no_grad()` a forward pass leaves no graph, so that there is nothing to pass back. In
+    evaluation mode dropout does nothing and BatchNorm uses the statistics that it has: where validation
+    ends an epoch and nothing calls `train()`, only the first epoch trains as it should. Frozen parameters
+    get no gradient, whatever the optimizer does.
+
+    ### How it is verified
+    No claim: that a pass runs in a block, or a mode, is said by the order of the calls.
+
+    ### When it is fine
+    Validation under `no_grad()`, a frozen backbone below a head that is trained, a discriminator that is
+    frozen for the generator's step and thawed after, a model that is trained in evaluation mode from the
+    first batch on, and models without layers that know a mode.
+
+    ### Fix safety
+    No fix: which of the two calls is in the wrong place is not known.
+
+    ### References
+    - [Locally disabling gradient computation](https://docs.pytorch.org/docs/stable/notes/autograd.html)
+    """
+
+    id = "GRD509"
+    name = "training-disabled"
+    severity = Severity.ERROR
+    help = "call model.train() before each epoch, and keep no_grad() and frozen parameters out of training"
+    bad: ClassVar[Mapping[str, str]] = {
+        "without gradients": (
+            _START
+            + "for x, y in loader:\n    optimizer.zero_grad()\n    with torch.no_grad():\n"
+            + "        out = model(x)\n    nn.functional.cross_entropy(out, y).backward()\n"
+            + "    optimizer.step()\n"
+        ),
+        "in inference mode": (
+            "import torch\nfrom torch import nn\n\ndef fit(x, y):\n    net = nn.Linear(8, 2)\n"
+            "    sgd = torch.optim.SGD(net.parameters(), lr=0.1)\n    with torch.inference_mode():\n"
+            "        loss = nn.functional.mse_loss(net(x), y)\n    sgd.zero_grad()\n    loss.backward()\n"
+            "    sgd.step()\n"
+        ),
+        "evaluation mode at the end of an epoch": (
+            _START + "model.train()\nfor epoch in range(9):\n" + _BATCHES + _VALID
+        ),
+        "never in training mode again": _START + "for epoch in range(9):\n" + _BATCHES + _VALID,
+        "evaluation in a helper": (
+            _START
+            + "def score(net):\n    net.eval()\n    with torch.no_grad():\n"
+            + "        return net(valid).mean()\n\nfor epoch in range(9):\n"
+            + _BATCHES
+            + "    print(score(model))\n"
+        ),
+        "everything is frozen": (
+            _START + "for p in model.parameters():\n    p.requires_grad = False\n" + _FLAT
+        ),
+        "frozen at once": _START + "model.requires_grad_(False)\n" + _FLAT,
+    }
+    good: ClassVar[Mapping[str, str]] = {
+        "validation": (_START + "for epoch in range(9):\n    model.train()\n" + _BATCHES + _VALID),
+        "validation first": _START + "for epoch in range(9):\n" + _VALID + "    model.train()\n" + _BATCHES,
+        "trained in evaluation mode": _START + "model.eval()\nfor epoch in range(9):\n" + _BATCHES,
+        "a model without modes": (
+            _START.replace("nn.Sequential(nn.Linear(8, 8), nn.Dropout(), nn.Linear(8, 2))", "nn.Linear(8, 2)")
+            + "for epoch in range(9):\n"
+            + _BATCHES
+            + _VALID
+        ),
+        "a head on features without gradients": (
+            "import torch\nfrom torch import nn\n\nbackbone, head = nn.Linear(8, 8), nn.Linear(8, 2)\n"
+            "optimizer = torch.optim.SGD(head.parameters(), lr=0.1)\nfor x, y in loader:\n"
+            "    with torch.no_grad():\n        features = backbone(x)\n    optimizer.zero_grad()\n"
+            "    nn.functional.cross_entropy(head(features), y).backward()\n    optimizer.step()\n"
+        ),
+        "a frozen backbone with a new head": (
+            _START
+            + "for p in model.parameters():\n    p.requires_grad = False\n"
+            + "for p in model[2].parameters():\n    p.requires_grad = True\n"
+            + _FLAT
+        ),
+        "frozen for a while": (
+            _START + "model.requires_grad_(False)\nprobe(model)\nmodel.requires_grad_(True)\n" + _FLAT
+        ),
+        "the discriminator is frozen for the generator's step": (
+            "import torch\nfrom torch import nn\n\nmake, judge = nn.Linear(4, 8), nn.Linear(8, 1)\n"
+            "first = torch.optim.Adam(make.parameters(), lr=1e-3)\n"
+            "second = torch.optim.Adam(judge.parameters(), lr=1e-3)\nfor real in loader:\n"
+            "    judge.requires_grad_(False)\n    first.zero_grad()\n"
+            "    (-judge(make(torch.randn(16, 4))).mean()).backward()\n    first.step()\n"
+            "    judge.requires_grad_(True)\n    second.zero_grad()\n    judge(real).mean().backward()\n"
+            "    second.step()\n"
+        ),
+    }
+
+    def check(self, loop: TrainingLoop, /) -> Iterator[Finding]:
+        """A trained pass has no gradients, or stands behind a mode that is not left again."""
+        for event, reason, ends in disabled_in(loop):
+            yield report(self, loop, event, reason, ends)
