@@ -69,7 +69,8 @@ def agrees(value: float, claim: Claim) -> bool:
     if value == claim.predicted:
         return True
     if claim.metric is Metric.WEIGHT_VARIANCE:
-        return value > 0 < claim.predicted and abs(math.log10(value / claim.predicted)) <= 0.3
+        is_known = 0 < value < math.inf and 0 < claim.predicted < math.inf
+        return is_known and abs(math.log10(value / claim.predicted)) <= 0.3
     tolerance = 0.1 if claim.metric in SHARES else max(0.3, 0.1 * abs(claim.predicted))
     left = 0.0 if claim.least is None else abs(claim.predicted - claim.least)
     return abs(value - claim.predicted) <= max(tolerance, left)

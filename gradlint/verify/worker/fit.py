@@ -16,6 +16,7 @@ from .absent import AbsentError
 from .adapt import Misfit, adapted
 from .forms import BOOL, FLOAT, INT, SIDES, VALUE, Form, likely
 from .guesses import guess
+from .observe import tensors
 from .protocol import Input
 
 Forms = Mapping[str, Form]
@@ -77,11 +78,13 @@ def fit(
     seconds: float,
     steps: int = 0,
     dtype: torch.dtype = torch.float32,
+    side: int = SIDES[0],
 ) -> Fitted:
-    """Inputs with which `model` runs. Raises `NoInputError`."""
+    """Inputs with which `model` runs, images tried with so many pixels a side. Raises `NoInputError`."""
     if getattr(model.forward, "__func__", model.forward) is nn.Module.forward:
         raise NoInputError("the class has no forward")
-    search = _Search(model, {each.name: each for each in asked}, time.monotonic() + seconds, steps, dtype)
+    known = {each.name: each for each in asked}
+    search = _Search(model, known, time.monotonic() + seconds, steps, dtype, side)
     found = search.run()
     if found is not None:
         return found
@@ -90,9 +93,16 @@ def fit(
 
 class _Search:
     def __init__(
-        self, model: nn.Module, asked: Mapping[str, Input], deadline: float, steps: int, dtype: torch.dtype
+        self,
+        model: nn.Module,
+        asked: Mapping[str, Input],
+        deadline: float,
+        steps: int,
+        dtype: torch.dtype,
+        side: int,
     ) -> None:
-        self.model, self.asked, self.deadline, self.steps, self.dtype = model, asked, deadline, steps, dtype
+        self.model, self.asked, self.deadline = model, asked, deadline
+        self.steps, self.dtype, self.side = steps, dtype, side
         self.names, self.keywords, self.stars, self.annotations = _taken(model, asked)
         self.first: tuple[BaseException, Forms] | None = None
         self.seen: set[str] = set()
@@ -101,10 +111,11 @@ class _Search:
 
     def run(self) -> Fitted | None:
         """The likeliest forms as they are, then every start with what its errors suggest."""
-        likeliest = [self._all(first) for first in likely(self.model, FEW, self.steps)]
-        for forms in likeliest:
-            if self._try(forms) is None:
-                return self._fitted(forms)
+        likeliest = [self._all(first) for first in likely(self.model, FEW, self.steps, self.side)]
+        fitting = [forms for forms in likeliest[:4] if self._try(forms) is None]
+        apart = (forms for forms in fitting if len(fitting) == 1 or self._keeps_samples_apart(forms))
+        for forms in (*apart, *fitting):
+            return self._fitted(forms)
         for start in self._starts():
             found = self._descend(start, 0)
             if found is not None:
@@ -132,6 +143,29 @@ class _Search:
         if any(name in self.asked for name in forms):
             fitted.is_scalable = False
         return fitted
+
+    def _keeps_samples_apart(self, forms: Forms) -> bool:
+        """Whether what a model gives for one sample does not depend on the others, as in a batch."""
+        given = {name: form.draw(self.dtype) for name, form in forms.items()}
+        first = next(iter(given.values()))
+        if not isinstance(first, torch.Tensor) or not first.is_floating_point():
+            return True
+        self.model.eval()
+        try:
+            before = self._outputs(given)
+            with torch.no_grad():
+                first[1:] += 1
+            after = self._outputs(given)
+        finally:
+            self.model.train()
+        pairs = [(a, b) for a, b in zip(before, after) if a.dim() and len(a) == len(first)]
+        return all(torch.equal(a[0], b[0]) for a, b in pairs)
+
+    def _outputs(self, given: Mapping[str, Any]) -> list[torch.Tensor]:
+        positional, named = arranged(given, self.keywords, self.stars)
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            return tensors(self.model(*positional, **named))
 
     def _try(self, forms: Forms) -> Misfit | None:
         """What is wrong with forms, None where the model runs with them; remembered."""
@@ -192,10 +226,10 @@ class _Search:
 
     def _starts(self) -> Iterator[Forms]:
         """Forms to begin with, the likeliest first."""
-        main = list(likely(self.model, FEW, self.steps))
+        main = list(likely(self.model, FEW, self.steps, self.side))
         for first in main:
             yield self._all(first)
-        for side in SIDES[1:]:
+        for side in SIDES:
             for first in main:
                 if len(first.shape) > 3:
                     yield self._all(

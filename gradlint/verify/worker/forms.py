@@ -110,22 +110,22 @@ SIDES = (32, 16, 64, 28, 224)
 LENGTH = 16
 
 
-def likely(model: nn.Module, batch: int, steps: int = 0) -> Iterator[Form]:
+def likely(model: nn.Module, batch: int, steps: int = 0, side: int = SIDES[0]) -> Iterator[Form]:
     """Forms of the first input, by the layers in the order of their construction."""
     found: list[Form] = []
     layers = [each for each in map(wanted, model.modules()) if each is not None and (each.size or each.high)]
     for layer in layers[:3]:
-        found += _forms(layer, batch, steps or LENGTH)
+        found += _forms(layer, batch, steps or LENGTH, side)
     yield from dict.fromkeys(found)
 
 
-def _forms(layer: Wanted, batch: int, steps: int) -> list[Form]:
+def _forms(layer: Wanted, batch: int, steps: int, side: int) -> list[Form]:
     if layer.high:
         return [Form(INT, (batch, steps), layer.high), Form(INT, (batch,), layer.high)]
     if layer.axis == 1 and layer.ranks and layer.ranks[0] > 2:
-        side = {3: 64, 4: 32, 5: 16}[layer.ranks[0]]
-        return [Form(FLOAT, (batch, layer.size, *(side,) * (layer.ranks[0] - 2)))]
+        sides = {3: 2 * side, 4: side, 5: side // 2}[layer.ranks[0]]
+        return [Form(FLOAT, (batch, layer.size, *(sides,) * (layer.ranks[0] - 2)))]
     flat, long = Form(FLOAT, (batch, layer.size)), Form(FLOAT, (batch, steps, layer.size))
     if layer.axis == 1:
-        return [flat, Form(FLOAT, (batch, layer.size, 32, 32))]
+        return [flat, Form(FLOAT, (batch, layer.size, side, side))]
     return [long, flat] if layer.ranks[:1] == (3,) else [flat, long]
