@@ -24,7 +24,7 @@ from paritybench_run import run_file
 from gradlint.verify.client import Worker
 from gradlint.verify.worker.protocol import Reply, Task
 
-SECONDS = 20.0
+SECONDS = 40.0
 HELPERS = """
 class _mock_config(dict):
     __getattr__ = dict.__getitem__

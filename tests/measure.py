@@ -164,11 +164,11 @@ def _anything(subject: Subject) -> list[str]:
 
 
 def _activations(subject: Subject) -> list[str]:
-    return list(dict.fromkeys(path for path, _ in subject.run(2).saturation))
+    return list(dict.fromkeys(path for path, _ in subject.target.run(2, counts_units=True).saturation))
 
 
 def _rectifiers(subject: Subject) -> list[str]:
-    return list(dict.fromkeys(path for path, _ in subject.run(2).rectified))
+    return list(dict.fromkeys(path for path, _ in subject.target.run(2, counts_units=True).rectified))
 
 
 def _recurrences(subject: Subject) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -98,3 +99,25 @@ def test_check_stamps_findings_only_when_asked(tmp_path: Path) -> None:
     assert json.loads(stamped.stdout)[0]["evidence"]["verdict"] == "confirmed"
     assert "runs the code" in stamped.stderr
     assert stamped.returncode == 1
+
+
+def test_what_was_measured_is_remembered_until_anything_changes(tmp_path: Path) -> None:
+    """The second run starts no worker: it would fail with the interpreter that is named."""
+    (tmp_path / "sizes.py").write_text("WIDTH = 64\n")
+    path = saved(tmp_path, "from sizes import WIDTH\n" + VANISHING.replace("width=64", "width=WIDTH"))
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    words = ["check", path, "--isolated", "--verify", "--output-format", "json", "--select", "GRD101"]
+    words += ["--cache-dir", str(tmp_path / "cache"), "--python", str(python)]
+
+    def verdicts() -> list[str]:
+        return [item["evidence"]["verdict"] for item in json.loads(command(*words).stdout)]
+
+    assert verdicts() == ["confirmed"]
+    stamp = python.stat()
+    python.write_text("#!/bin/sh\nexit 1\n")
+    os.utime(python, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    assert verdicts() == ["confirmed"]
+    (tmp_path / "sizes.py").write_text("WIDTH = 65\n")
+    assert "did not start" in command(*words).stderr

@@ -12,6 +12,7 @@ from gradlint.cli.errors import UsageError, require_choice
 from gradlint.cli.progress import progress_bar
 from gradlint.cli.session import Session, open_session
 from gradlint.cli.terminal import print_error, print_out
+from gradlint.config.cache_folder import cache_folder
 from gradlint.config.error import did_you_mean
 from gradlint.config.options import as_input
 from gradlint.config.settings import Settings
@@ -146,7 +147,7 @@ def verified(session: Session, result: LintResult) -> LintResult:
     if not session.is_quiet:
         print_error("verifying: this builds and runs the code that was checked")
     with progress_bar(not session.is_quiet) as progress:
-        evidence = stamped(claimed, request, progress)
+        evidence = stamped(claimed, request, progress, cache_folder(session.settings))
     reports = [
         replace(report, findings=evidence.get(report.path, report.findings)) for report in result.reports
     ]

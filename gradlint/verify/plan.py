@@ -43,11 +43,29 @@ def place_of(claim: Claim) -> str:
     return claim.subject.partition(":")[2]
 
 
+FUNCTION, LOSS, MODEL, TRAINING = "function", "loss", "model", "training"
+_KINDS = {
+    Metric.NON_FINITE_GRADIENT: FUNCTION,
+    Metric.NON_FINITE_VALUE: FUNCTION,
+    Metric.LOSS_GRADIENT: LOSS,
+    Metric.DEPTH_GAIN: MODEL,
+    Metric.ACTIVATION_SCALE: MODEL,
+    Metric.SATURATION: MODEL,
+    Metric.DEAD_UNITS: MODEL,
+    Metric.UNIQUE_GRADIENT_ROWS: MODEL,
+    Metric.WEIGHT_VARIANCE: MODEL,
+    Metric.RECURRENT_GAIN: MODEL,
+    Metric.GRADIENT_ARRIVES: MODEL,
+    Metric.REGISTERED_PARAMETERS: MODEL,
+}
+
+
 def kind_of(claim: Claim) -> str:
-    """Which claims about one target are measured together: those of models, of functions, or of losses."""
-    if claim.metric in (Metric.NON_FINITE_GRADIENT, Metric.NON_FINITE_VALUE):
-        return "function"
-    return "loss" if claim.metric is Metric.LOSS_GRADIENT else "model"
+    """Which claims about one target are measured together: those of models, of functions, or of losses.
+
+    All others are about steps of a training loop.
+    """
+    return _KINDS.get(claim.metric, TRAINING)
 
 
 def graphs(path: str) -> list[ModelGraph]:

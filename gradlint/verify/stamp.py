@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
+from typing import Protocol
 
 from msgspec.structs import replace
 
@@ -11,17 +13,21 @@ from gradlint.records.evidence import Evidence, Verdict
 from gradlint.records.finding import Claim, Finding
 from gradlint.verify.client import Worker
 from gradlint.verify.judge import verdict
-from gradlint.verify.plan import Target, claims_by_target, graphs, kind_of, module_name, task
+from gradlint.verify.plan import LOSS, TRAINING, Target, claims_by_target, graphs, kind_of, module_name, task
+from gradlint.verify.remember import Memory
 from gradlint.verify.request import Request
-from gradlint.verify.worker.protocol import Answer, Argument, Built, Failure, Reply
+from gradlint.verify.worker.protocol import Answer, Argument, Built, Failure, Reply, Task
 
 Progress = Callable[[int, int], None]
 
 
 def stamped(
-    findings: Mapping[str, Sequence[Finding]], request: Request, progress: Progress | None = None
+    findings: Mapping[str, Sequence[Finding]],
+    request: Request,
+    progress: Progress | None = None,
+    folder: str | None = None,
 ) -> dict[str, tuple[Finding, ...]]:
-    """The findings of every file with their evidence, by path.
+    """The findings of every file with their evidence, by path; `folder` is where replies are remembered.
 
     Raises `WorkerError` where the interpreter cannot do the work.
     """
@@ -29,13 +35,13 @@ def stamped(
     total = sum(map(len, wanted.values()))
     done = 0
     result: dict[str, tuple[Finding, ...]] = {}
-    with Worker(request.python) as worker:
+    with Worker(request.python) as worker, closing(Memory(worker, request.python, folder)) as memory:
         for path, by_target in wanted.items():
             known: dict[Claim, Evidence] = {}
             found = {graph.name: graph for graph in graphs(path)} if by_target else {}
             for (name, _), claims in by_target.items():
                 target = Target(path, name, found.get(name))
-                known.update(zip(claims, measured(worker, target, claims, request), strict=True))
+                known.update(zip(claims, measured(memory, target, claims, request), strict=True))
                 done += 1
                 if progress is not None:
                     progress(done, total)
@@ -43,17 +49,33 @@ def stamped(
     return result
 
 
+class Answering(Protocol):
+    """Whatever answers tasks: a worker, or a memory before one."""
+
+    def ask(self, task: Task) -> Reply:
+        """What came of a task. Raises `WorkerError`."""
+
+
 SCRIPTS = ("<module>", "lambda", "")
 """Names of what cannot be run by itself."""
 
 
-def measured(worker: Worker, target: Target, claims: Sequence[Claim], request: Request) -> list[Evidence]:
+def measured(worker: Answering, target: Target, claims: Sequence[Claim], request: Request) -> list[Evidence]:
     """What a run of a target says of claims about it. Raises `WorkerError`."""
-    if target.name in SCRIPTS and any(kind_of(claim) != "loss" for claim in claims):
-        reason = "code outside of functions and classes is not run"
+    reason = _not_run(target, {kind_of(claim) for claim in claims})
+    if reason:
         return [Evidence(Verdict.NOT_EXERCISED, reason=reason)] * len(claims)
     reply = worker.ask(task(0, target, claims, request))
     return evidence(reply, claims, target.path, target.name)
+
+
+def _not_run(target: Target, kinds: set[str]) -> str:
+    """Why claims of these kinds are not measured, empty where they are."""
+    if TRAINING in kinds:
+        return "the claim is about a training loop, which is not run"
+    if target.name in SCRIPTS and kinds != {LOSS}:
+        return "code outside of functions and classes is not run"
+    return ""
 
 
 def _with_evidence(findings: Iterable[Finding], known: Mapping[Claim, Evidence]) -> Iterable[Finding]:

@@ -75,6 +75,7 @@ def _open_packages(name: str) -> None:
 
 def run(module: types.ModuleType, text: str, path: str, wanted: str) -> None:
     """Run the statements of a module that a definition needs."""
+    _run_files.add(os.path.abspath(path))
     tree = ast.parse(text, path)
     failed: dict[str, BaseException] = {}
     module.__dict__[FAILED] = failed
@@ -116,6 +117,14 @@ def _bind(
         shown = alias.asname or (alias.name if origin else alias.name.partition(".")[0])
         if alias.name != "*":
             names[shown] = Absent(full if alias.asname or origin else shown)
+
+
+def imported() -> list[str]:
+    """The files of the project that were run."""
+    return sorted(_run_files)
+
+
+_run_files: set[str] = set()
 
 
 class _Loader(importlib.machinery.SourceFileLoader):

@@ -59,7 +59,7 @@ def activation_scale(subject: Subject, name: str) -> float:
 
 def saturation(subject: Subject, name: str) -> float:
     """The largest saturated share among the activations in a module."""
-    found = subject.run(subject.many).saturation
+    found = subject.run(subject.many, counts_units=True).saturation
     inside = [share for path, share in found if path == name or not name or path.startswith(f"{name}.")]
     if not inside:
         raise NotExercisedError(f"no saturating activation runs in {name or 'the model'}")
@@ -68,7 +68,7 @@ def saturation(subject: Subject, name: str) -> float:
 
 def dead_units(subject: Subject, name: str) -> float:
     """The share of a rectifier's units, or of a layer's before one, that no sample of many wakes."""
-    found = subject.run(subject.many)
+    found = subject.run(subject.many, counts_units=True)
     rectified = [share for path, share in found.rectified if path == name]
     return max(rectified) if rectified else _calls(found, name)[0].starved
 

@@ -7,7 +7,7 @@ are computed inside hooks, since a tensor may be overwritten in place later.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,11 +27,10 @@ _RECTIFIERS = ("relu", "threshold", "relu6")
 class Call:
     """One output of a module, or of a function that takes a parameter; `delta` is ‖∂L/∂output‖₂.
 
-    `silent` is the share of its units that are 0 for all samples, `starved` of those whose gradient is.
+    `starved` is the share of its units whose gradient is 0 for all samples, where units are counted.
     """
 
     rms: float
-    silent: float
     delta: float = 0.0
     starved: float = 1.0
 
@@ -41,28 +40,34 @@ class Run:
     """What one forward and one backward pass showed: calls by path, saturated shares by path.
 
     `order` holds the calls of modules as they came, each with its path; `unused` and `non_finite` the
-    trained parameters that got no gradient, or one that is no number.
+    trained parameters that got no gradient, or one that is no number. Shares of units and of saturated
+    inputs are only counted where `counts_units` is set.
     """
 
+    counts_units: bool = False
     calls: dict[str, list[Call]] = field(default_factory=dict)
     saturation: list[tuple[str, float]] = field(default_factory=list)
     rectified: list[tuple[str, float]] = field(default_factory=list)
     order: list[tuple[str, Call]] = field(default_factory=list)
     unused: list[str] = field(default_factory=list)
     non_finite: list[str] = field(default_factory=list)
+    _last: tuple[torch.Tensor, int, Call] | None = None
 
     def call(self, output: torch.Tensor) -> Call:
-        """A call whose gradient will be filled in."""
+        """A call whose gradient will be filled in; the one there is where the last output comes again."""
+        if self._last is not None and self._last[0] is output and self._last[1] == output._version:
+            return self._last[2]
         value = output.detach()
-        rms = float(value.square().mean().sqrt()) if value.numel() else 0.0
-        call = Call(rms, _share((_units(value) == 0).all(0)))
+        call = Call(float(_norm(value)) / math.sqrt(max(value.numel(), 1)))
 
         def arrived(gradient: torch.Tensor) -> None:
             call.delta = math.hypot(call.delta, float(_norm(gradient)))
-            call.starved = _share((_units(gradient) == 0).all(0))
+            if self.counts_units:
+                call.starved = _share((_units(gradient) == 0).all(0))
 
         if output.requires_grad:
             output.register_hook(arrived)  # type: ignore[no-untyped-call]
+        self._last = (output, output._version, call)
         return call
 
 
@@ -78,10 +83,21 @@ def _share(mask: torch.Tensor) -> float:
 
 def tensors(value: Any) -> list[torch.Tensor]:
     """The floating tensors in a value, also in the attributes of an object made to carry them."""
+    if isinstance(value, torch.Tensor):
+        return [value] if value.is_floating_point() else []
     found = tree_flatten(value)[0]
     if len(found) == 1 and not isinstance(found[0], torch.Tensor) and hasattr(found[0], "__dict__"):
         found = tree_flatten(dict(vars(found[0])))[0]
     return [t for t in found if isinstance(t, torch.Tensor) and t.is_floating_point()]
+
+
+def _taken(values: Iterable[Any]) -> Iterator[torch.Tensor]:
+    """The tensors that a function of torch is given, by themselves or in a list."""
+    for value in values:
+        if isinstance(value, torch.Tensor):
+            yield value
+        elif isinstance(value, (list, tuple)):
+            yield from _taken(value)
 
 
 class Watch(TorchFunctionMode):
@@ -95,7 +111,9 @@ class Watch(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
-        taken = [t for t in tree_flatten((args, kwargs))[0] if isinstance(t, torch.Tensor)]
+        taken = list(_taken(args))
+        if kwargs:
+            taken += _taken(kwargs.values())
         names = [self._names[id(t)] for t in taken if id(t) in self._names]
         is_signal = any(id(t) in self._signals for t in taken)
         outputs = tensors(result)
@@ -107,7 +125,8 @@ class Watch(TorchFunctionMode):
         if is_signal and outputs:
             for name in names:
                 self.run.calls.setdefault(name, []).append(self.run.call(outputs[0]))
-        self._activated(getattr(func, "__name__", ""), args, result)
+        if self.run.counts_units:
+            self._activated(getattr(func, "__name__", ""), args, result)
         return result
 
     def _keep(self, output: torch.Tensor, name: str) -> None:
@@ -126,9 +145,15 @@ class Watch(TorchFunctionMode):
             self.run.rectified.append((path, _share((_units(result.detach()) == 0).all(0))))
 
 
-def observe(model: nn.Module, positional: Sequence[Any], named: Mapping[str, Any] | None = None) -> Run:
+def observe(
+    model: nn.Module,
+    positional: Sequence[Any],
+    named: Mapping[str, Any] | None = None,
+    *,
+    counts_units: bool = False,
+) -> Run:
     """One forward pass, and the backward pass of a random projection of all outputs."""
-    found = Run()
+    found = Run(counts_units)
     given = [x for x in tree_flatten((list(positional), dict(named or {})))[0] if isinstance(x, torch.Tensor)]
     watch = Watch(model, given, found)
     hooks = _hooks(model, watch, found)
@@ -138,6 +163,7 @@ def observe(model: nn.Module, positional: Sequence[Any], named: Mapping[str, Any
             outputs = tensors(model(*positional, **(named or {})))
         backward(outputs)
     finally:
+        found._last = None
         for hook in hooks:
             hook.remove()
     trained = [(name, p.grad) for name, p in model.named_parameters() if p.requires_grad]

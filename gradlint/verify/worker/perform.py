@@ -16,7 +16,7 @@ from .answers import LOSS, OF_FUNCTIONS, of_function, of_loss, of_model, of_proc
 from .construct import NotBuiltError, Recipe, recipe, resolve
 from .fit import Fitted, NoInputError, fit
 from .functions import callee
-from .load import FAILED, load
+from .load import FAILED, imported, load
 from .metrics import WITHOUT_INPUTS
 from .protocol import Argument, Built, Failure, Layer, Reply, Task
 from .subject import STEPS, Subject, affordable, exact
@@ -36,7 +36,7 @@ def perform(task: Task, tell: Tell) -> Reply:
 
     failed: dict[str, BaseException] = {}
     try:
-        return _perform(task, enter, failed)
+        return replace(_perform(task, enter, failed), files=imported())
     except NotBuiltError as error:
         failure = _failure("constructing", error, failed, is_input=False)
     except NoInputError as error:

@@ -7,7 +7,7 @@ JSON lacks are written as Python's `json` does: NaN, Infinity. A change of any r
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 VERSION = 1
@@ -145,7 +145,10 @@ class Failure:
 
 @dataclass(frozen=True)
 class Reply:
-    """What came of a task; `printed` is the end of what the target wrote."""
+    """What came of a task; `printed` is the end of what the target wrote.
+
+    `files` are those of the project that were imported.
+    """
 
     number: int
     built: Built | None
@@ -155,6 +158,7 @@ class Reply:
     printed: str = ""
     seconds: float = 0.0
     device: str = "cpu"
+    files: list[str] = field(default_factory=list)
 
 
 def encode(record: Any) -> str:

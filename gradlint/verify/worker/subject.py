@@ -56,7 +56,7 @@ class Subject:
     seed: int = 0
     steps: int = STEPS
     affordable: Callable[[int], int] = lambda steps: BATCH
-    _runs: dict[tuple[int, int, torch.dtype, int], Run] = field(default_factory=dict)
+    _runs: dict[tuple[int, int, torch.dtype, int, bool], Run] = field(default_factory=dict)
 
     def set_up(self) -> contextlib.AbstractContextManager[None]:
         """Random numbers and precision for one experiment."""
@@ -85,13 +85,13 @@ class Subject:
         moved = [_moved(x, self.device) for x in positional]
         return moved, {name: _moved(x, self.device) for name, x in named.items()}
 
-    def run(self, batch: int = 0) -> Run:
+    def run(self, batch: int = 0, *, counts_units: bool = False) -> Run:
         """One forward and backward pass, remembered."""
-        key = (self.seed, batch or self.batch, self.dtype, self.steps)
+        key = (self.seed, batch or self.batch, self.dtype, self.steps, counts_units)
         if key not in self._runs:
             with self.set_up():
                 model = self.model()
-                self._runs[key] = observe(model, *self.inputs(batch))
+                self._runs[key] = observe(model, *self.inputs(batch), counts_units=counts_units)
         return self._runs[key]
 
 
