@@ -11,7 +11,7 @@ import pytest
 
 from gradlint.lint.check_text import check_text
 from gradlint.records.evidence import Verdict
-from gradlint.records.finding import Metric
+from gradlint.records.finding import Claim, Metric
 from gradlint.rule.registry import load
 from gradlint.rule.rule import Rule
 from gradlint.verify.client import Worker
