@@ -102,7 +102,10 @@ def _moved(value: Any, device: str) -> Any:
 
 
 def affordable(make: Callable[[], nn.Module], fitted: Fitted, dtype: torch.dtype) -> int:
-    """The largest batch with which the model runs and that takes no long time; `FEW` else."""
+    """The largest batch with which the model runs and that takes no long time; `FEW` else.
+
+    The graph for the backward pass is kept, since that is what takes memory.
+    """
     import time
 
     for batch, most in ((8, 0.25), (BATCH, 1.0)):
@@ -111,8 +114,7 @@ def affordable(make: Callable[[], nn.Module], fitted: Fitted, dtype: torch.dtype
                 model = make().to(dtype).train()
                 positional, named = fitted.draw(batch, dtype)
                 started = time.perf_counter()
-                with torch.no_grad():
-                    model(*positional, **named)
+                model(*positional, **named)
         except Exception:
             return FEW if batch == 8 else 8
         if time.perf_counter() - started > most:
