@@ -186,11 +186,13 @@ CHANGES = {
     ),
     "clip of another model": Change(
         "GRD504",
-        lambda d: d.clips and d.models == 2,
-        _written("clip", "net{k}", "net1"),
+        lambda d: d.clips,
+        _written("clip", "net{k}", "spare"),
     ),
     "clip at a norm never reached": Change("GRD505", lambda d: d.clips, _written("clip", "1.0", "1e9")),
-    "accumulation not divided": Change("GRD506", lambda d: d.every > 1, _written("forward", " / 4", "")),
+    "accumulation not divided": Change(
+        "GRD506", lambda d: d.every > 1 and d.optimizer.startswith("SGD"), _written("forward", " / 4", "")
+    ),
     "graph kept in a sum": Change(
         "GRD507",
         design=lambda d: replace(d, keeps="total += loss{k}"),
@@ -233,7 +235,7 @@ def program(design: Design, change: Change | None = None) -> str:
     if change is not None:
         design = change.design(design)
     inner = body(design, change)
-    setup = [line for k in range(design.models) for line in _made(design, k)]
+    setup = ["spare = network()", *[line for k in range(design.models) for line in _made(design, k)]]
     if design.scaling != "none":
         maker = "torch.amp.GradScaler('cuda')"
         setup.append(
@@ -276,6 +278,7 @@ def _looped(design: Design, inner: list[str]) -> list[str]:
 
 def _names(design: Design) -> list[str]:
     names = [name for k in range(design.models) for name in (f"net{k}", f"optimizer{k}")]
+    names += ["spare"]
     names += ["scaler"] if design.scaling != "none" else []
     names += ["amp"] if design.scaling == "flag" else []
     return names + (["schedule"] if design.schedules else [])
