@@ -9,7 +9,13 @@ from gradlint.records.finding import Claim, Finding, Metric, Severity
 from gradlint.rule.loops import report, subject
 from gradlint.rule.rule import Rule
 from gradlint.training.loop import TrainingLoop
-from gradlint.training.scaling import decades, never_updated, stepped_scaled, unscaled_again
+from gradlint.training.scaling import (
+    decades,
+    never_updated,
+    stepped_past,
+    stepped_scaled,
+    unscaled_again,
+)
 
 _LOOP = """\
 import torch
@@ -103,6 +109,7 @@ class BypassedScaler(Rule):
             "        optimizer.zero_grad()\n        scaler.scale(criterion(model(x), y)).backward()\n"
             "        optimizer.step()\n"
         ),
+        "unscaled, then stepped without it": _LOOP + _UNSCALE + "    optimizer.step()\n" + _UPDATE,
         "no update": _LOOP + _STEP,
         "no update in a trainer": _TRAINER.replace("STEP", "self.scaler.step(self.optimizer)"),
         "unscaled twice": _LOOP + _UNSCALE + _CLIP + _UNSCALE + _STEP + _UPDATE,
@@ -123,6 +130,13 @@ class BypassedScaler(Rule):
         ),
     }
     good: ClassVar[Mapping[str, str]] = {
+        "steps without it where gradients are finite": (
+            _LOOP
+            + _UNSCALE
+            + "    norm = nn.utils.clip_grad_norm_(model.parameters(), 1.0)\n"
+            + "    if torch.isfinite(norm):\n        optimizer.step()\n"
+            + _UPDATE
+        ),
         "scaler": _LOOP + _STEP + _UPDATE,
         "clipped": _LOOP + _UNSCALE + _CLIP + _STEP + _UPDATE,
         "updated without a step": (
@@ -176,6 +190,9 @@ class BypassedScaler(Rule):
         """For every optimizer, what is done past the scaler and what the scaler is not told."""
         for optimizer in loop.optimizers if loop.is_readable else ():
             yield from self._stepped(loop, optimizer)
+            for step, unscale in stepped_past(loop, optimizer):
+                message = "the optimizer steps even where gradients are inf, as the scaler is not asked"
+                yield report(self, loop, step, message, [(unscale, "unscaled here")])
             for step, other in never_updated(loop, optimizer):
                 message = f"the scaler is never updated between this and its next {other.kind}"
                 claim = Claim(Metric.RAISES, subject(loop, step, other), 1, 1, "iterations=2")

@@ -42,6 +42,15 @@ def stepped_scaled(loop: TrainingLoop, optimizer: frozenset[int]) -> Iterator[Pa
             yield steps[0], backward
 
 
+def stepped_past(loop: TrainingLoop, optimizer: frozenset[int]) -> Iterator[Pair]:
+    """The steps that an optimizer does itself, also on gradients that are inf, behind a call that unscales."""
+    for unscale in _calls(loop, optimizer, "unscale"):
+        after = loop.after(unscale, loop.about(optimizer, "unscale", "step", "zero", "escape"))
+        steps = [loop.event(number) for number in sorted(after.events)]
+        if steps and not after.ends and all(e.kind == "step" and not e.by for e in steps):
+            yield steps[0], unscale
+
+
 def clipped_scaled(loop: TrainingLoop, optimizer: frozenset[int]) -> Iterator[Pair]:
     """The clipping of gradients that certainly bear a scale, by a threshold that does not."""
     stops = loop.about(optimizer, "unscale", "clip", "step", "escape")
