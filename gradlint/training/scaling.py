@@ -43,7 +43,7 @@ def stepped_scaled(loop: TrainingLoop, optimizer: frozenset[int]) -> Iterator[Pa
 
 
 def stepped_past(loop: TrainingLoop, optimizer: frozenset[int]) -> Iterator[Pair]:
-    """The steps that an optimizer does itself, also on gradients that are inf, behind a call that unscales."""
+    """The steps that an optimizer does itself, also on inf, behind a call that unscales."""
     for unscale in _calls(loop, optimizer, "unscale"):
         after = loop.after(unscale, loop.about(optimizer, "unscale", "step", "zero", "escape"))
         steps = [loop.event(number) for number in sorted(after.events)]
