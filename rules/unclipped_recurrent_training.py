@@ -9,9 +9,8 @@ from gradlint.records.finding import Finding, Severity
 from gradlint.records.training import Event
 from gradlint.rule.loops import report
 from gradlint.rule.rule import Rule
-from gradlint.training.known import is_adaptive
 from gradlint.training.loop import TrainingLoop
-from gradlint.training.recurrent import Recurrent, descending, trained_recurrence
+from gradlint.training.recurrent import Recurrent, descending, is_risky, trained_recurrence
 
 _HEAD = "import torch\nfrom torch import nn\n\n"
 
@@ -169,15 +168,7 @@ class UnclippedRecurrentTraining(Rule):
         optimizer = loop.thing(min(step.things))
         rate, name = optimizer.settings.get("lr"), optimizer.type.rpartition(".")[2] or "plain descent"
         at = f" at a rate of {rate:g}" if isinstance(rate, float | int) else ""
-        severity = Severity.WARNING if _is_risky(found, optimizer.type, rate, backward) else Severity.NOTE
+        severity = Severity.WARNING if is_risky(found, optimizer.type, rate, backward) else Severity.NOTE
         message = f"{name} trains {found.shown}{at} and nothing clips the gradients before its step"
         ends = [(found.place, "the recurrence"), (step, "stepped here")]
         return report(self, loop, backward, message, ends, severity=severity)
-
-
-def _is_risky(found: Recurrent, optimizer: str, rate: object, backward: Event) -> bool:
-    """Whether the norm grows in few steps: measured on models of 64 states and 50 or 200 steps."""
-    is_plain = not is_adaptive(optimizer)
-    raised = isinstance(rate, float | int) and rate >= (1.0 if is_plain else 0.05)
-    summed = backward.settings.get("reduction") == "sum"
-    return raised or (is_plain and (summed or not found.is_gated))

@@ -30,30 +30,29 @@ _KEEPING = (
 _MADE = "model = Net()\noptimizer = torch.optim.Adam(model.parameters())\nloss_of = nn.CrossEntropyLoss()\n"
 _START = "state = model.start()\n"
 _FOR = "for x, y in loader:\n"
-_PASS = "    out, state = model(x, state)\n    loss = loss_of(out.flatten(0, 1), y.flatten())\n"
-_BACK = "    optimizer.zero_grad()\n    loss.backward()\n"
-_STEP = "    optimizer.step()\n"
+_LOSS = "    loss = loss_of(out.flatten(0, 1), y.flatten())\n"
+_PASS = "    out, state = model(x, state)\n" + _LOSS
+_END = (
+    "    optimizer.zero_grad()\n    loss.backward()\n"
+    "    nn.utils.clip_grad_norm_(model.parameters(), 1.0)\n    optimizer.step()\n"
+)
 _ALL = _HEAD + _NET + _MADE
-_CLIP = "    nn.utils.clip_grad_norm_(model.parameters(), 1.0)\n"
+_UNKNOWN = (
+    _HEAD + "def train(model, loader, optimizer, loss_of):\n    state = None\n    for x, y in loader:\n"
+    "        out, state = model(x, state)\n        optimizer.zero_grad()\n"
+    "        loss_of(out, y).backward()\n        optimizer.step()\n"
+)
+_RETAINED = "backward(retain_graph=True)"
 
 
-def _with(start: str = _START, before: str = "", back: str = _BACK, after: str = _CLIP + _STEP) -> str:
-    """Training with these lines before the loop, before the forward pass, and from the backward pass on."""
-    return f"{_ALL}{start}{_FOR}{before}{_PASS}{back}{after}"
+def _with(before: str = "", after: str = "") -> str:
+    """Training with these lines before the forward pass, and after the step."""
+    return f"{_ALL}{_START}{_FOR}{before}{_PASS}{_END}{after}"
 
 
 def _keeping(before: str = "") -> str:
     """Training of a model that keeps its state, with these lines before the forward pass."""
-    loss = "    loss = loss_of(model(x).flatten(0, 1), y.flatten())\n"
-    return f"{_HEAD}{_KEEPING}{_MADE}{_FOR}{before}{loss}{_BACK}{_CLIP}{_STEP}"
-
-
-_RETAINED = _BACK.replace("backward()", "backward(retain_graph=True)")
-_CELL = (
-    "class Cell(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
-    "        self.inner = nn.Linear(32, 64)\n        self.outer = nn.Linear(64, 64)\n\n"
-    "    def forward(self, x, h):\n        return torch.tanh(self.inner(x) + self.outer(h))\n\n"
-)
+    return f"{_HEAD}{_KEEPING}{_MADE}{_FOR}{before}    out = model(x)\n{_LOSS}{_END}"
 
 
 class UndetachedHiddenState(Rule):
@@ -87,73 +86,38 @@ class UndetachedHiddenState(Rule):
     help = "detach the state between batches: state = tuple(part.detach() for part in state)"
     bad: ClassVar[Mapping[str, str]] = {
         "never detached": _with(),
-        "graph retained": _with(back=_RETAINED),
-        "begins with none": _with(start="state = None\n").replace("x, state):", "x, state=None):"),
+        "graph retained": _with().replace("backward()", _RETAINED),
+        "begins with none": _with().replace(_START, "state = None\n").replace("state):", "state=None):"),
         "layer of torch": (
             _HEAD
-            + "rnn = nn.GRU(32, 64)\nhead = nn.Linear(64, 1)\n"
-            + "optimizer = torch.optim.SGD([*rnn.parameters(), *head.parameters()], lr=0.1)\n"
-            + "h = torch.zeros(1, 8, 64)\n"
-            + "for x, y in loader:\n    out, h = rnn(x, h)\n"
-            + "    loss = nn.functional.mse_loss(head(out), y)\n    optimizer.zero_grad()\n"
-            + "    loss.backward()\n    nn.utils.clip_grad_norm_(rnn.parameters(), 1.0)\n"
-            + _STEP
-        ),
-        "two variables": (
-            _ALL
-            + "h, c = model.start()\n"
-            + _FOR
-            + _PASS.replace("out, state = model(x, state)", "out, (h, c) = model(x, (h, c))")
-            + _BACK
-            + _CLIP
-            + _STEP
+            + "rnn, head = nn.GRU(32, 64), nn.Linear(64, 1)\nh = torch.zeros(1, 8, 64)\n"
+            + "optimizer = torch.optim.Adam([*rnn.parameters(), *head.parameters()])\n"
+            + "for x, y in loader:\n    out, h = rnn(x, h)\n    optimizer.zero_grad()\n"
+            + "    nn.functional.mse_loss(head(out), y).backward()\n    optimizer.step()\n"
         ),
         "kept by the model": _keeping(),
-        "written by hand": (
-            _HEAD
-            + _CELL
-            + "def train(loader):\n    cell = Cell()\n"
-            + "    optimizer = torch.optim.SGD(cell.parameters(), lr=0.01)\n    h = torch.zeros(8, 64)\n"
-            + "    for x, y in loader:\n        h = cell(x, h)\n        loss = (h - y).square().mean()\n"
-            + "        optimizer.zero_grad()\n        loss.backward(retain_graph=True)\n"
-            + "        nn.utils.clip_grad_norm_(cell.parameters(), 1.0)\n        optimizer.step()\n"
-        ),
-        "detached and dropped": _with(before="    state[0].detach()\n"),
-        "model that is not known": (
-            _HEAD
-            + "def train(model, loader, optimizer, loss_of):\n    state = None\n"
-            + "    for x, y in loader:\n        out, state = model(x, state)\n"
-            + "        optimizer.zero_grad()\n        loss_of(out, y).backward(retain_graph=True)\n"
-            + "        optimizer.step()\n"
-        ),
+        "detached and dropped": _with("    state[0].detach()\n"),
+        "model that is not known": _UNKNOWN.replace("backward()", _RETAINED),
     }
     good: ClassVar[Mapping[str, str]] = {
-        "detached": _with(before="    state = tuple(part.detach() for part in state)\n"),
-        "data taken": _with(before="    state = tuple([part.data for part in state])\n"),
-        "detached in place": _with(before="    for part in state:\n        part.detach_()\n"),
-        "detached after the step": _with(after=_CLIP + _STEP + "    state = [s.detach() for s in state]\n"),
-        "without gradients": _with(
-            after=_CLIP + _STEP + "    with torch.no_grad():\n        _, state = model(x, state)\n"
-        ),
-        "repackaged": _with(before="    state = repackage(state)\n").replace(
+        "detached": _with("    state = tuple(part.detach() for part in state)\n"),
+        "data taken": _with("    state = tuple([part.data for part in state])\n"),
+        "detached in place": _with("    for part in state:\n        part.detach_()\n"),
+        "detached after the step": _with(after="    state = [part.detach() for part in state]\n"),
+        "without gradients": _with(after="    with torch.no_grad():\n        _, state = model(x, state)\n"),
+        "repackaged": _with("    state = repackage(state)\n").replace(
             "model = Net()",
             "def repackage(h):\n    if isinstance(h, torch.Tensor):\n        return h.detach()\n"
             "    return tuple(repackage(part) for part in h)\n\nmodel = Net()",
         ),
-        "repackaged elsewhere": _with(before="    state = repackage(state)\n").replace(
-            "import torch\n", "import torch\nfrom states import repackage\n", 1
-        ),
-        "new for every batch": f"{_ALL}{_FOR}    {_START}{_PASS}{_BACK}{_CLIP}{_STEP}",
+        "repackaged elsewhere": "from states import repackage\n" + _with("    state = repackage(state)\n"),
+        "new for every batch": f"{_ALL}{_FOR}    {_START}{_PASS}{_END}",
         "detached in the model": _with().replace(
-            "self.rnn(x, state)", "self.rnn(x, tuple(s.detach() for s in state))"
+            "(x, state)\n        ret", "(x, state.detach())\n        ret"
         ),
         "one sequence, one backward pass": (
-            _ALL
-            + "for sequence, y in loader:\n    state = model.start()\n    for x in sequence:\n"
-            + "        out, state = model(x, state)\n    loss = loss_of(out.flatten(0, 1), y.flatten())\n"
-            + _BACK
-            + _CLIP
-            + _STEP
+            f"{_ALL}for sequence, y in loader:\n    {_START}    for x in sequence:\n"
+            f"        out, state = model(x, state)\n{_LOSS}{_END}"
         ),
         "kept, but begun anew": _keeping("    model.state = None\n"),
         "kept, but begun anew by a method": _keeping("    model.reset()\n").replace(
@@ -165,23 +129,13 @@ class UndetachedHiddenState(Rule):
         ),
         "kept, but not used": _keeping().replace("self.rnn(x, self.state)", "self.rnn(x)"),
         "every few steps": (
-            _ALL
-            + _START
-            + "total = 0\nfor i, (x, y) in enumerate(loader):\n"
-            + _PASS
-            + "    total = total + loss\n    if i % 20 == 19:\n        optimizer.zero_grad()\n"
-            + "        total.backward()\n        nn.utils.clip_grad_norm_(model.parameters(), 1.0)\n"
-            + "        optimizer.step()\n        total = 0\n"
-            + "        state = tuple(part.detach() for part in state)\n"
+            f"{_ALL}{_START}total = 0\nfor i, (x, y) in enumerate(loader):\n{_PASS}"
+            "    total = total + loss\n    if i % 20 == 19:\n        optimizer.zero_grad()\n"
+            "        total.backward()\n        optimizer.step()\n        total = 0\n"
+            "        state = tuple(part.detach() for part in state)\n"
         ),
         "given but not taken": _with().replace("self.rnn(x, state)", "self.rnn(x)"),
-        "evaluated only": f"{_ALL}{_START}{_FOR}{_PASS}    print(loss.item())\n    optimizer.zero_grad()\n",
-        "model that is not known": (
-            _HEAD
-            + "def train(model, loader, optimizer, loss_of):\n    state = None\n"
-            + "    for x, y in loader:\n        out, state = model(x, state)\n"
-            + "        optimizer.zero_grad()\n        loss_of(out, y).backward()\n        optimizer.step()\n"
-        ),
+        "model that is not known": _UNKNOWN,
     }
 
     def check(self, loop: TrainingLoop, /) -> Iterator[Finding]:

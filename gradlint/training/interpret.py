@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from gradlint.records import ir
 from gradlint.records.graph import Setting
 from gradlint.records.span import Span
-from gradlint.semantics.bindings import walk
+from gradlint.semantics.bindings import stored, walk
 from gradlint.semantics.classes import is_module as is_module_class
 from gradlint.semantics.classes import is_optimizer
 from gradlint.semantics.interpretation import Arguments, Budget, Count, Interpretation, Operand, Site
@@ -86,6 +86,7 @@ class TrainingFacts(Interpretation):
         self.recorder = self._recorder()
         self.followed: set[int] = set()
         self._states: dict[int, int] = {}
+        self._keeping: dict[int, tuple[Closure, bool]] = {}
         self._named: dict[int, tuple[ClassObject, frozenset[str]]] = {}
         self._merging: Truth | None = None
         self._aside = 0
@@ -130,6 +131,8 @@ class TrainingFacts(Interpretation):
             return loss
         given = self.mixed(arguments.values())
         settings: dict[str, Setting] = {"method": name}
+        if any(map(self._keeps, options(model))):
+            settings["keeps"] = True
         if given.states:
             settings |= self._taken(arguments)
             settings["detaches"] = any(map(self._detaches, options(model)))
@@ -177,6 +180,17 @@ class TrainingFacts(Interpretation):
                 yield from self._itself(item)
         elif isinstance(value, Tensor) and value.is_certain:
             yield from value.states
+
+    def _keeps(self, model: Value) -> bool:
+        """Whether the forward pass of a model writes to attributes of its own."""
+        cls = _class_of(model)
+        forward = None if cls is None else cls.member("forward")
+        if not isinstance(forward, Closure) or not isinstance(forward.function, ir.Function):
+            return False
+        key = id(forward.function)
+        if key not in self._keeping:
+            self._keeping[key] = forward, next(stored(forward.function), None) is not None
+        return self._keeping[key][1]
 
     def _detaches(self, model: Value) -> bool:
         """Whether a model's class names what takes a tensor off its graph; True where it is not known."""

@@ -22,7 +22,7 @@ class Kept(Struct, frozen=True):
 
 def kept(loop: TrainingLoop) -> Iterator[Kept]:
     """The forward passes of a loop that go on from the graph of the iteration before."""
-    for forward in loop.events("forward"):
+    for forward in [event for event in loop.events("forward") if event.settings.get("keeps")]:
         inside = loop.around(forward)
         things = [loop.thing(number) for number in forward.things]
         if not inside or len(things) != 1 or things[0].place is None or _is_other(forward):
