@@ -83,9 +83,8 @@ def called_by_name(facts: TrainingFacts, name: str, arguments: Arguments, site: 
     first = next(iter(arguments.values()), None)
     if first is not None and _makes_optimizer(name, last, first, arguments):
         take(first)
-        return Optimizer(
-            name, held(first) or Parameters(None, False), arguments_of(arguments, ("", "lr")), site
-        )
+        holds = held(first) or Parameters(None, False)
+        return facts.makes(Optimizer(name, holds, arguments_of(arguments, ("", "lr")), site))
     if name.startswith("torch."):
         return _torch(facts, name, last, arguments, site)
     if last in _PASSING or last in _GATHERING:

@@ -85,7 +85,7 @@ class Gradients:
     def idle(self) -> Iterator[tuple[Event, Event]]:
         """Steps that certainly find no gradients, each with where these were zeroed last."""
         for step in self.steps.values():
-            last = self.loop.before(step, self.writing, self.zeroing)
+            last = self.loop.before(step, _is_backward, self.writing, self.zeroing)
             zeros = [n for n in last.events if self.zeroing(self.loop.event(n))]
             if last.only(*zeros) and not step.settings.keys() & {"closure", "given"}:
                 yield self.loop.event(max(zeros)), step
@@ -163,6 +163,10 @@ def is_written(event: Event) -> bool:
     form = str(event.settings.get("form", ""))
     by_hand = form == "assigned" or (form.endswith("_") and not form.startswith("clip_grad"))
     return event.kind == "escape" or (event.kind == "zero" and not event.is_certain) or by_hand
+
+
+def _is_backward(event: Event) -> bool:
+    return event.kind == "backward"
 
 
 def _any_of(counting: tuple[Counts, ...]) -> Counts:

@@ -90,6 +90,7 @@ class TrainingFacts(Interpretation):
         self._named: dict[int, tuple[ClassObject, frozenset[str]]] = {}
         self._merging: Truth | None = None
         self._aside = 0
+        self._optimizers: list[Optimizer] = []
         self.bounded = 0
         """How often a gradient was bounded by a function that leaves it as it is."""
 
@@ -101,8 +102,22 @@ class TrainingFacts(Interpretation):
         """Forget the events of one entry before another is run."""
         self.recorder = self._recorder()
         self._states.clear()
+        self._optimizers.clear()
 
     # events
+
+    def makes(self, optimizer: Optimizer) -> Optimizer:
+        """An optimizer begins to hold what its models have by now."""
+        self._optimizers.append(optimizer)
+        return optimizer
+
+    def holding(self, model: Value) -> list[Optimizer]:
+        """The optimizers made so far that hold the parameters of a model, or of one that it is part of."""
+        return [
+            optimizer
+            for optimizer in self._optimizers
+            if any(part is model for owner in optimizer.held.owners or () for part in within(owner))
+        ]
 
     def turns_aside(self) -> object:
         """Nothing happens while a name is looked up."""
@@ -460,7 +475,7 @@ class TrainingFacts(Interpretation):
             return Module(name, {f"({i})": v for i, v in enumerate(arguments.values())}, site, cls)
         if is_optimizer(cls):
             holds = held(first) or Parameters(None, False)
-            return Optimizer(name, holds, arguments_of(arguments), site)
+            return self.makes(Optimizer(name, holds, arguments_of(arguments), site))
         if any(isinstance(b, Reference) and b.name.endswith("GradScaler") for b in cls.lineage()):
             return Scaler(name, arguments_of(arguments), site)
         profile = profile_of_class(cls)
@@ -519,9 +534,11 @@ class TrainingFacts(Interpretation):
                     self.recorder.note(kind, site, (Parameters((option,), False),))
                 elif name == "grad" and isinstance(value.value, Known):
                     self.recorder.note("zero", site, (Parameters((option,), False),))
+                holding = self.holding(option)
                 self.evaluator.heap.write(option.attributes, name, value.value)
-                if isinstance(option, Module) and _holds_module(value.value):
-                    self.recorder.note("replace", site, (option,), settings={"name": name})
+                if (isinstance(option, Module) or holding) and _holds_module(value.value):
+                    by = (*holding, value.value) if holding else ()
+                    self.recorder.note("replace", site, (option,), by=by, settings={"name": name})
         return None
 
     def _written(self, weight: Weight | Tensor, name: str, value: Value, site: Site) -> None:
