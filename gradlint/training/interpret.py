@@ -13,6 +13,7 @@ from gradlint.semantics.bindings import stored, walk
 from gradlint.semantics.classes import is_module as is_module_class
 from gradlint.semantics.classes import is_optimizer
 from gradlint.semantics.interpretation import Arguments, Budget, Count, Interpretation, Operand, Site
+from gradlint.semantics.scope import Frame
 from gradlint.semantics.value import (
     ClassObject,
     Closure,
@@ -28,7 +29,7 @@ from gradlint.semantics.value import (
 from gradlint.training.calls import CALLS, called_by_name, loss_of
 from gradlint.training.forms import of_operator
 from gradlint.training.holding import held
-from gradlint.training.methods import BOUNDS, attribute_of_tensor, call_method, divided
+from gradlint.training.methods import BOUNDS, attribute_of_tensor, call_method, divided, is_method
 from gradlint.training.order import Guard
 from gradlint.training.profiles import hooks
 from gradlint.training.recorder import Recorder
@@ -70,7 +71,8 @@ _DETACHING = frozenset({"detach", "detach_", "data", "no_grad", "inference_mode"
 _UNTRACKED = frozenset({"no_grad", "inference_mode"})
 _MOST_OPTIONS = 8
 _MOST_EVENTS = 1 << 32
-_CALLED = (Closure, ClassObject, Instance, Reference, Partial)
+_CALLED = (Closure, ClassObject, Instance, Reference, Partial, Bound)
+_KEPT = (Symbol, Module, Instance, Optimizer, Items, Table, Parameters, Bound, Closure, Partial)
 
 
 class TrainingFacts(Interpretation):
@@ -238,14 +240,34 @@ class TrainingFacts(Interpretation):
 
     def escapes(self, values: Iterable[Value], site: Site | None = None) -> None:
         """Code that is not known has these objects, and may do anything with them."""
-        gone = {
-            id(part): part
-            for value in values
-            for part in within(value, 400)
-            if isinstance(part, (Optimizer, Scaler, Module, Parameters, Symbol))
-        }
+        pending, seen = list(values), set[int]()
+        gone: dict[int, Value] = {}
+        while pending:
+            for part in within(pending.pop(), 400):
+                if isinstance(part, (Optimizer, Scaler, Module, Parameters, Symbol)):
+                    gone[id(part)] = part
+                elif isinstance(part, Tensor) and part.gradient is not None:
+                    gone[id(part.gradient)] = part.gradient
+                elif isinstance(part, Closure) and id(part.function) not in seen:
+                    seen.add(id(part.function))
+                    pending.extend(self._reached(part))
         if gone and site is not None:
             self.recorder.note("escape", site, gone.values())
+
+    def _reached(self, closure: Closure) -> Iterator[Value]:
+        """The objects outside a function that its code names."""
+        names = {node.id: node for node in walk(closure.function) if isinstance(node, ir.Name)}
+        frame = Frame(closure.scope, closure.frame)
+        script = self.evaluator.script
+        for name, node in names.items():
+            found = frame.lookup(name)
+            if found is None and script is not None and script.scope is closure.scope:
+                found = script.variables.get(name)
+            defined = closure.scope.binding(name) if found is None else ()
+            if any(not isinstance(statement, ir.Binding) for statement in defined):
+                found = self.evaluator.evaluate(node, frame)
+            if found is not None:
+                yield found
 
     # values
 
@@ -262,7 +284,7 @@ class TrainingFacts(Interpretation):
     def keep(self, made: Symbol, sources: Iterable[Value]) -> None:
         """An unknown object may hold what it was made of."""
         for position, source in enumerate(sources):
-            if isinstance(source, (Symbol, Module, Instance, Optimizer, Items, Table, Parameters)):
+            if isinstance(source, _KEPT):
                 made.attributes[f"({position})"] = source
 
     def unbound(self, name: str) -> Value:
@@ -302,11 +324,21 @@ class TrainingFacts(Interpretation):
         value = receiver.value
         if isinstance(value, Either):
             return self._of_options(value, name, arguments, site)
+        if isinstance(value, Bound) and name == "__call__":
+            return self._called_bound(value, arguments, site)
+        if isinstance(value, (Optimizer, Scaler)) and name in value.attributes:
+            return self.method_of(value.attributes[name], "__call__", arguments, site)
         if isinstance(value, Tool):
             return call_tool(self, value, name, arguments, site)
         if isinstance(value, Given) and name == "__call__":
             return value.value
         return call_method(self, value, name, arguments, site)
+
+    def _called_bound(self, method: Bound, arguments: Arguments, site: Site) -> Value:
+        """A method is called that was kept, as it was then."""
+        if isinstance(method.receiver, Tool):
+            return call_tool(self, method.receiver, method.name, arguments, site)
+        return call_method(self, method.receiver, method.name, arguments, site)
 
     def _of_options(self, value: Either, name: str, arguments: Arguments, site: Site) -> Value:
         """Each of two objects in turn, where a test says which; None has no methods."""
@@ -362,6 +394,10 @@ class TrainingFacts(Interpretation):
         if isinstance(value, Either):
             found = [self._option_attribute(option, name, site) for option in options(value)]
             return self.evaluator.join(found)
+        if isinstance(value, (Optimizer, Scaler)) and name in value.attributes:
+            return value.attributes[name]
+        if is_method(value, name):
+            return Bound(value, name, site)
         if isinstance(value, Tensor):
             return attribute_of_tensor(self, value, name)
         if isinstance(value, Tool) and name in value.arguments:
@@ -374,9 +410,9 @@ class TrainingFacts(Interpretation):
         if name == "grad" and isinstance(value, Symbol) and name not in value.attributes:
             return Tensor(gradient=Parameters((value,), False))
         if isinstance(value, Module):
-            return value.attributes.setdefault(name, self.symbols.fresh(value))
+            return value.attributes.setdefault(name, self.symbols.fresh(value, name=name))
         if isinstance(value, Instance):
-            made = self.symbols.fresh(value)
+            made = self.symbols.fresh(value, name=name)
             self.evaluator.heap.write(value.attributes, name, made)
             return made
         if isinstance(value, Symbol):
@@ -528,6 +564,8 @@ class TrainingFacts(Interpretation):
                 self.recorder.note("set", site, (option,), settings={"name": name})
             if isinstance(option, (Weight, Tensor)):
                 self._written(option, name, value.value, site)
+            elif isinstance(option, (Optimizer, Scaler)) and name:
+                self.evaluator.heap.write(option.attributes, name, value.value)
             elif isinstance(option, (Symbol, Module)) and name:
                 if name == "requires_grad" and isinstance(value.value, Known):
                     kind = "thaw" if value.value.value else "freeze"

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from gradlint.semantics.interpretation import Arguments, Operand, Site, known
-from gradlint.semantics.value import Closure, Instance, Known, Reference, Value
+from gradlint.semantics.value import Closure, Instance, Known, Partial, Reference, Value
 from gradlint.training.forms import of_function
 from gradlint.training.holding import held, is_parameters, parameters_of
 from gradlint.training.settings import arguments_of
 from gradlint.training.values import (
     SCALE,
+    Bound,
     Either,
     Module,
     Optimizer,
@@ -25,6 +26,7 @@ from gradlint.training.values import (
     Scheduler,
     Symbol,
     Tensor,
+    Tool,
     Weight,
     options,
     tensors,
@@ -120,9 +122,12 @@ def _unknown_method(facts: TrainingFacts, value: Value, name: str, arguments: Ar
 
 def _called(facts: TrainingFacts, value: Value, arguments: Arguments, site: Site) -> Value:
     """Something unknown is called: a model, a loss, or a function that makes or changes objects."""
+    if isinstance(value, Symbol) and value.parent is not None and value.name in _METHODS:
+        return facts.method_of(value.parent, value.name, arguments, site)
     changed = [each for each in arguments.values() if _takes_part(each)]
-    if changed:
-        facts.escapes(changed, site)
+    functions = [each for each in arguments.values() if isinstance(each, (Closure, Partial))]
+    if changed or functions:
+        facts.escapes([*changed, *functions], site)
     if changed or not (arguments.values() or arguments.open):
         made = facts.symbols.fresh(value)
         facts.keep(made, arguments.values())
@@ -132,8 +137,20 @@ def _called(facts: TrainingFacts, value: Value, arguments: Arguments, site: Site
 
 def _takes_part(value: Value) -> bool:
     return is_parameters(value) or any(
-        isinstance(option, (Optimizer, Scaler, Scheduler, Module, Instance)) for option in options(value)
+        isinstance(option, (Optimizer, Scaler, Scheduler, Module, Instance, Bound))
+        for option in options(value)
     )
+
+
+def is_method(value: Value, name: str) -> bool:
+    """Whether an attribute of an optimizer, a tensor … is a method that means something."""
+    if isinstance(value, Tensor):
+        return name in ("backward", "register_hook") or (name.endswith("_") and name[:1] != "_")
+    if isinstance(value, (Parameters, Weight)):
+        return name in ("register_hook", "requires_grad_")
+    if isinstance(value, Tool):
+        return name in value.profile.methods
+    return isinstance(value, (Optimizer, Scaler, Scheduler)) and name in _METHODS
 
 
 # tensors
@@ -265,7 +282,7 @@ def _step(facts: TrainingFacts, value: Value, arguments: Arguments, site: Site) 
     if isinstance(value, Instance):
         return None
     kind = "schedule" if _is(value, Scheduler) else "step"
-    if isinstance(given, Closure):
+    if isinstance(given, (Closure, Partial)):
         facts.evaluator.call(given, Arguments(), site)
         facts.recorder.note(kind, site, (value,), settings={"closure": True})
     elif given is not None and _may_be_optimizer(given) and not _is(value, Optimizer, Scheduler):

@@ -29,10 +29,10 @@ class Symbols:
         """The number that the next symbol gets."""
         return self._count
 
-    def fresh(self, parent: Value | None = None, type: str = "") -> Symbol:
+    def fresh(self, parent: Value | None = None, type: str = "", name: str = "") -> Symbol:
         """Something new of which nothing is known."""
         self._count += 1
-        return Symbol(self._count, self._count, {}, parent, type)
+        return Symbol(self._count, self._count, {}, parent, type, name)
 
     def derived(self, what: Hashable, sources: Sequence[Value], type: str = "") -> Symbol:
         """What is always the same as long as its sources are."""
@@ -48,7 +48,7 @@ class Symbols:
     def part(self, of: Symbol, name: str) -> Symbol:
         """An attribute of an unknown object, as old as that."""
         self._count += 1
-        return Symbol(self._count, of.born, {}, of)
+        return Symbol(self._count, of.born, {}, of, "", name)
 
     def member(self, of: Value) -> Symbol:
         """An attribute of an object of the project, which is taken to be there from the beginning."""

@@ -6,7 +6,17 @@ from collections.abc import Hashable, Iterator
 
 from gradlint.records.graph import Setting
 from gradlint.semantics.interpretation import Site
-from gradlint.semantics.value import ClassObject, Instance, Items, Known, Reference, Table, Value
+from gradlint.semantics.value import (
+    ClassObject,
+    Closure,
+    Instance,
+    Items,
+    Known,
+    Partial,
+    Reference,
+    Table,
+    Value,
+)
 from gradlint.training.profiles import Profile
 
 SCALE = "GradScaler.get_scale"
@@ -17,7 +27,8 @@ class Symbol(Value, frozen=True, eq=False):
     """An object or a number of which only its identity is known.
 
     `number` counts symbols in the order in which they appeared; `born` is that of the youngest one that
-    it is made of. `parent` is the object of which it is a part. `type` is what was called to make it.
+    it is made of. `parent` is the object of which it is a part, as its attribute `name`. `type` is what was
+    called to make it.
     """
 
     number: int
@@ -25,6 +36,7 @@ class Symbol(Value, frozen=True, eq=False):
     attributes: dict[str, Value]
     parent: Value | None = None
     type: str = ""
+    name: str = ""
 
 
 class Module(Value, frozen=True, eq=False):
@@ -56,20 +68,22 @@ class Weight(Value, frozen=True, eq=False):
 
 
 class Optimizer(Value, frozen=True, eq=False):
-    """An optimizer with what it holds."""
+    """An optimizer with what it holds; `attributes` are those that code has given it."""
 
     type: str
     held: Parameters
     settings: dict[str, Setting]
     site: Site
+    attributes: dict[str, Value] = {}
 
 
 class Scaler(Value, frozen=True, eq=False):
-    """A gradient scaler."""
+    """A gradient scaler; `attributes` are those that code has given it."""
 
     type: str
     settings: dict[str, Setting]
     site: Site
+    attributes: dict[str, Value] = {}
 
 
 class Scheduler(Value, frozen=True, eq=False):
@@ -195,6 +209,12 @@ def parts(value: Value) -> Iterator[Value]:
         yield from value.values()
     elif isinstance(value, Either):
         yield from value.options
+    elif isinstance(value, Bound):
+        yield value.receiver
+    elif isinstance(value, Partial):
+        yield from (value.function, *value.positional, *value.keywords.values())
+    elif isinstance(value, Closure) and value.receiver is not None:
+        yield value.receiver
 
 
 def within(value: Value, most: int = 4000) -> Iterator[Value]:
