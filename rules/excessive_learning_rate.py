@@ -12,6 +12,7 @@ from gradlint.records.training import Thing
 from gradlint.rule.loops import report
 from gradlint.rule.rule import Rule
 from gradlint.training.gradients import Gradients, gradients_of
+from gradlint.training.known import is_descent
 from gradlint.training.loop import TrainingLoop
 
 _ADAPTIVE = (
@@ -58,6 +59,8 @@ class ExcessiveLearningRate(Rule):
     ### When it is fine
     Fits of a few numbers, pixels of an image and linear models take such rates, and schedules that begin
     at 0 reach them late. Only networks of several layers of weights, without a schedule, are reported.
+    Clipping bounds the steps of plain descent, which then takes any rate: language models with an `LSTM`
+    are trained at 20 with gradients clipped to a norm of 0.25.
 
     ### Fix safety
     No fix: the rate that is right is not known.
@@ -112,6 +115,14 @@ class ExcessiveLearningRate(Rule):
         "SGD at 1": (
             _NET + "model = Net()\noptimizer = torch.optim.SGD(model.parameters(), lr=1.0)\n" + _LOOP
         ),
+        "SGD at 20, clipped": (
+            _NET
+            + "model = Net()\noptimizer = torch.optim.SGD(model.parameters(), lr=20)\n"
+            + _LOOP.replace(
+                "optimizer.step()",
+                "nn.utils.clip_grad_norm_(model.parameters(), 0.25)\n    optimizer.step()",
+            )
+        ),
         "a schedule that begins at 0": (
             _NET
             + "model = Net()\noptimizer = torch.optim.Adam(model.parameters(), lr=0.1)\n"
@@ -143,7 +154,8 @@ class ExcessiveLearningRate(Rule):
         """A network of several layers is stepped by an optimizer at a rate beyond what it can take."""
         for of in gradients_of(loop):
             rates = [_rate(loop.thing(number)) for number in of.optimizer]
-            if of.steps and None not in rates and _is_network(of) and not _is_scheduled(of):
+            is_free = not (_is_scheduled(of) or _is_bounded(of))
+            if of.steps and None not in rates and is_free and _is_network(of):
                 optimizer = loop.thing(min(of.optimizer))
                 kind = optimizer.type.rpartition(".")[2]
                 message = f"{kind} trains a network at a learning rate of {rates[0]:g}"
@@ -168,6 +180,11 @@ def _is_network(of: Gradients) -> bool:
         if graph is not None and sum(len(p.shape or ()) >= 2 and p.is_trained for p in graph.parameters) >= 3:
             return True
     return False
+
+
+def _is_bounded(of: Gradients) -> bool:
+    """Whether clipping may bound the steps, as it does where these are as long as the gradient."""
+    return any(map(is_descent, map(of.loop.type, of.optimizer))) and of.loop.may_bound(of.optimizer)
 
 
 def _is_scheduled(of: Gradients) -> bool:
