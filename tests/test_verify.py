@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import math
 import os
 import subprocess
 import sys
@@ -11,9 +13,18 @@ from pathlib import Path
 
 import pytest
 
-from gradlint.records.evidence import Verdict
+import gradlint.verify.worker
+from gradlint.lint.result import FileReport, LintResult
+from gradlint.records.evidence import Evidence, Verdict
+from gradlint.records.finding import Claim, Finding, Metric, Severity
+from gradlint.records.span import Span
+from gradlint.report.options import RenderOptions
+from gradlint.report.render import render
+from gradlint.report.verdict import measurement
+from gradlint.source.source import Source
 from gradlint.verify.client import Worker
 from gradlint.verify.examine import examine
+from gradlint.verify.judge import verdict
 from gradlint.verify.plan import Target, graphs
 from gradlint.verify.request import Request
 
@@ -121,3 +132,65 @@ def test_what_was_measured_is_remembered_until_anything_changes(tmp_path: Path) 
     assert verdicts() == ["confirmed"]
     (tmp_path / "sizes.py").write_text("WIDTH = 65\n")
     assert "did not start" in command(*words).stderr
+
+
+def test_the_flow_stands_below_a_finding_where_it_is_asked_for(tmp_path: Path) -> None:
+    words = (
+        "check",
+        saved(tmp_path, VANISHING),
+        "--isolated",
+        "--no-cache",
+        "--verify",
+        "--select",
+        "GRD101",
+    )
+    plain = command(*words).stdout
+    assert "confirmed" in plain and "│" not in plain
+    shown = command(*words, "--show-flow").stdout
+    assert shown.count("│") == 17
+    assert plain.splitlines()[0] == shown.splitlines()[0]
+
+
+REFUTED = Evidence(Verdict.REFUTED, 0.1, 0.02, 3, "cpu", "float32", "Net()")
+
+
+def test_what_is_refuted_is_shown_and_fails_no_run() -> None:
+    claim = Claim(Metric.DEPTH_GAIN, "Net:a->b", -3.0, -5.0)
+    finding = Finding("GRD101", "x", Severity.ERROR, "m", Span(1, 1, 1, 2), claim=claim, evidence=REFUTED)
+    assert finding.is_refuted
+    assert measurement(REFUTED) == "0.1 ± 0.02 (3 seeds, cpu float32): refuted"
+    source = Source("a.py", "x = 1\n")
+    result = LintResult((FileReport("a.py", (finding,)),), (), lambda _: source)
+    for form in ("full", "json", "json-lines", "sarif", "github", "junit"):
+        assert "refuted" in render(form, result, RenderOptions())
+    assert "Verified: 1 refuted." in render("full", result, RenderOptions())
+
+
+VERDICTS = {
+    -3.5: Verdict.CONFIRMED,
+    -3.0: Verdict.CONFIRMED,
+    -2.5: Verdict.INCONCLUSIVE,
+    -1.9: Verdict.REFUTED,
+    2.0: Verdict.REFUTED,
+    -math.inf: Verdict.CONFIRMED,
+    math.nan: Verdict.INCONCLUSIVE,
+}
+
+
+@pytest.mark.parametrize(("value", "expected"), VERDICTS.items())
+def test_a_number_decides_by_its_side_of_the_bound_and_its_distance(value: float, expected: Verdict) -> None:
+    claim = Claim(Metric.DEPTH_GAIN, "Net:a->b", -3.0, -5.0)
+    assert verdict(claim, [value]) is expected
+    assert verdict(claim, [value, value, 0.0]) is expected
+
+
+def test_the_worker_is_written_for_python_3_9() -> None:
+    folder = Path(gradlint.verify.worker.__file__).parent
+    for path in folder.glob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 9))
+        calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+        assert not [
+            call for call in calls if any(k.arg in ("strict", "slots", "kw_only") for k in call.keywords)
+        ]
+        future = [n for n in tree.body if isinstance(n, ast.ImportFrom) and n.module == "__future__"]
+        assert future or len(tree.body) == 1, path.name

@@ -205,6 +205,7 @@ CHECK = (
     *SELECTION,
     _toggle("--verify", "Measure what findings claim; this runs the code that is checked.", "Verification"),
     *LIMITS,
+    _switch("--show-flow", "Show, with --verify, signal and gradient of every layer.", "Verification"),
     _setting("--fail-on", "LEVEL", "The least severity that makes the exit code 1.", RULES),
     _setting("--baseline", "FILE", "Do not report the findings in this file again.", RULES),
     *THRESHOLDS,

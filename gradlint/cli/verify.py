@@ -110,6 +110,7 @@ def _request(settings: Settings, values: Values) -> Request:
         settings.verify_memory,
         targets,
         TargetSettings(tuple(_arguments(values.get("arg", []))), tuple(_inputs(values.get("input", [])))),
+        bool(values.get("show_flow")),
     )
 
 
@@ -139,7 +140,7 @@ def _inputs(words: Sequence[str]) -> Iterator[tuple[str, str, tuple[int, ...]]]:
 
 def verified(session: Session, result: LintResult) -> LintResult:
     """The result with the evidence of every finding that a run can say something about."""
-    request = _request(session.settings, {})
+    request = _request(session.settings, {"show_flow": session.values.get("show_flow")})
     found: Mapping[str, Sequence[Finding]] = {report.path: report.findings for report in result.reports}
     claimed = {path: findings for path, findings in found.items() if any(f.claim for f in findings)}
     if not claimed:

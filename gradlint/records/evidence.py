@@ -17,25 +17,6 @@ class Verdict(str, Enum):
     COULD_NOT_RUN = "could not run"
 
 
-class Evidence(Struct, frozen=True):
-    """A verdict with what it rests on.
-
-    `measured` is the median over the seeds in the claim's own unit and `spread` half the distance between
-    the smallest and the largest, None where nothing was measured. `built` tells with which arguments and
-    inputs the target ran; `reason` why there is no number, `remedy` what would help.
-    """
-
-    verdict: Verdict
-    measured: float | None = None
-    spread: float = 0.0
-    seeds: int = 0
-    device: str = ""
-    dtype: str = ""
-    built: str = ""
-    reason: str = ""
-    remedy: str = ""
-
-
 class LayerFlow(Struct, frozen=True):
     """One layer of a run: predicted and measured scale and gradient, in decades.
 
@@ -50,6 +31,27 @@ class LayerFlow(Struct, frozen=True):
     measured_scale: float | None
     predicted_gradient: float | None
     measured_gradient: float | None
+
+
+class Evidence(Struct, frozen=True):
+    """A verdict with what it rests on.
+
+    `measured` is the median over the seeds in the claim's own unit and `spread` half the distance between
+    the smallest and the largest, None where nothing was measured. `built` tells with which arguments and
+    inputs the target ran; `reason` why there is no number, `remedy` what would help. `layers` are those of
+    the run, where they were asked for.
+    """
+
+    verdict: Verdict
+    measured: float | None = None
+    spread: float = 0.0
+    seeds: int = 0
+    device: str = ""
+    dtype: str = ""
+    built: str = ""
+    reason: str = ""
+    remedy: str = ""
+    layers: tuple[LayerFlow, ...] = ()
 
 
 class Measured(Struct, frozen=True):

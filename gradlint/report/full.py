@@ -15,6 +15,7 @@ from gradlint.report.options import RenderOptions
 from gradlint.report.prediction import prediction
 from gradlint.report.summary import summary
 from gradlint.report.terminal import SEVERITY_STYLE, Paint, Style, one_line
+from gradlint.report.verified import table
 
 _TRUST = {
     Applicability.SAFE: "--fix",
@@ -50,6 +51,9 @@ def _block(
     yield from [frame.rule()] if notes else []
     for label, text in notes:
         yield f"{' ' * frame.gutter} {paint('=', Style.FRAME)} {paint(f'{label}:', Style.BOLD)} {text}"
+    if finding.evidence and finding.evidence.layers:
+        yield frame.rule()
+        yield from (f"{' ' * frame.gutter} {line}" for line in table(finding.evidence.layers, bars=True))
 
 
 def _aside(path: str, lines: Sequence[str], group: Sequence[Related], frame: Frame) -> Iterator[str]:

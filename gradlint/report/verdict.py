@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
+
 from gradlint.records.evidence import Evidence, Verdict
 from gradlint.records.finding import Finding
 from gradlint.report.encode import number
@@ -47,6 +49,7 @@ def evidence_item(evidence: Evidence) -> dict[str, Any]:
         "built": evidence.built or None,
         "reason": evidence.reason or None,
         "remedy": evidence.remedy or None,
+        **({"layers": msgspec.to_builtins(evidence.layers)} if evidence.layers else {}),
     }
 
 

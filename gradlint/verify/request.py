@@ -18,7 +18,7 @@ class Request(Struct, frozen=True):
     """How to verify: the interpreter, where and in what precision to run, and the limits of one target.
 
     `seconds` and `megabytes` hold for one target; `targets` are settings of targets by
-    "package.module:Name", and `given` for all of them.
+    "package.module:Name", and `given` for all of them. With `shows_flow` the layers of every run are told.
     """
 
     python: str
@@ -28,3 +28,4 @@ class Request(Struct, frozen=True):
     megabytes: int = 4096
     targets: Mapping[str, TargetSettings] = {}
     given: TargetSettings = TargetSettings()
+    shows_flow: bool = False

@@ -9,13 +9,25 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
+from gradlint.flow.propagate import propagate
 from gradlint.records.evidence import Evidence, Verdict
 from gradlint.records.finding import Claim, Finding
 from gradlint.verify.client import Worker
 from gradlint.verify.judge import verdict
-from gradlint.verify.plan import LOSS, TRAINING, Target, claims_by_target, graphs, kind_of, module_name, task
+from gradlint.verify.plan import (
+    LOSS,
+    MODEL,
+    TRAINING,
+    Target,
+    claims_by_target,
+    graphs,
+    kind_of,
+    module_name,
+    task,
+)
 from gradlint.verify.remember import Memory
 from gradlint.verify.request import Request
+from gradlint.verify.rows import layers
 from gradlint.verify.worker.protocol import Answer, Argument, Built, Failure, Reply, Task
 
 Progress = Callable[[int, int], None]
@@ -65,8 +77,14 @@ def measured(worker: Answering, target: Target, claims: Sequence[Claim], request
     reason = _not_run(target, {kind_of(claim) for claim in claims})
     if reason:
         return [Evidence(Verdict.NOT_EXERCISED, reason=reason)] * len(claims)
-    reply = worker.ask(task(0, target, claims, request))
-    return evidence(reply, claims, target.path, target.name)
+    wants_flow = request.shows_flow and {kind_of(claim) for claim in claims} == {MODEL}
+    reply = worker.ask(task(0, target, claims, request, wants_flow))
+    found = evidence(reply, claims, target.path, target.name)
+    if not reply.layers:
+        return found
+    flow = propagate(target.graph) if target.graph is not None else None
+    rows = tuple(layers(flow, reply.layers))
+    return [replace(each, layers=rows) for each in found]
 
 
 def _not_run(target: Target, kinds: set[str]) -> str:
