@@ -77,7 +77,7 @@ class DeepPostNormWithoutWarmup(Rule):
     ### When it is fine
     With the norm before each branch, fewer than ten layers, a schedule that begins low (`LinearLR`,
     `OneCycleLR`, `LambdaLR`, `get_linear_schedule_with_warmup`, `warmup_steps`), `RAdam`, rates up to
-    2e-5, and where code sets the rates of the optimizer itself.
+    2e-5, weights that are loaded, and where code sets the rates of the optimizer itself.
 
     ### Fix safety
     No fix: the length of the warm-up depends on the number of steps.
@@ -152,6 +152,9 @@ class DeepPostNormWithoutWarmup(Rule):
             + _LOOP.replace(
                 "    optimizer.zero_grad()\n", "    adjust(optimizer)\n    optimizer.zero_grad()\n"
             )
+        ),
+        "weights that are trained already": (
+            _HEAD + _NET + _MADE + "model.load_state_dict(torch.load('trained.pt'))\n" + _LOOP
         ),
         "rectified": _HEAD + _NET + _MADE.replace("optim.Adam", "optim.RAdam") + _LOOP,
         "fine-tuning rate": _HEAD + _NET + _MADE.replace("1e-3", "1e-5") + _LOOP,

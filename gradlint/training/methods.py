@@ -430,7 +430,14 @@ def _add_group(facts: TrainingFacts, value: Value, arguments: Arguments, site: S
     return Known(None)
 
 
+def _load(facts: TrainingFacts, value: Value, arguments: Arguments, site: Site) -> Result:
+    if _is(value, Module, Instance):
+        facts.recorder.note("load", site, (value,))
+    return facts.symbols.fresh()
+
+
 _METHODS: dict[str, Meaning] = {
+    "load_state_dict": _load,
     "backward": _backward,
     "manual_backward": _backward,
     "step": _step,

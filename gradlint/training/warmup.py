@@ -18,7 +18,11 @@ LEAST_RATE = 2e-5
 
 
 def may_warm_up(loop: TrainingLoop, optimizer: frozenset[int]) -> bool:
-    """Whether a schedule may begin low, or code may change the rate that an optimizer began with."""
+    """Whether a schedule may begin low, code may change the rate that an optimizer began with, or training
+    goes on from weights that were trained before.
+    """
+    if any(loop.concerns(event, optimizer) is not False for event in loop.events("load")):
+        return True
     touched = loop.events("groups", "escape")
     if any(not optimizer.isdisjoint(event.things) for event in touched):
         return True
