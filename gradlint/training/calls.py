@@ -121,6 +121,16 @@ def _makes_optimizer(name: str, last: str, first: Value, arguments: Arguments) -
     )
 
 
+_SCHEDULES = {
+    "ExponentialLR": ("gamma",),
+    "StepLR": ("step_size", "gamma"),
+    "MultiStepLR": ("milestones", "gamma"),
+    "CosineAnnealingLR": ("T_max", "eta_min"),
+    "OneCycleLR": ("max_lr", "total_steps", "epochs", "steps_per_epoch"),
+}
+"""What schedules are given after the optimizer."""
+
+
 def _is_schedule(name: str, last: str) -> bool:
     return name.startswith(("transformers.", "diffusers.")) and last.startswith("get_") and "schedule" in last
 
@@ -128,7 +138,8 @@ def _is_schedule(name: str, last: str) -> bool:
 def _scheduler(facts: TrainingFacts, name: str, arguments: Arguments, site: Site) -> Value:
     of = arguments.get(0, "optimizer") or arguments.get(1, "optimizer")
     changed = of.value if of is not None else facts.symbols.fresh()
-    return Scheduler(name, changed, arguments_of(arguments), site)
+    names = _SCHEDULES.get(name.rpartition(".")[2], ())
+    return Scheduler(name, changed, arguments_of(arguments, ("", *names)), site)
 
 
 def _builtin(facts: TrainingFacts, last: str, arguments: Arguments, site: Site) -> Value:
