@@ -25,6 +25,7 @@ _TRAINS = re.compile(
 )
 _DEFINED = re.compile(r"^\s*(?:async\s+)?(?:def|class)\s+(\w+)", re.MULTILINE)
 _WORD = re.compile(r"[^\W\d]\w*")
+_CALLED = re.compile(r"\.(\w+)\(")
 
 
 _OTHERS = "mxnet|tensorflow|keras|jax|flax|paddle|mindspore|oneflow|chainer|tinygrad|mlx"
@@ -123,7 +124,8 @@ class Trainings:
     def _script(self, scope: ModuleScope, lines: list[str]) -> Iterator[Training]:
         body = [s for s in scope.facts.body if not isinstance(s, ir.Import) and not is_definition(s, lines)]
         calling = [s for s in body if not isinstance(s, ir.Assign)]
-        if calling and any(_reaches(lines_of(s.span, lines), lines) for s in calling):
+        module = _Module("\n".join(lines))
+        if calling and any(module.reaches(lines_of(s.span, lines)) for s in calling):
             code = tuple(lowered(body, scope))
             place = Place(scope.path, body[0].span)
             yield from self._run("", place, lambda: self._evaluator.run_script(code, scope))
@@ -175,28 +177,33 @@ def _definitions(scope: ModuleScope, lines: list[str]) -> list[str]:
         if not isinstance(statement, ir.Binding) and is_definition(statement, lines)
     }
     words = {name: set(_WORD.findall(text)) for name, (text, _) in found.items()}
-    named = {name: sum(name in each for other, each in words.items() if other != name) for name in found}
-    candidates = [name for name, (text, _) in found.items() if _reaches(text, lines)]
-    return sorted(candidates, key=lambda name: (named[name] > 0, -found[name][1].line))
+    count = Counter(word for each in words.values() for word in each)
+    named = {name: count[name] > (name in words[name]) for name in found}
+    module = _Module("\n".join(lines))
+    candidates = [name for name, (text, _) in found.items() if module.reaches(text)]
+    return sorted(candidates, key=lambda name: (named[name], -found[name][1].line))
 
 
-def _reaches(text: str, lines: list[str]) -> bool:
-    """Whether a piece of code trains, or names something of the module that does."""
-    if may_train(text):
-        return True
-    whole = "\n".join(lines)
-    if _libraries()[1].search(text) and _libraries()[0].search(whole):
-        return True
-    defined = set(_DEFINED.findall(whole))
-    return may_train(whole) and not defined.isdisjoint(_WORD.findall(text))
+class _Module:
+    """The text of a module, of which some pieces train."""
+
+    def __init__(self, text: str) -> None:
+        self._makes = _libraries()[0].search(text) is not None
+        self._trained = frozenset(_DEFINED.findall(text)) if may_train(text) else frozenset()
+
+    def reaches(self, text: str) -> bool:
+        """Whether a piece of its code trains, or names something of the module that does."""
+        if may_train(text) or (self._makes and _libraries()[1].search(text)):
+            return True
+        return not self._trained.isdisjoint(_WORD.findall(text))
 
 
 def _callers_first(methods: list[Closure], lines: list[str]) -> list[Closure]:
     """The methods of a class that train, those that others call after them."""
     own = {m.function.name: m for m in methods if isinstance(m.function, ir.Function)}
     texts = {name: lines_of(m.function.span, lines) for name, m in own.items()}
-    called = {
-        name: sum(f".{name}(" in text for other, text in texts.items() if other != name) for name in own
-    }
+    calls = {name: set(_CALLED.findall(text)) for name, text in texts.items()}
+    count = Counter(name for each in calls.values() for name in each)
+    called = {name: count[name] - (name in calls[name]) for name in own}
     candidates = [name for name in own if name != "__init__"]
     return [own[name] for name in sorted(candidates, key=lambda name: called[name])]

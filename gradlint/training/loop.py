@@ -34,9 +34,17 @@ class TrainingLoop:
 
     def events(self, *kinds: str) -> Iterator[Event]:
         """The events of these kinds that can happen."""
+        found = [event for kind in set(kinds) for event in self._happening.get(kind, ())]
+        yield from found if len(kinds) == 1 else sorted(found, key=lambda event: event.number)
+
+    @cached_property
+    def _happening(self) -> dict[str, list[Event]]:
+        """The events that can happen, by their kinds."""
+        found: dict[str, list[Event]] = {}
         for event in self.training.events:
-            if event.kind in kinds and self.ways.happens(event.number):
-                yield event
+            if self.ways.happens(event.number):
+                found.setdefault(event.kind, []).append(event)
+        return found
 
     def after(self, event: Event, *counting: Callable[[Event], bool]) -> Outcome:
         """What comes first after an event, of what one of these counts."""

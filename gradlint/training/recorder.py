@@ -29,6 +29,8 @@ from gradlint.training.values import (
 )
 
 _NOWHERE = Place("", Span(1, 1, 1, 1))
+_MOST_EVENTS = 2000
+"""Code in which more happens is not judged: what may follow what grows with the square."""
 
 
 class Recorder:
@@ -155,8 +157,9 @@ class Recorder:
         loops = outermost_first(self.order.loops)
         points = self.order.points()
         made = {atom for point in points for atom, _ in point.decisions}
+        is_whole = self.is_whole and len(events) <= _MOST_EVENTS
         return Training(
-            name, place, things, events, points, loops, frozenset(made.intersection(periodic)), self.is_whole
+            name, place, things, events, points, loops, frozenset(made.intersection(periodic)), is_whole
         )
 
     def _numbers(self, values: Sequence[Value]) -> Iterator[int]:
