@@ -39,10 +39,10 @@ def adapted(misfit: Misfit, forms: Forms) -> list[tuple[str, Form]]:
 def _changes(misfit: Misfit, forms: Forms) -> Iterator[tuple[str, Form]]:
     yield from _for_layer(misfit, forms)
     text = str(misfit.error)
-    named = _blamed(misfit, forms)
-    for name in named:
-        yield from ((name, form) for form in _by_message(text, forms[name], misfit.error))
     yield from _for_sizes(text, forms)
+    for name in _blamed(misfit, forms):
+        yield from ((name, form) for form in _by_message(text, forms[name], misfit.error))
+    yield from _for_shapes(text, forms)
 
 
 def _blamed(misfit: Misfit, forms: Forms) -> list[str]:
@@ -263,6 +263,10 @@ def _for_sizes(text: str, forms: Forms) -> Iterator[tuple[str, Form]]:
         for name, form in forms.items():
             if form.kind == FLOAT and a and b:
                 yield from ((name, each) for each in _scaled(form, b, a))
+
+
+def _for_shapes(text: str, forms: Forms) -> Iterator[tuple[str, Form]]:
+    """Images of other sizes, where the error is about shapes."""
     if re.search(r"shape|size|view", text):
         for name, form in forms.items():
             if len(form.shape) > 3:

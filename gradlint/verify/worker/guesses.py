@@ -64,6 +64,7 @@ _NAMED: tuple[tuple[str, Any], ...] = (
         r"(use|is|has|with|if|do|need|return|enable|add)_.*|.*_(flag|on)|bidirectional|bias|affine|batch_?norm|bn|residual|batch_first|learn.*able|inplace",
         True,
     ),
+    (r"(n|num|nb|number)_(of_)?(?!feat|chan|filt|hid|in|out|dim|unit|emb|node|neuron|plane).*", 2),
     (r"device", "cpu"),
     (r"dtype", torch.float32),
     (r"logger|log|writer|path|.*_path|.*_dir|.*_file|filename|root|callback|init_cfg", None),

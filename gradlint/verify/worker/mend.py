@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from .blame import Line, lines
+from .guesses import by_name
 from .messages import WANTS_SEQUENCE
 from .stand_in import Settings
 
@@ -45,6 +46,8 @@ def _on_line(line: Line, slots: dict[str, Any]) -> list[str]:
 
 def _values(error: BaseException, value: Any, line: Line, slot: str, size: int) -> Iterator[Any]:
     text = str(error)
+    if value is None:
+        yield by_name(slot.rpartition(".")[2], size, slot)
     if isinstance(error, TypeError):
         yield from _of_another_type(text, value, slot, size)
     if isinstance(error, AttributeError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -106,9 +107,7 @@ def affordable(make: Callable[[], nn.Module], fitted: Fitted, dtype: torch.dtype
 
     The graph for the backward pass is kept, since that is what takes memory.
     """
-    import time
-
-    for batch, most in ((8, 0.25), (BATCH, 1.0)):
+    for batch, before, most in ((FEW, FEW, 1.0), (8, FEW, 0.25), (BATCH, 8, 1.0)):
         try:
             with exact(0, dtype):
                 model = make().to(dtype).train()
@@ -116,7 +115,7 @@ def affordable(make: Callable[[], nn.Module], fitted: Fitted, dtype: torch.dtype
                 started = time.perf_counter()
                 model(*positional, **named)
         except Exception:
-            return FEW if batch == 8 else 8
+            return before
         if time.perf_counter() - started > most:
             return batch
     return BATCH
