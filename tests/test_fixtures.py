@@ -74,6 +74,28 @@ def test_what_lies_beside_findings_is_code() -> None:
         ast.parse(f"{code} pass" if code.endswith(":") else code)
 
 
+def test_a_finding_that_several_files_lead_to_is_reported_once(tmp_path: Path) -> None:
+    """By the file next to it that is checked; one that names no framework is not."""
+    (tmp_path / "grads.py").write_text(
+        "from torch import nn\n\ndef shorten(net):\n    nn.utils.clip_grad_norm_(net.parameters(), 1.0)\n"
+    )
+    engine = (
+        "from grads import shorten\n\ndef epoch(model, optimizer, scaler, loader, loss):\n"
+        "    for x, y in loader:\n        optimizer.zero_grad()\n"
+        "        scaler.scale(loss(model(x), y)).backward()\n        shorten(model)\n"
+        "        scaler.step(optimizer)\n        scaler.update()\n"
+    )
+    (tmp_path / "main.py").write_text(
+        "import torch\nfrom engine import epoch\n\nmodel = torch.nn.Linear(8, 2)\n"
+        "optimizer = torch.optim.SGD(model.parameters(), lr=0.1)\n"
+        'epoch(model, optimizer, torch.amp.GradScaler("cuda"), load(), torch.nn.CrossEntropyLoss())\n'
+    )
+    for text, reporting in ((engine, "main.py"), (f"import torch\n{engine}", "engine.py")):
+        (tmp_path / "engine.py").write_text(text)
+        found = gradlint.check([str(tmp_path)], isolated=True, jobs=1)
+        assert [(finding.rule, Path(finding.path).name) for finding in found] == [("GRD403", reporting)]
+
+
 def test_there_is_a_fixture_for_every_rule() -> None:
     from gradlint.rule.registry import load
 

@@ -17,9 +17,9 @@ from gradlint.graph.entries import may_compute_losses
 from gradlint.graph.handwritten import Networks, may_write_networks
 from gradlint.records.failure import internal_error
 from gradlint.records.finding import Applicability, Edit, Finding, Fix, Related, Severity
-from gradlint.records.graph import ModelGraph
+from gradlint.records.graph import ModelGraph, Place
 from gradlint.records.span import Span
-from gradlint.records.training import Thing
+from gradlint.records.training import Thing, Training
 from gradlint.rule.rule import Rule, subject_of
 from gradlint.semantics.analyse import Analysis
 from gradlint.semantics.inference import without_gradients
@@ -29,7 +29,7 @@ from gradlint.semantics.project import Project
 from gradlint.semantics.scope import ModuleScope
 from gradlint.semantics.trace import Trace
 from gradlint.source.source import Source
-from gradlint.source.triage import Triggers
+from gradlint.source.triage import Triggers, mentions_framework
 from gradlint.training.build import Trainings, may_train
 from gradlint.training.loop import TrainingLoop
 
@@ -71,7 +71,7 @@ class Inspector:
         self._builder = Builder(project)
         self._networks = Networks(project)
         self._trainings = Trainings(project)
-        self._said_of_loops: dict[str, frozenset[tuple[str, Span]]] = {}
+        self._said_of_loops: dict[str, frozenset[tuple[str, str, Span]]] = {}
         self._graphs: dict[tuple[str, str], ModelGraph | None] = {}
         self._rules: dict[type, list[Rule]] = {}
         for rule in rules:
@@ -131,25 +131,30 @@ class Inspector:
 
     def _said_of_training(self, scope: ModuleScope, text: str) -> Iterator[Finding]:
         """What the rules say of how a module trains; what stands in another file is reported at the call
-        that leads there, unless that file's own reading says so.
+        that leads there, unless the own reading of that file, or of one on the way there, says so.
         """
         for training in self._trainings.of(scope, text):
             for finding in self.judge(TrainingLoop(training, self._graph_of)):
                 if finding.path in ("", scope.path):
                     yield replace(finding, path="")
-                elif (finding.rule, finding.span) not in self._said_there(finding.path):
+                elif not any(
+                    _key(finding) in self._said_there(path) for path in _on_the_way(training, finding)
+                ):
                     yield _at_call(finding, scope.path)
         yield from map(internal_error, self._trainings.take_failures())
 
-    def _said_there(self, path: str) -> frozenset[tuple[str, Span]]:
-        """What the rules say of how another file trains, read for itself."""
+    def _said_there(self, path: str) -> frozenset[tuple[str, str, Span]]:
+        """What the rules say of how another file trains, read for itself, and of what files; nothing where
+        it names no framework, for then it is not read.
+        """
         known = self._said_of_loops.get(path)
         if known is None:
             self._said_of_loops[path] = frozenset()
-            scope = self._project.scope(path)
-            read = list(Trainings(self._project).of(scope, text_of(path)))
+            text = text_of(path)
+            is_checked = mentions_framework(text.encode())
+            read = list(Trainings(self._project).of(self._project.scope(path), text)) if is_checked else []
             found = [f for training in read for f in self.judge(TrainingLoop(training, self._graph_of))]
-            known = frozenset([(f.rule, f.span) for f in found if f.path in ("", path)])
+            known = frozenset([_key(f if f.path else replace(f, path=path)) for f in found])
             self._said_of_loops[path] = known
         return known
 
@@ -208,6 +213,17 @@ def _guarded(rule: Rule, subject: object) -> Iterator[Finding]:
         yield from rule.check(subject)
     except Exception as error:
         yield internal_error(f"{rule.id} {rule.name} failed on this file: {type(error).__name__}: {error}")
+
+
+def _key(finding: Finding) -> tuple[str, str, Span]:
+    return finding.rule, finding.path, finding.span
+
+
+def _on_the_way(training: Training, finding: Finding) -> set[str]:
+    """The other files that lead from a file to a finding, and the one in which it is."""
+    there = Place(finding.path, finding.span)
+    callers = {caller.path for e in training.events if e.place == there for caller in e.callers}
+    return {finding.path, *callers} - {training.place.path}
 
 
 def _at_call(finding: Finding, own: str) -> Finding:
