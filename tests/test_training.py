@@ -249,3 +249,17 @@ def test_a_name_that_nothing_binds_is_one_object() -> None:
     )
     (optimizer,) = loop.optimizers
     assert [e.kind for e in loop.events("zero", "step") if e.things <= optimizer] == ["zero", "step"]
+
+
+def test_what_is_done_for_one_optimizer_concerns_another_of_the_same_parameters() -> None:
+    text = (
+        "import torch\n\ndef fit(net, scaler):\n"
+        "    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)\n    for x in data:\n"
+        "        scaler.scale(net(x).sum()).backward()\n        scaler.unscale_(optimizer)\n"
+        "        scaler.step(optimizer)\n\nnet = torch.nn.Linear(3, 3)\n"
+        "scaler = torch.amp.GradScaler('cuda')\nfit(net, scaler)\nfit(net, scaler)\n"
+    )
+    loop = TrainingLoop(only(text))
+    first, second = loop.optimizers
+    for event in loop.events("unscale"):
+        assert loop.concerns(event, first) and loop.concerns(event, second)

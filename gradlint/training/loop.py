@@ -167,14 +167,21 @@ class TrainingLoop:
             thing = self.thing(number)
             if number in optimizer:
                 found.add(True)
-            elif self.role(number) == "optimizer" or self.role(number) in ("scaler", "scheduler"):
-                found.add(self._contains(thing, optimizer))
+            elif self.role(number) == "optimizer":
+                found.add(self._holds_the_same(thing, optimizer))
+            elif self.role(number) in ("scaler", "scheduler"):
+                found.add(bool(thing.parts & optimizer))
             else:
                 found.add(self._shares(thing, optimizer))
         return _any(found)
 
-    def _contains(self, thing: Thing, optimizer: frozenset[int]) -> bool:
-        return bool(thing.parts & optimizer)
+    def _holds_the_same(self, other: Thing, optimizer: frozenset[int]) -> bool | None:
+        """Whether another optimizer holds the same parameters, as one that is made anew for each run does."""
+        mine = [self.thing(number) for number in optimizer]
+        owners = {owner for thing in mine for owner in thing.owners or ()} & set(other.owners or ())
+        if not owners:
+            return False
+        return True if other.is_whole and all(thing.is_whole for thing in mine) else None
 
     def _shares(self, thing: Thing, optimizer: frozenset[int]) -> bool | None:
         """Whether an optimizer holds parameters of a model, or of what owns these parameters."""
