@@ -63,6 +63,8 @@ def _is_plain(loop: TrainingLoop, *models: int) -> bool:
 def faults(loop: TrainingLoop, game: Game) -> Iterator[Fault]:
     """What is wrong with how the two are trained."""
     for backward in loop.events("backward"):
+        if not any(game.discriminator in loop.event(number).things for number in backward.source):
+            continue
         stepped = _next_step(loop, backward)
         if stepped == {game.steps_generator}:
             yield from _saturating(loop, game, backward)
