@@ -35,6 +35,14 @@ ZEROING = {
         "def after():\n    optimizer.zero_grad()\n",
         "contextlib.ExitStack().callback(after)",
     ),
+    "unbound": ("", "torch.optim.SGD.zero_grad(optimizer)"),
+    "one of which the name is not known": ("", "getattr(optimizer, name)()"),
+    "one of a table by a name that is not known": ("", "{'a': optimizer.zero_grad}.get(name, print)()"),
+    "in every part": ("", "model.apply(lambda part: part.zero_grad())"),
+    "all gradients at once": ("", "torch._foreach_zero_([p.grad for p in model.parameters()])"),
+    "by an object that is not known": ("", "globals()['optimizer'].zero_grad()"),
+    "code in a text": ("", "exec('optimizer.zero_grad()')"),
+    "after every step": ("optimizer.register_step_post_hook(lambda o, *_: o.zero_grad())\n", "pass"),
     "a step that was replaced": (
         "plain = optimizer.step\n"
         "def step():\n    plain()\n    optimizer.zero_grad()\noptimizer.step = step\n",
@@ -51,9 +59,12 @@ def test_zeroing(name: str) -> None:
 
 # what zeroes for certain: between a backward pass and a step, that is found
 CERTAIN = [
-    name
-    for name in ZEROING
-    if "unknown" not in name and name not in ("one of two", "a step that was replaced")
+    "a method that was kept",
+    "several that were kept",
+    "one of a table",
+    "by name",
+    "unbound",
+    "with arguments",
 ]
 
 

@@ -14,7 +14,7 @@ from gradlint.semantics.interpretation import Arguments, Site, known
 from gradlint.semantics.value import Instance, Items, Known, Value
 from gradlint.training.forms import of_function
 from gradlint.training.holding import held, is_parameters, is_spent, parameters_of, take
-from gradlint.training.methods import BOUNDS, HALVES, backward
+from gradlint.training.methods import BOUNDS, HALVES, backward, is_meant
 from gradlint.training.mixed import autocast, kinds_of_device, scaler
 from gradlint.training.profiles import profile_of
 from gradlint.training.settings import arguments_of, constant
@@ -73,6 +73,8 @@ def called_by_name(facts: TrainingFacts, name: str, arguments: Arguments, site: 
     last = name.rpartition(".")[2]
     if name.startswith("builtins."):
         return _builtin(facts, last, arguments, site)
+    if _is_unbound(name, arguments):
+        return _called_unbound(facts, last, arguments, site)
     profile = profile_of(name)
     if profile is not None:
         return made_by(profile, name, arguments, site)
@@ -102,6 +104,19 @@ def called_by_name(facts: TrainingFacts, name: str, arguments: Arguments, site: 
     if last == "from_pretrained" and HALVES & {constant(value) for value in _types(arguments)}:
         facts.recorder.note("half", site, (made,))
     return made
+
+
+def _is_unbound(name: str, arguments: Arguments) -> bool:
+    """Whether a name is that of a method in a class of torch, as in `torch.optim.SGD.step(optimizer)`."""
+    of, _, method = name.rpartition(".")
+    is_class = name.startswith("torch.") and of.rpartition(".")[2][:1].isupper()
+    return is_class and is_meant(method) and bool(arguments.positional)
+
+
+def _called_unbound(facts: TrainingFacts, name: str, arguments: Arguments, site: Site) -> Value:
+    receiver, *rest = arguments.positional
+    given = Arguments(tuple(rest), arguments.keywords, arguments.open, max(arguments.certain - 1, 0))
+    return facts.method_of(receiver.value, name, given, site)
 
 
 def _types(arguments: Arguments) -> list[Value]:
@@ -144,6 +159,10 @@ def _scheduler(facts: TrainingFacts, name: str, arguments: Arguments, site: Site
 
 def _builtin(facts: TrainingFacts, last: str, arguments: Arguments, site: Site) -> Value:
     values = arguments.values()
+    if last == "exec" or (last == "eval" and "(" in str(constant(values[0]) if values else "")):
+        facts.not_understood("code in a text")
+    if last == "getattr" and values:
+        facts.escapes(values[:1], site)
     if last in _PASSING or last in _GATHERING:
         return _iterated(facts, last, arguments, site)
     if last in _TESTS and not any(True for value in values for _ in tensors(value)):
@@ -203,6 +222,8 @@ def _torch(facts: TrainingFacts, name: str, last: str, arguments: Arguments, sit
         return facts.symbols.derived(name, values)
     if last in BOUNDS and any(t.gradient is not None for value in values for t in tensors(value)):
         facts.bounded += 1
+    if last.endswith("_") or last.startswith("_foreach_"):
+        facts.escapes([value for value in values if any(t.gradient for t in tensors(value))], site)
     if name.startswith("torch.utils.") or last in ("load", "save", "manual_seed"):
         return facts.symbols.fresh()
     return replace(facts.mixed(values), form=of_function(last, values))

@@ -172,7 +172,9 @@ class TrainingLoop:
             elif self.role(number) in ("scaler", "scheduler"):
                 found.add(bool(thing.parts & optimizer))
             else:
-                found.add(self._shares(thing, optimizer))
+                is_open = event.kind == "zero" and self.role(number) == "object"
+                shared = self._shares(thing, optimizer)
+                found.add(None if is_open and shared is False else shared)
         return _any(found)
 
     def _holds_the_same(self, other: Thing, optimizer: frozenset[int]) -> bool | None:

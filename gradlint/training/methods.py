@@ -30,6 +30,7 @@ from gradlint.training.values import (
     Weight,
     options,
     tensors,
+    within,
 )
 
 if TYPE_CHECKING:
@@ -124,6 +125,8 @@ def _called(facts: TrainingFacts, value: Value, arguments: Arguments, site: Site
     """Something unknown is called: a model, a loss, or a function that makes or changes objects."""
     if isinstance(value, Symbol) and value.parent is not None and value.name in _METHODS:
         return facts.method_of(value.parent, value.name, arguments, site)
+    if isinstance(value, Symbol) and any(isinstance(part, (Bound, Closure)) for part in within(value, 100)):
+        facts.escapes((value,), site)
     changed = [each for each in arguments.values() if _takes_part(each)]
     functions = [each for each in arguments.values() if isinstance(each, (Closure, Partial))]
     if changed or functions:
@@ -140,6 +143,11 @@ def _takes_part(value: Value) -> bool:
         isinstance(option, (Optimizer, Scaler, Scheduler, Module, Instance, Bound))
         for option in options(value)
     )
+
+
+def is_meant(name: str) -> bool:
+    """Whether a method of this name means something for training."""
+    return name in _METHODS
 
 
 def is_method(value: Value, name: str) -> bool:
@@ -289,7 +297,34 @@ def _step(facts: TrainingFacts, value: Value, arguments: Arguments, site: Site) 
         facts.recorder.note(kind, site, (given,), by=(value,))
     else:
         facts.recorder.note(kind, site, (value,), settings=arguments_of(arguments, ("given",)))
+    for option in (each for of in (value, given) if of is not None for each in options(of)):
+        if isinstance(option, Optimizer) and _AFTER_STEP in option.attributes:
+            facts.method_of(
+                option.attributes[_AFTER_STEP], "__call__", Arguments((Operand(option, site.node),)), site
+            )
     return facts.symbols.fresh()
+
+
+_AFTER_STEP = "(after step)"
+
+
+def _after_step(facts: TrainingFacts, value: Value, arguments: Arguments, site: Site) -> Result:
+    """`optimizer.register_step_post_hook(hook)`, with `hook(optimizer, args, kwargs)`."""
+    hook = arguments.get(0, "hook")
+    for option in options(value):
+        if isinstance(option, Optimizer) and hook is not None:
+            facts.evaluator.heap.write(option.attributes, _AFTER_STEP, hook.value)
+    return facts.symbols.fresh() if _is(value, Optimizer) else None
+
+
+def _apply(facts: TrainingFacts, value: Value, arguments: Arguments, site: Site) -> Result:
+    """`model.apply(function)` calls it with every part, which are not told apart."""
+    function = arguments.get(0, "fn")
+    if function is None or not _is(value, *_MODELS):
+        return None
+    part = Operand(facts.symbols.fresh(value), site.node)
+    facts.method_of(function.value, "__call__", Arguments((part,)), site)
+    return value
 
 
 def _is(value: Value, *kinds: type) -> bool:
@@ -460,4 +495,6 @@ _METHODS: dict[str, Meaning] = {
     "clip_gradients": _clip("clip_gradients"),
     "forward": _forward,
     "add_param_group": _add_group,
+    "apply": _apply,
+    "register_step_post_hook": _after_step,
 }
