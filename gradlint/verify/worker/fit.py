@@ -50,8 +50,9 @@ class Fitted:
     is_scalable: bool = True
 
     def sized(self, batch: int) -> dict[str, Form]:
-        """The forms for so many samples; inputs that were asked for stay as they are, and all others too."""
-        return {n: f.sized(batch) if self.is_scalable else f for n, f in self.forms.items()}
+        """The forms for so many samples; as they are for 0, and where an input was asked for."""
+        is_scaled = self.is_scalable and batch
+        return {name: form.sized(batch) if is_scaled else form for name, form in self.forms.items()}
 
     def draw(self, batch: int, dtype: torch.dtype) -> tuple[list[Any], dict[str, Any]]:
         """Positional and named inputs."""

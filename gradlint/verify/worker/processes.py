@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import os
 import signal
+import time
 from collections.abc import Iterator
 
 _SUBREAPER = 36
@@ -25,13 +26,23 @@ def die_with_parent() -> None:
     ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
 
 
-def kill_marked(token: str) -> None:
-    """End the processes that a worker with this token began, whoever is their parent by now."""
-    mark = f"{MARK}={token}".encode()
-    for name in os.listdir("/proc"):
-        if name.isdigit() and mark in _contents(f"/proc/{name}/environ").split(b"\0"):
+def kill_marked(token: str, seconds: float = 5.0) -> None:
+    """End the processes that a worker with this token began, whoever is their parent; wait until they are."""
+    deadline = time.monotonic() + seconds
+    while True:
+        left = _marked(token)
+        if not left or time.monotonic() > deadline:
+            return
+        for process in left:
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(int(name), signal.SIGKILL)
+                os.kill(process, signal.SIGKILL)
+        time.sleep(0.01)
+
+
+def _marked(token: str) -> list[int]:
+    mark = f"{MARK}={token}".encode()
+    numbers = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    return [number for number in numbers if mark in _contents(f"/proc/{number}/environ").split(b"\0")]
 
 
 def descendants(root: int) -> list[int]:

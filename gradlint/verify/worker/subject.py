@@ -103,19 +103,29 @@ def _moved(value: Any, device: str) -> Any:
 
 
 def affordable(make: Callable[[], nn.Module], fitted: Fitted, dtype: torch.dtype) -> int:
-    """The largest batch with which the model runs and that takes no long time; `FEW` else.
+    """The largest batch with which the model runs and that takes no long time; 0 where only the found one fits.
 
     The graph for the backward pass is kept, since that is what takes memory.
     """
-    for batch, before, most in ((FEW, FEW, 1.0), (8, FEW, 0.25), (BATCH, 8, 1.0)):
+    largest = 0
+    for batch, most in ((FEW, 1.0), (8, 0.25), (BATCH, 1.0)):
         try:
-            with exact(0, dtype):
-                model = make().to(dtype).train()
-                positional, named = fitted.draw(batch, dtype)
-                started = time.perf_counter()
-                model(*positional, **named)
+            took = _timed(make, fitted, dtype, batch)
         except Exception:
-            return before
-        if time.perf_counter() - started > most:
-            return batch
-    return BATCH
+            if largest:
+                break
+            continue
+        largest = batch
+        if took > most:
+            break
+    return largest
+
+
+def _timed(make: Callable[[], nn.Module], fitted: Fitted, dtype: torch.dtype, batch: int) -> float:
+    """The seconds that a forward pass takes."""
+    with exact(0, dtype):
+        model = make().to(dtype).train()
+        positional, named = fitted.draw(batch, dtype)
+        started = time.perf_counter()
+        model(*positional, **named)
+    return time.perf_counter() - started
