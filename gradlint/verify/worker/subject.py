@@ -103,7 +103,7 @@ def _moved(value: Any, device: str) -> Any:
 
 
 def affordable(make: Callable[[], nn.Module], fitted: Fitted, dtype: torch.dtype) -> int:
-    """The largest batch with which the model runs and that takes no long time; 0 where only the found one fits.
+    """The largest batch with which the model runs in no long time; 0 where only the one found fits.
 
     The graph for the backward pass is kept, since that is what takes memory.
     """
