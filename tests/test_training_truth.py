@@ -191,10 +191,17 @@ def test_bad_cases_are_confirmed(rule: type[Rule], code: str, monkeypatch: pytes
         assert agrees(value, claim), f"measured {value:.3g}, not as predicted: {claim}"
 
 
+UNMEASURED = (
+    *("epsilon of", "clamped", "clipped and stepped without", "unscaled, then stepped without"),
+    "only where mixed precision is on",
+)
+"""Cases whose harm depends on the gradients (tiny, clipped, or beyond float16), or on a switch."""
+
+
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
 def test_a_rule_claims_something(rule: type[Rule]) -> None:
-    claimed = [bool(_claims(rule, code)) for code in rule.bad.values()]
-    assert sum(claimed) >= len(claimed) - len([name for name in rule.bad if "epsilon of" in name]) - 1
+    silent = [name for name, code in rule.bad.items() if not _claims(rule, code)]
+    assert all(any(part in name for part in UNMEASURED) for name in silent), silent
 
 
 @pytest.mark.parametrize(("rule", "code"), list(_scripts("good")))
