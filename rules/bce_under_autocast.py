@@ -8,8 +8,8 @@ from typing import ClassVar
 from gradlint.records.finding import Claim, Finding, Metric, Severity
 from gradlint.rule.loops import report, subject
 from gradlint.rule.rule import Rule
-from gradlint.training.loop import TrainingLoop
-from gradlint.training.precision import autocast_of, raises_under_autocast
+from gradlint.steps.loop import TrainingLoop
+from gradlint.steps.precision import autocast_of, raises_under_autocast
 
 _LOOP = """\
 import torch

@@ -8,8 +8,8 @@ from typing import ClassVar
 from gradlint.records.finding import Claim, Finding, Metric, Severity
 from gradlint.rule.loops import report, subject
 from gradlint.rule.rule import Rule
-from gradlint.training.loop import TrainingLoop
-from gradlint.training.scaling import (
+from gradlint.steps.loop import TrainingLoop
+from gradlint.steps.scaling import (
     decades,
     never_updated,
     stepped_past,

@@ -9,8 +9,8 @@ from gradlint.records.finding import Claim, Finding, Metric, Severity
 from gradlint.records.training import Event
 from gradlint.rule.loops import report, subject
 from gradlint.rule.rule import Rule
-from gradlint.training.loop import TrainingLoop
-from gradlint.training.scaling import clipped_scaled, decades
+from gradlint.steps.loop import TrainingLoop
+from gradlint.steps.scaling import clipped_scaled, decades
 
 _LOOP = """\
 import torch

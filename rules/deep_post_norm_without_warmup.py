@@ -9,8 +9,8 @@ from gradlint.flow.post_norm import post_norm_layers
 from gradlint.records.finding import Finding, Severity
 from gradlint.rule.loops import report
 from gradlint.rule.rule import Rule
-from gradlint.training.loop import TrainingLoop
-from gradlint.training.warmup import begins, is_eager, may_warm_up
+from gradlint.steps.loop import TrainingLoop
+from gradlint.steps.warmup import begins, is_eager, may_warm_up
 
 LAYERS = 10
 

@@ -11,9 +11,9 @@ from gradlint.records.finding import Finding, Severity
 from gradlint.records.training import Thing
 from gradlint.rule.loops import report
 from gradlint.rule.rule import Rule
-from gradlint.training.gradients import Gradients, gradients_of
-from gradlint.training.known import is_descent
-from gradlint.training.loop import TrainingLoop
+from gradlint.steps.gradients import Gradients, gradients_of
+from gradlint.steps.known import is_descent
+from gradlint.steps.loop import TrainingLoop
 
 _ADAPTIVE = (
     *("Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop"),

@@ -10,8 +10,8 @@ from gradlint.records.graph import Place
 from gradlint.records.training import Event
 from gradlint.rule.loops import report, subject
 from gradlint.rule.rule import Rule
-from gradlint.training.loop import TrainingLoop
-from gradlint.training.precision import unscaled_half
+from gradlint.steps.loop import TrainingLoop
+from gradlint.steps.precision import unscaled_half
 
 _HEAD = """\
 import torch

@@ -9,8 +9,8 @@ from gradlint.records.finding import Finding, Severity
 from gradlint.records.training import Event
 from gradlint.rule.loops import report
 from gradlint.rule.rule import Rule
-from gradlint.training.kept import kept
-from gradlint.training.loop import TrainingLoop
+from gradlint.steps.kept import kept
+from gradlint.steps.loop import TrainingLoop
 
 _START = """\
 import torch

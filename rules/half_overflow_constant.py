@@ -10,8 +10,8 @@ from msgspec.structs import replace
 from gradlint.records.finding import Claim, Finding, Metric, Severity
 from gradlint.rule.loops import report, subject
 from gradlint.rule.rule import Rule
-from gradlint.training.half_constants import LostConstant, lost_constants
-from gradlint.training.loop import TrainingLoop
+from gradlint.steps.half_constants import LostConstant, lost_constants
+from gradlint.steps.loop import TrainingLoop
 
 _MODEL = """\
 import torch

@@ -9,8 +9,8 @@ from gradlint.mathematics.half import SPACING
 from gradlint.records.finding import Claim, Finding, Metric, Severity
 from gradlint.rule.loops import report, subject
 from gradlint.rule.rule import Rule
-from gradlint.training.half_weights import HalfWeights, half_weights
-from gradlint.training.loop import TrainingLoop
+from gradlint.steps.half_weights import HalfWeights, half_weights
+from gradlint.steps.loop import TrainingLoop
 
 _NET = (
     "import torch\nfrom torch import nn\n\n"

@@ -8,8 +8,8 @@ from typing import ClassVar
 from gradlint.records.finding import Finding, Severity
 from gradlint.rule.loops import report
 from gradlint.rule.rule import Rule
-from gradlint.training.gradients import gradients_of
-from gradlint.training.loop import TrainingLoop
+from gradlint.steps.gradients import gradients_of
+from gradlint.steps.loop import TrainingLoop
 
 _START = """\
 import torch

@@ -8,8 +8,8 @@ from typing import ClassVar
 from gradlint.records.finding import Finding, Severity
 from gradlint.rule.loops import report
 from gradlint.rule.rule import Rule
-from gradlint.training.loop import TrainingLoop
-from gradlint.training.precision import needlessly_scaled
+from gradlint.steps.loop import TrainingLoop
+from gradlint.steps.precision import needlessly_scaled
 
 _LOOP = """\
 import torch

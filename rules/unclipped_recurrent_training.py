@@ -9,8 +9,8 @@ from gradlint.records.finding import Finding, Severity
 from gradlint.records.training import Event
 from gradlint.rule.loops import report
 from gradlint.rule.rule import Rule
-from gradlint.training.loop import TrainingLoop
-from gradlint.training.recurrent import Recurrent, descending, is_risky, trained_recurrence
+from gradlint.steps.loop import TrainingLoop
+from gradlint.steps.recurrent import Recurrent, descending, is_risky, trained_recurrence
 
 _HEAD = "import torch\nfrom torch import nn\n\n"
 

@@ -8,9 +8,9 @@ from typing import ClassVar
 from gradlint.records.finding import Finding, Severity
 from gradlint.rule.loops import report
 from gradlint.rule.rule import Rule
-from gradlint.training.carried import carried
-from gradlint.training.kept import kept
-from gradlint.training.loop import TrainingLoop
+from gradlint.steps.carried import carried
+from gradlint.steps.kept import kept
+from gradlint.steps.loop import TrainingLoop
 
 _HEAD = "import torch\nfrom torch import nn\n\n"
 _NET = (

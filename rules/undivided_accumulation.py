@@ -9,9 +9,9 @@ from gradlint.records.finding import Finding, Severity
 from gradlint.records.training import Event
 from gradlint.rule.loops import report
 from gradlint.rule.rule import Rule
-from gradlint.training.gradients import Gradients, gradients_of, is_written
-from gradlint.training.known import is_adaptive
-from gradlint.training.loop import TrainingLoop
+from gradlint.steps.gradients import Gradients, gradients_of, is_written
+from gradlint.steps.known import is_adaptive
+from gradlint.steps.loop import TrainingLoop
 
 _START = """\
 import torch

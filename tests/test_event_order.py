@@ -14,9 +14,9 @@ from torch_stub import PROGRAM, run
 
 from gradlint.records.training import Training
 from gradlint.semantics.project import Project
+from gradlint.steps.loop import TrainingLoop
 from gradlint.syntax.extract import extract, lower_omitted
 from gradlint.training.build import Trainings
-from gradlint.training.loop import TrainingLoop
 
 KINDS = frozenset(
     {"forward", "backward", "clip", "step", "zero", "unscale", "update", "schedule", "train", "eval"}

@@ -6,9 +6,9 @@ import pytest
 
 from gradlint.records.training import Training
 from gradlint.semantics.project import Project
+from gradlint.steps.precision import autocast_of
 from gradlint.syntax.extract import extract, lower_omitted
 from gradlint.training.build import Trainings
-from gradlint.training.precision import autocast_of
 
 STEP = """\
 import contextlib, functools

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from gradlint.records.training import Training
 from gradlint.semantics.project import Project
+from gradlint.steps.loop import TrainingLoop
 from gradlint.syntax.extract import extract, lower_omitted
 from gradlint.training.build import Trainings
-from gradlint.training.loop import TrainingLoop
 
 PATH = "train.py"
 

@@ -30,8 +30,8 @@ from gradlint.semantics.scope import ModuleScope
 from gradlint.semantics.trace import Trace
 from gradlint.source.source import Source
 from gradlint.source.triage import Triggers, mentions_framework
+from gradlint.steps.loop import TrainingLoop
 from gradlint.training.build import Trainings, may_train
-from gradlint.training.loop import TrainingLoop
 
 
 class Inspection(Struct, frozen=True):

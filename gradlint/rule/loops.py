@@ -10,7 +10,7 @@ from gradlint.records.finding import Claim, Finding, Related, Severity
 from gradlint.records.graph import Place
 from gradlint.records.training import Event
 from gradlint.rule.rule import Rule
-from gradlint.training.loop import TrainingLoop
+from gradlint.steps.loop import TrainingLoop
 
 
 def report(

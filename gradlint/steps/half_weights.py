@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from gradlint.mathematics.half import is_lost
 from gradlint.records.training import Event, Thing
-from gradlint.training.loop import TrainingLoop
+from gradlint.steps.loop import TrainingLoop
 
 _EPSILONS = {"Adam": 1e-8, "AdamW": 1e-8, "NAdam": 1e-8, "RMSprop": 1e-8}
 """What these optimizers of torch add to the root of the mean squared gradient that they divide by."""

@@ -7,8 +7,8 @@ from math import log10
 from typing import NamedTuple
 
 from gradlint.records.training import Event, Thing
-from gradlint.training.gradients import Gradients, gradients_of
-from gradlint.training.loop import TrainingLoop
+from gradlint.steps.gradients import Gradients, gradients_of
+from gradlint.steps.loop import TrainingLoop
 
 _BATCHES = 100
 """Batches in an epoch, at least; a schedule that is spent within so few is one of epochs."""

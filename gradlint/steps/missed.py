@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from gradlint.records.training import Event
-from gradlint.training.gradients import Counts, Gradients, gradients_of
-from gradlint.training.loop import TrainingLoop
+from gradlint.steps.gradients import Counts, Gradients, gradients_of
+from gradlint.steps.loop import TrainingLoop
 
 
 class Missed(NamedTuple):

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from gradlint.records.training import Event
-from gradlint.training.gradients import Gradients, gradients_of
-from gradlint.training.loop import TrainingLoop
+from gradlint.steps.gradients import Gradients, gradients_of
+from gradlint.steps.loop import TrainingLoop
 
 LOOSE = 1e3
 """A norm, or a value, from which on clipping is for the sake of its result, or of nothing."""

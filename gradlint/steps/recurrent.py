@@ -9,8 +9,8 @@ from msgspec import Struct
 from gradlint.flow.time import CELLS, LAYERS, repeated
 from gradlint.records.graph import ModelGraph, Place
 from gradlint.records.training import Event, Thing
-from gradlint.training.known import is_adaptive, is_descent
-from gradlint.training.loop import TrainingLoop
+from gradlint.steps.known import is_adaptive, is_descent
+from gradlint.steps.loop import TrainingLoop
 
 _TORCH = {"RNN": "rnn", "LSTM": "lstm", "GRU": "gru"}
 _SHOWN = {"rnn": "nn.RNN", "lstm": "nn.LSTM", "gru": "nn.GRU"}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from gradlint.records.graph import Setting
 from gradlint.records.training import Event, Region
-from gradlint.training.loop import TrainingLoop
+from gradlint.steps.loop import TrainingLoop
 
 HALF = "torch.float16"
 BRAIN = "torch.bfloat16"

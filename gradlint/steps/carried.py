@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from gradlint.records.graph import ModelGraph
 from gradlint.records.training import Event
-from gradlint.training.loop import TrainingLoop
+from gradlint.steps.loop import TrainingLoop
 
 _CUTS = frozenset({"detach", "unknown", "argmax", "round", "sign", "compare", "one_hot", "cast_int"})
 

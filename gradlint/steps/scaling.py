@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Iterator
 
 from gradlint.records.training import Event
-from gradlint.training.loop import TrainingLoop
-from gradlint.training.precision import by_hand, is_own_step
+from gradlint.steps.loop import TrainingLoop
+from gradlint.steps.precision import by_hand, is_own_step
 
 FIRST_SCALE = 65536.0
 """What a `GradScaler` of torch begins with."""

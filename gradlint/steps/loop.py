@@ -7,7 +7,7 @@ from functools import cached_property
 
 from gradlint.records.graph import ModelGraph
 from gradlint.records.training import Event, Thing, Training
-from gradlint.training.ways import Outcome, Ways
+from gradlint.steps.ways import Outcome, Ways
 
 Graphs = Callable[[Thing], ModelGraph | None]
 

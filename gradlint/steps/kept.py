@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from gradlint.records.training import Event
-from gradlint.training.loop import TrainingLoop
+from gradlint.steps.loop import TrainingLoop
 
 _CALLS = ("forward", "__call__")
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from gradlint.records.training import Event, Thing
-from gradlint.training.loop import TrainingLoop
-from gradlint.training.ways import Outcome
+from gradlint.steps.loop import TrainingLoop
+from gradlint.steps.ways import Outcome
 
 Counts = Callable[[Event], bool]
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from gradlint.records.training import Event, Thing
-from gradlint.training.gradients import Gradients, gradients_of
-from gradlint.training.loop import TrainingLoop
-from gradlint.training.ways import Outcome
+from gradlint.steps.gradients import Gradients, gradients_of
+from gradlint.steps.loop import TrainingLoop
+from gradlint.steps.ways import Outcome
 
 _UNTRACKED = frozenset({"no_grad", "inference_mode"})
 _PLAIN = frozenset({"Linear", "Conv1d", "Conv2d", "Conv3d", "Embedding", "Bilinear"})

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from gradlint.records.training import Event
-from gradlint.training.known import is_adaptive
-from gradlint.training.loop import TrainingLoop
+from gradlint.steps.known import is_adaptive
+from gradlint.steps.loop import TrainingLoop
 
 _FALLING = frozenset(
     {

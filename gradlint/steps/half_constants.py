@@ -9,8 +9,8 @@ from msgspec import Struct
 from gradlint.mathematics.half import is_lost, rounded
 from gradlint.records.graph import ModelGraph, Node
 from gradlint.records.training import Event
-from gradlint.training.loop import TrainingLoop
-from gradlint.training.precision import HALF, computes_in
+from gradlint.steps.loop import TrainingLoop
+from gradlint.steps.precision import HALF, computes_in
 
 _CASTING = frozenset(
     {"linear", "matmul", "bmm", "einsum", "conv1d", "conv2d", "conv3d"}
