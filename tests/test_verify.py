@@ -6,8 +6,10 @@ import ast
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -194,3 +196,29 @@ def test_the_worker_is_written_for_python_3_9() -> None:
         ]
         future = [n for n in tree.body if isinstance(n, ast.ImportFrom) and n.module == "__future__"]
         assert future or len(tree.body) == 1, path.name
+
+
+def test_relative_names_are_found_in_a_folder_that_is_no_package(tmp_path: Path) -> None:
+    folder = tmp_path / "models"
+    folder.mkdir()
+    (folder / "parts.py").write_text("from torch import nn\n\nclass Part(nn.Linear):\n    pass\n")
+    text = "from .parts import Part\nfrom torch import nn\n\nclass Net(nn.Module):\n"
+    text += "    def __init__(self):\n        super().__init__()\n        self.part = Part(4, 4)\n"
+    path = saved(folder, text + "    def forward(self, x):\n        return self.part(x)\n")
+    assert command("verify", f"{path}::Net", "--isolated").returncode == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at the processes of Linux")
+def test_nothing_is_left_when_a_run_is_ended(tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    waiting = f"        import os, time\n        open({str(started)!r}, 'w').write(str(os.getpid()))\n"
+    path = saved(tmp_path, HEALTHY.replace("return self", "time.sleep(1000)\n        return self"))
+    saved(tmp_path, Path(path).read_text().replace("        time.sleep", f"{waiting}        time.sleep"))
+    run = subprocess.Popen([sys.executable, "-m", "gradlint", "verify", path, "--isolated"])
+    deadline = time.monotonic() + 60
+    while not (started.exists() and started.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    run.send_signal(signal.SIGTERM)
+    assert run.wait(timeout=30) == 128 + signal.SIGTERM
+    status = Path(f"/proc/{started.read_text()}/status")
+    assert not status.exists() or "State:\tZ" in status.read_text()

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
 import uuid
+from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -37,14 +40,19 @@ class Worker:
         self._process: subprocess.Popen[str] | None = None
         self._lines: queue.Queue[str] = queue.Queue()
         self.hello: Hello | None = None
+        self._on_term: Callable[[int, FrameType | None], Any] | int | None = None
 
     def __enter__(self) -> Worker:
+        if threading.current_thread() is threading.main_thread():
+            self._on_term = signal.signal(signal.SIGTERM, _leave)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+        if self._on_term is not None:
+            signal.signal(signal.SIGTERM, self._on_term)
 
     @property
     def process(self) -> int | None:
@@ -111,6 +119,11 @@ class Worker:
             kill_marked(self._token)
         assert process.stdout is not None
         process.stdout.close()
+
+
+def _leave(signal: int, frame: FrameType | None) -> NoReturn:
+    """Asked to end: what was begun is ended first."""
+    sys.exit(128 + signal)
 
 
 def _pump(process: subprocess.Popen[str], lines: queue.Queue[str]) -> None:

@@ -28,7 +28,9 @@ _PATIENT = (SystemExit, Exception)
 
 def load(path: str, name: str, roots: Sequence[str], text: str | None = None) -> types.ModuleType:
     """The module at `path` with what its definition called `name` needs."""
-    package, stem = _dotted_name(path)
+    if text is None:
+        text = importlib.util.decode_source(_bytes(path))
+    package, stem = _dotted_name(path, _levels(text))
     folders = [package[1], *roots, os.path.dirname(path)]
     sys.path[:0] = [folder for folder in dict.fromkeys(folders) if folder not in sys.path]
     sys.meta_path.insert(0, _Finder(tuple(dict.fromkeys(folders))))
@@ -38,8 +40,6 @@ def load(path: str, name: str, roots: Sequence[str], text: str | None = None) ->
     module.__file__ = path
     module.__package__ = package[0]
     sys.modules[full] = module
-    if text is None:
-        text = importlib.util.decode_source(_bytes(path))
     run(module, text, path, name)
     return module
 
@@ -49,11 +49,23 @@ def _bytes(path: str) -> bytes:
         return file.read()
 
 
-def _dotted_name(path: str) -> tuple[tuple[str, str], str]:
-    """The package of a file with the folder that it is imported from, and the file's own name."""
+def _levels(text: str) -> int:
+    """How many folders up a module imports from."""
+    return max(
+        [node.level for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom)], default=0
+    )
+
+
+def _dotted_name(path: str, levels: int) -> tuple[tuple[str, str], str]:
+    """The package of a file with the folder that it is imported from, and the file's own name.
+
+    Folders up to that from which the file imports by relative names are packages without an __init__.
+    """
     folder, file = os.path.split(os.path.abspath(path))
     words: list[str] = []
-    while os.path.exists(os.path.join(folder, "__init__.py")) and os.path.basename(folder).isidentifier():
+    while os.path.basename(folder).isidentifier() and (
+        len(words) < levels or os.path.exists(os.path.join(folder, "__init__.py"))
+    ):
         words.insert(0, os.path.basename(folder))
         folder = os.path.dirname(folder)
     return (".".join(words), folder), os.path.splitext(file)[0].replace("-", "_").replace(".", "_")
