@@ -15,6 +15,9 @@ from gradlint.rule.rule import Rule
 _FEW, _MANY = 16, 64
 """Tokens: of a short sequence, for the prediction; of a longer one, for its mildest end."""
 
+_SCALED = 1.5
+"""Of the factor squared times the features, up to which products count as scaled by 1 / sqrt(d)."""
+
 _HEAD = "import torch\nfrom torch import nn\nimport torch.nn.functional as F\n\nclass {}(nn.Module):\n"
 _LAYERS = "        self.q, self.k, self.v = [nn.Linear({0}, {0}) for _ in range(3)]\n"
 
@@ -38,6 +41,21 @@ def _heads(scores: str, heads: int) -> str:
         "            for part in self.qkv(x).chunk(3, dim=-1)\n        ]\n"
         f"        weights = {scores}\n        return (weights @ v).transpose(1, 2).flatten(2)\n"
     )
+
+
+def _together(queries: str, scores: str = "q @ k.transpose(-2, -1)", more: str = "pass") -> str:
+    """A model of two heads that takes queries, keys and values out of one signal."""
+    return (
+        f"{_HEAD.format('Net')}    def __init__(self, dim=512, heads=2):\n        super().__init__()\n"
+        "        self.heads, self.scale = heads, (dim // heads) ** -0.5\n"
+        f"        self.qkv = nn.Linear(dim, dim * 3)\n        {more}\n\n"
+        f"    def forward(self, x):\n        b, n, c = x.shape\n        {queries}\n"
+        f"        weights = ({scores}).softmax(dim=-1)\n"
+        "        return (weights @ v).transpose(1, 2).reshape(b, n, c)\n"
+    )
+
+
+_PARTS = "q, k, v = self.qkv(x).reshape(b, n, 3, self.heads, {}).permute(2, 0, 3, 1, 4){}"
 
 
 class UnscaledAttentionLogits(Rule):
@@ -80,10 +98,23 @@ class UnscaledAttentionLogits(Rule):
             "(self.norm(q) @ self.norm(k).transpose(1, 2)).softmax(-1)", 64, "self.norm = nn.LayerNorm(64)"
         ),
         "large heads": _heads("(q @ k.transpose(-2, -1)).softmax(dim=-1)", 2),
+        "heads out of a shape": _together(_PARTS.format("c // self.heads", "")),
+        "heads out of what is left": _together(_PARTS.format("-1", ".unbind(0)")),
         "scaled the wrong way": _heads("(q @ k.transpose(-2, -1) * self.size**0.5).softmax(dim=-1)", 8),
     }
     good: ClassVar[Mapping[str, str]] = {
         "scaled": _heads("(q @ k.transpose(-2, -1) * self.size**-0.5).softmax(dim=-1)", 2),
+        "heads out of a shape, scaled": _together(
+            _PARTS.format("c // self.heads", ""), "q @ k.transpose(-2, -1) * self.scale"
+        ),
+        "dimensions in another order": _together(
+            "h, w, d = x.shape\n        " + _PARTS.format("d // self.heads", "").replace("b, n", "w, h")
+        ),
+        "scaled products of large weights": _together(
+            _PARTS.format("c // self.heads", ""),
+            "q @ k.transpose(-2, -1) * self.scale",
+            "nn.init.normal_(self.qkv.weight)",
+        ),
         "divided": _net("(q @ k.transpose(1, 2) / 16.0).softmax(-1)"),
         "scaled queries": _net("((q / k.shape[-1] ** 0.5) @ k.transpose(1, 2)).softmax(-1)"),
         "normalised to length 1": _net(
@@ -106,7 +137,8 @@ class UnscaledAttentionLogits(Rule):
         """Report every softmax most of whose rows would be taken by one element."""
         for logits in attention_logits(model.flow):
             least = peaked_share(logits.deviation.lo, _MANY)
-            if least > 0:
+            is_scaled = logits.factor**2 * logits.features < _SCALED
+            if least > 0 and not is_scaled:
                 yield self._reported(model, logits, least)
 
     def _reported(self, model: Model, logits: Logits, least: float) -> Finding:

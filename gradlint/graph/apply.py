@@ -19,7 +19,8 @@ from gradlint.graph.functions import (
     Form,
 )
 from gradlint.graph.layers import LAYERS
-from gradlint.graph.sizes import MOST, indexed, rearranged, whole
+from gradlint.graph.rearrange import indexed, rearranged
+from gradlint.graph.sizes import MOST, whole
 from gradlint.graph.values import (
     BASE,
     Anything,

@@ -26,9 +26,10 @@ from gradlint.graph.functions import ACTIVATIONS, ALIASING, LIKE, METADATA, PIEC
 from gradlint.graph.memory import Memory, Traces
 from gradlint.graph.modules import ITSELF, ClassName, Members, is_kind_of
 from gradlint.graph.pretrained import Pretrained, pretrained
+from gradlint.graph.rearrange import indexed
 from gradlint.graph.recorder import Recorder
 from gradlint.graph.rows import rows
-from gradlint.graph.sizes import SizeOf, indexed, whole
+from gradlint.graph.sizes import SizeOf, size_at, whole
 from gradlint.graph.values import (
     BASE,
     Anything,
@@ -681,8 +682,7 @@ class GraphFacts(Interpretation):
         dimension = arguments.get(0, "dim")
         if dimension is None:
             return SizeOf(sizes=sizes)
-        size = sizes.at(whole(dimension.value))
-        return Anything() if size is None else Known(size)
+        return size_at(sizes, whole(dimension.value))
 
     def operator(self, name: str, operands: tuple[Operand, ...], site: Site) -> Value:
         """An operator on signals, or a comparison that can be decided."""
@@ -729,8 +729,7 @@ class GraphFacts(Interpretation):
             self.recorder.depend(chosen.number, (index,))
             return chosen
         if isinstance(value, SizeOf):
-            size = value.sizes.at(whole(index))
-            return Anything() if size is None else Known(size)
+            return size_at(value.sizes, whole(index))
         if isinstance(value, Instance) and isinstance(value.attributes.get(BASE), Table):
             return self.members.item(value, index)
         if isinstance(value, Items) and value.items:
@@ -738,6 +737,10 @@ class GraphFacts(Interpretation):
         if isinstance(value, Table) and value.values() and not isinstance(index, Known):
             return self.join(value.values())
         return self.members.index(value, index, site)
+
+    def unpacked(self, value: Value, count: int) -> Value:
+        """The size of a signal has as many items as there are variables for them."""
+        return SizeOf(sizes=value.sizes.ranked(count)) if isinstance(value, SizeOf) else value
 
     def _selected(self, signal: Signal, index: Value, site: Site) -> Signal:
         sizes, at = indexed(self.recorder.sizes(signal), index)

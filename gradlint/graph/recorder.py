@@ -63,7 +63,7 @@ class Recorder:
         if len(self.nodes) >= MOST_NODES:
             op, settings, parameters = "unknown", {"reason": "too large a model"}, None
         numbers = tuple([self._own(signal).number for signal in inputs])
-        before = [self._sizes[number] for number in numbers]
+        before = [self._sizes[number].of(number) for number in numbers]
         given = dict(settings or {})
         if (summed := products(op, given, before)) is not None:
             given["products"] = summed
@@ -144,7 +144,7 @@ class Recorder:
         if isinstance(value, (Weight, Drawn)):
             return of_shape(value.shape)
         is_own = isinstance(value, Signal) and value.recorder is self
-        return self._sizes[value.number] if is_own and isinstance(value, Signal) else NOTHING
+        return self._sizes[value.number].of(value.number) if is_own and isinstance(value, Signal) else NOTHING
 
     def resize(self, signal: Signal, sizes: Sizes) -> None:
         """Say of what sizes a signal is."""

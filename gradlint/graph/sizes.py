@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
 from gradlint.graph.values import Anything, Shape, number
 from gradlint.records.graph import Setting
-from gradlint.semantics.interpretation import Arguments
-from gradlint.semantics.value import Items, Known, Value
+from gradlint.semantics.value import Known, Value
 
 MOST = 256
 """Parts of a signal that are told apart along one dimension."""
@@ -18,12 +17,14 @@ MOST = 256
 class Sizes(Struct, frozen=True):
     """The known sizes by dimension, counted from the front, and how many dimensions there are.
 
-    Where that is not known, `final` is the size of the last one.
+    Where that is not known, `final` is the size of the last one. `like` is the number of a signal with the
+    same dimensions before the last one.
     """
 
     known: dict[int, int] = {}
     rank: int | None = None
     final: int | None = None
+    like: int | None = None
 
     def at(self, dimension: int | None) -> int | None:
         """The size of a dimension, which may be counted from the end."""
@@ -44,9 +45,20 @@ class Sizes(Struct, frozen=True):
     def last(self, size: int | None) -> Sizes:
         """The same with another last dimension."""
         if self.rank is None:
-            return Sizes(final=size)
+            return Sizes(final=size, like=self.like)
         kept = {at: n for at, n in self.known.items() if at != self.rank - 1}
-        return Sizes(kept if size is None else {**kept, self.rank - 1: size}, self.rank)
+        known = kept if size is None else {**kept, self.rank - 1: size}
+        return Sizes(known, self.rank, like=self.like)
+
+    def of(self, signal: int) -> Sizes:
+        """The same as the sizes of a signal: it is like itself, if like no other."""
+        return self if self.like is not None else Sizes(self.known, self.rank, self.final, signal)
+
+    def ranked(self, rank: int) -> Sizes:
+        """The same where the number of dimensions is seen from how the code takes them apart."""
+        if self.rank is not None:
+            return self
+        return Sizes(self.known, rank, like=self.like).last(self.final)
 
 
 NOTHING = Sizes()
@@ -56,6 +68,24 @@ class SizeOf(Anything, frozen=True, eq=False):
     """The size of a signal, of which single items may be asked for."""
 
     sizes: Sizes = NOTHING
+
+
+class SizeAt(Anything, frozen=True, eq=False, kw_only=True):
+    """The unknown size of a dimension of a signal of this many dimensions."""
+
+    signal: int
+    dimension: int
+    rank: int
+
+
+def size_at(sizes: Sizes, dimension: int | None) -> Value:
+    """The size of one dimension: its number, or whose it is, as far as either is known."""
+    size, at = sizes.at(dimension), sizes.position(dimension)
+    if size is not None:
+        return Known(size)
+    if sizes.like is None or sizes.rank is None or at is None:
+        return Anything()
+    return SizeAt(signal=sizes.like, dimension=at, rank=sizes.rank)
 
 
 def of_shape(shape: Shape) -> Sizes:
@@ -148,127 +178,3 @@ def _whole(value: object) -> int | None:
 def whole(value: Value | None) -> int | None:
     """The integer that a value is, or None."""
     return _whole(number(value))
-
-
-def rearranged(name: str, before: Sizes, arguments: Arguments) -> Sizes | None:
-    """The sizes behind a function that only re-arranges, the signal being its first argument."""
-    change = _CHANGES.get(name)
-    if change is None or arguments.open:
-        return None
-    values = [operand.value for operand in arguments.positional[1:]]
-    values += [operand.value for operand in arguments.keywords.values()]
-    if len(values) == 1 and isinstance(values[0], Items):
-        if values[0].open:
-            return None
-        values = values[0].items
-    return change(before, [whole(value) for value in values])
-
-
-def _viewed(before: Sizes, sizes: list[int | None]) -> Sizes:
-    return Sizes({at: n for at, n in enumerate(sizes) if n is not None and n >= 0}, len(sizes))
-
-
-def _repeated(before: Sizes, times: list[int | None]) -> Sizes:
-    known = {
-        at: n * size
-        for at, n in enumerate(times)
-        if n is not None and (size := before.known.get(at)) is not None
-    }
-    return Sizes(known, len(times))
-
-
-def _expanded(before: Sizes, sizes: list[int | None]) -> Sizes:
-    kept = {at: n for at, n in before.known.items() if at < len(sizes) and sizes[at] == -1}
-    given = {at: n for at, n in enumerate(sizes) if n is not None and n >= 0}
-    return Sizes({**kept, **given}, len(sizes))
-
-
-def _unsqueezed(before: Sizes, dimensions: list[int | None]) -> Sizes:
-    rank = None if before.rank is None else before.rank + 1
-    at = Sizes({}, rank).position(dimensions[0]) if dimensions else None
-    if at is None:
-        return Sizes({}, rank)
-    moved = {(d if d < at else d + 1): n for d, n in before.known.items()}
-    return Sizes({**moved, at: 1}, rank)
-
-
-def _squeezed(before: Sizes, dimensions: list[int | None]) -> Sizes:
-    at = before.position(dimensions[0]) if dimensions else None
-    if at is None or before.known.get(at) != 1:
-        return NOTHING
-    moved = {(d if d < at else d - 1): n for d, n in before.known.items() if d != at}
-    return Sizes(moved, None if before.rank is None else before.rank - 1)
-
-
-def _swapped(before: Sizes, dimensions: list[int | None]) -> Sizes:
-    places = [before.position(d) for d in dimensions[:2]]
-    if len(places) != 2 or None in places:
-        return NOTHING
-    a, b = places
-    swap = {a: b, b: a}
-    return Sizes({swap.get(d, d) or 0: n for d, n in before.known.items()}, before.rank)
-
-
-def _permuted(before: Sizes, dimensions: list[int | None]) -> Sizes:
-    ranked = Sizes(before.known, len(dimensions))
-    known = {new: n for new, old in enumerate(dimensions) if (n := ranked.at(old)) is not None}
-    return Sizes(known, len(dimensions))
-
-
-_CHANGES: dict[str, Callable[[Sizes, list[int | None]], Sizes]] = {
-    "view": _viewed,
-    "reshape": _viewed,
-    "repeat": _repeated,
-    "tile": _repeated,
-    "expand": _expanded,
-    "unsqueeze": _unsqueezed,
-    "squeeze": _squeezed,
-    "transpose": _swapped,
-    "swapaxes": _swapped,
-    "permute": _permuted,
-}
-_SAME = ("contiguous", "clone", "to", "float", "cuda", "cpu", "double", "half", "detach", "flip")
-_CHANGES |= {name: lambda before, values: before for name in _SAME}
-
-
-def indexed(before: Sizes, index: Value) -> tuple[Sizes, tuple[int | None, ...] | None]:
-    """The sizes of `signal[index]`, and the whole numbers or last places in the index by dimension.
-
-    A slice is None among them, unless it takes the last place only.
-    """
-    parts = index.items if isinstance(index, Items) else [index]
-    if not all(isinstance(part, Known) for part in parts):
-        return NOTHING, None
-    keys = [part.value for part in parts if isinstance(part, Known)]
-    if not all(_is_plain(key) for key in keys):
-        return NOTHING, None
-    kept: dict[int, int] = {}
-    dropped = 0
-    for at, key in enumerate(keys):
-        size = _sliced(key, before.known.get(at))
-        if isinstance(key, int):
-            dropped += 1
-        elif size is not None:
-            kept[at - dropped] = size
-    kept.update({at - dropped: n for at, n in before.known.items() if at >= len(keys)})
-    rank = None if before.rank is None else before.rank - dropped
-    return Sizes(kept, rank), tuple([_place(key) for key in keys])
-
-
-def _is_plain(key: object) -> bool:
-    is_slice = isinstance(key, tuple) and len(key) == 4 and key[0] == "slice"
-    return is_slice or (isinstance(key, int) and not isinstance(key, bool))
-
-
-def _sliced(key: object, size: int | None) -> int | None:
-    if not isinstance(key, tuple) or not all(isinstance(bound, (int, type(None))) for bound in key[1:]):
-        return None
-    if key[1:] == (None, None, None):
-        return size
-    return None if size is None else len(range(*slice(*key[1:]).indices(size)))
-
-
-def _place(key: object) -> int | None:
-    if isinstance(key, int):
-        return key
-    return -1 if key == ("slice", -1, None, None) else None

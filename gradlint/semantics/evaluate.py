@@ -1106,6 +1106,8 @@ class Evaluator:
         if not plain and isinstance(value, Items) and not value.open:
             self._unpack_around(target, value, operand, frame)
             return
+        if plain:
+            operand = Operand(self.interpretation.unpacked(value, len(target.items)), operand.node)
         for position, item in enumerate(target.items):
             site = self.site(operand.node, frame)
             part = self.interpretation.index(operand, Known(position), site)

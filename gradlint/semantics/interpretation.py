@@ -144,6 +144,10 @@ class Interpretation:
         """An item of something that is no collection with known items."""
         return self.unknown((receiver.value,))
 
+    def unpacked(self, value: Value, count: int) -> Value:
+        """What is taken apart into `count` variables."""
+        return value
+
     def replaced(self, receiver: Operand, index: Operand, value: Operand, site: Site) -> Value:
         """What `receiver` is after `receiver[index] = value`."""
         return self.unknown((receiver.value, value.value))
