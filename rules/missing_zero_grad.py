@@ -74,6 +74,12 @@ class MissingZeroGrad(Rule):
             + "for i, (x, y) in enumerate(loader):\n    loss = nn.functional.cross_entropy(model(x), y) / 4\n"
             "    loss.backward()\n    if (i + 1) % 4 == 0:\n        optimizer.step()\n"
         ),
+        "accumulated, zeroed once per epoch": (
+            _START
+            + "for epoch in range(9):\n    optimizer.zero_grad()\n    for i, (x, y) in enumerate(loader):\n"
+            "        loss = nn.functional.mse_loss(model(x), y) / 4\n        loss.backward()\n"
+            "        if (i + 1) % 4 == 0:\n            optimizer.step()\n"
+        ),
         "one of two optimizers": (
             _GAN + "    loss = -critic(generator(torch.randn(16, 4))).mean()\n    loss.backward()\n"
             "    for_generator.step()\n"
@@ -119,6 +125,18 @@ class MissingZeroGrad(Rule):
             + "for i, (x, y) in enumerate(loader):\n    if i % 4 == 0:\n        optimizer.zero_grad()\n"
             "    loss = nn.functional.cross_entropy(model(x), y) / 4\n    loss.backward()\n"
             "    if i % 4 == 3:\n        optimizer.step()\n"
+        ),
+        "accumulation, what is left over zeroed with each epoch": (
+            _START
+            + "for epoch in range(9):\n    optimizer.zero_grad()\n    for i, (x, y) in enumerate(loader):\n"
+            "        loss = nn.functional.mse_loss(model(x), y) / 4\n        loss.backward()\n"
+            "        if (i + 1) % 4 == 0:\n            optimizer.step()\n            optimizer.zero_grad()\n"
+        ),
+        "a step with the last batch": (
+            _START
+            + "for epoch in range(9):\n    optimizer.zero_grad()\n    for i, (x, y) in enumerate(loader):\n"
+            "        loss = nn.functional.mse_loss(model(x), y) / len(loader)\n        loss.backward()\n"
+            "        if i == len(loader) - 1:\n            optimizer.step()\n"
         ),
         "in a helper": (
             _START

@@ -107,14 +107,6 @@ class UnscaledAttentionLogits(Rule):
         "heads out of a shape, scaled": _together(
             _PARTS.format("c // self.heads", ""), "q @ k.transpose(-2, -1) * self.scale"
         ),
-        "dimensions in another order": _together(
-            "h, w, d = x.shape\n        " + _PARTS.format("d // self.heads", "").replace("b, n", "w, h")
-        ),
-        "scaled products of large weights": _together(
-            _PARTS.format("c // self.heads", ""),
-            "q @ k.transpose(-2, -1) * self.scale",
-            "nn.init.normal_(self.qkv.weight)",
-        ),
         "divided": _net("(q @ k.transpose(1, 2) / 16.0).softmax(-1)"),
         "scaled queries": _net("((q / k.shape[-1] ** 0.5) @ k.transpose(1, 2)).softmax(-1)"),
         "normalised to length 1": _net(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
@@ -127,9 +128,13 @@ class VanishingDepth(Rule):
     }
 
     def check(self, model: Model) -> Iterator[Finding]:
-        """Report a chain that loses its gradient elsewhere than at saturating activations and powers."""
+        """Report a chain that loses its gradient elsewhere than at saturating activations and powers; where
+        all of it is lost, that is not for its depth.
+        """
         chain = model.chain
         if chain is None or chain.least_loss < LEAST or model.is_initialised_to(-1):
+            return
+        if math.isinf(chain.decades.centre):
             return
         if model.loses_most_at(SATURATING) or len(model.direct(POWERS)) > 1:
             return

@@ -743,3 +743,40 @@ def test_states_of_loops_over_sequences_of_unknown_length(tmp_path: Path) -> Non
     assert [node.module for node in repeated(over)] == ["outer"]
     again = graph_of(tmp_path, text.format("range(self.rounds)", "x"))
     assert list(repeated(again)) == []
+
+
+_SPLIT = """\
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, dim=512, heads=2):
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(dim, dim * 3)
+
+    def forward(self, x):
+        {}
+        return q @ k.transpose(-2, -1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("lines", "features"),
+    [
+        ("b, n, c = x.shape; q, k, _ = self.qkv(x).reshape(b, n, 3, self.heads, c // self.heads)", 256),
+        ("b, n, _ = x.shape; q, k, _ = self.qkv(x).reshape(b, n, 3, self.heads, -1)", 256),
+        ("b, n, _ = x.size(); q, k, _ = self.qkv(x.relu()).view(b, n, 3, self.heads, -1)", 256),
+        ("n, b, c = x.shape; q, k, _ = self.qkv(x).reshape(b, n, 3, self.heads, c // self.heads)", None),
+        ("b, n, d, c = x.shape; q, k, _ = self.qkv(x).reshape(b, n, 3, self.heads, -1)", None),
+        ("b, n, _ = x.shape; q, k, _ = self.qkv(x.flatten(1)).reshape(b, n, 3, self.heads, -1)", None),
+        ("b, n = x.shape[:2]; q, k, _ = self.qkv(x).reshape(b, n, 3, self.heads, -1)", None),
+    ],
+)
+def test_a_size_follows_from_the_others_where_those_in_front_stay(
+    lines: str, features: int | None, tmp_path: Path
+) -> None:
+    code = _SPLIT.format(lines.replace("; ", "\n        ") + ".permute(2, 0, 3, 1, 4)")
+    graph = graph_of(tmp_path, code)
+    assert graph.nodes[graph.outputs[0]].settings.get("products") == features

@@ -58,3 +58,52 @@ class TestEveryRule:
     def test_holds_no_state(self, rule: type[Rule]) -> None:
         assert vars(rule()) == {}
         assert "__init__" not in vars(rule)
+
+
+_PLAIN = """\
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(8, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU()
+        )
+        self.head = nn.Linear(64, 2)
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.zeros_(module.weight)
+                nn.init.zeros_(module.bias)
+
+    def forward(self, x):
+        return self.head(self.layers(x))
+"""
+
+_SCALED = """\
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.q, self.k = nn.Linear(64, 64), nn.Linear(64, 64)
+        nn.init.normal_(self.q.weight)
+        nn.init.normal_(self.k.weight)
+
+    def forward(self, x):
+        scores = self.q(x) @ self.k(x).transpose(-2, -1) * {}
+        return scores.softmax(-1) @ x
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        pytest.param(_PLAIN, {"GRD202"}, id="a gradient of zero is not for the depth"),
+        pytest.param(_SCALED.format("1.0"), {"GRD106"}, id="scores that nothing scales"),
+        pytest.param(_SCALED.format("64**-0.5"), set(), id="scaled scores of large weights"),
+    ],
+)
+def test_a_rule_speaks_of_its_own_defect_only(code: str, expected: set[str]) -> None:
+    assert {finding.rule for finding in check_text(code, RULES)} == expected

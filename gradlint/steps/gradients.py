@@ -44,9 +44,16 @@ class Gradients:
         return self.loop.ways.after(event.number, counts, points.__contains__)
 
     def used(self) -> dict[int, Event]:
-        """The backward passes that certainly lead to a step before the gradients are zeroed."""
+        """The backward passes that certainly lead to a step before the gradients are zeroed, at the latest in
+        the iteration that a remainder tells; what is left over at the end of the loop is another matter.
+        """
         stops = self.about("step", "zero", "escape")
-        return {n: e for n, e in self.filled.items() if self.loop.after(e, stops).only(*self.steps)}
+        counted = {backward.number for backward, _ in self.accumulated()}
+        return {
+            n: e
+            for n, e in self.filled.items()
+            if n in counted or self.loop.after(e, stops).only(*self.steps)
+        }
 
     # zeros
 
