@@ -123,6 +123,15 @@ class TrainingDisabled(Rule):
             "    judge.requires_grad_(True)\n    second.zero_grad()\n    judge(real).mean().backward()\n"
             "    second.step()\n"
         ),
+        "another loss, of a tensor that another optimizer holds": (
+            "import torch\n\nactor = torch.nn.Linear(4, 4)\n"
+            "log_alpha = torch.zeros(1, requires_grad=True)\n"
+            "first = torch.optim.Adam(actor.parameters(), lr=1e-3)\n"
+            "second = torch.optim.Adam([log_alpha], lr=1e-3)\nfor x in loader:\n"
+            "    first.zero_grad()\n    actor(x).mean().backward()\n    first.step()\n"
+            "    with torch.no_grad():\n        log_pi = actor(x)\n    second.zero_grad()\n"
+            "    (-log_alpha.exp() * (log_pi + 4)).mean().backward()\n    second.step()\n"
+        ),
     }
 
     def check(self, loop: TrainingLoop, /) -> Iterator[Finding]:

@@ -36,7 +36,7 @@ def disabled_in(loop: TrainingLoop) -> Iterator[Disabled]:
 def _untracked(of: Gradients) -> Iterator[Disabled]:
     """A loss comes from the optimizer's models by passes without gradients alone."""
     loop, owners = of.loop, of.loop.owners(of.optimizer)
-    for backward in loop.events("backward") if owners else ():
+    for backward in loop.events("backward") if owners and not _trains_tensors(loop) else ():
         passes = [loop.event(number) for number in sorted(backward.cut)]
         models = {number for each in passes for number in each.things}
         is_all = all(any(loop.is_same(owner, model) for model in models) for owner in owners or ())
@@ -44,6 +44,13 @@ def _untracked(of: Gradients) -> Iterator[Disabled]:
         if is_cut and is_all and all(_is_untracked(each) for each in passes):
             reason = "the forward pass runs without gradients, and the loss has none to pass back"
             yield Disabled(passes[0], reason, ((backward, "passed back here"),))
+
+
+def _trains_tensors(loop: TrainingLoop) -> bool:
+    """Whether an optimizer holds what no pass calls: a tensor, that a loss may be computed of directly."""
+    called = {number for event in loop.events("forward") for number in event.things}
+    held = {number for optimizer in loop.optimizers for number in loop.owners(optimizer) or ()}
+    return any(loop.thing(number).kind == "object" for number in held - called)
 
 
 def _is_untracked(event: Event) -> bool:
