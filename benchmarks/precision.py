@@ -23,6 +23,8 @@ from stored_findings import Stored, read
 HERE = Path(__file__).parent
 JUDGEMENTS = HERE / "judgements.tsv"
 PAGE = HERE.parent / "docs" / "precision.md"
+REPOSITORIES = "## Public repositories that train"
+"""The part of the page that `repositories.py` writes."""
 VERDICTS = ("true", "disputed", "false")
 
 
@@ -48,7 +50,8 @@ def main() -> int:
         row = (finding.package, finding.path, finding.text.strip(), finding.rule, "?", finding.message)
         print("\t".join(row))
     if options.write and not open_ones:
-        PAGE.write_text("\n".join(page(judged)) + "\n", encoding="utf-8")
+        _, heading, repositories = PAGE.read_text(encoding="utf-8").partition(REPOSITORIES)
+        PAGE.write_text("\n".join(page(judged)) + f"\n\n{heading}{repositories}", encoding="utf-8")
     print(f"{len(judged)} judged, {len(open_ones)} open", file=sys.stderr)
     return 1 if open_ones else 0
 
