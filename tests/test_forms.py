@@ -84,3 +84,9 @@ def test_a_step_that_was_kept(line: str) -> None:
 def test_a_backward_pass_that_was_kept() -> None:
     assert not found("", "optimizer.zero_grad()", "back = loss.backward", "back()", "optimizer.step()")
     assert found("", "back = loss.backward", "back()", "optimizer.step()") == {"GRD501"}
+
+
+def test_methods_that_are_kept_in_the_loop() -> None:
+    kept = ["back = loss.backward", "back()", "step = optimizer.step", "step()"]
+    assert found("", *kept) == {"GRD501"}
+    assert not found("", "zero = optimizer.zero_grad", "zero()", *kept)

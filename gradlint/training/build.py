@@ -20,7 +20,7 @@ from gradlint.training.interpret import TrainingFacts
 from gradlint.training.profiles import profiles
 
 _TRAINS = re.compile(
-    r"\.backward\(|\.step\(|\.zero_grad\(|clip_grad|clip_gradients|\bautocast\b|GradScaler|\.half\(\)|"
+    r"\.(?:backward|step|zero_grad)\b|clip_grad|clip_gradients|\bautocast\b|GradScaler|\.half\(\)|"
     r"\.parameters\(\)|manual_backward|training_step|\boptim\b"
 )
 _DEFINED = re.compile(r"^\s*(?:async\s+)?(?:def|class)\s+(\w+)", re.MULTILINE)
