@@ -8,11 +8,10 @@ from msgspec.structs import replace
 
 from gradlint.records import ir
 from gradlint.records.graph import Setting
-from gradlint.records.span import Span
 from gradlint.semantics.bindings import stored, walk
 from gradlint.semantics.classes import is_module as is_module_class
 from gradlint.semantics.classes import is_optimizer
-from gradlint.semantics.interpretation import Arguments, Budget, Count, Interpretation, Operand, Site
+from gradlint.semantics.interpretation import Arguments, Budget, Operand, Site
 from gradlint.semantics.scope import Frame
 from gradlint.semantics.value import (
     ClassObject,
@@ -30,11 +29,10 @@ from gradlint.training.calls import CALLS, called_by_name, loss_of
 from gradlint.training.forms import of_operator
 from gradlint.training.holding import held
 from gradlint.training.methods import BOUNDS, attribute_of_tensor, call_method, divided, is_method
-from gradlint.training.order import Guard
+from gradlint.training.ordered import NOWHERE
 from gradlint.training.profiles import hooks
-from gradlint.training.recorder import Recorder
 from gradlint.training.settings import arguments_of
-from gradlint.training.symbols import Symbols
+from gradlint.training.states import Stateful
 from gradlint.training.tools import call_tool, profile_of_class
 from gradlint.training.tools import made as made_by
 from gradlint.training.values import (
@@ -50,7 +48,6 @@ from gradlint.training.values import (
     Symbol,
     Tensor,
     Tool,
-    Truth,
     Weight,
     options,
     tensors,
@@ -68,42 +65,28 @@ _STEPS = frozenset(
 _DETACHING = frozenset({"detach", "detach_", "data", "no_grad", "inference_mode", "item", "numpy"})
 """Names in a model by which a state may leave it without its graph."""
 
-_UNTRACKED = frozenset({"no_grad", "inference_mode"})
 _MOST_OPTIONS = 8
-_MOST_EVENTS = 1 << 32
 _CALLED = (Closure, ClassObject, Instance, Reference, Partial, Bound)
 _KEPT = (Symbol, Module, Instance, Optimizer, Items, Table, Parameters, Bound, Closure, Partial)
 
 
-class TrainingFacts(Interpretation):
+class TrainingFacts(Stateful):
     """Runs training code on optimizers, scalers, models and tensors that are known by identity."""
 
     budget = Budget(unrolled=8, rounds=64, steps=60_000, objects=200, recursion=2)
 
-    is_ordered = True
-
     def __init__(self) -> None:
-        self.symbols = Symbols()
-        self._recorders = 0
-        self.recorder = self._recorder()
+        super().__init__()
         self.followed: set[int] = set()
-        self._states: dict[int, int] = {}
         self._keeping: dict[int, tuple[Closure, bool]] = {}
         self._named: dict[int, tuple[ClassObject, frozenset[str]]] = {}
-        self._merging: Truth | None = None
-        self._aside = 0
         self._optimizers: list[Optimizer] = []
         self.bounded = 0
         """How often a gradient was bounded by a function that leaves it as it is."""
 
-    def _recorder(self) -> Recorder:
-        self._recorders += 1
-        return Recorder(self.symbols.fresh_test, self._recorders * _MOST_EVENTS)
-
     def begin(self) -> None:
         """Forget the events of one entry before another is run."""
-        self.recorder = self._recorder()
-        self._states.clear()
+        super().begin()
         self._optimizers.clear()
 
     # events
@@ -121,26 +104,6 @@ class TrainingFacts(Interpretation):
             if any(part is model for owner in optimizer.held.owners or () for part in within(owner))
         ]
 
-    def turns_aside(self) -> object:
-        """Nothing happens while a name is looked up."""
-        before, self.recorder = self.recorder, self._recorder()
-        self._aside += 1
-        return before
-
-    def returns_to(self, before: object) -> None:
-        """Things happen again."""
-        assert isinstance(before, Recorder)
-        self.recorder = before
-        self._aside -= 1
-
-    @property
-    def is_tracked(self) -> bool:
-        """Whether what is computed here carries gradients."""
-        if self._aside:
-            return False
-        modes = [context.kind for context in self.recorder.regions if context.kind.endswith(("grad", "mode"))]
-        return not modes or modes[-1] not in _UNTRACKED
-
     def passes(self, model: Value, arguments: Arguments, site: Site, name: str = "forward") -> Tensor:
         """A model is called: its output."""
         loss = loss_of(self, model, arguments, site) if isinstance(model, Module) else None
@@ -151,7 +114,7 @@ class TrainingFacts(Interpretation):
         if any(map(self._keeps, options(model))):
             settings["keeps"] = True
         if given.states:
-            settings |= self._taken(arguments)
+            settings |= self.taken(arguments)
             settings["detaches"] = any(map(self._detaches, options(model)))
             settings["is_optional"] = any(_is_optional(each, settings.get("at")) for each in options(model))
         number = self.recorder.note(
@@ -166,37 +129,6 @@ class TrainingFacts(Interpretation):
         if not self.is_tracked:
             return Tensor(is_certain=not self._aside, cut=given.cut | {number})
         return Tensor(given.passes | {number}, given.states, given.is_certain, cut=given.cut)
-
-    def _taken(self, arguments: Arguments) -> dict[str, Setting]:
-        """Which state a call is given as it was left, by its number, and at which position or name.
-
-        Of several it is that of the innermost loop. `stems` are all that are given at this position, with
-        the states of the loops around in which they began.
-        """
-        positional: list[tuple[int | str, Operand]] = list(enumerate(arguments.positional))
-        operands = (*positional, *arguments.keywords.items())
-        found = [(number, at) for at, operand in operands for number in self._itself(operand.value)]
-        if not found:
-            return {}
-        number, at = max(found, key=lambda each: each[0])
-        stems = [stem for each, there in found if there == at for stem in self._stem(each)]
-        return {"state": number, "at": at, "stems": tuple(stems)}
-
-    def _stem(self, number: int) -> Iterator[int]:
-        """A state, and those of the loops around it that it is in the first iteration."""
-        while number in self._states:
-            yield number
-            number = self._states[number]
-
-    def _itself(self, value: Value) -> Iterator[int]:
-        """The states that a value is, or consists of, for certain."""
-        if isinstance(value, Symbol) and value.number in self._states:
-            yield value.number
-        elif isinstance(value, Items) and not value.open:
-            for item in value.items:
-                yield from self._itself(item)
-        elif isinstance(value, Tensor) and value.is_certain:
-            yield from value.states
 
     def _keeps(self, model: Value) -> bool:
         """Whether the forward pass of a model writes to attributes of its own."""
@@ -215,28 +147,6 @@ class TrainingFacts(Interpretation):
         if cls is not None:
             return self._names(cls, _DETACHING)
         return not (isinstance(model, Module) and model.type.startswith("torch.nn."))
-
-    def mixed(self, values: Iterable[Value]) -> Tensor:
-        """A tensor that is computed of `values`."""
-        found = [tensor for value in values for tensor in tensors(value)]
-        states = frozenset([s.number for value in values for s in self._states_in(value)])
-        states = states.union(*[tensor.states for tensor in found])
-        cut = frozenset[int]().union(*[tensor.cut for tensor in found])
-        if not self.is_tracked:
-            return Tensor(cut=cut.union(*[tensor.passes for tensor in found]))
-        divided = {tensor.is_divided for tensor in found if tensor.passes}
-        return Tensor(
-            frozenset().union(*[tensor.passes for tensor in found]),
-            states,
-            all(tensor.is_certain for tensor in found),
-            divided.pop() if len(divided) == 1 else (None if divided else False),
-            next((tensor.scaled for tensor in found if tensor.scaled is not None), None),
-            next((tensor.gradient for tensor in found if tensor.gradient is not None), None),
-            cut=cut,
-        )
-
-    def _states_in(self, value: Value) -> list[Symbol]:
-        return [s for s in within(value, 100) if isinstance(s, Symbol) and s.number in self._states]
 
     def escapes(self, values: Iterable[Value], site: Site | None = None) -> None:
         """Code that is not known has these objects, and may do anything with them."""
@@ -457,7 +367,7 @@ class TrainingFacts(Interpretation):
     def items(self, value: Value) -> Items | None:
         """Ranges are loops, however short."""
         if isinstance(value, Known) and isinstance(value.value, range):
-            nowhere = ir.Literal(_NOWHERE, None)
+            nowhere = ir.Literal(NOWHERE, None)
             return Items("list", [self.symbols.fresh()], nowhere, True)
         return None
 
@@ -633,125 +543,7 @@ class TrainingFacts(Interpretation):
         bounds = None if gives or changes or self.bounded == before else False
         self.recorder.note("hook", site, (of,), settings={"bounds": bounds})
 
-    def forgotten(self, value: Value, count: Count) -> Value:
-        """Objects stay what they are; what else a loop changes is a state of it."""
-        if isinstance(
-            value,
-            (Optimizer, Scaler, Scheduler, Module, Instance, Closure, Context, Parameters, Reference, Tool),
-        ):
-            return value
-        if isinstance(value, (ClassObject, Partial, Bound)):
-            return value
-        if isinstance(value, Either) and not any(isinstance(o, (Known, Tensor)) for o in value.options):
-            return value
-        if isinstance(value, Items) and not all(map(_is_state, value.items)):
-            return Items(value.kind, value.items, value.node, True)
-        made = self.symbols.fresh()
-        self._states[made.number] = value.number if isinstance(value, Symbol) else -1
-        return made
 
-    def carried(self, values: Sequence[Value], before: Sequence[Value]) -> None:
-        """States that keep the graph of one iteration into the next."""
-        for value, start in zip(values, before, strict=True):
-            if isinstance(start, Symbol) and value is not start and start.number in self._states:
-                mixed = self.mixed((value,))
-                is_certain = mixed.is_certain and self._hangs(value)
-                self.recorder.leave(start.number, mixed.passes, mixed.states, is_certain)
-
-    def _hangs(self, value: Value) -> bool:
-        """Whether a value hangs on a forward pass, or is a state as it was, whichever it is."""
-        if isinstance(value, Either):
-            return all(map(self._hangs, value.options))
-        if isinstance(value, Items) and value.items:
-            return all(map(self._hangs, value.items))
-        if isinstance(value, Tensor):
-            return bool(value.passes)
-        return isinstance(value, Symbol) and value.number in self._states
-
-    def enter(self, context: Value) -> None:
-        """A block in which torch works in another way."""
-        self.recorder.regions.append(_region(context))
-
-    def leave(self, context: Value) -> None:
-        """It ends."""
-        self.recorder.regions.pop()
-
-    # order
-
-    def chooses(self, test: Value | None, catches: bool = False) -> None:
-        """A branch."""
-        self.recorder.order.chooses(None if test is None else self.symbols.truth(test), catches)
-
-    def takes(self, position: int) -> None:
-        """One of its arms."""
-        self.recorder.order.takes(position)
-
-    def chosen(self, alive: Sequence[int]) -> None:
-        """The end of the branch: values that differ depend on its test."""
-        test = self.recorder.order.test
-        self._merging = test if list(alive) == [0, 1] else None
-        self.recorder.order.chosen()
-
-    def merged(self) -> None:
-        """What follows depends on it no more."""
-        self._merging = None
-
-    def loops(self) -> None:
-        """A loop."""
-        self.recorder.order.enters_loop(self.symbols.count + 1)
-
-    def iterates(self, often: bool) -> None:
-        """One of its iterations."""
-        self.recorder.order.iterates(often)
-
-    def looped(self) -> None:
-        """Its end."""
-        self.recorder.order.leaves_loop()
-
-    def leaves(self, kind: str) -> None:
-        """A jump."""
-        self.recorder.order.leaves(kind)
-
-    def enters(self, closure: Closure) -> None:
-        """A function."""
-        self.recorder.order.enters()
-
-    def exits(self, closure: Closure) -> None:
-        """Its end: which of two values it returned may depend on a test."""
-        self._merging = self.recorder.order.exits()
-
-    def suspends(self, is_block: bool) -> None:
-        """A generator gives way to what it yields to."""
-        self.recorder.order.suspends(is_block)
-
-    def resumes(self) -> None:
-        """And goes on."""
-        self.recorder.order.resumes()
-
-    def guards(self) -> None:
-        """A block behind which code runs."""
-        self.recorder.order.guards()
-
-    def guarded(self) -> object:
-        """That code."""
-        return self.recorder.order.guarded()
-
-    def unguarded(self, guard: object) -> None:
-        """Its end."""
-        assert isinstance(guard, Guard)
-        self.recorder.order.unguarded(guard)
-
-    def entered(self, context: Value) -> Value:
-        """Most contexts give themselves."""
-        return context if not isinstance(context, Context) else self.symbols.fresh()
-
-    def not_understood(self, reason: str) -> None:
-        """What comes after work has run out is not known."""
-        if reason != "recursion":
-            self.recorder.is_whole = False
-
-
-_NOWHERE = Span(1, 1, 1, 1)
 _SINGLE = (Optimizer, Scaler, Scheduler, Module, Symbol, Parameters, Context)
 
 
@@ -779,13 +571,6 @@ def _joined(values: Sequence[Tensor]) -> Tensor | None:
     )
 
 
-def _is_state(value: Value) -> bool:
-    """Whether a value can be part of what a recurrent model is given: a tensor, or nothing known."""
-    return isinstance(value, (Tensor, Symbol)) or (
-        isinstance(value, Items) and all(map(_is_state, value.items))
-    )
-
-
 def _class_of(model: Value) -> ClassObject | None:
     """The class of a model, where it is in the project."""
     cls = model.cls if isinstance(model, Module) else model.type if isinstance(model, Instance) else None
@@ -810,17 +595,3 @@ def _writes(call: ir.Call) -> bool:
 
 def _holds_module(value: Value) -> bool:
     return any(isinstance(option, (Module, Instance)) for option in options(value))
-
-
-def _region(context: Value) -> Context:
-    """The block that a context manager opens; where it is one of two, it may be open or not."""
-    found = [option for option in options(context) if isinstance(option, Context) and option.kind != "null"]
-    if isinstance(context, Context):
-        return context
-    if isinstance(context, Reference):
-        return Context(context.name.rpartition(".")[2], {}, Site(ir.Literal(_NOWHERE, None), ""))
-    if not found:
-        return Context("unknown", {}, Site(ir.Literal(_NOWHERE, None), ""))
-    if isinstance(context, Either):
-        return Context(found[0].kind, {**found[0].settings, "enabled": None}, found[0].site)
-    return found[0]
