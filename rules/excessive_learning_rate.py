@@ -158,7 +158,7 @@ class ExcessiveLearningRate(Rule):
             if of.steps and None not in rates and is_free and _is_network(of):
                 optimizer = loop.thing(min(of.optimizer))
                 kind = optimizer.type.rpartition(".")[2]
-                message = f"{kind} trains a network at a learning rate of {rates[0]:g}"
+                message = f"a learning rate of {rates[0]:g} is beyond what {kind} can take"
                 step = of.steps[min(of.steps)]
                 made = replace(step, place=optimizer.place or step.place, callers=())
                 yield report(self, loop, made, message, [(step, "steps here")])

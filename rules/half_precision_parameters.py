@@ -146,8 +146,8 @@ class HalfPrecisionParameters(Rule):
 def _message(found: HalfWeights) -> str:
     name = found.optimizer.type.rpartition(".")[2]
     if found.divides_by_zero:
-        return f"{name} changes weights in float16, where its epsilon {found.epsilon:g} is 0"
-    return f"{name} changes weights in float16, where steps below 1/{4 / SPACING:.0f} of them are lost"
+        return f"weights are changed in float16, where the epsilon {found.epsilon:g} of {name} is 0"
+    return f"weights are changed in float16, where steps below 1/{4 / SPACING:.0f} of them are lost"
 
 
 def _claim(loop: TrainingLoop, found: HalfWeights) -> Claim:

@@ -169,6 +169,6 @@ class UnclippedRecurrentTraining(Rule):
         rate, name = optimizer.settings.get("lr"), optimizer.type.rpartition(".")[2] or "plain descent"
         at = f" at a rate of {rate:g}" if isinstance(rate, float | int) else ""
         severity = Severity.WARNING if is_risky(found, optimizer.type, rate, backward) else Severity.NOTE
-        message = f"{name} trains {found.shown}{at} and nothing clips the gradients before its step"
+        message = f"nothing clips the gradients of {found.shown} before {name} steps{at}"
         ends = [(found.place, "the recurrence"), (step, "stepped here")]
         return report(self, loop, backward, message, ends, severity=severity)

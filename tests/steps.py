@@ -198,7 +198,9 @@ CHANGES = {
         design=lambda d: replace(d, keeps="total += loss{k}"),
     ),
     "learning rate too large": Change(
-        "GRD508", design=lambda d: replace(d, optimizer="Adam(net{k}.parameters(), lr=1.0)")
+        "GRD508",
+        lambda d: not d.schedules,
+        design=lambda d: replace(d, optimizer="Adam(net{k}.parameters(), lr=1.0)"),
     ),
     "no gradients": Change(
         "GRD509",
@@ -256,8 +258,18 @@ from torch.nn.functional import cross_entropy
 from data import load
 
 
+class Network(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = torch.nn.Linear(8, 8), torch.nn.Linear(8, 8)
+        self.head = torch.nn.Linear(8, 2)
+
+    def forward(self, x):
+        return self.head(self.second(self.first(x).relu()).relu())
+
+
 def network():
-    return torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2)).cuda()
+    return Network().cuda()
 
 
 """

@@ -92,10 +92,15 @@ class Gradients:
     def idle(self) -> Iterator[tuple[Event, Event]]:
         """Steps that certainly find no gradients, each with where these were zeroed last."""
         for step in self.steps.values():
-            last = self.loop.before(step, _is_backward, self.writing, self.zeroing)
+            last = self.loop.before(step, self._strays, self.writing, self.zeroing)
             zeros = [n for n in last.events if self.zeroing(self.loop.event(n))]
             if last.only(*zeros) and not step.settings.keys() & {"closure", "given"}:
                 yield self.loop.event(max(zeros)), step
+
+    def _strays(self, event: Event) -> bool:
+        """Whether an event is a backward pass that no other optimizer certainly gets its gradients from."""
+        others = [other for other in self.loop.optimizers if other != self.optimizer]
+        return event.kind == "backward" and not any(self.loop.fills(event, other) for other in others)
 
     def forgotten(self) -> Iterator[tuple[Event, Event]]:
         """Steps of an optimizer whose models nothing ever backpropagates through, though they run in the
@@ -170,10 +175,6 @@ def is_written(event: Event) -> bool:
     form = str(event.settings.get("form", ""))
     by_hand = form == "assigned" or (form.endswith("_") and not form.startswith("clip_grad"))
     return event.kind == "escape" or (event.kind == "zero" and not event.is_certain) or by_hand
-
-
-def _is_backward(event: Event) -> bool:
-    return event.kind == "backward"
 
 
 def _any_of(counting: tuple[Counts, ...]) -> Counts:
