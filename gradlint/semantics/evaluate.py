@@ -973,10 +973,12 @@ class Evaluator:
         self._awaiting, outer = others, self._awaiting
         generator = self._running.pop()
         self.interpretation.suspends(receiver.is_block)
-        receiver.receive(value)
-        self._running.append(generator)
+        try:
+            receiver.receive(value)
+        finally:
+            self._running.append(generator)
+            self._awaiting = outer
         self.interpretation.resumes()
-        self._awaiting = outer
 
     def _resume(self, generator: Generator, receiver: Receiver) -> None:
         """Run a generator; whatever it yields is received before it goes on."""
