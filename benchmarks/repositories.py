@@ -74,8 +74,8 @@ def _rows(name: str) -> list[list[str]]:
 def _linted(checkouts: Path, name: str) -> Iterator[Found]:
     folder = checkouts / name.replace("/", "+")
     command = [sys.executable, "-m", "gradlint", "check", "--isolated", "--no-cache", "--preview"]
-    command += ["--exit-zero", "--select", RULES, "--output-format", "json-lines", str(folder.resolve())]
-    shown = subprocess.run(command, capture_output=True, text=True, check=True, cwd=checkouts).stdout
+    command += ["--exit-zero", "--select", RULES, "--output-format", "json-lines", "."]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder).stdout
     for line in shown.splitlines():
         yield _found(name, folder.resolve(), json.loads(line))
 
