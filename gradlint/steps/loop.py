@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
+from itertools import product
 
 from gradlint.records.graph import ModelGraph
 from gradlint.records.training import Event, Thing, Training
@@ -72,8 +73,7 @@ class TrainingLoop:
 
     def around(self, event: Event) -> frozenset[int]:
         """The points of the innermost loop around an event; none outside of loops."""
-        loops = [points for points in self.training.loops if self.point(event) in points]
-        return min(loops, key=len, default=frozenset())
+        return self.together(event, (event,))
 
     def together(self, event: Event, others: Iterable[Event]) -> frozenset[int]:
         """The points of the innermost loop around an event and one of others; none outside of loops."""
@@ -113,15 +113,12 @@ class TrainingLoop:
 
     def _said(self, event: Event) -> Iterator[tuple[int, str]]:
         """What an event says of objects of which nothing is known."""
-        scales = event.kind in ("step", "unscale") or (event.kind == "update")
-        for number in event.by if event.kind in ("step", "unscale") else ():
-            yield number, "scaler"
         if event.kind == "update":
             yield from ((number, "scaler") for number in event.things)
-        if scales and event.by:
-            yield from ((number, "optimizer") for number in event.things)
-        if event.kind == "backward" and event.by and event.settings.get("scaled"):
+        if event.kind in ("step", "unscale") or (event.kind == "backward" and event.settings.get("scaled")):
             yield from ((number, "scaler") for number in event.by)
+        if event.kind in ("step", "unscale") and event.by:
+            yield from ((number, "optimizer") for number in event.things)
 
     def role(self, number: int) -> str:
         """What an object is, by its class or by what is done with it."""
@@ -196,7 +193,11 @@ class TrainingLoop:
         mine = thing.owners if thing.kind == "parameters" else (thing.number,)
         if owners is None or mine is None:
             return self._only(optimizer)
-        return _any({self.is_same(one, other) for one in mine for other in owners})
+        return self._overlap(mine, owners)
+
+    def _overlap(self, some: Iterable[int], others: Iterable[int]) -> bool | None:
+        """Whether any of some models has parameters in common with one of others."""
+        return _any({self.is_same(one, other) for one, other in product(some, others)})
 
     def _only(self, optimizer: frozenset[int]) -> bool | None:
         """Whether there is no other optimizer that something could belong to."""
@@ -205,25 +206,29 @@ class TrainingLoop:
     def fills(self, backward: Event, optimizer: frozenset[int]) -> bool | None:
         """Whether a backward pass gives gradients to parameters that an optimizer holds."""
         owners = self.owners(optimizer)
-        models = [n for number in backward.source for n in self.event(number).things]
+        models = self._passed(backward)
         if owners is None or not models:
             return self._only(optimizer)
-        found = _any({self.is_same(model, owner) for model in models for owner in owners})
+        found = self._overlap(models, owners)
         is_open = found and not backward.is_certain and self._fills_another(backward, optimizer)
         return None if is_open else found
 
     def _fills_another(self, backward: Event, optimizer: frozenset[int]) -> bool:
         """Whether a backward pass may be meant for another optimizer."""
-        models = {n for number in backward.source for n in self.event(number).things}
+        models = self._passed(backward)
         others = [self.owners(other) or () for other in self.optimizers if other != optimizer]
-        return any(self.is_same(model, owner) for owners in others for model in models for owner in owners)
+        return any(self._overlap(models, owners) for owners in others)
+
+    def _passed(self, backward: Event) -> frozenset[int]:
+        """The models that the gradient of a backward pass goes through."""
+        return frozenset([n for number in backward.source for n in self.event(number).things])
 
     def computes(self, forward: Event, optimizer: frozenset[int]) -> bool | None:
         """Whether a forward pass computes with parameters that an optimizer holds."""
         owners = self.owners(optimizer)
         if owners is None:
             return self._only(optimizer)
-        return _any({self.is_same(model, owner) for model in forward.things for owner in owners})
+        return self._overlap(forward.things, owners)
 
     def scaled(self, optimizer: frozenset[int]) -> Iterator[Event]:
         """The backward passes that certainly give an optimizer gradients which bear a scaler's scale."""
@@ -245,10 +250,6 @@ class TrainingLoop:
     def filling(self, optimizer: frozenset[int]) -> Callable[[Event], bool]:
         """Whether an event is a backward pass that may give an optimizer gradients."""
         return lambda event: event.kind == "backward" and self.fills(event, optimizer) is not False
-
-    def escaping(self, optimizer: frozenset[int]) -> Callable[[Event], bool]:
-        """Whether code that is not known may do anything with an optimizer or what it holds."""
-        return self.about(optimizer, "escape")
 
     def may_bound(self, optimizer: frozenset[int]) -> bool:
         """Whether anything may clip, or change by a hook, the gradients that an optimizer is given."""

@@ -89,8 +89,9 @@ class Trainings:
         self._facts.followed.clear()
         self._limit = self._evaluator.spent + MOST_STEPS
         try:
-            yield from self._script(scope, lines)
-            for name in _definitions(scope, lines):
+            module = _Module(text)
+            yield from self._script(scope, lines, module)
+            for name in _definitions(scope, lines, module):
                 value = self._evaluator.module_name(scope, name)
                 if isinstance(value, ClassObject) and value.scope is scope:
                     yield from self._methods(value, lines)
@@ -121,10 +122,9 @@ class Trainings:
         for closure in self._evaluator.nested[nested:]:
             yield from self._function(closure, f"{name}." if name else "")
 
-    def _script(self, scope: ModuleScope, lines: list[str]) -> Iterator[Training]:
+    def _script(self, scope: ModuleScope, lines: list[str], module: _Module) -> Iterator[Training]:
         body = [s for s in scope.facts.body if not isinstance(s, ir.Import) and not is_definition(s, lines)]
         calling = [s for s in body if not isinstance(s, ir.Assign)]
-        module = _Module("\n".join(lines))
         if calling and any(module.reaches(lines_of(s.span, lines)) for s in calling):
             code = tuple(lowered(body, scope))
             place = Place(scope.path, body[0].span)
@@ -168,7 +168,7 @@ def _changed(function: ir.Function) -> Iterator[str]:
     return stored(function) if function.name != "__init__" else iter(())
 
 
-def _definitions(scope: ModuleScope, lines: list[str]) -> list[str]:
+def _definitions(scope: ModuleScope, lines: list[str], module: _Module) -> list[str]:
     """The definitions of a module in which training may begin, those first that others do not name."""
     found = {
         name: (lines_of(statement.span, lines), statement.span)
@@ -179,7 +179,6 @@ def _definitions(scope: ModuleScope, lines: list[str]) -> list[str]:
     words = {name: set(_WORD.findall(text)) for name, (text, _) in found.items()}
     count = Counter(word for each in words.values() for word in each)
     named = {name: count[name] > (name in words[name]) for name in found}
-    module = _Module("\n".join(lines))
     candidates = [name for name, (text, _) in found.items() if module.reaches(text)]
     return sorted(candidates, key=lambda name: (named[name], -found[name][1].line))
 

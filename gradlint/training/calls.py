@@ -29,6 +29,7 @@ from gradlint.training.values import (
     Scheduler,
     Symbol,
     Tensor,
+    has_tensors,
     options,
     tensors,
 )
@@ -64,7 +65,6 @@ _GATHERING = frozenset(
     {"list", "tuple", "set", "sorted", "iter", "reversed", "filter", "chain", "from_iterable"}
 )
 _PASSING = frozenset({"tqdm", "trange", "enumerate", "zip", "islice", "cycle", "track", "prefetch"})
-_NUMBERS = frozenset({"float", "int", "bool", "str", "len", "round", "repr"})
 _TESTS = frozenset({"isinstance", "hasattr", "callable", "issubclass", "len", "type", "id", "getattr"})
 
 
@@ -165,12 +165,12 @@ def _builtin(facts: TrainingFacts, last: str, arguments: Arguments, site: Site) 
         facts.escapes(values[:1], site)
     if last in _PASSING or last in _GATHERING:
         return _iterated(facts, last, arguments, site)
-    if last in _TESTS and not any(True for value in values for _ in tensors(value)):
+    if last in _TESTS and not any(map(has_tensors, values)):
         return facts.symbols.derived(("builtin", last), values)
-    if last in ("sum", "max", "min") and any(True for value in values for _ in tensors(value)):
+    if last in ("sum", "max", "min") and any(map(has_tensors, values)):
         return facts.mixed(values)
     if last in ("next", "vars"):
-        return facts.evaluator.interpretation.element(values[0], site) if values else facts.symbols.fresh()
+        return facts.element(values[0], site) if values else facts.symbols.fresh()
     if last == "str" and kinds_of_device(values[:1]):
         return values[0]
     return facts.symbols.fresh()
@@ -242,11 +242,11 @@ def note_loss(facts: TrainingFacts, name: str, site: Site) -> None:
 
 def loss_of(facts: TrainingFacts, layer: Module, arguments: Arguments, site: Site) -> Tensor | None:
     """What a layer of torch that computes a loss gives; None for another layer."""
-    if not layer.type.startswith("torch.nn.") or layer.type.rpartition(".")[2] not in LOSS_LAYERS:
-        return None
-    note_loss(facts, LOSS_LAYERS[layer.type.rpartition(".")[2]], site)
-    reduction = layer.attributes.get("reduction")
     name = layer.type.rpartition(".")[2]
+    if not layer.type.startswith("torch.nn.") or name not in LOSS_LAYERS:
+        return None
+    note_loss(facts, LOSS_LAYERS[name], site)
+    reduction = layer.attributes.get("reduction")
     return _loss(facts, name, constant(reduction) if reduction is not None else "mean", arguments)
 
 

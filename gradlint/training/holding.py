@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gradlint.semantics.value import Instance, Items, Known, Table, Value
-from gradlint.training.values import Either, Module, Optimizer, Parameters, Symbol, Tensor, Weight, options
+from gradlint.semantics.value import Items, Known, Table, Value
+from gradlint.training.values import Either, Parameters, Symbol, Tensor, Weight, options
 
 
 def held(value: Value, depth: int = 4) -> Parameters | None:
@@ -74,10 +74,3 @@ def is_parameters(value: Value) -> bool:
     if isinstance(value, Items) and value.items:
         return all(map(is_parameters, value.items))
     return isinstance(value, Either) and all(map(is_parameters, options(value)))
-
-
-def is_machinery(value: Value) -> bool:
-    """Whether a value takes part in training, so that unknown code that has it may do anything with it."""
-    if isinstance(value, (Optimizer, Module, Parameters)):
-        return True
-    return isinstance(value, Instance) and not isinstance(value, Known)

@@ -49,6 +49,7 @@ from gradlint.training.values import (
     Tensor,
     Tool,
     Weight,
+    has_tensors,
     options,
     tensors,
     within,
@@ -374,7 +375,7 @@ class TrainingFacts(Stateful):
     def operator(self, name: str, operands: tuple[Operand, ...], site: Site) -> Value:
         """Arithmetic on tensors, tests of everything else."""
         values = [operand.value for operand in operands]
-        if not any(True for value in values for _ in tensors(value)):
+        if not any(map(has_tensors, values)):
             return self.symbols.operator(name, operands)
         if name in ("and", "or", "not", "is", "is_not", "in", "not_in"):
             return self.symbols.fresh()
@@ -505,7 +506,7 @@ class TrainingFacts(Stateful):
 
     def replaced(self, receiver: Operand, index: Operand, value: Operand, site: Site) -> Value:
         """`x[i] = v`."""
-        if any(True for _ in tensors(receiver.value)) or any(True for _ in tensors(value.value)):
+        if has_tensors(receiver.value) or has_tensors(value.value):
             return self.mixed((receiver.value, value.value))
         return receiver.value
 

@@ -28,6 +28,7 @@ from gradlint.training.values import (
     Tensor,
     Tool,
     Weight,
+    has_tensors,
     options,
     tensors,
     within,
@@ -196,13 +197,11 @@ def _of_tensor(facts: TrainingFacts, value: Tensor, name: str, arguments: Argume
         facts.bounded += 1
     given = (value, *arguments.values())
     mixed = replace(facts.mixed(given), form=of_function(name, given))
-    if name in ("div", "div_", "mul", "mul_", "true_divide") and not _has_tensors(arguments):
+    if name in ("div", "div_", "mul", "mul_", "true_divide") and not any(
+        map(has_tensors, arguments.values())
+    ):
         return divided(mixed)
     return mixed
-
-
-def _has_tensors(arguments: Arguments) -> bool:
-    return any(True for value in arguments.values() for _ in tensors(value))
 
 
 def divided(value: Tensor) -> Tensor:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 
 from gradlint.semantics.interpretation import Operand
-from gradlint.semantics.value import ClassObject, Closure, Collection, Known, Reference, Table, Value
-from gradlint.training.values import SCALE, Either, Symbol, Tensor, Truth, born_of, key_of, negated, options
+from gradlint.semantics.value import Collection, Known, Value
+from gradlint.training.values import SCALE, Either, Symbol, Tensor, Truth, born_of, key_of, negated
 
 _CONTRARY = {"ne": "eq", "is_not": "is", "ge": "lt", "le": "gt", "not_in": "in"}
 _TESTS = frozenset({*_CONTRARY, *_CONTRARY.values(), "not", "and", "or"})
@@ -80,7 +80,7 @@ class Symbols:
         if isinstance(value, Truth):
             return value
         if isinstance(value, Either):
-            return self._of_either(value, lambda option: self.outcome(option))
+            return self._of_either(value)
         return self._test("truth", (value,)) if isinstance(value, Symbol) else None
 
     def outcome(self, value: Value) -> bool | None:
@@ -94,9 +94,8 @@ class Symbols:
             return None
         return True
 
-    def _of_either(self, value: Either, decide: object) -> Truth | None:
-        assert callable(decide)
-        found = [decide(option) for option in value.options]
+    def _of_either(self, value: Either) -> Truth:
+        found = [self.outcome(option) for option in value.options]
         if value.test is not None and found == [True, False]:
             return value.test
         if value.test is not None and found == [False, True]:
@@ -161,11 +160,3 @@ def _missing(value: Value) -> bool | None:
         found = {_missing(option) for option in value.options}
         return found.pop() if len(found) == 1 else None
     return None if isinstance(value, (Symbol, Tensor)) else _is_none(value)
-
-
-def is_object(value: Value) -> bool:
-    """Whether a value is neither a constant, a function nor a number: something that can be changed."""
-    return any(
-        not isinstance(option, (Known, Closure, ClassObject, Reference, Truth, Tensor, Table))
-        for option in options(value)
-    )

@@ -199,6 +199,11 @@ def tensors(value: Value, depth: int = 4) -> Iterator[Tensor]:
                 yield from tensors(item, depth - 1)
 
 
+def has_tensors(value: Value) -> bool:
+    """Whether there is a tensor in a value."""
+    return next(tensors(value), None) is not None
+
+
 def parts(value: Value) -> Iterator[Value]:
     """What a value directly consists of."""
     if isinstance(value, (Instance, Module, Symbol)):
