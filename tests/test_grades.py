@@ -99,3 +99,50 @@ def test_private_helpers_are_judged_by_their_callers(trained: str, predicted: st
 def test_what_becomes_an_array_carries_no_gradient(used: str, expected: set[str]) -> None:
     text = "import torch\n\ndef f(x, table, elsewhere):\n    h = x / x.norm()\n    {}\n    return table\n"
     assert severities(text.format(used)) == expected
+
+
+RECURRENT = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner, self.outer = nn.Linear(32, 64), nn.Linear(64, 64)
+        self.made = {made}
+        self.head = nn.Linear(64, 10)
+
+    def forward(self, x):
+        h = torch.zeros(x.size(1), 64)
+        for step in x.unbind(0):
+            h = {state}
+        return self.head(h)
+
+model = Net()
+optimizer = torch.optim.{optimizer}(model.parameters(), lr={rate})
+for x, y in loader:
+    optimizer.zero_grad()
+    nn.functional.cross_entropy(model(x), y).backward()
+    optimizer.step()
+"""
+SUM = "self.inner(step) + self.outer(h)"
+
+
+@pytest.mark.parametrize(
+    ("state", "optimizer", "rate", "severity"),
+    (
+        (f"torch.relu({SUM})", "Adam", 0.1, "warning"),
+        (f"torch.relu({SUM})", "Adam", 1e-3, "note"),
+        (SUM, "RMSprop", 0.05, "warning"),
+        ("self.made(step, h)", "Adam", 0.1, "warning"),
+        (f"torch.tanh({SUM})", "Adam", 0.1, "note"),
+        (f"nn.functional.layer_norm(torch.relu({SUM}), (64,))", "Adam", 0.1, "note"),
+        (f"torch.sigmoid(self.inner(step)) * torch.relu({SUM})", "AdamW", 0.1, "note"),
+        (f"torch.tanh({SUM})", "SGD", 0.1, "warning"),
+    ),
+)
+def test_steps_through_a_recurrence(state: str, optimizer: str, rate: float, severity: str) -> None:
+    cell = "nn.RNNCell(32, 64, nonlinearity='relu')"
+    text = RECURRENT.format(made=cell, state=state, optimizer=optimizer, rate=rate)
+    clipping = [rule for rule in load() if rule.id == "GRD301"]
+    assert [finding.severity.value for finding in check_text(text, clipping)] == [severity]

@@ -740,7 +740,7 @@ def test_states_of_loops_over_sequences_of_unknown_length(tmp_path: Path) -> Non
     )
     over = graph_of(tmp_path, text.format("x.unbind(1)", "step"))
     assert [over.nodes[end].op for _, end in over.states] == ["tanh"]
-    assert [node.module for node in repeated(over)] == ["outer"]
+    assert [found.node.module for found in repeated(over)] == ["outer"]
     again = graph_of(tmp_path, text.format("range(self.rounds)", "x"))
     assert list(repeated(again)) == []
 

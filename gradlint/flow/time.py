@@ -29,6 +29,14 @@ _NORMS = frozenset({"layer_norm", "batch_norm", "rms_norm", "group_norm", "insta
 _DEVIATION = {"tanh": 0.15, "relu": 0.25}
 """Standard deviation of the decades per step over 1/√width: the same matrix acts at every step."""
 
+_GROWING = frozenset(
+    {
+        *("linear", "add", "sub", "identity", "relu", "leaky_relu", "prelu", "elu", "selu", "gelu", "silu"),
+        *("softplus", "select", "cat", "stack", "reshape", "expand", "contiguous", "dropout", "repeat"),
+    }
+)
+"""Operations whose result grows with what they are given, and with it over the steps."""
+
 _POINTWISE = frozenset({"dropout", "identity", "layer_norm", "rms_norm", "relu", "tanh", "linear", "gelu"})
 """Operations behind a layer that leave each step to itself."""
 
@@ -146,8 +154,25 @@ def _loops(model: Model) -> Iterator[Recurrence]:
             yield found
 
 
-def repeated(graph: ModelGraph) -> Iterator[Node]:
-    """The first nodes of weights that a loop applies to their own result, LONG times or as a cell's.
+class Repeated(Struct, frozen=True):
+    """The first node of weights that a loop applies to their own result, and what it passes in a step."""
+
+    node: Node
+    passed: tuple[Node, ...]
+
+    @property
+    def is_growing(self) -> bool:
+        """Whether nothing bounds the state: no operation that it passes saturates, gates or normalises."""
+        return all(node.op in _GROWING or is_rectified(node) for node in self.passed)
+
+
+def is_rectified(node: Node) -> bool:
+    """Whether a recurrent layer or cell of torch bends its state by ReLU, which does not bound it."""
+    return node.op in ("rnn", "rnn_cell") and node.settings.get("nonlinearity") == "relu"
+
+
+def repeated(graph: ModelGraph) -> Iterator[Repeated]:
+    """The weights that a loop applies to their own result, LONG times or as a cell's.
 
     A layer with a norm beside it is shared over depth rather than over time.
     """
@@ -156,10 +181,11 @@ def repeated(graph: ModelGraph) -> Iterator[Node]:
         node = graph.nodes[first]
         between = {graph.nodes[number].op for number in range(first, second)}
         if node.op in CELLS or (len(others) + 2 >= LONG and between.isdisjoint(_NORMS)):
-            yield node
+            passed = [graph.nodes[number] for number in _between(graph, first, second)]
+            yield Repeated(node, tuple(passed))
 
 
-def _endless(graph: ModelGraph) -> Iterator[Node]:
+def _endless(graph: ModelGraph) -> Iterator[Repeated]:
     """The weights through which a loop of unknown length passes a state on, with a part of a sequence.
 
     A layer out of a list is taken for another one in every iteration.
@@ -170,7 +196,8 @@ def _endless(graph: ModelGraph) -> Iterator[Node]:
         states = {n for first in begun for n in _between(graph, first, end)}
         is_fed = any(node.op == "select" and node.number not in states for node in read)
         found = [node for node in read if _passes_on(node, states)] if is_fed else []
-        yield from found[:1]
+        passed = [graph.nodes[number] for number in sorted(states.difference(begun))]
+        yield from (Repeated(node, tuple(passed)) for node in found[:1])
 
 
 def _passes_on(node: Node, states: Collection[int]) -> bool:
