@@ -155,7 +155,7 @@ def test_a_rule_is_found_by_code_or_name() -> None:
     for selector, nearest in (("unused-supression", "unused-suppression"), ("GDR001", "GRD001")):
         with pytest.raises(UnknownRuleError, match=f"unknown rule '{selector}', did you mean '{nearest}'"):
             find(selector)
-    with pytest.raises(UnknownRuleError, match=r"unknown rule 'qqqqq'$"):
+    with pytest.raises(UnknownRuleError, match=r"unknown rule 'qqqqq'; `gradlint rules`"):
         find("qqqqq")
 
 

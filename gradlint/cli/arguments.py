@@ -178,6 +178,8 @@ LIMITS = (
     ),
 )
 
+REPORT = _value("--report", "FILE", "Write a page with plots and findings, as HTML.", OUTPUT)
+
 VERIFY = (
     Argument(
         ("--arg",),
@@ -195,6 +197,7 @@ VERIFY = (
     ),
     *LIMITS,
     _value("--output-format", "FORMAT", "The form of the report: text or json.", OUTPUT),
+    REPORT,
     _switch("--quiet", "Print results and nothing else.", OUTPUT, short=("-q",)),
     _value("--config", "FILE", "Use this configuration file and no other.", RUN),
     _switch("--isolated", "Use no configuration file.", RUN),
@@ -212,6 +215,7 @@ CHECK = (
     _value("--stdin-filename", "FILE", "What `-`, the standard input, is the text of.", FILES),
     _setting("--output-format", "FORMAT", "The form of the report.", OUTPUT),
     _value("--output-file", "FILE", "Write the report to a file.", OUTPUT, short=("-o",)),
+    REPORT,
     _switch("--statistics", "Count findings by rule.", OUTPUT),
     _switch("--show-coverage", "Count what the analysis did not understand.", OUTPUT),
     _switch("--show-files", "List the files that would be checked.", OUTPUT),

@@ -116,6 +116,11 @@ def finish(session: Session, result: LintResult) -> int:
         from gradlint.cli.verify import verified
 
         result = verified(session, result)
+    if session.values.get("report"):
+        from gradlint.cli.verify import save_page, without_layers
+
+        save_page(session, result)
+        result = result if session.values.get("show_flow") else without_layers(result)
     publish(session, rendered(session, result, color=uses_color(session)))
     if session.values.get("show_coverage"):
         from gradlint.cli.show import show_coverage

@@ -18,12 +18,12 @@ PATIENCE = 0.7
 
 
 @contextmanager
-def progress_bar(wanted: bool) -> Iterator[Callable[[int, int], None] | None]:
+def progress_bar(wanted: bool, label: str = "Checking") -> Iterator[Callable[[int, int], None] | None]:
     """A function to call with (done, total); None where no terminal would show the bar."""
     if not wanted or not sys.stderr.isatty():
         yield None
         return
-    bar = _Bar()
+    bar = _Bar(label)
     try:
         yield bar.advance
     finally:
@@ -31,7 +31,8 @@ def progress_bar(wanted: bool) -> Iterator[Callable[[int, int], None] | None]:
 
 
 class _Bar:
-    def __init__(self) -> None:
+    def __init__(self, label: str) -> None:
+        self._label = label
         self._start = time.monotonic()
         self._progress: Progress | None = None
 
@@ -39,7 +40,7 @@ class _Bar:
         if self._progress is None:
             if time.monotonic() - self._start < PATIENCE:
                 return
-            self._progress = _open_bar(total)
+            self._progress = _open_bar(self._label, total)
         self._progress.update(self._progress.task_ids[0], completed=done, total=total)
 
     def close(self) -> None:
@@ -47,11 +48,11 @@ class _Bar:
             self._progress.stop()
 
 
-def _open_bar(total: int) -> Progress:
+def _open_bar(label: str, total: int) -> Progress:
     from rich.console import Console
     from rich.progress import Progress
 
     progress = Progress(console=Console(stderr=True), transient=True)
-    progress.add_task("Checking", total=total)
+    progress.add_task(label, total=total)
     progress.start()
     return progress

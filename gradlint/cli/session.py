@@ -73,7 +73,8 @@ def open_session(values: Values, arguments: Sequence[Argument], folder: str = ".
             isolated=bool(values.get("isolated")),
         )
     except KeyedError as error:
-        raise UsageError(error.args[0].replace(f"`{error.key}`", f"`--{error.key}`", 1)) from None
+        option = next((a.names[0] for a in arguments if a.setting == error.key), f"--{error.key}")
+        raise UsageError(error.args[0].replace(f"`{error.key}`", f"`{option}`", 1)) from None
     return Session(values, rules, configurations, configurations.for_folder(folder or os.curdir))
 
 

@@ -3,34 +3,50 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
+from itertools import groupby
+
+from msgspec import Struct
+from msgspec.structs import replace as replaced
 
 from gradlint.cli.arguments import PATHS, VERIFY, Values
 from gradlint.cli.errors import UsageError, require_choice
 from gradlint.cli.progress import progress_bar
 from gradlint.cli.session import Session, open_session
-from gradlint.cli.terminal import print_error, print_out
+from gradlint.cli.targets import given, settings_for, targets
+from gradlint.cli.terminal import print_error, print_out, save
 from gradlint.config.cache_folder import cache_folder
-from gradlint.config.error import did_you_mean
-from gradlint.config.options import as_input
 from gradlint.config.settings import Settings
-from gradlint.lint.models import model_names, models
-from gradlint.lint.result import LintResult
+from gradlint.lint.result import FileReport, LintResult
 from gradlint.records.evidence import Verdict, Verification
 from gradlint.records.finding import Finding
 from gradlint.report.items import item
 from gradlint.report.verified import as_json, text
-from gradlint.source.source import SourceError
+from gradlint.source.read import read
 from gradlint.verify.client import Worker
 from gradlint.verify.examine import examine
 from gradlint.verify.plan import Target, target_of
 from gradlint.verify.request import Request, TargetSettings
-from gradlint.verify.stamp import stamped
+from gradlint.verify.stamp import answered, stamped
 
 FORMATS = ("text", "json")
 HEALTHY, AT_RISK, NOTHING = 0, 1, 2
+
+
+class Run(Struct, frozen=True):
+    """What running a target showed, and the findings about it with what was measured of them."""
+
+    found: Verification
+    findings: tuple[Finding, ...]
+
+    @property
+    def code(self) -> int:
+        """1 where the target is at risk, 2 where it could not be run."""
+        if self.found.verdict == "could not run":
+            return NOTHING
+        verdicts = [f.evidence.verdict for f in self.findings if f.evidence is not None]
+        return AT_RISK if Verdict.CONFIRMED in verdicts or self.found.verdict == "at risk" else HEALTHY
 
 
 def run(values: Values) -> int:
@@ -40,20 +56,48 @@ def run(values: Values) -> int:
     if not values[PATHS]:
         raise UsageError("name a file, or a model in it: `gradlint verify model.py::Net`")
     session = open_session(values, VERIFY)
-    request = _request(session.settings, values)
-    targets = [target for word in values[PATHS] for target in _targets(word)]
-    shown = []
-    codes = []
-    with Worker(request.python) as worker:
-        for target in targets:
-            found = examine(worker, target, request)
-            findings = _findings(session, target, request)
-            codes.append(_code(found, findings))
-            shown.append(
-                as_json(found, [item(f.path, f, None) for f in findings]) if form == "json" else text(found)
-            )
-    print_out(_joined(shown, form))
+    chosen = [target for word in values[PATHS] for target in targets(word)]
+    own = settings_for(chosen, given(values.get("arg", []), values.get("input", [])))
+    runs = _runs(session, chosen, own)
+    print_out(_joined([_shown(each, form) for each in runs], form))
+    if values.get("report"):
+        _save_page(session, str(values["report"]), runs)
+    codes = [each.code for each in runs]
     return AT_RISK if AT_RISK in codes else NOTHING if NOTHING in codes else HEALTHY
+
+
+def _runs(session: Session, chosen: Sequence[Target], own: Sequence[TargetSettings]) -> list[Run]:
+    """What running each target with its own arguments shows."""
+    request = _request(session.settings)
+    findings = _findings(session, chosen)
+    runs = []
+    with Worker(request.python) as worker, progress_bar(not session.is_quiet, "Verifying") as progress:
+        for number, (target, asked) in enumerate(zip(chosen, own, strict=True)):
+            if progress is not None:
+                progress(number, len(chosen))
+            wanted = replaced(request, given=asked)
+            found = examine(worker, target, wanted)
+            about = [f for f in findings[target.path] if _is_about(f, target)]
+            measured = answered(worker, {target.path: about}, wanted)[target.path] if about else ()
+            runs.append(Run(found, measured))
+    return runs
+
+
+def _findings(session: Session, chosen: Sequence[Target]) -> dict[str, tuple[Finding, ...]]:
+    """What the linter finds in the files of targets."""
+    paths = list(dict.fromkeys(target.path for target in chosen))
+    reports = session.linter().check_files(paths)
+    return {path: report.findings for path, report in zip(paths, reports, strict=True)}
+
+
+def _is_about(finding: Finding, target: Target) -> bool:
+    return finding.claim is not None and target_of(finding.claim).partition(".")[0] == target.name
+
+
+def _shown(run: Run, form: str) -> str:
+    if form == "text":
+        return text(run.found)
+    return as_json(run.found, [item(f.path, f, None) for f in run.findings])
 
 
 def _joined(shown: Sequence[str], form: str) -> str:
@@ -63,44 +107,68 @@ def _joined(shown: Sequence[str], form: str) -> str:
     return "\n".join(shown)
 
 
-def _code(found: Verification, findings: Sequence[Finding]) -> int:
-    if found.verdict == "could not run":
-        return NOTHING
-    confirmed = any(f.evidence is not None and f.evidence.verdict is Verdict.CONFIRMED for f in findings)
-    return AT_RISK if confirmed or found.verdict == "at risk" else HEALTHY
+def _save_page(session: Session, path: str, runs: Sequence[Run]) -> None:
+    by_path: dict[str, list[Finding]] = {}
+    for finding in dict.fromkeys(finding for run in runs for finding in run.findings):
+        by_path.setdefault(finding.path, []).append(finding)
+    reports = [FileReport(path, tuple(findings)) for path, findings in by_path.items()]
+    _write_page(path, [run.found for run in runs], LintResult(tuple(reports), session.rules, read))
 
 
-def _targets(word: str) -> Iterator[Target]:
-    """The models that a word names: all of a file, or one."""
-    path, _, wanted = word.partition("::")
-    if not Path(path).is_file():
-        raise UsageError(f"`{path}` is not a file" if Path(path).exists() else f"`{path}` does not exist")
-    try:
-        graphs = {graph.name: graph for graph in models(path)}
-        names = model_names(path)
-    except (SourceError, OSError) as error:
-        raise UsageError(f"`{path}` cannot be read: {error}") from None
-    if wanted:
-        yield Target(path, wanted, graphs.get(wanted))
-        return
-    if not names:
-        raise UsageError(f"`{path}` defines no model{did_you_mean(wanted, names)}")
-    yield from (Target(path, name, graphs.get(name)) for name in names)
+def _write_page(path: str, models: Sequence[Verification], result: LintResult) -> None:
+    from gradlint.report.page.render import page
+
+    save(path, page(models, result))
 
 
-def _findings(session: Session, target: Target, request: Request) -> list[Finding]:
-    """What the linter finds about a target, measured."""
-    (report,) = session.linter().check_files([target.path])
-    own = [
-        f
-        for f in report.findings
-        if f.claim is not None and target_of(f.claim).partition(".")[0] == target.name
+def save_page(session: Session, result: LintResult) -> None:
+    """Write the page that was asked for about findings, and about the models that ran for them."""
+    _write_page(str(session.values["report"]), _models(result), result)
+
+
+def _models(result: LintResult) -> list[Verification]:
+    """The models that ran for findings, each with the layers of its run."""
+    placed = [(f.path, target_of(f.claim), f) for f in result.findings if f.claim is not None]
+    shown = sorted([each for each in placed if each[2].evidence and each[2].evidence.layers], key=_place)
+    return [_model(*place, [f for _, _, f in group]) for place, group in groupby(shown, key=_place)]
+
+
+def without_layers(result: LintResult) -> LintResult:
+    """The result without the layers of the runs."""
+    reports = [
+        replace(report, findings=tuple([_without_layers(finding) for finding in report.findings]))
+        for report in result.reports
     ]
-    return list(stamped({target.path: own}, request)[target.path]) if own else []
+    return replace(result, reports=tuple(reports))
 
 
-def _request(settings: Settings, values: Values) -> Request:
-    """How to verify, from the settings and from what was given on the command line."""
+def _without_layers(finding: Finding) -> Finding:
+    evidence = finding.evidence
+    return finding if evidence is None else replaced(finding, evidence=replaced(evidence, layers=()))
+
+
+def _place(each: tuple[str, str, Finding]) -> tuple[str, str]:
+    return each[:2]
+
+
+def _model(path: str, name: str, findings: Sequence[Finding]) -> Verification:
+    found = [finding.evidence for finding in findings if finding.evidence is not None]
+    first = next(each for each in found if each.layers)
+    is_at_risk = any(each.verdict is Verdict.CONFIRMED for each in found)
+    return Verification(
+        name,
+        path,
+        0,
+        "at risk" if is_at_risk else "",
+        notes=(first.built,),
+        device=first.device,
+        dtype=first.dtype,
+        layers=first.layers,
+    )
+
+
+def _request(settings: Settings, *, shows_flow: bool = False) -> Request:
+    """How to verify, from the settings."""
     targets = {each.name: TargetSettings(each.arguments, each.inputs) for each in settings.verify_targets}
     return Request(
         settings.verify_python or sys.executable,
@@ -109,45 +177,21 @@ def _request(settings: Settings, values: Values) -> Request:
         settings.verify_timeout,
         settings.verify_memory,
         targets,
-        TargetSettings(tuple(_arguments(values.get("arg", []))), tuple(_inputs(values.get("input", [])))),
-        bool(values.get("show_flow")),
+        shows_flow=shows_flow,
     )
-
-
-def _arguments(words: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Constructor arguments; what is no Python expression is text."""
-    for word in words:
-        name, equals, value = word.partition("=")
-        if not equals or not name.isidentifier():
-            raise UsageError(f"`--arg {word}`: expected NAME=VALUE, such as depth=12")
-        try:
-            compile(value, "<argument>", "eval")
-        except (SyntaxError, ValueError):
-            value = repr(value)
-        yield name, value
-
-
-def _inputs(words: Sequence[str]) -> Iterator[tuple[str, str, tuple[int, ...]]]:
-    for word in words:
-        name, equals, value = word.partition("=")
-        if not equals or not name.isidentifier():
-            raise UsageError(f"`--input {word}`: expected NAME=FORM, such as x=float32[8,3,32,32]")
-        try:
-            yield name, *as_input(value)
-        except ValueError as error:
-            raise UsageError(f"`--input {word}`: {error}") from None
 
 
 def verified(session: Session, result: LintResult) -> LintResult:
     """The result with the evidence of every finding that a run can say something about."""
-    request = _request(session.settings, {"show_flow": session.values.get("show_flow")})
+    shows_flow = any(session.values.get(name) for name in ("show_flow", "report"))
+    request = _request(session.settings, shows_flow=shows_flow)
     found: Mapping[str, Sequence[Finding]] = {report.path: report.findings for report in result.reports}
     claimed = {path: findings for path, findings in found.items() if any(f.claim for f in findings)}
     if not claimed:
         return result
     if not session.is_quiet:
         print_error("verifying: this builds and runs the code that was checked")
-    with progress_bar(not session.is_quiet) as progress:
+    with progress_bar(not session.is_quiet, "Verifying") as progress:
         evidence = stamped(claimed, request, progress, cache_folder(session.settings))
     reports = [
         replace(report, findings=evidence.get(report.path, report.findings)) for report in result.reports

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+
+from msgspec import Struct
 
 from gradlint.graph.build import Builder, parameters
+from gradlint.lint.cells import broken_cells, without_cells
 from gradlint.lint.deep import deep_recursion
+from gradlint.records import ir
 from gradlint.records.facts import FileFacts
 from gradlint.records.graph import ModelGraph
 from gradlint.records.ir import Omitted, Statement
+from gradlint.records.span import Span
 from gradlint.semantics.project import Project
 from gradlint.semantics.scope import ModuleScope
+from gradlint.semantics.value import ClassObject, Closure
 from gradlint.source.read import decode
 from gradlint.source.source import SourceError
 from gradlint.syntax.extract import extract, lower_omitted
@@ -23,6 +29,27 @@ class UnknownArgumentError(Exception):
         super().__init__(name)
         self.name = name
         self.known = known
+
+
+class Intact(Struct, frozen=True):
+    """The text of a file as far as it is Python: a notebook's cells that are none are blank in it.
+
+    `broken` holds these cells by number with the reason.
+    """
+
+    text: str
+    broken: tuple[tuple[int, str], ...] = ()
+
+
+def intact(path: str) -> Intact:
+    """What can be run of a file. Raises `OSError` or `SourceError` where it cannot be read."""
+    with open(path, "rb") as file:
+        source = decode(path, file.read())
+    broken = broken_cells(source) if source.cells else {}
+    if not broken:
+        return Intact(source.text)
+    text = without_cells(source, broken).text
+    return Intact(text, tuple([(cell.number, failure.message) for cell, failure in broken.items()]))
 
 
 class Texts:
@@ -50,8 +77,7 @@ class Texts:
 
     def read(self, path: str) -> None:
         """Read a file; raises `OSError` or `SourceError` where that cannot be done."""
-        with open(path, "rb") as file:
-            self._texts[path] = decode(path, file.read()).text
+        self._texts[path] = intact(path).text
 
 
 def model_names(path: str) -> list[str]:
@@ -61,6 +87,47 @@ def model_names(path: str) -> list[str]:
         builder, scope = _builder(path, texts)
         sequences = [graph.name for graph in builder.sequences(scope, texts.text(path))]
         return [*[cls.definition.name for cls in builder.classes(scope)], *sequences]
+
+
+class Signature(Struct, frozen=True):
+    """What a target is constructed and called with, by name; None where that is not known."""
+
+    arguments: frozenset[str] | None = None
+    inputs: frozenset[str] | None = None
+
+
+def signatures(path: str, names: Iterable[str]) -> dict[str, Signature]:
+    """What targets of a file take, by name; those that the file does not define are left out.
+
+    Where a name may come from elsewhere, as by `from x import *`, nothing is known of it.
+    """
+    with deep_recursion():
+        builder, scope = _builder(path, Texts())
+        return {name: _signature(builder, scope, name) for name in names if _may_define(scope, name)}
+
+
+def _may_define(scope: ModuleScope, name: str) -> bool:
+    return name.partition(".")[0] in scope.bindings or bool(scope.stars)
+
+
+def _signature(builder: Builder, scope: ModuleScope, name: str) -> Signature:
+    value = builder.value(scope, ir.Name(Span(1, 1, 1, 1), name)) if name.isidentifier() else None
+    if isinstance(value, Closure):
+        return Signature(_taken(value.function.parameters))
+    if not isinstance(value, ClassObject):
+        return Signature()
+    init, forward = value.member("__init__"), value.member("forward")
+    return Signature(
+        _taken(init.function.parameters[1:]) if isinstance(init, Closure) else None,
+        _taken(forward.function.parameters[1:]) if isinstance(forward, Closure) else None,
+    )
+
+
+def _taken(parameters: Sequence[ir.Parameter]) -> frozenset[str] | None:
+    """The names of parameters; None where any name may be given."""
+    if any(parameter.kind in ("arguments", "keywords") for parameter in parameters):
+        return None
+    return frozenset(parameter.name for parameter in parameters)
 
 
 def models(path: str, wanted: str = "", given: Mapping[str, object] | None = None) -> list[ModelGraph]:

@@ -9,6 +9,7 @@ from gradlint.report.header import fixable_mark, position
 from gradlint.report.options import RenderOptions
 from gradlint.report.summary import summary
 from gradlint.report.terminal import SEVERITY_STYLE, Paint, Style, one_line
+from gradlint.report.verdict import with_verdict
 
 
 def render(result: LintResult, options: RenderOptions) -> str:
@@ -25,7 +26,7 @@ def _group(report: FileReport, options: RenderOptions) -> Iterator[str]:
     yield paint(f"{one_line(report.path)}:", Style.BOLD)
     for place, finding in zip(places, report.findings, strict=True):
         severity = paint(f"{finding.severity.value:<{severest}}", SEVERITY_STYLE[finding.severity])
-        what = f"{paint(finding.rule, Style.BOLD)} {one_line(finding.message)}"
+        what = f"{paint(finding.rule, Style.BOLD)} {one_line(with_verdict(finding.message, finding))}"
         name = paint(f"[{finding.name}]", Style.DIM)
         mark = paint(fixable_mark(finding, options), Style.GOOD)
         yield f"  {place:>{widest}}  {severity}  {what} {name}{mark}"

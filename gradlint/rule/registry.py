@@ -51,7 +51,8 @@ def find(selector: str, rules: Iterable[type[Rule]] | None = None) -> type[Rule]
         if wanted in (rule.id.lower(), rule.name):
             return rule
     nearest = suggest(wanted, known)
-    raise UnknownRuleError(f"unknown rule '{selector}'" + (f", did you mean '{nearest}'?" if nearest else ""))
+    hint = f", did you mean '{nearest}'?" if nearest else "; `gradlint rules` lists all of them"
+    raise UnknownRuleError(f"unknown rule '{selector}'{hint}")
 
 
 def suggest(selector: str, rules: Iterable[type[Rule]]) -> str:
@@ -59,7 +60,9 @@ def suggest(selector: str, rules: Iterable[type[Rule]]) -> str:
     from difflib import get_close_matches
 
     spelling = {word.lower(): word for rule in rules for word in (rule.id, rule.name)}
-    return next((spelling[word] for word in get_close_matches(selector.lower(), spelling, n=1)), "")
+    nearest = get_close_matches(selector.lower(), spelling, n=1)
+    within = [word for word in spelling if selector and selector.lower() in word.split("-")]
+    return spelling[(*nearest, *within)[0]] if nearest or within else ""
 
 
 def _package(point: EntryPoint) -> str:

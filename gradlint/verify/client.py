@@ -50,6 +50,8 @@ class Worker:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if kind is not None and self._process is not None:
+            self._process.kill()  # what it does is not wanted any more
         self.close()
         if self._on_term is not None:
             signal.signal(signal.SIGTERM, self._on_term)

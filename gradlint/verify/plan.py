@@ -8,10 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from msgspec import Struct
 
 from gradlint.flow.propagate import propagate
-from gradlint.lint.models import models
+from gradlint.lint.models import intact, models
 from gradlint.records.finding import Claim, Finding, Metric
 from gradlint.records.graph import ModelGraph
-from gradlint.source.read import read
 from gradlint.source.source import SourceError
 from gradlint.verify.request import Request, TargetSettings
 from gradlint.verify.worker.protocol import Argument, Input, Question, Task
@@ -123,7 +122,7 @@ def task(
         dtype=request.dtype,
         seconds=request.seconds,
         megabytes=request.megabytes,
-        text=read(path).text if path.endswith(".ipynb") else None,
+        text=intact(path).text if path.endswith(".ipynb") else None,
         wants_flow=wants_flow,
     )
 

@@ -43,21 +43,31 @@ def stamped(
 
     Raises `WorkerError` where the interpreter cannot do the work.
     """
+    with Worker(request.python) as worker, closing(Memory(worker, request.python, folder)) as memory:
+        return answered(memory, findings, request, progress)
+
+
+def answered(
+    worker: Answering,
+    findings: Mapping[str, Sequence[Finding]],
+    request: Request,
+    progress: Progress | None = None,
+) -> dict[str, tuple[Finding, ...]]:
+    """The findings of every file with what a worker answers about them. Raises `WorkerError`."""
     wanted = {path: claims_by_target(found) for path, found in findings.items()}
     total = sum(map(len, wanted.values()))
     done = 0
     result: dict[str, tuple[Finding, ...]] = {}
-    with Worker(request.python) as worker, closing(Memory(worker, request.python, folder)) as memory:
-        for path, by_target in wanted.items():
-            known: dict[Claim, Evidence] = {}
-            found = {graph.name: graph for graph in graphs(path)} if by_target else {}
-            for (name, _), claims in by_target.items():
-                target = Target(path, name, found.get(name))
-                known.update(zip(claims, measured(memory, target, claims, request), strict=True))
-                done += 1
-                if progress is not None:
-                    progress(done, total)
-            result[path] = tuple(_with_evidence(findings[path], known))
+    for path, by_target in wanted.items():
+        known: dict[Claim, Evidence] = {}
+        found = {graph.name: graph for graph in graphs(path)} if by_target else {}
+        for (name, _), claims in by_target.items():
+            target = Target(path, name, found.get(name))
+            known.update(zip(claims, measured(worker, target, claims, request), strict=True))
+            done += 1
+            if progress is not None:
+                progress(done, total)
+        result[path] = tuple(_with_evidence(findings[path], known))
     return result
 
 
@@ -155,7 +165,7 @@ def described(name: str, built: Built) -> str:
     """How a target was built, in a line: Net(depth=12 from a call site), input x=float32[32,64] inferred."""
     given = ", ".join(f"{a.name}={a.expression}{_from(a)}" for a in built.arguments)
     inputs = ", ".join(f"{a.name}={a.expression} {a.origin}" for a in built.inputs)
-    return f"{name}({given}), input {inputs}" if inputs else f"{name}({given})"
+    return "; ".join([f"{name}({given})" + (f", input {inputs}" if inputs else ""), *built.notes])
 
 
 def _from(argument: Argument) -> str:

@@ -1,0 +1,126 @@
+"""What the words of a command line name: the models of a file, with arguments and inputs for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from gradlint.cli.errors import UsageError, missing
+from gradlint.cli.terminal import print_error
+from gradlint.config.error import did_you_mean
+from gradlint.config.options import as_input
+from gradlint.lint.models import Signature, intact, model_names, models, signatures
+from gradlint.records.graph import ModelGraph
+from gradlint.source.source import SourceError
+from gradlint.verify.plan import Target
+from gradlint.verify.request import TargetSettings
+
+_SIGNS = frozenset("()[]{}'\"=")
+"""What stands in an expression rather than in a word."""
+
+
+def targets(word: str) -> list[Target]:
+    """The models that a word names: all of a file, or one."""
+    path, _, wanted = word.partition("::")
+    if not Path(path).exists():
+        raise missing((path,))
+    if not Path(path).is_file():
+        raise UsageError(f"`{path}` is not a file; name one, or a model in it: `model.py::Net`")
+    graphs = _graphs(path)
+    names = model_names(path)
+    if wanted:
+        if wanted not in names and not signatures(path, [wanted]):
+            known = f"; it has {_listed(names)}" if names else ""
+            raise UsageError(f"no model `{wanted}` in {path}{did_you_mean(wanted, names) or known}")
+        return [Target(path, wanted, graphs.get(wanted))]
+    if not names:
+        raise UsageError(f"`{path}` defines no model; name a function that makes one: `{path}::make`")
+    return [Target(path, name, graphs.get(name)) for name in names]
+
+
+def _graphs(path: str) -> dict[str, ModelGraph]:
+    try:
+        for number, reason in intact(path).broken:
+            print_error(f"warning: {path}: cell {number} is left out: {reason}")
+        return {graph.name: graph for graph in models(path)}
+    except (SourceError, OSError) as error:
+        line = f" (line {error.line})" if isinstance(error, SourceError) else ""
+        raise UsageError(f"`{path}` cannot be read: {error}{line}") from None
+
+
+def given(arguments: Sequence[str], inputs: Sequence[str]) -> TargetSettings:
+    """What `--arg` and `--input` say."""
+    return TargetSettings(tuple(_arguments(arguments)), tuple(_inputs(inputs)))
+
+
+def _arguments(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Constructor arguments; a value that is no Python expression, but plain words, is text."""
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or not name.isidentifier():
+            raise UsageError(f"`--arg {word}`: expected NAME=VALUE, such as depth=12")
+        try:
+            compile(value.strip(), "<argument>", "eval")
+        except (SyntaxError, ValueError) as error:
+            if not _SIGNS.isdisjoint(value) or not value.strip():
+                reason = getattr(error, "msg", str(error))
+                raise UsageError(f"`--arg {word}`: `{value}` is no Python expression: {reason}") from None
+            value = repr(value)
+        yield name, value.strip()
+
+
+def _inputs(words: Sequence[str]) -> Iterator[tuple[str, str, tuple[int, ...]]]:
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or not name.isidentifier():
+            raise UsageError(f"`--input {word}`: expected NAME=FORM, such as x=float32[8,3,32,32]")
+        try:
+            yield name, *as_input(value)
+        except ValueError as error:
+            raise UsageError(f"`--input {word}`: {error}") from None
+
+
+def settings_for(chosen: Sequence[Target], asked: TargetSettings) -> list[TargetSettings]:
+    """What of the given arguments and inputs each target takes.
+
+    Raises `UsageError` for a name that none of them takes.
+    """
+    known = [_signature(target) for target in chosen]
+    for name, *_ in asked.arguments:
+        _require("--arg", name, [(t.name, s.arguments) for t, s in zip(chosen, known, strict=True)])
+    for name, *_ in asked.inputs:
+        _require("--input", name, [(t.name, s.inputs) for t, s in zip(chosen, known, strict=True)])
+    return [_taken(asked, signature) for signature in known]
+
+
+def _signature(target: Target) -> Signature:
+    return signatures(target.path, [target.name]).get(target.name, Signature())
+
+
+def _require(option: str, name: str, takers: Sequence[tuple[str, frozenset[str] | None]]) -> None:
+    """Raise `UsageError` unless one of the targets takes the name, or may."""
+    if any(names is None or name in names for _, names in takers):
+        return
+    known: Mapping[str, None] = dict.fromkeys(each for _, names in takers for each in sorted(names or ()))
+    what = "the constructor" if option == "--arg" else "forward"
+    of = f"{takers[0][0]}: {what}" if len(takers) == 1 else what
+    said = f" takes {_listed(known)}" if known else " takes nothing"
+    raise UsageError(f"`{option} {name}`: unknown name; {of}{said}{did_you_mean(name, known)}")
+
+
+def _taken(asked: TargetSettings, signature: Signature) -> TargetSettings:
+    return replace(
+        asked,
+        arguments=tuple([a for a in asked.arguments if _is_taken(a[0], signature.arguments)]),
+        inputs=tuple([i for i in asked.inputs if _is_taken(i[0], signature.inputs)]),
+    )
+
+
+def _is_taken(name: str, names: frozenset[str] | None) -> bool:
+    return names is None or name in names
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
