@@ -8,8 +8,8 @@ from typing import ClassVar
 from gradlint.flow.attribution import SATURATING
 from gradlint.flow.model import Model
 from gradlint.records.finding import Finding, Severity
-from gradlint.rule.depth import LEAST, counted, depth_gain, ends, times
-from gradlint.rule.places import made_at
+from gradlint.rule.depth import LEAST, counted, depth_gain, ends, per_layer, times
+from gradlint.rule.places import made_at, within
 from gradlint.rule.rule import Rule
 
 _ERROR = 6.0
@@ -52,7 +52,9 @@ class SaturatingActivationChain(Rule):
 
     ### How it is verified
     S, the decades between the gradient at the first layer's output and at the last one's, is measured in
-    one backward pass from a random projection of the output; what pooling distributes is left out.
+    one backward pass from a random projection of the output; what pooling distributes is left out. Of layers
+    that are repeated how often the code does not say, a note says from how many on three decades are lost;
+    it makes no claim, for there is no model to build.
 
     ### When it is fine
     Where the activation is a gate (`x * sigmoid(y)`), the output, or a part of attention or of a residual
@@ -91,10 +93,7 @@ class SaturatingActivationChain(Rule):
             above=_block("torch.sigmoid(self.f(x))", _CONV),
         ),
         "LayerNorm before each": _net(
-            "layers = []",
-            "for _ in range(10):",
-            "    layers += [nn.Linear(64, 64), nn.LayerNorm(64), nn.Sigmoid()]",
-            "self.layers = nn.Sequential(*layers)",
+            _BLOCKS, above=_block("torch.sigmoid(self.norm(self.f(x)))", "self.norm = nn.LayerNorm(64)")
         ),
         "chosen by name, Xavier": _net(
             _BLOCKS,
@@ -129,7 +128,11 @@ class SaturatingActivationChain(Rule):
     }
 
     def check(self, model: Model) -> Iterator[Finding]:
-        """Report a chain that loses the better half of its gradient at saturating activations."""
+        """Report a chain that loses the better half of its gradient at saturating activations, or may."""
+        for each in model.repeated:
+            if each.model.loses_most_at(SATURATING):
+                span = within(model.graph, each.place)
+                yield self.finding(span, per_layer(each), severity=Severity.NOTE)
         chain, guilty = model.chain, model.direct(SATURATING)
         if chain is None or chain.least_loss < LEAST or not model.loses_most_at(SATURATING):
             return

@@ -10,7 +10,8 @@ from gradlint.flow.attribution import POWERS, SATURATING
 from gradlint.flow.counterfactual import bypassed
 from gradlint.flow.model import Model
 from gradlint.records.finding import Finding, Severity
-from gradlint.rule.depth import LEAST, depth_gain, ends, is_default, layers_of, times, worst
+from gradlint.rule.depth import LEAST, depth_gain, ends, is_default, layers_of, per_layer, times, worst
+from gradlint.rule.places import within
 from gradlint.rule.rule import Rule
 
 
@@ -49,13 +50,14 @@ class VanishingDepth(Rule):
 
     ### Why is this bad?
     A layer multiplies the squared gradient by fan_in · Var(w) · E[φ'²]. torch draws the weights of linear
-    layers and convolutions with fan_in · Var(w) = 1/3, so a layer with ReLU passes on 0.41 of the
-    gradient, one with GELU or SiLU 0.29: after ten layers a thousandth or less is left. Signals shrink
-    likewise on their way forward, until only biases are left of them.
+    layers and convolutions with fan_in · Var(w) = 1/3, so a layer with ReLU passes on 0.41 of the gradient,
+    one with GELU or SiLU 0.29: after ten layers a thousandth or less is left. Signals shrink likewise.
 
     ### How it is verified
     S, the decades between the gradient at the first layer's output and at the last one's, is measured in
-    one backward pass from a random projection of the output; what pooling distributes is left out.
+    one backward pass from a random projection of the output; what pooling distributes is left out. Of layers
+    that are repeated how often the code does not say, a note says from how many on three decades are lost;
+    it makes no claim, for there is no model to build.
 
     ### When it is fine
     With He's initialisation, with a norm after each layer and with residual connections nothing is
@@ -88,8 +90,10 @@ class VanishingDepth(Rule):
             forward=_POOLED,
             above=_HELPER,
         ),
-        "GELU in blocks": _net(
-            "self.layers = nn.Sequential(*[Block() for _ in range(9)])", above=_block("F.gelu(self.f(x))")
+        "GELU in blocks": _net(_DEEP.replace("14", "9"), above=_block("F.gelu(self.f(x))")),
+        "depth not known": _net(_DEEP.replace("14", "depth"), above=_block("F.relu(self.f(x))")).replace(
+            "(self):\n        super().__init__()\n        self.l",
+            "(self, depth):\n        super().__init__()\n        self.l",
         ),
         "tanh at the default": _net(
             "self.layers = nn.ModuleList([nn.Linear(64, 64) for _ in range(16)])",
@@ -102,18 +106,12 @@ class VanishingDepth(Rule):
     }
     good: ClassVar[Mapping[str, str]] = {
         "He": _net(_DEEP, "self.reset()", above=_block("F.relu(self.f(x))")) + _HE,
-        "shallow": _net(
-            "self.layers = nn.Sequential(*[Block() for _ in range(5)])", above=_block("F.relu(self.f(x))")
-        ),
-        "LayerNorm": _net(
-            _DEEP, above=_block("F.relu(self.norm(self.f(x)))", "self.norm = nn.LayerNorm(64)")
-        ),
-        "BatchNorm": _net(
-            _DEEP, above=_block("F.gelu(self.norm(self.f(x)))", "self.norm = nn.BatchNorm1d(64)")
-        ),
+        "shallow": _net(_DEEP.replace("14", "5"), above=_block("F.relu(self.f(x))")),
+        "LayerNorm": _net(_DEEP, above=_block("F.relu(self.g(self.f(x)))", "self.g = nn.LayerNorm(64)")),
+        "BatchNorm": _net(_DEEP, above=_block("F.gelu(self.g(self.f(x)))", "self.g = nn.BatchNorm1d(64)")),
         "residual": _net(_DEEP, above=_block("x + F.gelu(self.f(x))")),
         "norm at the end of each of three": _net(
-            "self.layers = nn.Sequential(*[Block() for _ in range(4)])",
+            _DEEP.replace("14", "4"),
             above=_block(
                 "self.norm(self.h(self.g(self.f(x).relu()).relu())) + x",
                 "self.g, self.h = nn.Linear(64, 64), nn.Linear(64, 64)",
@@ -128,20 +126,25 @@ class VanishingDepth(Rule):
     }
 
     def check(self, model: Model) -> Iterator[Finding]:
-        """Report a chain that loses its gradient elsewhere than at saturating activations and powers; where
-        all of it is lost, that is not for its depth.
-        """
+        """Report a chain that loses its gradient elsewhere than at saturating activations, or may."""
+        for each in model.repeated:
+            if _loses_by_weights(each.model):
+                span = within(model.graph, each.place)
+                yield self.finding(span, per_layer(each), severity=Severity.NOTE)
         chain = model.chain
-        if chain is None or chain.least_loss < LEAST or model.is_initialised_to(-1):
-            return
-        if math.isinf(chain.decades.centre):
-            return
-        if model.loses_most_at(SATURATING) or len(model.direct(POWERS)) > 1:
-            return
-        if bypassed(model.graph, model.graph.nodes[chain.first]) or model.is_initialised_elsewhere:
+        if chain is None or not _loses_by_weights(model):
             return
         claim = depth_gain(model, chain)
-        drawn = " at torch's default initialisation" if is_default(model) else ""
+        layers = layers_of(model) + (" at torch's default initialisation" if is_default(model) else "")
         left = f"leave {times(claim.predicted)} of the gradient at the first ({claim.predicted:.1f} decades)"
-        message = f"{layers_of(model)}{drawn} {left}"
-        yield self.finding(worst(model, -1), message, claim, related=ends(model, chain))
+        yield self.finding(worst(model, -1), f"{layers} {left}", claim, related=ends(model, chain))
+
+
+def _loses_by_weights(model: Model) -> bool:
+    """Whether it is for the depth of a stack that its gradient is lost; where all of it is, it is not."""
+    chain = model.chain
+    if chain is None or chain.least_loss < LEAST or math.isinf(chain.decades.centre):
+        return False
+    if model.is_initialised_to(-1) or model.loses_most_at(SATURATING) or len(model.direct(POWERS)) > 1:
+        return False
+    return not (bypassed(model.graph, model.graph.nodes[chain.first]) or model.is_initialised_elsewhere)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from gradlint.mathematics.interval import ANYTHING, TOP, ZERO, Interval, point
-from gradlint.records.graph import Node, Parameter
+from gradlint.records.graph import Initial, Node, Parameter
 
 _TRUNCATION = 2.0
 
@@ -236,6 +236,23 @@ def default_weight(op: str, shape: tuple[int, ...] | None) -> Law:
         return _centred(1.0)
     sizes = fans(shape) if shape else None
     return UNKNOWN_LAW if sizes is None else _centred(1 / (3 * sizes.fan_in))
+
+
+def sizeless(initial: Initial) -> Law:
+    """The law of fan_in·w where a layer's sizes are not known, of initialisers that divide by the fan-in.
+
+    It is 1/3 by default, gain² after He; an orthogonal weight passes at most gain².
+    """
+    scheme, settings = initial.scheme, initial.settings
+    if scheme == "default":
+        found = _centred(1 / 3)
+    elif scheme == "zeros" or (scheme.startswith("kaiming") and settings.get("mode", "fan_in") == "fan_in"):
+        found = _law(scheme, settings, Fans(1.0, 1.0, 1.0))
+    elif scheme == "orthogonal":
+        found = Law(_law(scheme, settings, Fans(1.0, 1.0, 1.0)).variance.join(ZERO), ZERO)
+    else:
+        return UNKNOWN_LAW
+    return Law(found.variance * initial.factor * initial.factor, ZERO)
 
 
 default_bias = default_weight

@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from gradlint.flow.initial import (
+    UNKNOWN_LAW,
     Law,
     default_bias,
     default_weight,
@@ -13,12 +14,14 @@ from gradlint.flow.initial import (
     number,
     shape_of,
     size_of,
+    sizeless,
 )
 from gradlint.flow.moments import Moments, combined
 from gradlint.flow.transfer import Effect, register, setting, unknown
 from gradlint.mathematics.interval import ONE, TOP, ZERO, Interval, point
-from gradlint.records.graph import Node
+from gradlint.records.graph import Initial, Node
 
+_ANY_BIAS = Interval(0.0, 1 / 3)
 _SMALLEST_MAP = 8
 """Pixels per side below which a map is not expected to be padded again and again."""
 
@@ -36,8 +39,26 @@ def bias_law(node: Node) -> Law:
     parameter = node.parameters.get("bias")
     if parameter is None:
         is_absent = node.settings.get("bias") is False or bool(node.parameters)
-        return Law(ZERO, ZERO) if is_absent else default_bias(node.op, shape_of(node))
-    return law(parameter, shape_of(node, "bias"), default_bias(node.op, shape_of(node)))
+        return Law(ZERO, ZERO) if is_absent else _default_bias(node)
+    return law(parameter, shape_of(node, "bias"), _default_bias(node))
+
+
+def _default_bias(node: Node) -> Law:
+    """1/(3·fan_in), of any fan-in where that is not known."""
+    found = default_bias(node.op, shape_of(node))
+    return Law(_ANY_BIAS, ZERO) if found == UNKNOWN_LAW else found
+
+
+def _scaled(node: Node) -> tuple[Law, float] | None:
+    """The law of the weight and the fan-in; where sizes are not known, that of fan_in·w for a fan-in of 1."""
+    weight, fan = weight_law(node), fan_in(node)
+    if weight is not None and fan is not None:
+        return weight, fan
+    if node.op.startswith("conv_transpose"):
+        return None
+    parameter = node.parameters.get("weight")
+    found = sizeless(Initial() if parameter is None else parameter.initial)
+    return None if found == UNKNOWN_LAW else (found, 1.0)
 
 
 def fan_in(node: Node) -> float | None:
@@ -72,12 +93,13 @@ def linear(node: Node, inputs: tuple[Moments, ...]) -> Effect:
 
     Weights of mean m ≠ 0 add m²·E[(Σx)²], where fan_in²·mean² ≤ E[(Σx)²] ≤ fan_in²·E[x²], and pass
     between m²·fan_in·‖δ‖² and m²·fan_in·fan_out·‖δ‖² backward. Zero padding makes what is
-    shared differ between the edges and the middle of a map.
+    shared differ between the edges and the middle of a map. Where initialisers divide by the fan-in, no
+    size needs to be known.
     """
-    weight, fan = weight_law(node), fan_in(node)
-    if not inputs or weight is None or fan is None:
+    scaled = _scaled(node)
+    if not inputs or scaled is None:
         return unknown(inputs)
-    x = inputs[0]
+    (weight, fan), x = scaled, inputs[0]
     border = _border(node)
     centred = weight.variance * fan * border
     width = width_of(node)
@@ -107,6 +129,8 @@ def _border(node: Node) -> Interval:
     """The share of a kernel that lies on the map rather than beyond its edges: 1 - d·reach/side."""
     kernel = _first(node.settings.get("kernel_size"))
     padding, stride = node.settings.get("padding", 0), _first(node.settings.get("stride", 1)) or 1
+    if kernel is None and node.op != "linear" and padding not in (0, (0, 0)):
+        return Interval(0.25, 1.0)
     if kernel is None or node.settings.get("padding_mode", "zeros") != "zeros":
         return ONE
     p = kernel // 2 if padding == "same" else _first(padding) or 0

@@ -11,17 +11,25 @@ from gradlint.flow.attribution import SUMS, Growth, Step, growth, steps
 from gradlint.flow.chain import Chain, longest_chain
 from gradlint.flow.faults import Fault, faults
 from gradlint.flow.propagate import GradientFlow, propagate
-from gradlint.records.graph import ModelGraph, Node
+from gradlint.flow.unrolled import Repeated, losing
+from gradlint.records.graph import ModelGraph, Node, Place
 
 
 class Model(Struct, frozen=True, dict=True):
     """One model of the file that is checked; its flow is predicted when a rule first asks for it.
 
-    `look_elsewhere` tells whether code outside of the model may draw its weights anew.
+    `look_elsewhere` tells whether code outside of the model may draw its weights anew; `build` gives its
+    graph where its constructor iterates so often at a place of which that is not known.
     """
 
     graph: ModelGraph
     look_elsewhere: Callable[[], bool] = lambda: False
+    build: Callable[[Place, int], ModelGraph | None] = lambda place, times: None
+
+    def deepened(self, place: Place, times: int) -> Model | None:
+        """The same model with so many iterations at a place of which their number is not known."""
+        graph = self.build(place, times)
+        return None if graph is None else Model(graph, self.look_elsewhere)
 
     @cached_property
     def is_initialised_elsewhere(self) -> bool:
@@ -46,6 +54,11 @@ class Model(Struct, frozen=True, dict=True):
     def is_initialised_to(self, sign: int) -> bool:
         """Whether an initialiser that the code calls is to blame for a loss (-1) or a growth (1)."""
         return any(fault.is_spoken_of and fault.move.sign == sign for fault in self.faults)
+
+    @cached_property
+    def repeated(self) -> tuple[Repeated, ...]:
+        """The layers that are repeated how often is not known, where each of them loses gradient."""
+        return tuple(losing(self))
 
     @cached_property
     def steps(self) -> tuple[Step, ...]:

@@ -177,6 +177,20 @@ class Builder:
         shown = {name: text for name, value in arguments.items() if (text := as_text(value))}
         return self._graph(cls.definition.name, place, instance, cls.scope, shown)
 
+    def deepened(
+        self, graph: ModelGraph, scope: ModuleScope, text: str, place: Place, times: int
+    ) -> ModelGraph | None:
+        """The same model where its constructor iterates so often at a place of which that is not known."""
+        cls = self._evaluator.module_name(scope, graph.name)
+        reasons, seen = self.reasons.copy(), self._seen.copy()
+        try:
+            with self._facts.repeating(place, times):
+                if isinstance(cls, ClassObject):
+                    return self.build(cls) if self._affords() else None
+                return next((one for one in self.sequences(scope, text) if one.place == graph.place), None)
+        finally:
+            self.reasons, self._seen = reasons, seen
+
     def _graph(
         self,
         name: str,
@@ -203,6 +217,7 @@ class Builder:
         if not outputs:
             outputs = [facts.recorder.unknown("an output that is not known", (), None)]
         graph = facts.recorder.graph(name, place, outputs, shown or {})
+        graph = replace(graph, uncounted=tuple(dict.fromkeys(facts.uncounted)))
         self.reasons.update(graph.reasons)
         ran = {path for node in graph.nodes for path in _ancestors(node.module)}
         self._seen.update(

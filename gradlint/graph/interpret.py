@@ -134,7 +134,8 @@ class GraphFacts(Interpretation):
     """Runs models on signals: every operation on one becomes a node of the recorder.
 
     `is_constructing` until the forward pass begins; `unread` gathers why the construction of a model was
-    not followed to its end, `unmatched` the initialisers that changed nothing.
+    not followed to its end, `unmatched` the initialisers that changed nothing, `uncounted` where its
+    constructor iterates how often is not known. `repetitions` is how often one of these is taken to.
     """
 
     budget = Budget(unrolled=256, rounds=4096, steps=60_000, arm=16_000, objects=4000, recursion=6)
@@ -152,6 +153,8 @@ class GraphFacts(Interpretation):
         self.is_constructing = False
         self.unread: list[str] = []
         self.unmatched: list[Unapplied] = []
+        self.uncounted: list[Place] = []
+        self.repetitions: tuple[Place, int] | None = None
         self._constructed_with: list[tuple[ClassObject, Arguments]] = []
         self._sought: Sought | None = None
 
@@ -167,6 +170,7 @@ class GraphFacts(Interpretation):
             self.evaluator.ran |= traces.ran
             self.unread.extend(traces.unread)
             self._constructed_with.extend(traces.constructed)
+            self.uncounted.extend(traces.uncounted)
         return result
 
     def _met(self, sought: Sought, cls: ClassObject, arguments: Arguments) -> Value:
@@ -179,6 +183,7 @@ class GraphFacts(Interpretation):
         """What a call gives and leaves; None where it did something that a copy would not repeat."""
         evaluator, effects = self.evaluator, (len(self.recorder.nodes), len(self.unmatched))
         unread, constructed = len(self.unread), len(self._constructed_with)
+        uncounted = len(self.uncounted)
         outer, evaluator.consulted, evaluator.ran = (evaluator.consulted, evaluator.ran), set(), set()
         result = make()
         own = Traces(
@@ -186,6 +191,7 @@ class GraphFacts(Interpretation):
             frozenset(evaluator.ran),
             tuple(self.unread[unread:]),
             tuple(self._constructed_with[constructed:]),
+            tuple(self.uncounted[uncounted:]),
         )
         evaluator.consulted, evaluator.ran = outer
         evaluator.consulted |= own.consulted
@@ -213,6 +219,7 @@ class GraphFacts(Interpretation):
         self.is_constructing = not is_training
         self.unread = []
         self.unmatched = []
+        self.uncounted = []
         self._constructed_with.clear()
 
     @contextmanager
@@ -372,6 +379,26 @@ class GraphFacts(Interpretation):
         if self.is_training or isinstance(iterable, (Known, SizeOf, Table)):
             return False
         return not isinstance(iterable, Items) or len(iterable.items) == 1
+
+    def assumed(self, iterable: Value, site: Site) -> int | None:
+        """In constructors the places of such iterations are noted, and one may be taken to be so long."""
+        if not self.is_constructing or not self.is_counted_once(iterable):
+            return None
+        place = Place(site.path, site.node.span)
+        if self.repetitions is not None and self.repetitions[0] == place:
+            return self.repetitions[1]
+        self.uncounted.append(place)
+        return None
+
+    @contextmanager
+    def repeating(self, place: Place, times: int) -> Iterator[None]:
+        """Within the block constructors iterate so often at one place of which that is not known."""
+        memory, self.memory = self.memory, Memory()
+        self.repetitions = (place, times)
+        try:
+            yield
+        finally:
+            self.memory, self.repetitions = memory, None
 
     def is_exemplary(self, items: Sequence[Value]) -> bool:
         """One module or tensor stands for the others; numbers may all differ."""

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from gradlint.graph.construct import copied
 from gradlint.graph.values import Anything, Choice, held_by
+from gradlint.records.graph import Place
 from gradlint.semantics.classes import is_module
 from gradlint.semantics.interpretation import Arguments
 from gradlint.semantics.value import (
@@ -35,13 +36,15 @@ class _NotComparable(Exception):  # noqa: N818
 
 class Traces(Struct, frozen=True):
     """What a call leaves beside its result: files and names that were looked up, functions that ran,
-    why it was not followed to its end, and the objects of the project that it made.
+    why it was not followed to its end, the objects of the project that it made, and where a loop of unknown
+    length made something.
     """
 
     consulted: frozenset[tuple[str, str]] = frozenset()
     ran: frozenset[int] = frozenset()
     unread: tuple[str, ...] = ()
     constructed: tuple[tuple[ClassObject, Arguments], ...] = ()
+    uncounted: tuple[Place, ...] = ()
 
 
 class Remembered(Struct, frozen=True):

@@ -120,7 +120,8 @@ class Inspector:
         if Model in self._rules and may_define_models(source.text):
             for graph in self._builder.models(scope, source.text):
                 elsewhere = partial(self._builder.is_initialised_elsewhere, graph, source.text)
-                yield from self.judge(Model(graph, elsewhere))
+                deepened = partial(self._builder.deepened, graph, scope, source.text)
+                yield from self.judge(Model(graph, elsewhere, deepened))
             yield from map(internal_error, self._builder.take_failures())
         yield from self._said_of_arrays(scope, source)
         if Objective in self._rules and may_compute_losses(source.text):

@@ -131,7 +131,8 @@ class ModelGraph(Struct, frozen=True):
     `unapplied` initialisers without effect. `states` are the variables that a loop of unknown length
     computes anew: the nodes that stand for one at the start of an iteration, -1 for none, and at its end.
     `kept` are attributes in which a forward pass leaves a tensor with its graph that the next one uses;
-    they are looked for only where that is asked.
+    they are looked for only where that is asked. `uncounted` are the places where the constructor iterates
+    how often is not known, each of which counts as one iteration.
     `is_recast` says that a block of it may compute in another precision than the rest.
     """
 
@@ -148,3 +149,4 @@ class ModelGraph(Struct, frozen=True):
     states: tuple[tuple[int, int], ...] = ()
     kept: tuple[str, ...] = ()
     is_recast: bool = False
+    uncounted: tuple[Place, ...] = ()

@@ -104,6 +104,8 @@ def conclusion(flow: GradientFlow) -> Iterator[str]:
         yield f"{decades(chain.decades)} decades{_error(chain)} from {_name(flow, chain.first)} to " + (
             f"{_name(flow, chain.last)}, {chain.layers} layers with weights, the head left out"
         )
+    for place in flow.graph.uncounted:
+        yield f"line {place.span.line} iterates how often is not known: that counts as once"
     for reason, count in sorted(flow.graph.reasons.items(), key=lambda item: -item[1]):
         yield f"not understood: {reason}" + (f" ({count} times)" if count > 1 else "")
 

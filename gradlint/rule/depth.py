@@ -9,6 +9,7 @@ from gradlint.flow.attribution import FACTORS, NORMS
 from gradlint.flow.chain import Chain
 from gradlint.flow.model import Model
 from gradlint.flow.propagate import is_weighted
+from gradlint.flow.unrolled import THRESHOLD, Repeated
 from gradlint.mathematics.activations import NAMES
 from gradlint.mathematics.interval import Interval
 from gradlint.records.finding import Claim, Metric, Related
@@ -82,10 +83,25 @@ def counted(nodes: Iterable[Node]) -> str:
 
 def layers_of(model: Model) -> str:
     """The layers of a chain in words: how many, of which kind, with what between them."""
+    count = 0 if model.chain is None else model.chain.layers
+    kinds, _, between = _between(model).partition(" with ")
+    return f"{count} {kinds} layers" + (f" with {between}" if between else "")
+
+
+def _between(model: Model) -> str:
+    """The kinds of layers in a chain, and what stands between them: "linear with relu"."""
     kinds = " and ".join(dict.fromkeys(node.op for node in _weighted(model)))
     between = dict.fromkeys(step.node.op for step in model.steps if step.node.op in NAMES | NORMS | FACTORS)
-    count = 0 if model.chain is None else model.chain.layers
-    return f"{count} {kinds} layers" + (f" with {' and '.join(between)}" if between else "")
+    return kinds + (f" with {' and '.join(between)}" if between else "")
+
+
+def per_layer(found: Repeated) -> str:
+    """What one layer of those that are repeated leaves of the gradient, and how many of them are a risk."""
+    each = found.decades / found.layers
+    return (
+        f"{_between(found.model)} leaves {times(each)} of the gradient per layer ({each:.2f} decades): "
+        f"from {found.times} iterations on, {THRESHOLD:.0f} decades are lost"
+    )
 
 
 def is_default(model: Model) -> bool:

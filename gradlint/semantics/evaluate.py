@@ -940,7 +940,11 @@ class Evaluator:
             if len(iterable.value) <= most:
                 return [Known(item) for item in iterable.value], Count.LISTED
             return [self.interpretation.unknown(())], Count.OTHERS
-        return [self.interpretation.element(iterable, site)], self._any_number(iterable)
+        element, times = (
+            self.interpretation.element(iterable, site),
+            self.interpretation.assumed(iterable, site),
+        )
+        return ([element], self._any_number(iterable)) if times is None else ([element] * times, Count.LISTED)
 
     def _any_number(self, iterable: Value | None) -> Count:
         return Count.ALIKE if self.interpretation.is_counted_once(iterable) else Count.OTHERS

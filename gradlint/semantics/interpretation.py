@@ -100,6 +100,10 @@ class Interpretation:
         """What a call of a class or of a function that closes over nothing gives; `make` runs it."""
         return make()
 
+    def assumed(self, iterable: Value, site: Site) -> int | None:
+        """How many items an iteration of unknown length is taken to give; None if one stands for all."""
+        return None
+
     def unknown(self, sources: Sequence[Value]) -> Value:
         """The value of which nothing is known but that it was made of `sources`."""
         raise NotImplementedError
