@@ -1,21 +1,25 @@
 """How many modules of paritybench the worker builds and runs without a look at their arguments and inputs.
 
-    python benchmarks/verify_paritybench.py PARITYBENCH [EVERY [OFFSET]]
+    python benchmarks/verify_paritybench.py PARITYBENCH                          # 200 modules
+    python benchmarks/verify_paritybench.py PARITYBENCH --modules 400 --seed 7   # others
 
-Of every EVERY-th file (40) from OFFSET on, the modules that run forward and backward with the arguments
-that come with them are the truth; each is then given to the worker by its name alone.
+Files are drawn at random, and of each at most three of the modules that run forward and backward with the
+arguments that come with them. Each is given to the worker by its name and the text before the test cases.
 """
 
 from __future__ import annotations
 
+import argparse
 import ast
 import json
 import multiprocessing
+import random
 import re
 import statistics
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 from paritybench import files
@@ -25,6 +29,8 @@ from gradlint.verify.client import Worker
 from gradlint.verify.worker.protocol import Reply, Task
 
 SECONDS = 40.0
+MOST = 3
+"""So many modules of a file."""
 HELPERS = """
 class _mock_config(dict):
     __getattr__ = dict.__getitem__
@@ -65,8 +71,10 @@ def truth(path: Path, kept: Path) -> list[str]:
     return list(json.loads(known.read_text()))
 
 
-def task(path: Path, name: str, roots: list[str]) -> Task:
-    return Task(0, str(path), name, roots, [], [], [], "cpu", "float32", SECONDS, 4096)
+def task(path: Path, name: str, root: str) -> Task:
+    """A question without arguments, inputs and test cases; calls in the file supply what they can."""
+    text = path.read_text(encoding="utf-8").partition("\nTESTCASES")[0]
+    return Task(0, str(path), name, [root], [], [], [], "cpu", "float32", SECONDS, 4096, text)
 
 
 def reason(reply: Reply) -> str:
@@ -76,21 +84,31 @@ def reason(reply: Reply) -> str:
     return f"{reply.failure.stage}: " + re.sub(r"\d+|'[^']*'", "_", text)[:110]
 
 
-def main() -> None:
-    checkout = Path(sys.argv[1])
-    every, offset = (
-        (int(word) for word in (*sys.argv[2:], "40", "0")[:2])
-        if len(sys.argv) > 3
-        else (int((sys.argv[2:] or ["40"])[0]), 0)
-    )
-    kept = Path(tempfile.gettempdir()) / "paritybench-truth"
+def sample(checkout: Path, count: int, seed: int) -> Iterator[tuple[Path, str]]:
+    """So many modules that run, in an order that the seed decides."""
+    draw, kept = random.Random(seed), Path(tempfile.gettempdir()) / "paritybench-truth"
     kept.mkdir(exist_ok=True)
+    found = 0
+    for path in draw.sample(known := files(checkout), len(known)):
+        names = truth(path, kept)
+        chosen = draw.sample(names, min(len(names), MOST))[: count - found]
+        found += len(chosen)
+        yield from ((path, name) for name in chosen)
+        if found >= count:
+            return
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("checkout", type=Path)
+    parser.add_argument("--modules", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, Worker(sys.executable) as worker:
         (Path(folder) / "_paritybench_helpers.py").write_text(HELPERS)
         replies = {
-            (path, name): worker.ask(task(path, name, [folder]))
-            for path in files(checkout)[offset::every]
-            for name in truth(path, kept)
+            (path, name): worker.ask(task(path, name, folder))
+            for path, name in sample(options.checkout, options.modules, options.seed)
         }
     report(replies)
 
