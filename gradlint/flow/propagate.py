@@ -12,6 +12,7 @@ from gradlint.flow import (
     arithmetic,
     attention,
     elementwise,
+    graphs,
     linear_layers,
     normalisation,
     pooling,
@@ -26,7 +27,7 @@ from gradlint.mathematics.interval import ONE, ZERO, Interval, point
 from gradlint.records.graph import ModelGraph, Node
 from gradlint.records.losses import LOSSES
 
-TABLES = (arithmetic, attention, elementwise, linear_layers, normalisation, pooling, recurrence)
+TABLES = (arithmetic, attention, elementwise, graphs, linear_layers, normalisation, pooling, recurrence)
 """The modules whose import fills the table of operations."""
 
 ASSUMED_WIDTH = 64

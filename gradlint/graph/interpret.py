@@ -23,8 +23,10 @@ from gradlint.graph.construct import (
     torch_base,
 )
 from gradlint.graph.functions import ACTIVATIONS, ALIASING, LIKE, METADATA, PIECES, SIZES, UNARY
+from gradlint.graph.geometric import Geometric, stands_for
 from gradlint.graph.memory import Memory, Traces
-from gradlint.graph.modules import ITSELF, ClassName, Members, is_kind_of
+from gradlint.graph.message_passing import MessagePassing, is_message_passing
+from gradlint.graph.modules import ITSELF, ClassName, Members, is_kind_of, is_subclass_of
 from gradlint.graph.pretrained import Pretrained, pretrained
 from gradlint.graph.rearrange import indexed
 from gradlint.graph.recorder import Recorder
@@ -149,6 +151,8 @@ class GraphFacts(Interpretation):
         self.sequences: list[Container] = []
         self.members = Members(self)
         self.applier = Applier(self)
+        self.messages = MessagePassing(self)
+        self.geometric = Geometric(self)
         self.memory = Memory()
         self.is_constructing = False
         self.unread: list[str] = []
@@ -443,6 +447,8 @@ class GraphFacts(Interpretation):
         scheme = initial.scheme_of(last) if _initialises(name) else None
         if scheme is not None:
             return self.members.initialise(first, initial.initialised(scheme, arguments, place))
+        if name == "inspect.isclass" and isinstance(first, (ClassObject, Closure, Known)):
+            return Known(isinstance(first, ClassObject))
         if name.startswith("numpy.random.") and (made := initial.array(last, arguments, place)) is not None:
             return made
         if name.startswith(
@@ -473,6 +479,8 @@ class GraphFacts(Interpretation):
             if last not in LIKE or not isinstance(first, Signal):
                 return drawn
             return self.recorder.emit("constant", (), site, {"value": None})
+        if (reduced := self.geometric.function(name, arguments, site)) is not None:
+            return reduced
         if name.startswith(("torch.", "einops.", "torch_scatter.", "torch_geometric.utils.")):
             if last.endswith("_") or ".utils." in name:
                 self.members.escape(arguments.values())
@@ -572,6 +580,9 @@ class GraphFacts(Interpretation):
             if decided is None and self._is_asked_for_text(values[0], values[1]):
                 return Known(True)
             return Anything() if decided is None else Known(decided)
+        if name == "builtins.issubclass" and len(values) == 2:
+            decided = is_subclass_of(values[0], values[1])
+            return Anything() if decided is None else Known(decided)
         if name == "builtins.type" and len(values) == 1:
             return ClassName(values[0]) if is_module(values[0]) else Anything()
         if name == "builtins.hasattr" and len(values) == 2:
@@ -626,6 +637,10 @@ class GraphFacts(Interpretation):
         """A method of a base from outside the project."""
         if not isinstance(receiver, Instance):
             return Anything()
+        if is_message_passing(receiver):
+            passed = self.messages.method(receiver, name, arguments, site)
+            if passed is not None:
+                return passed
         if name == "__init__":
             base = torch_base(receiver)
             if base is not None:
@@ -635,6 +650,8 @@ class GraphFacts(Interpretation):
             elif receiver.type.derives_from(_DICTIONARIES):
                 self.evaluator.heap.write(receiver.attributes, BASE, table(arguments, site.node))
             return Known(None)
+        if name == "__call__" and isinstance(forward := receiver.type.member("forward"), Closure):
+            return self.evaluator.call(self.evaluator.bound(forward, receiver), arguments, site)
         if name in ("forward", "__call__"):
             return self.applier.module(receiver, arguments, site)
         return self.members.method(receiver, name, arguments, site)
@@ -649,6 +666,10 @@ class GraphFacts(Interpretation):
                 return self.applier.module(value, arguments, site)
             if self.members.wraps_itself(value, name):
                 return self.evaluator.call(value, arguments, site)
+            if isinstance(value, Instance) and is_message_passing(value):
+                passed = self.messages.method(value, name, arguments, site)
+                if passed is not None:
+                    return passed
             return self.members.method(value, name, arguments, site)
         if isinstance(value, Pretrained):
             return self._pretrained(value, name, arguments, site)
@@ -862,6 +883,10 @@ class GraphFacts(Interpretation):
     def progress(self) -> int:
         """The losses that a training pass has met: one iteration over the data is like the next."""
         return self.recorder.losses if self.is_training else 0
+
+    def stands_for(self, module: str, name: str) -> Value | None:
+        """Parts of torch_geometric are known by what they compute."""
+        return stands_for(module, name)
 
     def is_configuration(self, cls: ClassObject) -> bool:
         """Configurations hold numbers; models and tensors are not made of nothing, nor, where code

@@ -33,6 +33,7 @@ from gradlint.records import ir
 from gradlint.records.graph import Initial, Piece, Place, Unapplied
 from gradlint.records.span import Span
 from gradlint.semantics.builtin import CHANGING, collection_method, store_item
+from gradlint.semantics.classes import MODULE_BASES
 from gradlint.semantics.interpretation import Arguments, Operand, Site
 from gradlint.semantics.value import (
     ClassObject,
@@ -557,6 +558,9 @@ def is_kind_of(value: Value, classes: Value) -> bool | None:
         if any(found):
             return True
         return None if None in found or classes.open else False
+    if isinstance(classes, Choice):
+        answers = {is_kind_of(value, each) for each in classes.options}
+        return answers.pop() if len(answers) == 1 else None
     if isinstance(value, Signal):
         return (
             _last(classes) in ("Tensor", "FloatTensor")
@@ -586,9 +590,21 @@ def is_kind_of(value: Value, classes: Value) -> bool | None:
         return name == "Module" or _derives(value.type, name)
     if isinstance(value, Instance):
         bases = [base for base in value.type.lineage() if isinstance(base, Reference)]
-        torch = [class_of(base.name) for base in bases]
+        if any(base.name == classes.name for base in bases):
+            return True
+        torch = ["Module" if base.name in MODULE_BASES else class_of(base.name) for base in bases]
         return any(t is not None and (t == name or name == "Module" or _derives(t, name)) for t in torch)
     return None
+
+
+def is_subclass_of(value: Value, classes: Value) -> bool | None:
+    """`issubclass(value, classes)`, or None where it cannot be told."""
+    if isinstance(classes, Items):
+        found = [is_subclass_of(value, each) for each in classes.items]
+        return True if any(found) else (None if None in found or classes.open else False)
+    if not isinstance(value, ClassObject):
+        return None
+    return is_kind_of(Instance(value, {}), classes)
 
 
 _PYTHON = frozenset(

@@ -6,7 +6,12 @@ from gradlint.records import ir
 from gradlint.semantics.scope import ModuleScope
 from gradlint.semantics.value import ClassObject, Reference, Value
 
-MODULE_BASES = frozenset(
+MESSAGE_PASSING = frozenset(
+    f"torch_geometric.nn.{where}MessagePassing" for where in ("", "conv.", "conv.message_passing.")
+)
+"""The base of the layers of torch_geometric, however it is imported."""
+
+MODULE_BASES = MESSAGE_PASSING | frozenset(
     {
         "torch.nn.Module",
         "torch.nn.modules.Module",
@@ -14,7 +19,6 @@ MODULE_BASES = frozenset(
         "pytorch_lightning.LightningModule",
         "lightning.LightningModule",
         "lightning.pytorch.LightningModule",
-        "torch_geometric.nn.MessagePassing",
         "transformers.PreTrainedModel",
     }
 )

@@ -240,6 +240,9 @@ class Evaluator:
     ) -> Value | None:
         if isinstance(statement, ir.Binding):
             return self._imported(scope, statement)
+        known = self.interpretation.stands_for(scope.name, name)
+        if known is not None:
+            return known
         frame = Frame(scope)
         self._statement(statement, frame)
         return frame.variables.get(name)
@@ -483,8 +486,10 @@ class Evaluator:
         current: Frame | None = frame
         while current is not None:
             closure = current.closure
-            if closure is not None and closure.owner is not None and closure.receiver is not None:
-                return Super(closure.owner, closure.receiver)
+            if closure is not None and closure.owner is not None:
+                receiver = closure.receiver or _first_argument(closure, current)
+                if receiver is not None:
+                    return Super(closure.owner, receiver)
             current = current.parent
         return self.interpretation.unknown(())
 
@@ -563,6 +568,10 @@ class Evaluator:
                 )
         if target.name == "builtins.globals" and frame is not None:
             return ModuleObject(frame.scope)
+        if target.name == "builtins.vars" and len(arguments.positional) == 1:
+            of = arguments.positional[0].value
+            if isinstance(of, ModuleObject):
+                return self._namespace(of.scope, site)
         if target.name == "builtins.eval" and frame is not None and len(arguments.positional) == 1:
             written = _dotted(arguments.positional[0].value, site.node)
             if written is not None:
@@ -576,6 +585,12 @@ class Evaluator:
             named = {name: operand.value for name, operand in arguments.keywords.items()}
             return Partial(function, tuple(given), named, site.node) if given or named else function
         return self.interpretation.call(target, arguments, site)
+
+    def _namespace(self, scope: ModuleScope, site: Site) -> Table:
+        """What the names of a module mean, by name."""
+        found = {name: self.module_name(scope, name) for name in list(scope.bindings)[:MAX_ITEMS]}
+        entries: dict[Any, Value] = {name: value for name, value in found.items() if value is not None}
+        return Table(entries, site.node, bool(scope.stars) or len(scope.bindings) > MAX_ITEMS)
 
     def _opened(self, arguments: Arguments) -> Arguments:
         """The arguments with what the interpretation knows item by item as lists of these items."""
@@ -685,7 +700,8 @@ class Evaluator:
     def _call_wrapped(self, closure: Closure, arguments: Arguments, site: Site) -> Value:
         """Call what the decorators of the project make of a function."""
         wrappers = list(self._wrappers(closure))
-        value: Value = Closure(self._bare(closure.function, wrappers), closure.scope, closure.frame)
+        bare = self._bare(closure.function, wrappers)
+        value: Value = Closure(bare, closure.scope, closure.frame, None, closure.owner)
         for wrapper in wrappers:
             given = Arguments((Operand(value, wrapper.node),))
             value = self.call(wrapper.value, given, Site(wrapper.node, closure.scope.path))
@@ -1543,6 +1559,13 @@ class Super(Value, frozen=True, eq=False):
 
     owner: ClassObject
     receiver: Value
+
+
+def _first_argument(method: Closure, frame: Frame) -> Value | None:
+    """What a method was given as its object where a decorator calls it as a function."""
+    parameters = method.function.parameters
+    value = frame.variables.get(parameters[0].name) if parameters else None
+    return value if isinstance(value, Instance) else None
 
 
 def _behind(owner: ClassObject, receiver: Value) -> list[Value]:

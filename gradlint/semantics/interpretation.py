@@ -234,6 +234,10 @@ class Interpretation:
         """A measure of what was found so far: an iteration that raises it speaks for those that follow."""
         return 0
 
+    def stands_for(self, module: str, name: str) -> Value | None:
+        """What a definition of a module means, where that is known without reading it."""
+        return None
+
     def is_opaque(self, target: Instance) -> bool:
         """Whether calling an object of the project is a primitive, whatever its class says."""
         return False
