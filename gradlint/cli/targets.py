@@ -99,15 +99,15 @@ def _signature(target: Target) -> Signature:
     return signatures(target.path, [target.name]).get(target.name, Signature())
 
 
-def _require(option: str, name: str, takers: Sequence[tuple[str, frozenset[str] | None]]) -> None:
+def _require(option: str, name: str, takers: Sequence[tuple[str, tuple[str, ...] | None]]) -> None:
     """Raise `UsageError` unless one of the targets takes the name, or may."""
     if any(names is None or name in names for _, names in takers):
         return
-    known: Mapping[str, None] = dict.fromkeys(each for _, names in takers for each in sorted(names or ()))
-    what = "the constructor" if option == "--arg" else "forward"
-    of = f"{takers[0][0]}: {what}" if len(takers) == 1 else what
-    said = f" takes {_listed(known)}" if known else " takes nothing"
-    raise UsageError(f"`{option} {name}`: unknown name; {of}{said}{did_you_mean(name, known)}")
+    known: Mapping[str, None] = dict.fromkeys(each for _, names in takers for each in names or ())
+    method = "" if option == "--arg" else ".forward"
+    takes = _listed(known) if known else "nothing"
+    who = _listed(dict.fromkeys(f"{target}{method}" for target, _ in takers))
+    raise UsageError(f"`{option} {name}`: {who} takes {takes}{did_you_mean(name, known)}")
 
 
 def _taken(asked: TargetSettings, signature: Signature) -> TargetSettings:
@@ -118,7 +118,7 @@ def _taken(asked: TargetSettings, signature: Signature) -> TargetSettings:
     )
 
 
-def _is_taken(name: str, names: frozenset[str] | None) -> bool:
+def _is_taken(name: str, names: tuple[str, ...] | None) -> bool:
     return names is None or name in names
 
 

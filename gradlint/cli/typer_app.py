@@ -47,15 +47,22 @@ Run = Callable[[str, Values], int]
 
 
 def invoke(words: Sequence[str], run: Run) -> int:
-    """Let typer read the command line and answer it; returns the exit code."""
+    """Let typer read the command line, then run what it says; returns the exit code."""
+    said: list[tuple[str, Values]] = []
+
+    def note(name: str, values: Values) -> int:
+        said.append((name, values))
+        return 0
+
     try:
-        return int(build(run)(list(words), prog_name="gradlint", standalone_mode=False) or 0)
+        code = build(note)(list(words), prog_name="gradlint", standalone_mode=False)
     except typer.Abort:
         raise KeyboardInterrupt from None
     except Exception as error:
         if not hasattr(error, "format_message"):
             raise
         raise UsageError(_explained(error, words)) from None
+    return run(*said[0]) if said else int(code or 0)
 
 
 def _explained(error: Any, words: Sequence[str]) -> str:

@@ -59,7 +59,8 @@ def run(values: Values) -> int:
     chosen = [target for word in values[PATHS] for target in targets(word)]
     own = settings_for(chosen, given(values.get("arg", []), values.get("input", [])))
     runs = _runs(session, chosen, own)
-    print_out(_joined([_shown(each, form) for each in runs], form))
+    urls = {rule.id: rule.url() for rule in session.rules}
+    print_out(_joined([_shown(each, form, urls) for each in runs], form))
     if values.get("report"):
         _save_page(session, str(values["report"]), runs)
     codes = [each.code for each in runs]
@@ -94,10 +95,10 @@ def _is_about(finding: Finding, target: Target) -> bool:
     return finding.claim is not None and target_of(finding.claim).partition(".")[0] == target.name
 
 
-def _shown(run: Run, form: str) -> str:
+def _shown(run: Run, form: str, urls: Mapping[str, str]) -> str:
     if form == "text":
         return text(run.found)
-    return as_json(run.found, [item(f.path, f, None) for f in run.findings])
+    return as_json(run.found, [item(f.path, f, urls.get(f.rule)) for f in run.findings])
 
 
 def _joined(shown: Sequence[str], form: str) -> str:

@@ -92,8 +92,8 @@ def model_names(path: str) -> list[str]:
 class Signature(Struct, frozen=True):
     """What a target is constructed and called with, by name; None where that is not known."""
 
-    arguments: frozenset[str] | None = None
-    inputs: frozenset[str] | None = None
+    arguments: tuple[str, ...] | None = None
+    inputs: tuple[str, ...] | None = None
 
 
 def signatures(path: str, names: Iterable[str]) -> dict[str, Signature]:
@@ -123,11 +123,11 @@ def _signature(builder: Builder, scope: ModuleScope, name: str) -> Signature:
     )
 
 
-def _taken(parameters: Sequence[ir.Parameter]) -> frozenset[str] | None:
+def _taken(parameters: Sequence[ir.Parameter]) -> tuple[str, ...] | None:
     """The names of parameters; None where any name may be given."""
     if any(parameter.kind in ("arguments", "keywords") for parameter in parameters):
         return None
-    return frozenset(parameter.name for parameter in parameters)
+    return tuple([parameter.name for parameter in parameters])
 
 
 def models(path: str, wanted: str = "", given: Mapping[str, object] | None = None) -> list[ModelGraph]:

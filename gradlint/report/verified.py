@@ -17,11 +17,13 @@ _PHRASES = {"depth-gain": "decades of gradient", "activation-scale": "decades of
 
 def text(found: Verification, *, bars: bool = True) -> str:
     """How the target was built, its flow, and the verdict."""
-    lines = [title(found), ""]
-    lines += [f"  {line}" for line in _assumed(found)]
-    if found.layers:
-        lines += ["", *table(found.layers, bars=bars)]
-    return "\n".join([*lines, "", *conclusion(found), ""])
+    parts = [
+        [title(found)],
+        [f"  {line}" for line in _assumed(found)],
+        [*table(found.layers, bars=bars)] if found.layers else [],
+        [*conclusion(found)],
+    ]
+    return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
 
 
 def title(found: Verification) -> str:

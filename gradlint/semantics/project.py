@@ -115,10 +115,14 @@ def _search(name: str, root: str, importer: ModuleScope) -> tuple[str | None, tu
     return None, tuple(missed)
 
 
-@lru_cache(maxsize=4096)
 def import_root(path: str) -> str:
     """The folder from which the module at `path` is imported: above its outermost package."""
-    folder = os.path.dirname(os.path.abspath(path))
+    return _above_packages(path if os.path.isabs(path) else os.path.abspath(path))
+
+
+@lru_cache(maxsize=4096)
+def _above_packages(path: str) -> str:
+    folder = os.path.dirname(os.path.normpath(path))
     while os.path.isfile(os.path.join(folder, "__init__.py")):
         parent = os.path.dirname(folder)
         if parent == folder:

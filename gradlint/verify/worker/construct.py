@@ -95,7 +95,9 @@ def recipe(
         made = [value for value in vars(module).values() if type(value) is target]
         if made:
             return Recipe(lambda: copy.deepcopy(made[-1]), notes=[*notes, "constructed by its file"])
-    return _search(Maker(target, signature_of(target), given, kind), origins, notes, seconds)
+    signature = signature_of(target)
+    _require_taken(name, signature, origins)
+    return _search(Maker(target, signature, given, kind), origins, notes, seconds)
 
 
 def evaluated(
@@ -107,11 +109,36 @@ def evaluated(
     notes: list[str] = []
     for argument in arguments:
         value = _evaluated(module, argument.expression)
+        if isinstance(value, NameError) and argument.origin in _ASKED and argument.expression.isidentifier():
+            value = argument.expression  # a word that names nothing is text
         if isinstance(value, Exception):
+            _require(argument, value)
             notes.append(f"{argument.name}={argument.expression} from {argument.origin} cannot be evaluated")
         else:
             given[argument.name], origins[argument.name] = value, argument.origin
     return given, origins, notes
+
+
+_ASKED = ("--arg", "configuration")
+"""Where an argument is from that somebody asked for: it may not be left out."""
+
+
+def _require(argument: Argument, error: Exception) -> None:
+    """Raise `NotBuiltError` where an argument that was asked for cannot be evaluated."""
+    if argument.origin in _ASKED:
+        reason = f"{argument.name}={argument.expression} cannot be evaluated: {type(error).__name__}: {error}"
+        raise NotBuiltError(f"{reason} ({argument.origin})")
+
+
+def _require_taken(name: str, signature: inspect.Signature, origins: dict[str, str]) -> None:
+    """Raise `NotBuiltError` where an argument that was asked for has a name that nothing takes."""
+    known = signature.parameters
+    if any(p.kind is p.VAR_KEYWORD for p in known.values()):
+        return
+    unknown = [each for each, origin in origins.items() if each not in known and origin in _ASKED]
+    if unknown:
+        takes = ", ".join(known) or "nothing"
+        raise NotBuiltError(f"{name} takes {takes}, not {unknown[0]} ({origins[unknown[0]]})")
 
 
 def _evaluated(module: types.ModuleType, expression: str) -> Any:

@@ -283,6 +283,9 @@ def _taken(
         parameters = inspect.signature(function).parameters
     except (TypeError, ValueError):
         return ["input"], frozenset(), frozenset(), {}
+    unknown = [n for n in asked if n not in parameters]
+    if unknown and not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        raise NoInputError(f"forward takes {', '.join(parameters) or 'nothing'}, not {unknown[0]}")
     names = [
         n
         for n, p in parameters.items()

@@ -1,0 +1,158 @@
+"""`gradlint verify` as it is called: what it says about mistakes, what it leaves behind, what it prints."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from gradlint.cli.main import run
+from gradlint.lint.result import FileReport, LintResult
+from gradlint.records.evidence import Evidence, Verdict
+from gradlint.records.finding import Claim, Finding, Metric, Severity
+from gradlint.records.span import Span
+from gradlint.report.options import RenderOptions
+from gradlint.report.render import render
+from gradlint.source.source import Source
+
+ROOT = Path(__file__).parent.parent
+CODE = """
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, width=64, depth=8):
+        super().__init__()
+        parts = []
+        for _ in range(depth):
+            parts += [nn.Linear(width, width), nn.Sigmoid()]
+        self.layers = nn.Sequential(*parts)
+
+    def forward(self, x):
+        return self.layers(x)
+
+class Other(Net):
+    def __init__(self, **settings):
+        super().__init__(**settings)
+
+def make_net(width):
+    return Net(width)
+"""
+ALONE = CODE.partition("class Other")[0]
+MISTAKES = {
+    "model.py::Net --arg widht=3": "`--arg widht`: `Net` takes `width`, `depth`; did you mean `width`?",
+    "model.py::make_net --arg with=3": "`--arg with`: `make_net` takes `width`; did you mean `width`?",
+    "model.py::Net --input y=float32[2]": "`--input y`: `Net.forward` takes `x`",
+    "model.py::Net --input x=float[2]": "`--input x=float[2]`: `float[2]` is no input such as",
+    "model.py::Net --arg n=(": "`--arg n=(`: `(` is no Python expression: '(' was never closed",
+    "model.py::Net --arg =3": "expected NAME=VALUE",
+    "model.py::Nat": "no model `Nat` in model.py; did you mean `Net`?",
+    "model.py::zzz": "no model `zzz` in model.py; it has `Net`, `Other`",
+    "mdel.py": "no such file or folder: `mdel.py`; did you mean `model.py`?",
+    ".": "`.` is not a file; name one, or a model in it",
+    "empty.py": "`empty.py` defines no model",
+    "broken.py": r"`broken.py` cannot be read: .* \(line 2\)",
+    "model.py --device gpu": "`--device`: unknown device `gpu`",
+    "model.py --dtype int8": "`--dtype`: unknown value `int8`",
+    "model.py --output-format xml": "`--output-format`: unknown value `xml`",
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "model.py").write_text(CODE)
+    (tmp_path / "empty.py").write_text("x = 1\n")
+    (tmp_path / "broken.py").write_text("x = 1\ndef (:\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(("words", "message"), MISTAKES.items(), ids=MISTAKES)
+def test_a_mistake_is_told_before_anything_runs(
+    folder: Path, capsys: pytest.CaptureFixture[str], words: str, message: str
+) -> None:
+    assert run(["verify", *words.split(), "--isolated", "--python", "no-such-python"]) == 2
+    printed = capsys.readouterr()
+    pattern = message if "\\" in message else re.escape(message)
+    assert re.search(pattern, printed.err), printed.err
+    assert not printed.out
+
+
+def test_an_argument_may_be_for_one_of_several_models(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`Other` takes anything, so that every name may be meant for it; the worker is what is missing then."""
+    assert run(["verify", "model.py", "--arg", "size=3", "--isolated", "--python", "no-such-python"]) == 2
+    assert "`no-such-python` cannot be run" in capsys.readouterr().err
+
+
+def cell(code: str) -> dict[str, object]:
+    return {"cell_type": "code", "source": code, "metadata": {}, "outputs": [], "execution_count": None}
+
+
+def test_targets_are_described_as_the_schema_says(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A notebook with a cell that is no Python, and two files; one target cannot be built."""
+    pytest.importorskip("torch")
+    cells = [cell("%matplotlib inline"), cell(ALONE), cell("this is no python ("), cell("Net(depth=3)")]
+    notebook = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    (folder / "net.ipynb").write_text(json.dumps(notebook))
+    (folder / "alone.py").write_text(ALONE)
+    words = ["verify", "net.ipynb", "alone.py", "model.py::make_net", "--arg", "width=nn.Nope", "--isolated"]
+    assert run([*words, "--output-format", "json", "--report", "page.html"]) == 2
+    printed = capsys.readouterr()
+    assert "net.ipynb: cell 3 is left out: '(' was never closed" in printed.err
+    found = json.loads(printed.out)
+    schema = json.loads((ROOT / "docs" / "verify.schema.json").read_text(encoding="utf-8"))
+    jsonschema.Draft7Validator.check_schema(schema)
+    for each in found:
+        jsonschema.Draft7Validator(schema).validate(each)
+    assert [each["verdict"] for each in found] == ["could not run"] * 3
+    assert all("width=nn.Nope cannot be evaluated" in each["reason"] for each in found)
+    assert (folder / "page.html").read_text(encoding="utf-8").count("could not run: constructing") == 3
+
+    assert run(["verify", "net.ipynb", "--isolated", "--output-format", "json", "--report", "page.html"]) == 1
+    one = json.loads(capsys.readouterr().out)
+    jsonschema.Draft7Validator(schema).validate(one)
+    assert one["verdict"] == "at risk"
+    assert len(one["layers"]) == 16
+    assert one["findings"][0]["evidence"]["verdict"] == "confirmed"
+    assert one["findings"][0]["cell"] == 2
+    page = (folder / "page.html").read_text(encoding="utf-8")
+    assert page.count('class="plot"') == 2
+    assert "<mark>nn.Sigmoid()</mark>" in page
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at the processes of Linux")
+def test_an_interrupted_run_says_so_and_leaves_nothing(folder: Path) -> None:
+    pytest.importorskip("torch")
+    endless = ALONE.replace(
+        "        return self", "        while True: open(marker, 'w').write('x')\n        return self"
+    )
+    marker = folder / "started"
+    (folder / "endless.py").write_text(f"marker = {str(marker)!r}\n{endless}")
+    words = [sys.executable, "-m", "gradlint", "verify", "endless.py", "--isolated"]
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not marker.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=30)[1].strip().endswith("interrupted")
+    assert process.returncode == 130
+    marker.unlink()
+    time.sleep(0.2)
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize("form", ["concise", "grouped"])
+def test_short_forms_tell_the_verdict(form: str) -> None:
+    claim = Claim(Metric.DEPTH_GAIN, "Net:a->b", -3.0, -5.0)
+    evidence = Evidence(Verdict.CONFIRMED, -5.1, 0.0, 1, "cpu", "float32", "Net()")
+    finding = Finding("GRD101", "x", Severity.ERROR, "m", Span(1, 1, 1, 2), claim=claim, evidence=evidence)
+    result = LintResult((FileReport("a.py", (finding,)),), (), lambda _: Source("a.py", ""))
+    assert "m [measured: -5.1 (1 seed, cpu float32): confirmed] [x]" in render(form, result, RenderOptions())
