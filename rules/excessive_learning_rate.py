@@ -8,7 +8,7 @@ from typing import ClassVar
 from msgspec.structs import replace
 
 from gradlint.records.finding import Finding, Severity
-from gradlint.records.training import Thing
+from gradlint.records.training import Thing, is_default
 from gradlint.rule.loops import report
 from gradlint.rule.rule import Rule
 from gradlint.steps.gradients import Gradients, gradients_of
@@ -158,7 +158,8 @@ class ExcessiveLearningRate(Rule):
             if of.steps and None not in rates and is_free and _is_network(of):
                 optimizer = loop.thing(min(of.optimizer))
                 kind = optimizer.type.rpartition(".")[2]
-                message = f"a learning rate of {rates[0]:g} is beyond what {kind} can take"
+                which = "default learning rate" if is_default(optimizer.settings, "lr") else "learning rate"
+                message = f"a {which} of {rates[0]:g} is beyond what {kind} can take"
                 step = of.steps[min(of.steps)]
                 made = replace(step, place=optimizer.place or step.place, callers=())
                 yield report(self, loop, made, message, [(step, "steps here")])

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 from gradlint.records.finding import Finding, Severity
+from gradlint.records.training import is_default
 from gradlint.rule.loops import report
 from gradlint.rule.rule import Rule
 from gradlint.steps.clipping import LOOSE, bound
@@ -141,6 +142,8 @@ class IneffectiveClip(Rule):
         """A bound is out of reach, or a bounded copy is thrown away."""
         for clip in loop.events("clip"):
             size = bound(clip)
+            if is_default(clip.settings, "max_norm"):
+                continue  # a bound that is there to be given
             if size is not None and size >= LOOSE and (size < float("inf") or "dropped" in clip.settings):
                 yield report(self, loop, clip, f"gradients are clipped at {size:g}, which is no bound")
         for drop in loop.events("drop"):

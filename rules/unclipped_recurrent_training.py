@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 from gradlint.records.finding import Finding, Severity
-from gradlint.records.training import Event
+from gradlint.records.training import Event, is_default
 from gradlint.rule.loops import report
 from gradlint.rule.rule import Rule
 from gradlint.steps.loop import TrainingLoop
@@ -170,7 +170,8 @@ class UnclippedRecurrentTraining(Rule):
     def _reported(self, loop: TrainingLoop, found: Recurrent, backward: Event, step: Event) -> Finding:
         optimizer = loop.thing(min(step.things))
         rate, name = optimizer.settings.get("lr"), optimizer.type.rpartition(".")[2] or "plain descent"
-        at = f" at a rate of {rate:g}" if isinstance(rate, float | int) else ""
+        which = "default rate" if is_default(optimizer.settings, "lr") else "rate"
+        at = f" at a {which} of {rate:g}" if isinstance(rate, float | int) else ""
         severity = Severity.WARNING if is_risky(found, optimizer.type, rate, backward) else Severity.NOTE
         message = f"nothing clips the gradients of {found.shown} before {name} steps{at}"
         ends = [(found.place, "the recurrence"), (step, "stepped here")]

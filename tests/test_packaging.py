@@ -34,7 +34,7 @@ def test_every_package_is_listed() -> None:
 
 def test_the_base_dependencies_are_light() -> None:
     names = {re.split(r"[><=;\[ ]", d)[0] for d in PROJECT["project"]["dependencies"]}
-    assert names == {"libcst", "msgspec", "platformdirs", "rich", "tomli", "typer"}
+    assert names == {"libcst", "msgspec", "platformdirs", "pyyaml", "rich", "tomli", "typer"}
 
 
 @pytest.mark.slow

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from msgspec.structs import replace
+
 from gradlint.graph.layers import LAYERS, Settings
 from gradlint.graph.values import Choice, Container, Drawn, Layer, Weight, descendants, setting
 from gradlint.records import ir
@@ -154,7 +156,7 @@ def _copy(value: Value, seen: dict[int, Value]) -> Value:
         return Items(value.kind, [copied(item, seen) for item in value.items], value.node, value.open)
     if isinstance(value, Table):
         entries = {key: copied(item, seen) for key, item in value.entries.items()}
-        return Table(entries, value.node, value.open, list(value.others))
+        return replace(value, entries=entries, others=list(value.others))
     if isinstance(value, Choice):
         return Choice(tuple([copied(option, seen) for option in value.options]))
     if isinstance(value, Closure) and isinstance(value.receiver, Instance):

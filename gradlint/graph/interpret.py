@@ -786,6 +786,10 @@ class GraphFacts(Interpretation):
             return self.join(value.values())
         return self.members.index(value, index, site)
 
+    def settings(self, found: Table) -> Value:
+        """A model is built as it is by default."""
+        return found
+
     def unpacked(self, value: Value, count: int) -> Value:
         """The size of a signal has as many items as there are variables for them."""
         return SizeOf(sizes=value.sizes.ranked(count)) if isinstance(value, SizeOf) else value

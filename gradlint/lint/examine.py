@@ -39,6 +39,9 @@ MOST_HELD = 10_000_000
 """Characters of source of which so much is known that some is forgotten: each takes some ten bytes."""
 
 
+_MISSING = "-"
+"""The digest of all that a file says that is not there: it is another one once it is."""
+
 WIDELY_IMPORTED = 4
 """Importers of a file that is not forgotten before all is."""
 
@@ -160,7 +163,7 @@ class Examiner:
     def _binding_digest(self, path: str, name: str) -> str:
         key = (path, name)
         if name == EVERYTHING:
-            return self._digests[path]
+            return self._digests[path] or _MISSING
         if key not in self._names:
             statements = self._project.scope(path).bindings.get(name, ())
             self._names[key] = binding_digest(self._lines_of(path), statements)

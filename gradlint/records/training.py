@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from msgspec import Struct
 
 from gradlint.records.graph import Place, Setting
+
+DEFAULTS = "defaults"
+"""Among settings: the names of those that are what a run takes which is told nothing else, with blanks
+between them."""
+
+
+def is_default(settings: Mapping[str, Setting], name: str) -> bool:
+    """Whether one of the settings is only a default: of the command line, or of a file of settings."""
+    return name in str(settings.get(DEFAULTS, "")).split()
 
 
 class Thing(Struct, frozen=True):

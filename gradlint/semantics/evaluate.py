@@ -18,10 +18,12 @@ from gradlint.records import ir
 from gradlint.semantics import constants
 from gradlint.semantics.bindings import filled, returns_argument, walk
 from gradlint.semantics.builtin import CHANGING, call_builtin, collection_method, extend, store_item
+from gradlint.semantics.command_line import Parser, Supplied, parser_method, supply
 from gradlint.semantics.extent import MAX_ITEMS, fits, size
 from gradlint.semantics.heap import Changes, Heap
 from gradlint.semantics.interpretation import Arguments, Budget, Count, Interpretation, Operand, Site
 from gradlint.semantics.scope import Frame, ModuleScope, absolute_module, assigned
+from gradlint.semantics.settings import FilePath, Opened, configured, of_path
 from gradlint.semantics.value import (
     ClassObject,
     Closure,
@@ -33,6 +35,7 @@ from gradlint.semantics.value import (
     ModuleObject,
     Partial,
     Reference,
+    Settings,
     Table,
     Value,
 )
@@ -350,7 +353,11 @@ class Evaluator:
             return self._super_attribute(value, name, site)
         if isinstance(value, Items) and value.kind == "tuple" and name in _NAMED and value.items:
             return value.items[_NAMED[name]]
-        if isinstance(value, (Items, Table)) or (isinstance(value, Known) and isinstance(value.value, str)):
+        if isinstance(value, Settings) and (name in value.entries or not hasattr(dict, name)):
+            return value.entries.get(name) or self.interpretation.unknown(())
+        if isinstance(value, (Items, Table, *_SOURCES)) or (
+            isinstance(value, Known) and isinstance(value.value, str)
+        ):
             return Method(value, name, receiver.node)
         if isinstance(value, Partial):
             return self._of_partial(value, name)
@@ -413,6 +420,8 @@ class Evaluator:
         receiver = self.operand(node.value, frame)
         index = self.evaluate(node.index, frame)
         value = receiver.value
+        if isinstance(value, (ModuleObject, Items, Table)):
+            index = self.interpretation.chosen_key(index)
         if isinstance(value, ModuleObject) and isinstance(index, Known) and isinstance(index.value, str):
             return self._module_attribute(value, index.value)
         if isinstance(value, (Items, Table)) and isinstance(index, Known):
@@ -453,12 +462,17 @@ class Evaluator:
             operand = self.operand(keyword.value, frame)
             if keyword.name is not None:
                 keywords[keyword.name] = operand
-            elif isinstance(operand.value, Table) and not operand.value.open:
-                entries = operand.value.entries.items()
+                continue
+            table = operand.value if isinstance(operand.value, Table) else self._table(operand.value)
+            if table is not None and not table.open:
+                entries = table.entries.items()
                 keywords.update({str(key): Operand(value, keyword.value) for key, value in entries})
             else:
                 is_open = True
         return Arguments(tuple(positional), keywords, is_open, min(certain, len(positional)))
+
+    def _table(self, value: Value) -> Table | None:
+        return self.interpretation.table(value)
 
     def _call(self, node: ir.Call, frame: Frame) -> Value:
         function = node.function
@@ -519,6 +533,10 @@ class Evaluator:
     def _collection_method(self, method: Method, arguments: Arguments, site: Site) -> Value | None:
         if not self._affords_all(arguments):
             return None
+        if isinstance(method.receiver, Parser):
+            return parser_method(self, method.receiver, method.name, arguments)
+        if isinstance(method.receiver, (FilePath, Opened)):
+            return of_path(method.receiver, method.name)
         self.interpretation.collected(method, arguments, site)
         if method.name in CHANGING:
             self._changed.append(method.receiver)
@@ -544,6 +562,9 @@ class Evaluator:
     def _call_reference(
         self, target: Reference, arguments: Arguments, site: Site, frame: Frame | None
     ) -> Value:
+        read = configured(self, target.name, arguments, site)
+        if read is not None:
+            return read
         if target.name.startswith("builtins.") and self._affords_all(arguments):
             if target.name[9:] in _ITERATING:
                 arguments = self._opened(arguments)
@@ -556,7 +577,7 @@ class Evaluator:
             self._store(receiver.value, str(constant), stored, site)
             return Known(None)
         if target.name == "builtins.getattr" and len(arguments.positional) > 1:
-            name = arguments.positional[1].value
+            name = self.interpretation.chosen_key(arguments.positional[1].value)
             if isinstance(name, Known) and isinstance(name.value, str):
                 owner, *_ = arguments.positional
                 found = self.attribute(owner, name.value, site)
@@ -736,6 +757,9 @@ class Evaluator:
                 self.evaluate(decorator, Frame(closure.scope, closure.frame))
                 for decorator in function.decorators
             ]
+            supplied = supply(contexts, function.parameters) if contexts and _is_bare(arguments) else {}
+            frame.variables.update(supplied)
+            contexts = [context for context in contexts if not isinstance(context, Supplied)]
             self.interpretation.enters(closure)
             for context in contexts:
                 self.interpretation.enter(context)
@@ -1116,6 +1140,9 @@ class Evaluator:
             self.heap.write(receiver.attributes, name, operand.value)
         elif isinstance(receiver, Instance):
             self.disturb(receiver, receiver.attributes)
+        elif isinstance(receiver, Settings):
+            self._changed.append(receiver)
+            store_item(receiver, Known(name), operand.value)
         return self.interpretation.stored(receiver, name, operand, site)
 
     def _unpack(self, target: ir.Display, operand: Operand, frame: Frame) -> None:
@@ -1440,9 +1467,9 @@ class Evaluator:
             contexts.append(operand.value)
             self.interpretation.enter(operand.value)
             if item.target is not None:
-                self._assign(
-                    item.target, Operand(self.interpretation.unknown((operand.value,)), item.context), frame
-                )
+                is_file = isinstance(operand.value, Opened)
+                entered = operand.value if is_file else self.interpretation.unknown((operand.value,))
+                self._assign(item.target, Operand(entered, item.context), frame)
         self.execute(node.body, frame)
         for context in reversed(contexts):
             self.interpretation.leave(context)
@@ -1594,8 +1621,18 @@ def _is_domain(value: Value) -> bool:
             Super,
             Generator,
             Partial,
+            *_SOURCES,
         ),
     )
+
+
+_SOURCES = (FilePath, Opened, Parser)
+"""What leads to settings."""
+
+
+def _is_bare(arguments: Arguments | None) -> bool:
+    """Whether a function is called without arguments, or from outside."""
+    return arguments is None or not (arguments.positional or arguments.keywords or arguments.open)
 
 
 _ITERATING = frozenset(

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from gradlint.records import ir
-from gradlint.semantics.value import ClassObject, Closure, Instance, Items, Known, Method, Reference, Value
+from gradlint.semantics.value import (
+    ClassObject,
+    Closure,
+    Instance,
+    Items,
+    Known,
+    Method,
+    Reference,
+    Table,
+    Value,
+)
 
 if TYPE_CHECKING:
     from gradlint.semantics.evaluate import Evaluator
@@ -171,6 +181,18 @@ class Interpretation:
     def items(self, value: Value) -> Items | None:
         """What an iteration over something that the interpretation brought gives, item by item."""
         return None
+
+    def settings(self, found: Table) -> Value:
+        """What code is configured with where it is told nothing else, on the command line or in a file."""
+        return self.unknown(())
+
+    def table(self, value: Value) -> Table | None:
+        """The entries of something that the interpretation brought, where they are known by their keys."""
+        return None
+
+    def chosen_key(self, value: Value) -> Value:
+        """What a registry is asked for, where that is a setting."""
+        return value
 
     def is_counted_once(self, iterable: Value | None) -> bool:
         """Whether a loop of unknown length counts as one iteration; None stands for one with a test."""

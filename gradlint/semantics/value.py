@@ -145,6 +145,10 @@ class Table(Collection, frozen=True, eq=False):
         return [*self.entries.values(), *self.others]
 
 
+class Settings(Table, frozen=True, eq=False):
+    """A dictionary of settings of which the entries are attributes too, as those of a namespace."""
+
+
 class Partial(Value, frozen=True, eq=False):
     """`functools.partial`: something to call with arguments of which some are given."""
 

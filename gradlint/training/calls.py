@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
@@ -165,6 +165,12 @@ def _builtin(facts: TrainingFacts, last: str, arguments: Arguments, site: Site) 
         facts.escapes(values[:1], site)
     if last in _PASSING or last in _GATHERING:
         return _iterated(facts, last, arguments, site)
+    if values and isinstance(values[0], Symbol) and values[0].default is not None:
+        if last == "vars":
+            return values[0]
+        if last in _CONVERSIONS:
+            default = _converted(last, values[0].default)
+            return facts.symbols.derived(("builtin", last), values, default=default)
     if last in _TESTS and not any(map(has_tensors, values)):
         return facts.symbols.derived(("builtin", last), values)
     if last in ("sum", "max", "min") and any(map(has_tensors, values)):
@@ -174,6 +180,19 @@ def _builtin(facts: TrainingFacts, last: str, arguments: Arguments, site: Site) 
     if last == "str" and kinds_of_device(values[:1]):
         return values[0]
     return facts.symbols.fresh()
+
+
+_CONVERSIONS: dict[str, Callable[[int | float | str], Any]] = {"float": float, "int": int, "str": str}
+
+
+def _converted(name: str, default: Value | None) -> Value | None:
+    """The default of a setting as a number or a text."""
+    if not isinstance(default, Known) or not isinstance(default.value, (int, float, str)):
+        return None
+    try:
+        return Known(_CONVERSIONS[name](default.value))
+    except (ValueError, OverflowError):
+        return None
 
 
 def _iterated(facts: TrainingFacts, last: str, arguments: Arguments, site: Site) -> Value:

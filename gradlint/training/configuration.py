@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from gradlint.records import ir
 from gradlint.records.graph import Setting
-from gradlint.records.span import Span
-from gradlint.semantics.neighbours import EVERYTHING, text_of
-from gradlint.semantics.value import Items, Known, Table, Value
+from gradlint.semantics.settings import table_in
+from gradlint.semantics.value import Known, Table, Value
 from gradlint.training.settings import constant
-from gradlint.training.values import Tool, options
+from gradlint.training.values import Symbol, Tool, options
 
 if TYPE_CHECKING:
     from gradlint.training.interpret import TrainingFacts
@@ -56,8 +52,10 @@ def _within(facts: TrainingFacts, holder: Value, argument: str, default: Setting
 def _of(facts: TrainingFacts, holder: Value, argument: str, default: Setting, path: str) -> Setting:
     if isinstance(holder, Tool):
         return setting(facts, holder, argument, default)
+    if isinstance(holder, Symbol) and isinstance(holder.default, (Known, Table)):
+        holder = holder.default
     if isinstance(holder, Known) and isinstance(holder.value, str):
-        return _entry(_read(facts, holder.value, path), argument, default)
+        return _entry(table_in(facts.evaluator, holder.value, path), argument, default)
     if isinstance(holder, Known) and holder.value is None:
         return default
     return _entry(holder, argument, default) if isinstance(holder, Table) else None
@@ -72,23 +70,3 @@ def _entry(holder: Value | None, argument: str, default: Setting) -> Setting:
             return None if holder.open else default
         holder = holder.entries[key]
     return None if holder is None else constant(holder)
-
-
-def _read(facts: TrainingFacts, name: str, path: str) -> Value | None:
-    """What stands in a JSON file beside the code, or where the code is run; None where it cannot be read."""
-    beside = os.path.join(os.path.dirname(path), name)
-    for place in (beside, name):
-        if name.endswith(".json") and os.path.isfile(place):
-            facts.evaluator.consulted.add((os.path.abspath(place), EVERYTHING))
-            try:
-                return _value(json.loads(text_of(place)))
-            except ValueError:
-                return None
-    return None
-
-
-def _value(read: Any) -> Value:
-    node = ir.Literal(Span(1, 1, 1, 1), None)
-    if isinstance(read, dict):
-        return Table({key: _value(value) for key, value in read.items()}, node)
-    return Items("list", [_value(each) for each in read], node) if isinstance(read, list) else Known(read)

@@ -25,6 +25,7 @@ from gradlint.semantics.value import (
     Table,
     Value,
 )
+from gradlint.training import defaults
 from gradlint.training.calls import CALLS, called_by_name, loss_of
 from gradlint.training.forms import of_operator
 from gradlint.training.holding import held
@@ -225,6 +226,7 @@ class TrainingFacts(Stateful):
 
     def call(self, reference: Reference, arguments: Arguments, site: Site) -> Value:
         """A function or class from outside the project."""
+        arguments = self._settled(arguments)
         function = CALLS.get(reference.name)
         if function is not None:
             return function(self, reference.name, arguments, site)
@@ -232,7 +234,11 @@ class TrainingFacts(Stateful):
 
     def method(self, receiver: Operand, name: str, arguments: Arguments, site: Site) -> Value:
         """A method of an object that is not of the project, or of its base that is not."""
-        value = receiver.value
+        value, arguments = receiver.value, self._settled(arguments)
+        if isinstance(value, Symbol) and value.default is not None:
+            found = defaults.method(self.symbols, value, name, arguments)
+            if found is not None:
+                return found
         if isinstance(value, Either):
             return self._of_options(value, name, arguments, site)
         if isinstance(value, Bound) and name == "__call__":
@@ -244,6 +250,10 @@ class TrainingFacts(Stateful):
         if isinstance(value, Given) and name == "__call__":
             return value.value
         return call_method(self, value, name, arguments, site)
+
+    def _settled(self, arguments: Arguments) -> Arguments:
+        """What code from outside the project is given: settings by their defaults, where these apply."""
+        return arguments if self.is_by_default else defaults.otherwise(self.symbols, arguments)
 
     def _called_bound(self, method: Bound, arguments: Arguments, site: Site) -> Value:
         """A method is called that was kept, as it was then."""
@@ -348,7 +358,8 @@ class TrainingFacts(Stateful):
             return self.evaluator.join(held_values) if held_values else self.symbols.fresh()
         if isinstance(value, Parameters):
             return Weight(value)
-        return self.symbols.derived("index", (value, index))
+        setting = defaults.item(self.symbols, value, index) if isinstance(value, Symbol) else None
+        return self.symbols.derived("index", (value, index)) if setting is None else setting
 
     def element(self, iterable: Value, site: Site) -> Value:
         """One item of an iteration."""
@@ -364,6 +375,19 @@ class TrainingFacts(Stateful):
         if found:
             return self.mixed((iterable,))
         return self.symbols.fresh(iterable if isinstance(iterable, (Symbol, Module, Instance)) else None)
+
+    def settings(self, found: Table) -> Value:
+        """Symbols, with what they are by default."""
+        return defaults.configured(self.symbols, found)
+
+    def table(self, value: Value) -> Table | None:
+        """What settings contain."""
+        return defaults.entries(value)
+
+    def chosen_key(self, value: Value) -> Value:
+        """A registry is asked for what a run by default takes."""
+        default = value.default if isinstance(value, Symbol) and self.is_by_default else None
+        return default if isinstance(default, Known) and isinstance(default.value, str) else value
 
     def items(self, value: Value) -> Items | None:
         """Ranges are loops, however short."""
@@ -416,6 +440,7 @@ class TrainingFacts(Stateful):
 
     def construct(self, cls: ClassObject, arguments: Arguments, site: Site) -> Value:
         """An object whose constructor is not run."""
+        arguments = self._settled(arguments)
         first = next(iter(arguments.values()), Known(None))
         name = f"{cls.scope.name}.{cls.definition.name}"
         if is_module_class(cls):

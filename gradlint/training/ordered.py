@@ -29,6 +29,7 @@ class Ordered(Interpretation):
         self.recorder = self._recorder()
         self._merging: Truth | None = None
         self._aside = 0
+        self._choices: list[tuple[bool | None, int]] = []
 
     def _recorder(self) -> Recorder:
         self._recorders += 1
@@ -37,6 +38,7 @@ class Ordered(Interpretation):
     def begin(self) -> None:
         """Forget the events of one entry before another is run."""
         self.recorder = self._recorder()
+        self._choices.clear()
 
     def turns_aside(self) -> object:
         """Nothing happens while a name is looked up."""
@@ -70,16 +72,26 @@ class Ordered(Interpretation):
 
     def chooses(self, test: Value | None, catches: bool = False) -> None:
         """A branch."""
-        self.recorder.order.chooses(None if test is None else self.symbols.truth(test), catches)
+        truth = None if test is None else self.symbols.truth(test)
+        self._choices.append((None if truth is None else self.symbols.by_default(truth), 0))
+        self.recorder.order.chooses(truth, catches)
 
     def takes(self, position: int) -> None:
         """One of its arms."""
+        outcome, _ = self._choices[-1]
+        self._choices[-1] = outcome, position
         self.recorder.order.takes(position)
+
+    @property
+    def is_by_default(self) -> bool:
+        """Whether a run that is told nothing but its defaults may come here."""
+        return all(outcome is None or outcome is (position == 0) for outcome, position in self._choices)
 
     def chosen(self, alive: Sequence[int]) -> None:
         """The end of the branch: values that differ depend on its test."""
         test = self.recorder.order.test
         self._merging = test if list(alive) == [0, 1] else None
+        self._choices.pop()
         self.recorder.order.chosen()
 
     def merged(self) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 
+from gradlint.semantics.constants import fold
 from gradlint.semantics.interpretation import Operand
-from gradlint.semantics.value import Collection, Known, Value
+from gradlint.semantics.value import Collection, Items, Known, Value
 from gradlint.training.values import SCALE, Either, Symbol, Tensor, Truth, born_of, key_of, negated
 
 _CONTRARY = {"ne": "eq", "is_not": "is", "ge": "lt", "le": "gt", "not_in": "in"}
+_MOST_COMPARED = 32
 _TESTS = frozenset({*_CONTRARY, *_CONTRARY.values(), "not", "and", "or"})
 
 
@@ -21,6 +23,7 @@ class Symbols:
         self._atoms: dict[Hashable, int] = {}
         self._kept: list[Value] = []
         self._remainders: set[int] = set()
+        self._defaults: dict[int, bool] = {}
         self.periodic: set[int] = set()
         """The tests that hang on a remainder, as `(i + 1) % n == 0` does."""
 
@@ -34,7 +37,9 @@ class Symbols:
         self._count += 1
         return Symbol(self._count, self._count, {}, parent, type, name)
 
-    def derived(self, what: Hashable, sources: Sequence[Value], type: str = "") -> Symbol:
+    def derived(
+        self, what: Hashable, sources: Sequence[Value], type: str = "", default: Value | None = None
+    ) -> Symbol:
         """What is always the same as long as its sources are."""
         key = (what, *map(key_of, sources))
         found = self._known.get(key)
@@ -42,7 +47,7 @@ class Symbols:
             self._kept.extend(sources)
             self._count += 1
             born = max(map(born_of, sources), default=0)
-            found = self._known[key] = Symbol(self._count, born, {}, None, type)
+            found = self._known[key] = Symbol(self._count, born, {}, None, type, default=default)
         return found
 
     def part(self, of: Symbol, name: str) -> Symbol:
@@ -68,7 +73,38 @@ class Symbols:
         atom = self._atoms.setdefault(key, len(self._atoms))
         if any(self._is_periodic(source) for source in sources):
             self.periodic.add(atom)
+        default = self._default("bool" if what == "truth" else what, sources)
+        if isinstance(default, Known):
+            self._defaults[atom] = bool(default.value)
         return Truth(atom, max(map(born_of, sources), default=0))
+
+    def by_default(self, test: Truth) -> bool | None:
+        """How a test comes out in a run that is told nothing but its defaults, where that is known."""
+        outcome = self._defaults.get(test.atom)
+        return outcome if outcome is None else outcome is not test.is_negated
+
+    def _default(self, what: Hashable, sources: Sequence[Value]) -> Known | None:
+        """What an operator gives for the defaults of settings; None where one of its operands has none."""
+        found = [self._plain(source) for source in sources]
+        if not isinstance(what, str) or any(each is None for each in found):
+            return None
+        values = [each.value for each in found if each is not None]
+        if what == "in":
+            return Known(values[0] in values[1]) if isinstance(values[1], tuple) else None
+        return Known(bool(values[0])) if what == "bool" else fold(what, values)
+
+    def _plain(self, value: Value) -> Known | None:
+        """The constant that a value is, by default if it is a setting."""
+        if isinstance(value, Truth):
+            outcome = self.by_default(value)
+            return None if outcome is None else Known(outcome)
+        if isinstance(value, Symbol):
+            return None if value.default is None else self._plain(value.default)
+        if isinstance(value, Items) and not value.open and len(value.items) <= _MOST_COMPARED:
+            parts = [self._plain(part) for part in value.items]
+            known = [part.value for part in parts if part is not None]
+            return Known(tuple(known)) if len(known) == len(parts) else None
+        return value if isinstance(value, Known) else None
 
     def _is_periodic(self, value: Value) -> bool:
         if isinstance(value, Truth):
@@ -114,7 +150,8 @@ class Symbols:
             result = self._is_none(values)
         elif plain not in _TESTS:
             scaled = any(isinstance(value, Symbol) and value.type == SCALE for value in values)
-            made = self.derived(("operator", name), values, SCALE if scaled else "")
+            default = self._default(name, values)
+            made = self.derived(("operator", name), values, SCALE if scaled else "", default)
             if name == "mod":
                 self._remainders.add(made.number)
             return made

@@ -28,7 +28,8 @@ class Symbol(Value, frozen=True, eq=False):
 
     `number` counts symbols in the order in which they appeared; `born` is that of the youngest one that
     it is made of. `parent` is the object of which it is a part, as its attribute `name`. `type` is what was
-    called to make it.
+    called to make it. `default` is what a setting is where a run is told nothing else: a constant, or a
+    collection of settings.
     """
 
     number: int
@@ -37,6 +38,7 @@ class Symbol(Value, frozen=True, eq=False):
     parent: Value | None = None
     type: str = ""
     name: str = ""
+    default: Value | None = None
 
 
 class Module(Value, frozen=True, eq=False):
