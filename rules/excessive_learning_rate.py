@@ -96,6 +96,13 @@ class ExcessiveLearningRate(Rule):
             + "        loss = nn.functional.cross_entropy(model(x), y)\n        loss.backward()\n"
             + "        optimizer.step()\n        optimizer.zero_grad()\n"
         ),
+        "one of several": (
+            _NET
+            + "model = Net()\nif method == 'sgd':\n"
+            + "    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)\n"
+            + "else:\n    optimizer = torch.optim.Adam(model.parameters(), lr=1.0)\n"
+            + _LOOP
+        ),
         "in a class": (
             _NET
             + "class Learner:\n    def __init__(self):\n        self.net = Net()\n"
@@ -151,18 +158,21 @@ class ExcessiveLearningRate(Rule):
     }
 
     def check(self, loop: TrainingLoop, /) -> Iterator[Finding]:
-        """A network of several layers is stepped by an optimizer at a rate beyond what it can take."""
+        """A network of several layers is stepped at a rate beyond what the optimizer can take, or one of
+        those that it may be.
+        """
         for of in gradients_of(loop):
-            rates = [_rate(loop.thing(number)) for number in of.optimizer]
-            is_free = not (_is_scheduled(of) or _is_bounded(of))
-            if of.steps and None not in rates and is_free and _is_network(of):
-                optimizer = loop.thing(min(of.optimizer))
-                kind = optimizer.type.rpartition(".")[2]
-                which = "default learning rate" if is_default(optimizer.settings, "lr") else "learning rate"
-                message = f"a {which} of {rates[0]:g} is beyond what {kind} can take"
-                step = of.steps[min(of.steps)]
-                made = replace(step, place=optimizer.place or step.place, callers=())
-                yield report(self, loop, made, message, [(step, "steps here")])
+            if not of.steps or _is_scheduled(of) or not _is_network(of):
+                continue
+            step = of.steps[min(of.steps)]
+            for optimizer in map(loop.thing, sorted(of.optimizer)):
+                rate, kind = _rate(optimizer), optimizer.type.rpartition(".")[2]
+                is_chosen = is_default(optimizer.settings, "lr") and len(of.optimizer) > 1
+                if rate is not None and not is_chosen and not _is_bounded(of, optimizer):
+                    which = "default learning rate" if is_default(optimizer.settings, "lr") else "learning rate"
+                    message = f"a {which} of {rate:g} is beyond what {kind} can take"
+                    made = replace(step, place=optimizer.place or step.place, callers=())
+                    yield report(self, loop, made, message, [(step, "steps here")])
 
 
 def _rate(optimizer: Thing) -> float | None:
@@ -183,9 +193,9 @@ def _is_network(of: Gradients) -> bool:
     return False
 
 
-def _is_bounded(of: Gradients) -> bool:
+def _is_bounded(of: Gradients, optimizer: Thing) -> bool:
     """Whether clipping may bound the steps, as it does where these are as long as the gradient."""
-    return any(map(is_descent, map(of.loop.type, of.optimizer))) and of.loop.may_bound(of.optimizer)
+    return is_descent(optimizer.type) and of.loop.may_bound(of.optimizer)
 
 
 def _is_scheduled(of: Gradients) -> bool:

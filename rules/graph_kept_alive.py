@@ -32,6 +32,18 @@ for x, y in loader:
 )
 
 
+_METER = """\
+class Meter:
+    def __init__(self):
+        self.sum = 0.0
+
+    def update(self, value):
+        self.sum += value
+
+meter = Meter()
+"""
+
+
 class GraphKeptAlive(Rule):
     """The graph of every batch is kept beyond its backward pass, for nothing.
 
@@ -67,6 +79,14 @@ class GraphKeptAlive(Rule):
             "        loss = nn.functional.mse_loss(net(x), y)\n        running += loss\n"
             "        loss.backward()\n        optimizer.step()\n    return running / len(loader)\n"
         ),
+        "a meter": _METER + _LOOP + "    meter.update(loss)\n",
+        "a mean, in an attribute": (
+            "from torch import nn\n\nclass Learner:\n    def __init__(self, net, optimizer):\n"
+            "        self.net, self.optimizer, self.total = net, optimizer, 0.0\n\n"
+            "    def fit(self, loader):\n        for x, y in loader:\n"
+            "            loss = (self.net(x) - y).square().mean()\n            self.optimizer.zero_grad()\n"
+            "            loss.backward()\n            self.optimizer.step()\n            self.total += loss\n"
+        ),
         "a graph that is retained": _LOOP.replace("backward()", "backward(retain_graph=True)"),
         "a graph of the gradients": _LOOP.replace("backward()", "backward(create_graph=True)"),
         "with a scaler": (
@@ -77,6 +97,13 @@ class GraphKeptAlive(Rule):
     }
     good: ClassVar[Mapping[str, str]] = {
         "a number": _LOOP + "    total += loss.item()\n",
+        "a meter of numbers": _METER + _LOOP + "    meter.update(loss.item())\n",
+        "a meter that is passed back": (
+            _METER
+            + _LOOP.replace(
+                "loss.backward()", "meter.sum = 0\n    meter.update(loss)\n    meter.sum.backward()"
+            )
+        ),
         "detached": _LOOP + "    total += loss.detach()\n",
         "converted": _LOOP + "    total += float(loss)\n",
         "data": _LOOP + "    total += loss.data\n",

@@ -94,6 +94,15 @@ class OptimizerMissesParameters(Rule):
             "        optimizer.step()\n"
         ),
         "made anew": _START + _SGD + "model = Net()\n" + _LOOP,
+        "made a second time, with a state": (
+            "import torch\nfrom torch import nn\n\nclass Cell(nn.Module):\n    def __init__(self):\n"
+            "        super().__init__()\n        self.mix = nn.Linear(4, 4)\n\n"
+            "    def forward(self, x, h):\n        return x.sum() * self.mix(h), self.mix(h)\n\n"
+            "net = Cell()\nprint(net(torch.zeros(1, 8), torch.zeros(1, 4)))\n"
+            "sgd = torch.optim.SGD(net.parameters(), lr=0.1)\nnet = Cell()\nfor xs, y in loader:\n"
+            "    sgd.zero_grad()\n    h = torch.zeros(1, 4)\n    for x in xs:\n        out, h = net(x, h)\n"
+            "    nn.functional.mse_loss(out, y).backward()\n    sgd.step()\n"
+        ),
         "the other model's": _GAN.replace("Adam(judge.parameters()", "Adam(make.parameters()"),
         "a model that is forgotten": (
             _START
@@ -121,7 +130,16 @@ class OptimizerMissesParameters(Rule):
             + "    second.step()\n    second.zero_grad()\n"
         ),
         "made again": _START + _SGD + "model.head = nn.Linear(8, 5)\n" + _SGD + _LOOP,
+        "one of two that are held": (
+            _START
+            + "if wide:\n    model = Net()\n"
+            + _SGD
+            + "other = Net()\nfor x, y in loader:\n    optimizer.zero_grad()\n"
+            + "    nn.functional.cross_entropy((model if wide else other)(x), y).backward()\n"
+            + "    optimizer.step()\n"
+        ),
         "moved": _START + _SGD + "model = model.to('cuda')\n" + _LOOP,
+        "wrapped": _START + _SGD + "model.head = nn.Sequential(model.head, nn.Tanh())\n" + _LOOP,
         "two optimizers": _GAN,
         "the head alone": (_START + "optimizer = torch.optim.SGD(model.head.parameters(), lr=0.1)\n" + _LOOP),
         "gradients of the input": (

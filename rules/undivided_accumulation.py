@@ -77,6 +77,16 @@ class UndividedAccumulation(Rule):
             "    for i, (x, y) in enumerate(loader):\n        criterion(net(x), y).backward()\n"
             "        if i % every == every - 1:\n            sgd.step()\n            sgd.zero_grad()\n"
         ),
+        "a counter that is set back": (
+            _START
+            + "held = 0\nfor x, y in loader:\n"
+            + _PASS
+            + "    loss.backward()\n    held += 1\n    if held == 4:\n        optimizer.step()\n"
+            + "        optimizer.zero_grad()\n        held = 0\n"
+        ),
+        "the mean of what is left": (
+            _LOOP + "    loss = (model(x) - y).square().mean()\n    loss.backward()\n" + _STEP
+        ),
         "with a scaler": (
             _START
             + "scaler = torch.amp.GradScaler('cuda')\nfor i, (x, y) in enumerate(loader):\n"
@@ -105,6 +115,12 @@ class UndividedAccumulation(Rule):
         ),
         "an optimizer that divides": (
             _LOOP.replace("optim.SGD", "optim.Adam") + _PASS + "    loss.backward()\n" + _STEP
+        ),
+        "counted beyond a warm-up": (
+            _START
+            + "held = 0\nfor x, y in loader:\n    optimizer.zero_grad()\n"
+            + _PASS
+            + "    loss.backward()\n    held += 1\n    if held >= 4:\n        optimizer.step()\n"
         ),
         "a loss that is not known": (
             "import torch\n\ndef fit(net, loader, optimizer, criterion):\n"

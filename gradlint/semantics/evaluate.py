@@ -40,6 +40,9 @@ from gradlint.semantics.value import (
     Value,
 )
 
+Stirred = tuple[dict[str, Value], str, Value]
+"""The attributes of an object, the name of one, and its value at the start of any iteration."""
+
 _RECORDS = frozenset({"typing.NamedTuple", "typing_extensions.NamedTuple"})
 _DEEPEST_JOIN = 4
 """How many collections within collections are joined item by item."""
@@ -1373,6 +1376,7 @@ class Evaluator:
         for name in carried:
             frame.variables[name] = self._forgotten(frame.variables[name], count)
         began = [frame.variables[name] for name in carried]
+        stirred = self._stirred(node, count, frame)
         self.interpretation.iterates(often=True)
         if node.test is not None:
             self.interpretation.tested(self.evaluate(node.test, frame))
@@ -1381,7 +1385,7 @@ class Evaluator:
         self._repeating += 1
         self.execute(node.body, frame)
         self._repeating -= 1
-        self._hand_on(carried, began, frame)
+        self._hand_on(carried, began, frame, stirred)
         self.interpretation.looped()
         if count == Count.ALIKE:
             self._repeated(
@@ -1394,10 +1398,24 @@ class Evaluator:
         """The variables that the body of a loop changes and that are there before it."""
         return [name for name in assigned(node.body) if name in frame.variables]
 
-    def _hand_on(self, names: Sequence[str], began: Sequence[Value], frame: Frame) -> None:
-        """An iteration that began with these values of variables ends."""
+    def _stirred(self, node: ir.Loop, count: Count, frame: Frame) -> list[Stirred]:
+        """The attributes that a loop changes, each as it is at the start of any iteration."""
+        found: list[Stirred] = []
+        for owner, name in list(self.interpretation.stirred(node.body, frame)):
+            value = owner.attributes[name]
+            start = self._forgotten(value, count)
+            if start is not value:
+                self.heap.write(owner.attributes, name, start)
+                found.append((owner.attributes, name, start))
+        return found
+
+    def _hand_on(
+        self, names: Sequence[str], began: Sequence[Value], frame: Frame, stirred: Sequence[Stirred] = ()
+    ) -> None:
+        """An iteration that began with these values of variables and attributes ends."""
         left = [frame.variables.get(name, start) for name, start in zip(names, began, strict=True)]
-        self.interpretation.carried(left, began)
+        left += [attributes.get(name, start) for attributes, name, start in stirred]
+        self.interpretation.carried(left, [*began, *[start for _, _, start in stirred]])
 
     def _repeated(self, names: Sequence[str], before: Mapping[str, Value], site: Site, frame: Frame) -> None:
         """Variables that every iteration of a loop computes anew from what they were."""
@@ -1429,10 +1447,11 @@ class Evaluator:
             names = self._carried(node, frame) if self._repeating > outer else []
             began = [self._forgotten(frame.variables[name], Count.OTHERS) for name in names]
             frame.variables.update(zip(names, began, strict=True))
+            stirred = self._stirred(node, Count.OTHERS, frame) if self._repeating > outer else []
             self._assign(node.target, Operand(value, node.iterable), frame)
             self.execute(node.body, frame)
             frame.alive = frame.alive or frame.jump in ("continue", "break")
-            self._hand_on(names, began, frame)
+            self._hand_on(names, began, frame, stirred)
 
         self._resume(generator, Receiver(receive))
         self.interpretation.looped()

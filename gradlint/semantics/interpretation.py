@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ from gradlint.semantics.value import (
 
 if TYPE_CHECKING:
     from gradlint.semantics.evaluate import Evaluator
+    from gradlint.semantics.scope import Frame
 
 
 class Operand(Struct, frozen=True, eq=False):
@@ -215,6 +216,10 @@ class Interpretation:
     def repeated(self, first: Value, last: Value, site: Site) -> Value:
         """What a variable is behind a loop that counts as one iteration, which made `last` of `first`."""
         return last
+
+    def stirred(self, body: tuple[ir.Statement, ...], frame: Frame) -> Iterable[tuple[Instance, str]]:
+        """Objects with the attributes of theirs that a loop over `body` may change."""
+        return ()
 
     def carried(self, values: Sequence[Value], before: Sequence[Value]) -> None:
         """`values` are what one iteration of a loop leaves to the next, which began with `before`."""

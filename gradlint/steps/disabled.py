@@ -78,7 +78,8 @@ def _again(of: Gradients, mode: Event, passes: dict[int, Event]) -> Event | None
     loop = of.loop
     points = loop.together(mode, passes.values())
     again = of.around(mode, points, lambda e: e.kind in ("train", "escape", "set") or e.number in passes)
-    first = loop.before(passes[min(passes)], lambda e: e.kind in ("train", "eval"))
+    trained = passes[min(passes)]
+    first = loop.before(trained, lambda e: e.kind in ("train", "eval") and _may_be_about(loop, trained, e))
     is_left = not again.only(*passes) or not first.events <= {mode.number} | _trains(loop)
     return None if is_left or not points or not _begins(loop, first) else passes[min(again.events)]
 
@@ -94,6 +95,10 @@ def _begins(loop: TrainingLoop, first: Outcome) -> bool:
 
 def _is_about(loop: TrainingLoop, forward: Event, mode: Event) -> bool:
     return any(loop.is_same(one, other) for one in forward.things for other in mode.things)
+
+
+def _may_be_about(loop: TrainingLoop, forward: Event, mode: Event) -> bool:
+    return any(loop.is_same(one, other) is not False for one in forward.things for other in mode.things)
 
 
 def _has_modes(loop: TrainingLoop, model: Thing) -> bool:

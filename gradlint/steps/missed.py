@@ -52,8 +52,11 @@ def _orphaned(loop: TrainingLoop, every: list[Gradients]) -> Iterator[Missed]:
     """A backward pass gives gradients to models of which no optimizer holds any, and a step follows."""
     steps = {number: step for of in every for number, step in of.steps.items()}
     for backward in loop.events("backward"):
-        certain = backward.is_certain and backward.source and not backward.states
-        if not certain or any(loop.fills(backward, of.optimizer) is not False for of in every):
+        certain = backward.is_certain and backward.source
+        carries = [e for e in loop.events("carry") if e.settings["state"] in backward.states]
+        if not certain or not _is_told(backward, carries):
+            continue
+        if any(loop.fills(each, of.optimizer) is not False for of in every for each in (backward, *carries)):
             continue
         if _passes_held(loop, backward, every):
             continue
@@ -63,13 +66,24 @@ def _orphaned(loop: TrainingLoop, every: list[Gradients]) -> Iterator[Missed]:
             yield Missed(backward, reason, steps[min(first.events)])
 
 
+def _is_told(backward: Event, carries: list[Event]) -> bool:
+    """Whether it is known of all states that a loss hangs on what iterations leave in them."""
+    told = {carry.settings["state"] for carry in carries if carry.is_certain and carry.source}
+    return all(carry.states <= told for carry in carries) and backward.states <= told
+
+
 def _passes_held(loop: TrainingLoop, backward: Event, every: list[Gradients]) -> bool:
-    """Whether a model that an optimizer may hold runs before, and the loss may come from it."""
+    """Whether a model that an optimizer may hold runs before, and the loss may come from it.
+
+    What runs before a loop has no graph left when the loop goes back for a second time.
+    """
+    inside = frozenset[int]() if backward.settings.get("retain_graph") else loop.around(backward)
     owners = [owner for of in every for owner in loop.owners(of.optimizer) or ()]
     held = {
         event.number
         for event in loop.events("forward")
-        if any(loop.is_same(model, owner) is not False for model in event.things for owner in owners)
+        if (not inside or loop.point(event) in inside)
+        and any(loop.is_same(model, owner) is not False for model in event.things for owner in owners)
     }
     steps = {number for of in every for number in of.steps}
     last = loop.before(backward, lambda event: event.number in held | steps)

@@ -52,7 +52,30 @@ def stepped_past(loop: TrainingLoop, optimizer: frozenset[int]) -> Iterator[Pair
 
 
 def clipped_scaled(loop: TrainingLoop, optimizer: frozenset[int]) -> Iterator[Pair]:
-    """The clipping of gradients that certainly bear a scale, by a threshold that does not."""
+    """The clipping of gradients that certainly bear a scale, by a threshold that does not: all ways from
+    a backward pass lead to it, or all ways to it come from one.
+    """
+    found = {clip.number: (clip, backward) for clip, backward in _clipped_after(loop, optimizer)}
+    found |= {
+        pair[0].number: pair for pair in _clipped_before(loop, optimizer) if pair[0].number not in found
+    }
+    yield from found.values()
+
+
+def _clipped_before(loop: TrainingLoop, optimizer: frozenset[int]) -> Iterator[Pair]:
+    """Clipping before which the last that happens to the gradients is a scaled backward pass."""
+    scaled = {backward.number: backward for backward in loop.scaled(optimizer)}
+    others = loop.about(optimizer, "unscale", "step", "zero", "escape")
+    for clip in loop.events("clip") if scaled else ():
+        if by_hand(clip) or clip.settings.get("threshold") == "scaled":
+            continue
+        last = loop.before(clip, others, loop.filling(optimizer))
+        if loop.concerns(clip, optimizer) and last.only(*scaled):
+            yield clip, scaled[max(last.events)]
+
+
+def _clipped_after(loop: TrainingLoop, optimizer: frozenset[int]) -> Iterator[Pair]:
+    """Clipping that comes first after a scaled backward pass."""
     stops = loop.about(optimizer, "unscale", "clip", "step", "escape")
     for backward in loop.scaled(optimizer):
         first = loop.after(backward, lambda e: stops(e) and e.settings.get("threshold") != "scaled")

@@ -12,7 +12,7 @@ from gradlint.records.losses import LOSS_LAYERS, LOSSES
 from gradlint.semantics.evaluate import Generator
 from gradlint.semantics.interpretation import Arguments, Site, known
 from gradlint.semantics.value import Instance, Items, Known, Value
-from gradlint.training.forms import of_function
+from gradlint.training.forms import of_function, reduced
 from gradlint.training.holding import held, is_parameters, is_spent, parameters_of, take
 from gradlint.training.methods import BOUNDS, HALVES, backward, is_meant
 from gradlint.training.mixed import autocast, kinds_of_device, scaler
@@ -245,7 +245,7 @@ def _torch(facts: TrainingFacts, name: str, last: str, arguments: Arguments, sit
         facts.escapes([value for value in values if any(t.gradient for t in tensors(value))], site)
     if name.startswith("torch.utils.") or last in ("load", "save", "manual_seed"):
         return facts.symbols.fresh()
-    return replace(facts.mixed(values), form=of_function(last, values))
+    return reduced(replace(facts.mixed(values), form=of_function(last, values)), last, values)
 
 
 def _settings(arguments: Arguments) -> dict[str, Value]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from gradlint.semantics.value import Known, Value
 from gradlint.training.values import Tensor, options
 
@@ -59,6 +61,13 @@ def of_function(name: str, values: Sequence[Value]) -> str:
     if name in _ENTROPIES or name == "BCEWithLogitsLoss":
         return "against zeros" if len(values) > 1 and _form(values[1]) == "zeros" and first == "" else ""
     return ""
+
+
+def reduced(made: Tensor, name: str, values: Sequence[Value]) -> Tensor:
+    """What a function made of values, with how it sums up where it is the mean or sum of all of the one."""
+    first = values[0] if len(values) == 1 else None
+    is_open = isinstance(first, Tensor) and first.reduction in ("", "none")
+    return replace(made, reduction=name) if is_open and name in ("mean", "sum") else made
 
 
 def _form(value: Value) -> str:

@@ -106,8 +106,15 @@ class TrainingFacts(Stateful):
             if any(part is model for owner in optimizer.held.owners or () for part in within(owner))
         ]
 
-    def passes(self, model: Value, arguments: Arguments, site: Site, name: str = "forward") -> Tensor:
-        """A model is called: its output."""
+    def passes(
+        self,
+        model: Value,
+        arguments: Arguments,
+        site: Site,
+        name: str = "forward",
+        about: Value | None = None,
+    ) -> Tensor:
+        """A model is called, or one of several (`about`) of which it is the first: its output."""
         loss = loss_of(self, model, arguments, site) if isinstance(model, Module) else None
         if loss is not None:
             return loss
@@ -122,7 +129,7 @@ class TrainingFacts(Stateful):
         number = self.recorder.note(
             "forward",
             site,
-            (model,),
+            (model if about is None else about,),
             source=given.passes,
             states=given.states,
             settings=settings,
@@ -508,9 +515,10 @@ class TrainingFacts(Stateful):
                     self.recorder.note(kind, site, (Parameters((option,), False),))
                 elif name == "grad" and isinstance(value.value, Known):
                     self.recorder.note("zero", site, (Parameters((option,), False),))
-                holding = self.holding(option)
+                holding, before = self.holding(option), option.attributes.get(name)
                 self.evaluator.heap.write(option.attributes, name, value.value)
-                if (isinstance(option, Module) or holding) and _holds_module(value.value):
+                is_wrapped = before is not None and any(part is before for part in within(value.value))
+                if (isinstance(option, Module) or holding) and _holds_module(value.value) and not is_wrapped:
                     by = (*holding, value.value) if holding else ()
                     self.recorder.note("replace", site, (option,), by=by, settings={"name": name})
         return None

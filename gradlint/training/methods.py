@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from gradlint.semantics.interpretation import Arguments, Operand, Site, known
 from gradlint.semantics.value import Closure, Instance, Known, Partial, Reference, Value
-from gradlint.training.forms import of_function
+from gradlint.training.forms import of_function, reduced
 from gradlint.training.holding import held, is_parameters, parameters_of
 from gradlint.training.settings import arguments_of
 from gradlint.training.values import (
@@ -97,12 +97,12 @@ def call_method(
             return found
     if name in _SAME:
         return about
+    if isinstance(value, Module):
+        return facts.passes(value, arguments, site, name, about)
     return _unknown_method(facts, value, name, arguments, site)
 
 
 def _unknown_method(facts: TrainingFacts, value: Value, name: str, arguments: Arguments, site: Site) -> Value:
-    if isinstance(value, Module):
-        return facts.passes(value, arguments, site, name)
     if name == "__call__":
         return _called(facts, value, arguments, site)
     if isinstance(value, (Optimizer, Scaler, Scheduler)):
@@ -201,7 +201,7 @@ def _of_tensor(facts: TrainingFacts, value: Tensor, name: str, arguments: Argume
         map(has_tensors, arguments.values())
     ):
         return divided(mixed)
-    return mixed
+    return reduced(mixed, name, given)
 
 
 def divided(value: Tensor) -> Tensor:

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from gradlint.records.graph import Setting
 from gradlint.semantics.interpretation import Arguments, Count, Operand
+from gradlint.semantics.scope import Frame
 from gradlint.semantics.value import ClassObject, Closure, Instance, Items, Known, Partial, Reference, Value
 from gradlint.training.ordered import Ordered
+from gradlint.training.stirred import Body, Stirring
 from gradlint.training.values import (
     Bound,
     Context,
@@ -31,6 +33,11 @@ class Stateful(Ordered):
     def __init__(self) -> None:
         super().__init__()
         self._states: dict[int, int] = {}
+        self._stirring = Stirring(lambda scope, name: self.evaluator.module_name(scope, name))
+
+    def stirred(self, body: Body, frame: Frame) -> Iterator[tuple[Instance, str]]:
+        """What a loop changes of the objects that it can reach."""
+        return self._stirring.of(body, frame)
 
     def begin(self) -> None:
         """Forget the states of one entry before another is run."""
@@ -111,6 +118,7 @@ class Stateful(Ordered):
         """States that keep the graph of one iteration into the next."""
         for value, start in zip(values, before, strict=True):
             if isinstance(start, Symbol) and value is not start and start.number in self._states:
+                self.symbols.counts(value)
                 mixed = self.mixed((value,))
                 is_certain = mixed.is_certain and self._hangs(value)
                 self.recorder.leave(start.number, mixed.passes, mixed.states, is_certain)

@@ -24,8 +24,9 @@ class Symbols:
         self._kept: list[Value] = []
         self._remainders: set[int] = set()
         self._defaults: dict[int, bool] = {}
+        self._asked: dict[int, frozenset[int]] = {}
         self.periodic: set[int] = set()
-        """The tests that hang on a remainder, as `(i + 1) % n == 0` does."""
+        """The tests that hang on a remainder, as in `i % n == 0`, or on a counter that is set back."""
 
     @property
     def count(self) -> int:
@@ -71,6 +72,7 @@ class Symbols:
         key = (what, *map(key_of, sources))
         self._kept.extend(sources)
         atom = self._atoms.setdefault(key, len(self._atoms))
+        self._asked[atom] = frozenset([value.number for value in sources if isinstance(value, Symbol)])
         if any(self._is_periodic(source) for source in sources):
             self.periodic.add(atom)
         default = self._default("bool" if what == "truth" else what, sources)
@@ -105,6 +107,13 @@ class Symbols:
             known = [part.value for part in parts if part is not None]
             return Known(tuple(known)) if len(known) == len(parts) else None
         return value if isinstance(value, Known) else None
+
+    def counts(self, left: Value) -> None:
+        """An iteration leaves this in a variable: a counter, where a test of it says when to begin anew."""
+        if isinstance(left, Either) and left.test is not None and any(map(_is_number, left.options)):
+            counted = {value.number for value in left.options if isinstance(value, Symbol)}
+            if counted & self._asked.get(left.test.atom, frozenset()):
+                self.periodic.add(left.test.atom)
 
     def _is_periodic(self, value: Value) -> bool:
         if isinstance(value, Truth):
@@ -185,6 +194,10 @@ class Symbols:
             return self.fresh()
         whole = self._test(name, known)
         return Truth(whole.atom, whole.born, False, name, tuple(known))
+
+
+def _is_number(value: Value) -> bool:
+    return isinstance(value, Known) and isinstance(value.value, int)
 
 
 def _is_none(value: Value) -> bool:
