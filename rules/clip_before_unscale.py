@@ -87,6 +87,7 @@ class ClipBeforeUnscale(Rule):
             "        torch.nn.utils.clip_grad_norm_(model.parameters(), 5)\n"
             "        scaler.step(optimizer)\n        scaler.update()\n"
         ),
+        "by choice": _LOOP + "    if longest is not None:\n    " + _CLIP + _STEP,
         "in a helper": (
             _LOOP.replace(
                 "for x, y",
@@ -141,6 +142,13 @@ class ClipBeforeUnscale(Rule):
     good: ClassVar[Mapping[str, str]] = {
         "unscaled": _LOOP + "    scaler.unscale_(optimizer)\n" + _CLIP + _STEP,
         "no clipping": _LOOP + _STEP,
+        "both by choice": (
+            _LOOP
+            + "    if longest is not None:\n        scaler.unscale_(optimizer)\n"
+            + "    if longest is not None and longest > 0:\n    "
+            + _CLIP
+            + _STEP
+        ),
         "no scaler": _LOOP.replace("scaler.scale(loss)", "loss") + _CLIP + "    optimizer.step()\n",
         "where mixed precision is on": (
             "import torch\n\ndef fit(model, loader, optimizer, scaler, args, loss):\n"

@@ -34,7 +34,8 @@ class MisorderedScheduler(Rule):
     ### Why is this bad?
     Stepped before the optimizer's first step, a schedule skips its first rate. An exponential or a step
     schedule of epochs that is stepped with every batch has brought the rate down to nothing within the
-    first epoch, and a cycle over all batches that is stepped once per epoch never leaves its warm-up.
+    first epochs, and a cycle over all batches that is stepped once per epoch never leaves its warm-up. One
+    that is stepped with both has no pace at all.
 
     ### How it is verified
     No claim: the pace is said by the loops; what the rate does to the loss depends on data.
@@ -78,6 +79,20 @@ class MisorderedScheduler(Rule):
             + _BATCHES
             + "        scheduler.step()\n"
         ),
+        "half of the epochs, in batches": (
+            _START
+            + "scheduler = StepLR(optimizer, step_size=45)\n"
+            + _EPOCH
+            + _BATCHES
+            + "        scheduler.step()\n"
+        ),
+        "with every batch and every epoch": (
+            _START
+            + "scheduler = CosineAnnealingLR(optimizer, T_max=90)\n"
+            + _EPOCH
+            + _BATCHES
+            + "        scheduler.step()\n    scheduler.step()\n"
+        ),
         "a cycle of batches once per epoch": (
             _START
             + "scheduler = OneCycleLR(optimizer, 0.1, epochs=90, steps_per_epoch=len(loader))\n"
@@ -104,6 +119,20 @@ class MisorderedScheduler(Rule):
             + _EPOCH
             + _BATCHES
             + "        scheduler.step()\n"
+        ),
+        "with every batch or every epoch": (
+            _START
+            + "scheduler = CosineAnnealingLR(optimizer, T_max=steps)\n"
+            + _EPOCH
+            + _BATCHES
+            + "        if hasty:\n            scheduler.step()\n    if not hasty:\n        scheduler.step()\n"
+        ),
+        "two schedules": (
+            _START
+            + "warm = CosineAnnealingLR(optimizer, T_max=steps)\nscheduler = StepLR(optimizer, 30)\n"
+            + _EPOCH
+            + _BATCHES
+            + "        warm.step()\n    scheduler.step()\n"
         ),
         "a slow decay with every batch": (
             _START
@@ -151,5 +180,5 @@ class MisorderedScheduler(Rule):
 
     def check(self, loop: TrainingLoop, /) -> Iterator[Finding]:
         """The first step is the schedule's, or the schedule is in another loop than its numbers say."""
-        for schedule, step, reason in schedules_of(loop):
-            yield report(self, loop, schedule, reason, [(step, "the optimizer steps here")])
+        for schedule, step, reason, said in schedules_of(loop):
+            yield report(self, loop, schedule, reason, [(step, said)])

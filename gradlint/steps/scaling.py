@@ -69,7 +69,7 @@ def _clipped_before(loop: TrainingLoop, optimizer: frozenset[int]) -> Iterator[P
     for clip in loop.events("clip") if scaled else ():
         if by_hand(clip) or clip.settings.get("threshold") == "scaled":
             continue
-        last = loop.before(clip, others, loop.filling(optimizer))
+        last = loop.before(clip, others, loop.filling(optimizer), lambda e: e.kind == "clip" and by_hand(e))
         if loop.concerns(clip, optimizer) and last.only(*scaled):
             yield clip, scaled[max(last.events)]
 

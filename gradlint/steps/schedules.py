@@ -10,19 +10,20 @@ from gradlint.records.training import Event, Thing
 from gradlint.steps.gradients import Gradients, gradients_of
 from gradlint.steps.loop import TrainingLoop
 
-_BATCHES = 100
-"""Batches in an epoch, at least; a schedule that is spent within so few is one of epochs."""
+_BATCHES = 250
+"""Batches in all epochs, at least; a schedule that is spent within so few is one of epochs."""
 
 _SPENT = -4.0
 """Decades: below that share of the first learning rate, a schedule has stopped training."""
 
 
 class Misordered(NamedTuple):
-    """Where a schedule is stepped, where its optimizer is, and what is wrong with that."""
+    """Where a schedule is stepped, what is wrong with that, and where it shows: `said` is what is there."""
 
     schedule: Event
     step: Event
     reason: str
+    said: str = "the optimizer steps here"
 
 
 def schedules_of(loop: TrainingLoop) -> Iterator[Misordered]:
@@ -32,7 +33,8 @@ def schedules_of(loop: TrainingLoop) -> Iterator[Misordered]:
             schedule = _only(loop, event)
             if schedule is None or schedule.optimizer not in of.optimizer:
                 continue
-            found = _early(of, event) or _hurried(of, event, schedule) or _slow(of, event, schedule)
+            found = _early(of, event) or _hurried(of, event, schedule)
+            found = found or _slow(of, event, schedule) or _at_two_paces(of, event)
             if found is not None:
                 yield found
 
@@ -86,6 +88,26 @@ def _hurried(of: Gradients, event: Event, schedule: Thing) -> Misordered | None:
         return None
     reason = f"stepped with every batch, the schedule takes {-lost:.1f} decades off the rate in {_BATCHES}"
     return Misordered(event, step, reason)
+
+
+def _at_two_paces(of: Gradients, event: Event) -> Misordered | None:
+    """A schedule is stepped with every batch and, always, once more behind the batches of an epoch."""
+    if _beside(of, event) is None:
+        return None
+    for other in of.loop.events("schedule"):
+        if other.things == event.things and _is_behind(of.loop, event, other):
+            reason = "the schedule is stepped with every batch, and with every epoch once more"
+            return Misordered(event, other, reason, "stepped again here")
+    return None
+
+
+def _is_behind(loop: TrainingLoop, inner: Event, outer: Event) -> bool:
+    """Whether an event follows on all ways out of the loop of another, within a loop around that."""
+    inside = loop.around(inner)
+    if loop.point(outer) in inside or not inside < loop.around(outer):
+        return False
+    first = loop.after(inner, lambda event: event.number == outer.number)
+    return bool(first.events) and not first.ends
 
 
 def _slow(of: Gradients, event: Event, schedule: Thing) -> Misordered | None:
