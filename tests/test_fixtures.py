@@ -102,3 +102,20 @@ def test_there_is_a_fixture_for_every_rule() -> None:
     marked = {code for path in FILES for _, _, code in expected(path)}
     missing = {rule.id for rule in load() if not rule.preview} - marked - {"GRD001"}
     assert not missing
+
+
+ABOUT_TRAINING = re.compile(r"GRD(105|301|304|40[1-8]|5\d\d|806)")
+ADDRESS = re.compile(r"https://(?!docs\.)[^\s,]+[^\s,.]")
+
+
+def test_three_reports_of_every_defect_in_training_are_re_created() -> None:
+    """Fixtures that bear a rule's name are flagged by it, and name the threads that report the defect."""
+    from gradlint.rule.registry import load
+
+    for rule in load():
+        if ABOUT_TRAINING.fullmatch(rule.id):
+            paths = [path for path in FILES if path.parent.name == rule.name and path.suffix == ".py"]
+            marked = {path: [code for *_, code in expected(path) if code == rule.id] for path in paths}
+            docs = [ast.get_docstring(ast.parse(path.read_text("utf-8"))) for path in paths if marked[path]]
+            reports = {address for doc in docs for address in ADDRESS.findall(doc or "")}
+            assert min(len(reports), sum(map(len, marked.values()))) >= 3, (rule.id, reports)
