@@ -162,17 +162,22 @@ class ExcessiveLearningRate(Rule):
         those that it may be.
         """
         for of in gradients_of(loop):
-            if not of.steps or _is_scheduled(of) or not _is_network(of):
-                continue
-            step = of.steps[min(of.steps)]
-            for optimizer in map(loop.thing, sorted(of.optimizer)):
-                rate, kind = _rate(optimizer), optimizer.type.rpartition(".")[2]
-                is_chosen = is_default(optimizer.settings, "lr") and len(of.optimizer) > 1
-                if rate is not None and not is_chosen and not _is_bounded(of, optimizer):
-                    which = "default learning rate" if is_default(optimizer.settings, "lr") else "learning rate"
-                    message = f"a {which} of {rate:g} is beyond what {kind} can take"
-                    made = replace(step, place=optimizer.place or step.place, callers=())
-                    yield report(self, loop, made, message, [(step, "steps here")])
+            for optimizer in _hasty(of):
+                default = "default " if is_default(optimizer.settings, "lr") else ""
+                kind = optimizer.type.rpartition(".")[2]
+                message = f"a {default}learning rate of {_rate(optimizer):g} is beyond what {kind} can take"
+                step = of.steps[min(of.steps)]
+                made = replace(step, place=optimizer.place or step.place, callers=())
+                yield report(self, loop, made, message, [(step, "steps here")])
+
+
+def _hasty(of: Gradients) -> Iterator[Thing]:
+    """What an optimizer may be that steps a network too far, by a rate that is meant for it."""
+    is_free = of.steps and not _is_scheduled(of) and _is_network(of)
+    for optimizer in map(of.loop.thing, sorted(of.optimizer)) if is_free else ():
+        is_chosen = len(of.optimizer) > 1 and is_default(optimizer.settings, "lr")
+        if _rate(optimizer) is not None and not is_chosen and not _is_bounded(of, optimizer):
+            yield optimizer
 
 
 def _rate(optimizer: Thing) -> float | None:
