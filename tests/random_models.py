@@ -46,7 +46,10 @@ ACTIVATIONS: dict[str, Callable[..., Any]] = {
             "rrelu",
         ]
     },
-    **{name: getattr(torch, name) for name in ["sigmoid", "tanh", "abs", "square", "sin", "cos", "neg"]},
+    **{
+        name: getattr(torch, name)
+        for name in ["sigmoid", "tanh", "erf", "atan", "abs", "square", "sin", "cos", "neg"]
+    },
     "prelu": lambda x: F.prelu(x, torch.tensor([0.25])),
     "identity": lambda x: x,
     "threshold": lambda x, threshold, value: F.threshold(x, threshold, value),

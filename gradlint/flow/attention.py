@@ -29,6 +29,18 @@ def softmax(node: Node, inputs: tuple[Moments, ...]) -> Effect:
     return Effect(moments, (Interval(0.0, 0.25),))
 
 
+@register("gumbel_softmax")
+def gumbel_softmax(node: Node, inputs: tuple[Moments, ...]) -> Effect:
+    """softmax((x + g)/τ), g drawn from Gumbel(0, 1): the Jacobian is at most 1/(2τ).
+
+    What is made hard passes the gradient of what is soft (Jang 2017).
+    """
+    tau, effect = setting(node, "tau", 1.0), softmax(node, inputs)
+    if not tau:
+        return unknown(inputs)
+    return Effect(effect.moments, (effect.gains[0] * (1 / tau**2),))
+
+
 @register("log_softmax")
 def log_softmax(node: Node, inputs: tuple[Moments, ...]) -> Effect:
     """x - logsumexp(x): δ - p·Σδ, within a factor of two of δ for scores of moderate scale."""

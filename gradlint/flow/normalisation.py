@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from gradlint.flow.initial import Law, law, number
 from gradlint.flow.moments import Moments, combined, ratio
-from gradlint.flow.transfer import Effect, register, setting
+from gradlint.flow.transfer import Effect, register, setting, unknown
 from gradlint.mathematics.interval import ONE, TOP, ZERO, Interval, point
 from gradlint.records.graph import Node
 
@@ -120,6 +120,27 @@ def normalize(node: Node, inputs: tuple[Moments, ...]) -> Effect:
     gain = share / x.second
     mean = _signed(share) if x.mean != ZERO else ZERO
     return Effect(replace(x, second=share, mean=mean, origin=None), (gain,))
+
+
+@register("cosine_similarity")
+def cosine_similarity(node: Node, inputs: tuple[Moments, ...]) -> Effect:
+    """x·y/(‖x‖‖y‖) of n features: ‖δ_x‖² = ‖δ‖²·(1 - cos²)/(n·E[x²]), E[cos²] = 1/n for independent ones."""
+    moments = Moments(Interval(0.0, 1.0), Interval(0.0, 1.0), Interval(-1.0, 1.0), width=1)
+    gains = [(point(1 / x.width) if x.width else ONE) / x.second * Interval(0.0, 1.0) for x in inputs]
+    return Effect(replace(moments, is_certain=all(x.is_certain for x in inputs)), tuple(gains))
+
+
+@register("pairwise_distance")
+def pairwise_distance(node: Node, inputs: tuple[Moments, ...]) -> Effect:
+    """‖x - y‖₂ of n features: E[d²] = n·E[(x - y)²], and its gradient is a vector of length 1."""
+    if setting(node, "p", 2.0) != 2.0 or len(inputs) != 2:
+        return unknown(inputs)
+    x, y = inputs
+    size = float(x.width or y.width or 0)
+    apart = ((x.variance + y.variance) * Interval(0.0, 2.0)) + (x.shared + y.shared) * Interval(0.0, 2.0)
+    second = apart * (point(size) if size else Interval(1.0, math.inf))
+    moments = Moments(second, Interval(0.0, 1.0), _signed(second), width=1)
+    return Effect(replace(moments, is_certain=x.is_certain and y.is_certain and bool(size)), (ONE, ONE))
 
 
 def _signed(second: Interval) -> Interval:

@@ -133,6 +133,32 @@ def _expectations(m: int, least: float) -> tuple[float, float]:
     return first, second
 
 
+@register("max_unpool")
+def max_unpool(node: Node, inputs: tuple[Moments, ...]) -> Effect:
+    """One element of a window of kᵈ, zeros elsewhere: E[y²] = E[x²]/kᵈ, ‖δ_x‖² = ‖δ_y‖²/kᵈ."""
+    dimensions, x = dimensions_of(node.op), inputs[0]
+    stride = size_of(node.settings.get("stride"), dimensions)
+    window = stride or size_of(node.settings.get("kernel_size"), dimensions)
+    share = Interval(1 / _UNKNOWN_WINDOW**2, 1.0) if window is None else point(1 / window)
+    moments = replace(x, second=x.second * share, mean=x.mean * share, spread=x.spread.join(ONE))
+    return Effect(moments, (share, *[ZERO] * (len(inputs) - 1)))
+
+
+@register("fold")
+def fold(node: Node, inputs: tuple[Moments, ...]) -> Effect:
+    """Sums of up to m = (k/s)² overlapping patches: ‖δ_x‖² ≤ m·‖δ_y‖², E[y²] from E[x²] to m²·E[x²]."""
+    kernel, stride = size_of(node.settings.get("kernel_size"), 2), size_of(node.settings.get("stride", 1), 2)
+    x = inputs[0]
+    overlap = _LARGEST_MAP if kernel is None or not stride else max(kernel / stride, 1.0)
+    least = ONE if kernel is None or not stride else point(min(kernel / stride, 1.0))
+    second = x.second * least.join(point(overlap**2))
+    bound = second.sqrt.hi
+    moments = replace(
+        x, second=second, spread=x.spread.join(ONE), mean=Interval(-bound, bound), width=None, origin=None
+    )
+    return Effect(moments, (least.join(point(overlap)), *[ZERO] * (len(inputs) - 1)))
+
+
 @register("sum", "prod", "norm", "var", "std")
 def reduction(node: Node, inputs: tuple[Moments, ...]) -> Effect:
     """Over a number of elements that is not known: nothing is promised of scale and gain."""

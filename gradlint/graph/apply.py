@@ -51,8 +51,21 @@ _RECURRENT = frozenset({"rnn", "lstm", "gru"})
 _DATA = ("query", "key", "value", "src", "tgt", "memory", "input", "x")
 """Parameters of layers that take signals, in order."""
 
-_WEIGHT_AT = {"bilinear": 2, "layer_norm": 2, "rms_norm": 2, "group_norm": 2, "batch_norm": 3}
+_WEIGHT_AT = {
+    "bilinear": 2,
+    "layer_norm": 2,
+    "rms_norm": 2,
+    "group_norm": 2,
+    "batch_norm": 3,
+    "instance_norm": 3,
+}
 """Where functions take their weight, if not behind the data."""
+
+_PAIRS = frozenset({"bilinear", "cosine_similarity", "pairwise_distance"})
+"""Operations on two signals."""
+
+_WEIGHED = frozenset({"linear", "embedding", "embedding_bag", *_WEIGHT_AT})
+"""Functions that are given their weight."""
 
 _BIASED = frozenset({"addmm", "baddbmm", "addmv"})
 """bias + x·w."""
@@ -129,15 +142,30 @@ class Applier:
             return self._recorder.unknown("a layer without inputs", (layer,), site)
         if layer.type in ("TransformerEncoder", "TransformerDecoder"):
             return self._stack(layer, inputs, site)
+        if layer.type == "Transformer":
+            return self._encoded(layer, inputs, site)
         op = LAYERS[layer.type].op
         if op in _RECURRENT | _CELLS:
             return self._recurrent(op, layer, inputs[0], arguments.get(1, "hx"), site)
         if op == "unknown":
             return self._recorder.unknown(layer.type, [layer, *inputs], site)
-        taken = inputs[:2] if op in ("bilinear", "cosine_similarity", "pairwise_distance") else inputs[:1]
+        taken = inputs[:2] if op in _PAIRS else inputs[:1]
         made = self._recorder.emit(op, taken, site, layer.settings, layer)
         self._recorder.depend(made.number, inputs[len(taken) :])
-        return made
+        return self._indexed(made, site)
+
+    def _indexed(self, made: Signal, site: Site) -> Value:
+        """What pooling gives, and where it was taken from if that is asked for."""
+        if self._recorder.nodes[made.number].settings.get("return_indices") is not True:
+            return made
+        return tuple_of([made, self._recorder.emit("argmax", (made,), site)], site.node)
+
+    def _encoded(self, layer: Layer, inputs: Sequence[Signal], site: Site) -> Value:
+        """An encoder of the first input, and a decoder of the second that looks at what that gives."""
+        call, node = self._facts.evaluator.call, site.node
+        source, target = inputs[0], inputs[-1]
+        memory = call(layer.parts["encoder"], Arguments((Operand(source, node),)), site)
+        return call(layer.parts["decoder"], Arguments((Operand(target, node), Operand(memory, node))), site)
 
     def _stack(self, layer: Layer, inputs: Sequence[Signal], site: Site) -> Value:
         stack = layer.parts["layers"]
@@ -208,10 +236,12 @@ class Applier:
             return Anything(f"{name} of nothing that is known")
         if plain == "sum_of" or plain in ("cat", "concat", "concatenate", "stack", "hstack", "vstack"):
             return self._joined(plain, arguments, site)
-        if plain in ("linear", "bilinear", "embedding", "batch_norm", "layer_norm", "group_norm", "rms_norm"):
+        if plain in _WEIGHED:
             return self._with_weights(plain, arguments, site)
         if plain.startswith("conv") and plain[-1:] == "d":
             return self._with_weights(plain, arguments, site)
+        if plain in _PAIRS and len(arguments.positional) > 1:
+            return self._recorder.emit(plain, [self._recorder.signal(v, site) for v in values[:2]], site)
         if plain == "scaled_dot_product_attention" or plain == "flex_attention":
             return self._attention(arguments, site)
         if plain in NOT_DIFFERENTIABLE:
@@ -298,7 +328,8 @@ class Applier:
         parameters = {}
         if form.op == "prelu" and len(arguments.positional) > 1:
             parameters = {"weight": arguments.positional[1].value}
-        return self._recorder.emit(form.op, [self._first(arguments, site)], site, settings, None, parameters)
+        made = self._recorder.emit(form.op, [self._first(arguments, site)], site, settings, None, parameters)
+        return self._indexed(made, site)
 
     def _joined(self, name: str, arguments: Arguments, site: Site) -> Value:
         first = arguments.get(0, "tensors")
@@ -383,15 +414,17 @@ class Applier:
             parameters["weight"] = _as_weight(weight.value, site)
         elif weight is not None and _has_signal(weight.value) and name.startswith(("linear", "conv")):
             return self._with_computed(name, weight, bias, arguments, site)
-        elif name in ("linear", "bilinear", "embedding") or name.startswith("conv"):
+        elif name in ("linear", "bilinear", "embedding", "embedding_bag") or name.startswith("conv"):
             return self._recorder.unknown("a weight that is computed", arguments.values(), site)
         if bias is not None and isinstance(bias.value, (Weight, Drawn)):
             parameters["bias"] = _as_weight(bias.value, site)
         settings: dict[str, Setting] = {"bias": "bias" in parameters}
-        held = weight.value if weight is not None and name == "linear" else None
+        held = weight.value if weight is not None and name in ("linear", "bilinear") else None
         shape = held.shape if isinstance(held, Weight) else None
         if shape is not None and len(shape) == 2:
             settings |= {"out_features": shape[0], "in_features": shape[1]}
+        if shape is not None and len(shape) == 3:
+            settings |= {"out_features": shape[0], "in1_features": shape[1], "in2_features": shape[2]}
         if name.startswith("conv"):
             for position, (key, default) in enumerate((("stride", 1), ("padding", 0)), 3):
                 given = arguments.get(position, key)
@@ -401,7 +434,9 @@ class Applier:
         if name == "group_norm":
             given = arguments.get(1, "num_groups")
             settings["num_groups"] = setting(given.value) if given is not None else None
-        return self._recorder.emit(name, (self._first(arguments, site),), site, settings, None, parameters)
+        op = "embedding" if name == "embedding_bag" else name
+        inputs = [self._recorder.signal(each, site) for each in arguments.values()[: 1 + (op in _PAIRS)]]
+        return self._recorder.emit(op, inputs, site, settings, None, parameters)
 
     def _attention(self, arguments: Arguments, site: Site) -> Value:
         given = [arguments.get(position, name) for position, name in enumerate(("query", "key", "value"))]

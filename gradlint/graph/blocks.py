@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from gradlint.graph.construct import bound, layer
 from gradlint.graph.layers import REQUIRED, Settings
@@ -19,6 +20,20 @@ _LAYER: tuple[tuple[str, Setting], ...] = (
     ("dim_feedforward", 2048),
     ("dropout", 0.1),
     ("activation", "relu"),
+    ("layer_norm_eps", 1e-5),
+    ("batch_first", False),
+    ("norm_first", False),
+)
+_WHOLE: tuple[tuple[str, Setting], ...] = (
+    ("d_model", 512),
+    ("nhead", 8),
+    ("num_encoder_layers", 6),
+    ("num_decoder_layers", 6),
+    ("dim_feedforward", 2048),
+    ("dropout", 0.1),
+    ("activation", "relu"),
+    ("custom_encoder", None),
+    ("custom_decoder", None),
     ("layer_norm_eps", 1e-5),
     ("batch_first", False),
     ("norm_first", False),
@@ -58,6 +73,27 @@ def transformer_layer(type_: str, arguments: Arguments, place: Place) -> Layer:
     for norm in ("norm1", "norm2", "norm3")[: len(parts) - 1]:
         parts[norm] = _made("LayerNorm", place, width)
     return Layer(type_, settings, {}, place, parts)
+
+
+class Stack(NamedTuple):
+    """A class of torch.nn that stacks layers, and with what it is constructed."""
+
+    type: str
+    arguments: Arguments
+
+
+def stack_of(kind: str, arguments: Arguments, place: Place, site: Site) -> Stack:
+    """What `nn.Transformer` constructs as its "encoder" or "decoder" of its own arguments."""
+    given = {
+        name: arguments.get(position, name) or Operand(Known(default), site.node)
+        for position, (name, default) in enumerate(_WHOLE)
+    }
+    named = {name: given[name] for name, _ in _LAYER if name in given and name not in ("d_model", "nhead")}
+    type_ = f"Transformer{kind.capitalize()}"
+    one = transformer_layer(f"{type_}Layer", Arguments((given["d_model"], given["nhead"]), named), place)
+    norm = _made("LayerNorm", place, given["d_model"].value)
+    count = given[f"num_{kind}_layers"]
+    return Stack(type_, Arguments((Operand(one, site.node), count, Operand(norm, site.node))))
 
 
 def _value(setting: Setting) -> Value:

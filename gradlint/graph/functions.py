@@ -19,6 +19,7 @@ class Form(Struct, frozen=True):
     data: int = 1
 
 
+_INDICES: tuple[str, Setting] = ("return_indices", False)
 _DIM: tuple[tuple[str, Setting], ...] = (("dim", None), ("keepdim", False))
 
 UNARY: dict[str, Form] = {
@@ -42,6 +43,16 @@ UNARY |= {
     "clamp_max": Form("clamp", (("max", None),)),
     "interpolate": Form("upsample", (("size", None), ("scale_factor", None), ("mode", "nearest"))),
     "upsample": Form("upsample", (("size", None), ("scale_factor", None), ("mode", "nearest"))),
+    "upsample_nearest": Form("upsample", (("size", None), ("scale_factor", None))),
+    "upsample_bilinear": Form("upsample", (("size", None), ("scale_factor", None), ("mode", "bilinear"))),
+    "fold": Form(
+        "fold", (("output_size", None), ("kernel_size", None), ("dilation", 1), ("padding", 0), ("stride", 1))
+    ),
+    "local_response_norm": Form(
+        "local_response_norm", (("size", None), ("alpha", 1e-4), ("beta", 0.75), ("k", 1.0))
+    ),
+    "gumbel_softmax": Form("gumbel_softmax", (("tau", 1.0), ("hard", False))),
+    "expit": Form("sigmoid"),
     "pad": Form("pad", (("pad", None), ("mode", "constant"), ("value", 0.0))),
     "glu": Form("glu", (("dim", -1),)),
     "softmax": Form("softmax", (("dim", None),)),
@@ -74,7 +85,11 @@ UNARY["absolute"] = UNARY["abs"]
 for _n in (1, 2, 3):
     _pool: tuple[tuple[str, Setting], ...] = (("kernel_size", None), ("stride", None), ("padding", 0))
     UNARY |= {
-        f"max_pool{_n}d": Form("max_pool", _pool),
+        f"max_pool{_n}d": Form("max_pool", (*_pool, ("dilation", 1), ("ceil_mode", False), _INDICES)),
+        f"max_pool{_n}d_with_indices": Form("max_pool", (*_pool, (_INDICES[0], True))),
+        f"fractional_max_pool{_n}d": Form("max_pool", (("kernel_size", None),)),
+        f"max_unpool{_n}d": Form("max_unpool", (("indices", None), *_pool)),
+        f"lp_pool{_n}d": Form("lp_pool", (("norm_type", None), *_pool[:2])),
         f"avg_pool{_n}d": Form("avg_pool", _pool),
         f"adaptive_avg_pool{_n}d": Form("adaptive_avg_pool", (("output_size", None),)),
         f"adaptive_max_pool{_n}d": Form("adaptive_max_pool", (("output_size", None),)),

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from gradlint.graph import initial
 from gradlint.graph.apply import Applier
-from gradlint.graph.blocks import TRANSFORMERS, attention, transformer_layer
+from gradlint.graph.blocks import TRANSFORMERS, attention, stack_of, transformer_layer
 from gradlint.graph.construct import (
     CONTAINERS,
     class_of,
@@ -41,6 +41,7 @@ from gradlint.graph.values import (
     Layer,
     Signal,
     Weight,
+    descendants,
     is_module,
     number,
     signals,
@@ -68,6 +69,7 @@ _SAME = frozenset(
     {
         *("torch.compile", "torch.jit.script", "torch.jit.trace", "torch.nn.DataParallel"),
         *("torch.nn.parallel.DistributedDataParallel", "torch.nn.parallel.DataParallel"),
+        *("torch.distributed.fsdp.FullyShardedDataParallel", "torch.optim.swa_utils.AveragedModel"),
         *("torch.nn.SyncBatchNorm.convert_sync_batchnorm", "torch.jit.ignore", "torch.jit.export"),
         *("torch.fx.wrap", "torch._dynamo.disable", "torch.jit.annotate", "typing.cast"),
         *("torch.autograd.Variable", "torch.autograd.variable.Variable", "tqdm.tqdm", "tqdm.auto.tqdm"),
@@ -441,6 +443,8 @@ class GraphFacts(Interpretation):
         if name in _SAME or (last in _WEIGHT_NORM and "nn.utils" in name):
             if last == "spectral_norm" and isinstance(first, Layer):
                 self.members.rescale(first, None, place)
+            if last == "orthogonal":
+                self._parametrised(first, arguments, Initial("orthogonal", {}, 1.0, place))
             return first if first is not None else Anything()
         if name.endswith("init.calculate_gain"):
             return initial.gain(arguments)
@@ -455,6 +459,9 @@ class GraphFacts(Interpretation):
             ("builtins.", "math.", "copy.", "collections.", "numpy.", "itertools.", "functools.")
         ):
             return self._python(name, arguments, site)
+        if name.endswith("parametrize.register_parametrization"):
+            self._parametrised(first, arguments, Initial("unknown", {}, 1.0, place))
+            return first if first is not None else Anything()
         if name.endswith("checkpoint.checkpoint") and first is not None:
             keywords = {
                 k: o
@@ -463,6 +470,10 @@ class GraphFacts(Interpretation):
             }
             rest = Arguments(arguments.positional[1:], keywords, arguments.open, arguments.certain - 1)
             return self.evaluator.call(first, rest, site)
+        if name.endswith("checkpoint.checkpoint_sequential") and len(arguments.positional) > 2 and first:
+            return self.evaluator.call(first, Arguments(arguments.positional[2:]), site)
+        if name.endswith("nn.parallel.data_parallel") and len(arguments.positional) > 1 and first:
+            return self.evaluator.call(first, Arguments(arguments.positional[1:2]), site)
         if name in _NO_GRAD | _GRAD | _SET_GRAD:
             return _mode(name, first)
         if name.endswith("nn.Embedding.from_pretrained"):
@@ -527,6 +538,8 @@ class GraphFacts(Interpretation):
             return transformer_layer(class_, arguments, place)
         if class_ in ("TransformerEncoder", "TransformerDecoder"):
             return self._stacked(class_, arguments, place, site)
+        if class_ == "Transformer":
+            return self._transformer(arguments, place, site)
         return layer(class_, arguments, place)
 
     def _embedding(self, arguments: Arguments, place: Place) -> Value:
@@ -544,21 +557,46 @@ class GraphFacts(Interpretation):
         }
         return Layer("Embedding", settings, {"weight": Weight({"data": held}, place, trained)}, place)
 
+    def _parametrised(self, of: Value | None, arguments: Arguments, found: Initial) -> None:
+        """A weight, that of the layer unless it is named, is computed of another tensor from now on."""
+        given = arguments.get(1, "tensor_name") or arguments.keywords.get("name")
+        name = given.value.value if given is not None and isinstance(given.value, Known) else "weight"
+        weight = of.attributes.get(str(name)) if isinstance(of, (Layer, Instance)) else None
+        if isinstance(weight, Weight):
+            self.members.initialise(weight, found)
+
     def _stacked(self, class_: str, arguments: Arguments, place: Place, site: Site) -> Value | None:
         one, count = arguments.get(0, f"{class_[11:].lower()}_layer"), arguments.get(1, "num_layers")
         if one is None or not is_module(one.value):
             return None
         repeats = number(count.value) if count is not None else None
-        known = int(repeats) if repeats is not None and repeats <= self.budget.unrolled else None
+        times = self.assumed(Anything(), site) or 1 if repeats is None else int(repeats)
+        is_open = times > self.budget.unrolled
         first = copied(one.value)
-        members = [first, *[copied(first) for _ in range((known or 1) - 1)]]
+        members = [first, *[copied(first) for _ in range(0 if is_open else times - 1)]]
         make_template(one.value)
-        inside = Items("list", members, site.node, known is None)
+        inside = Items("list", members, site.node, is_open)
         parts: dict[str, Value] = {"layers": Container("ModuleList", inside, place)}
         norm = arguments.get(2, "norm")
         if norm is not None and is_module(norm.value):
             parts["norm"] = norm.value
         return Layer(class_, {}, {}, place, parts)
+
+    def _transformer(self, arguments: Arguments, place: Place, site: Site) -> Value | None:
+        """`nn.Transformer`: an encoder and a decoder, all matrices drawn by `xavier_uniform_`."""
+        parts: dict[str, Value] = {}
+        for kind in ("encoder", "decoder"):
+            own = arguments.keywords.get(f"custom_{kind}")
+            inside = stack_of(kind, arguments, place, site)
+            made = own.value if own is not None else self._stacked(inside.type, inside.arguments, place, site)
+            if made is None:
+                return None
+            parts[kind] = made
+        whole = Layer("Transformer", {}, {}, place, parts)
+        for _, part in descendants(whole):
+            if isinstance(part, Weight) and len(part.shape or ()) > 1:
+                self.members.initialise(part, Initial("xavier_uniform", {}, 1.0, place))
+        return whole
 
     def _parameter(self, arguments: Arguments, place: Place) -> Value:
         given = arguments.get(0, "data")

@@ -143,6 +143,15 @@ _RECURRENT: tuple[tuple[str, Setting], ...] = (
     ("bidirectional", False),
 )
 _CELL: tuple[tuple[str, Setting], ...] = (("input_size", REQUIRED), ("hidden_size", REQUIRED), ("bias", True))
+_LOCAL: tuple[tuple[str, Setting], ...] = (("size", REQUIRED), ("alpha", 1e-4), ("beta", 0.75), ("k", 1.0))
+_NORM: tuple[tuple[str, Setting], ...] = (("eps", 1e-5), ("momentum", 0.1))
+_TRANSPOSED: tuple[tuple[str, Setting], ...] = (
+    ("output_padding", 0),
+    ("groups", 1),
+    ("bias", True),
+    ("dilation", 1),
+)
+_POOL: tuple[tuple[str, Setting], ...] = (("kernel_size", REQUIRED), ("stride", None), ("padding", 0))
 
 LAYERS: dict[str, Kind] = {
     "Linear": Kind(
@@ -182,7 +191,8 @@ LAYERS: dict[str, Kind] = {
         (("num_groups", REQUIRED), ("num_channels", REQUIRED), ("eps", 1e-5), ("affine", True)),
         _affine("affine", "num_channels"),
     ),
-    "LocalResponseNorm": Kind("local_response_norm", (("size", REQUIRED),)),
+    "LocalResponseNorm": Kind("local_response_norm", _LOCAL),
+    "CrossMapLRN2d": Kind("local_response_norm", _LOCAL),
     "PReLU": Kind("prelu", (("num_parameters", 1), ("init", 0.25)), _prelu),
     "RNN": Kind("rnn", (*_RECURRENT, ("nonlinearity", "tanh")), _recurrent(1)),
     "LSTM": Kind("lstm", (*_RECURRENT, ("proj_size", 0)), _recurrent(4)),
@@ -216,7 +226,16 @@ LAYERS: dict[str, Kind] = {
     "Reduce": Kind("mean"),
     "Unflatten": Kind("reshape"),
     "ChannelShuffle": Kind("reshape"),
-    "Fold": Kind("unknown"),
+    "Fold": Kind(
+        "fold",
+        (
+            ("output_size", REQUIRED),
+            ("kernel_size", REQUIRED),
+            ("dilation", 1),
+            ("padding", 0),
+            ("stride", 1),
+        ),
+    ),
     "Unfold": Kind("reshape"),
     "CosineSimilarity": Kind("cosine_similarity", (("dim", 1), ("eps", 1e-8))),
     "PairwiseDistance": Kind("pairwise_distance", (("p", 2.0), ("eps", 1e-6))),
@@ -235,8 +254,11 @@ for _n in (1, 2, 3):
         ),
         f"ConvTranspose{_n}d": Kind(
             f"conv_transpose{_n}d",
-            (*_CONV, ("output_padding", 0), ("groups", 1), ("bias", True), ("dilation", 1)),
+            (*_CONV, *_TRANSPOSED),
             _convolution(_n, transposed=True),
+        ),
+        f"LazyConvTranspose{_n}d": Kind(
+            f"conv_transpose{_n}d", (*_CONV[1:], *_TRANSPOSED), _convolution(_n, transposed=True)
         ),
         f"BatchNorm{_n}d": Kind(
             "batch_norm",
@@ -251,8 +273,13 @@ for _n in (1, 2, 3):
             (("num_features", REQUIRED), ("eps", 1e-5), ("momentum", 0.1), ("affine", False)),
             _affine("affine", "num_features"),
         ),
-        f"MaxPool{_n}d": Kind("max_pool", (("kernel_size", REQUIRED), ("stride", None), ("padding", 0))),
-        f"AvgPool{_n}d": Kind("avg_pool", (("kernel_size", REQUIRED), ("stride", None), ("padding", 0))),
+        f"LazyInstanceNorm{_n}d": Kind(
+            "instance_norm", (*_NORM, ("affine", False)), _affine("affine", "num_features")
+        ),
+        f"MaxPool{_n}d": Kind("max_pool", (*_POOL, ("dilation", 1), ("return_indices", False))),
+        f"MaxUnpool{_n}d": Kind("max_unpool", _POOL),
+        f"FractionalMaxPool{_n}d": Kind("max_pool", (("kernel_size", REQUIRED),)),
+        f"AvgPool{_n}d": Kind("avg_pool", _POOL),
         f"LPPool{_n}d": Kind(
             "lp_pool", (("norm_type", REQUIRED), ("kernel_size", REQUIRED), ("stride", None))
         ),

@@ -251,6 +251,13 @@ _BUILDERS: dict[str, Callable[[Mapping[str, object]], Activation]] = {
         steepest=1 / 6,
         bound=1.0,
     ),
+    "erf": lambda _: Activation(
+        math.erf,
+        lambda x: 2 * math.sqrt(2) * _density(math.sqrt(2) * x),
+        steepest=2 / math.sqrt(math.pi),
+        bound=1.0,
+    ),
+    "atan": lambda _: Activation(math.atan, lambda x: 1 / (1 + x * x), bound=math.pi / 2),
     "tanh": lambda _: Activation(math.tanh, _tanh_slope, bound=1.0),
     "hardtanh": _hardtanh,
     "clamp": _clamp,
