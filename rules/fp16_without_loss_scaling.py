@@ -82,6 +82,14 @@ class Fp16WithoutLossScaling(Rule):
         "float16": _LOOP,
         "CUDA's default": _LOOP.replace(", dtype=torch.float16", ""),
         "old name": _LOOP.replace('torch.autocast("cuda", dtype=torch.float16)', "torch.cuda.amp.autocast()"),
+        "a loss that may be nothing": (
+            _HEAD
+            + "\ndef objective(out, y):\n    if y.numel() == 0:\n"
+            + "        return torch.tensor(0.0, requires_grad=True)\n"
+            + "    return nn.functional.cross_entropy(out, y)\n\nfor x, y in loader:\n"
+            + "    optimizer.zero_grad()\n    with torch.autocast('cuda'):\n        out = model(x)\n"
+            + "    objective(out, y).backward()\n    optimizer.step()\n"
+        ),
         "objects from outside": _fit("torch.cuda.amp.autocast(dtype=torch.half)"),
         "where a flag says so": _fit('torch.autocast("cuda", enabled=args.fp16)'),
         "half of a conditional": (

@@ -52,7 +52,7 @@ def _orphaned(loop: TrainingLoop, every: list[Gradients]) -> Iterator[Missed]:
     """A backward pass gives gradients to models of which no optimizer holds any, and a step follows."""
     steps = {number: step for of in every for number, step in of.steps.items()}
     for backward in loop.events("backward"):
-        certain = backward.is_certain and backward.source
+        certain = (backward.is_certain or backward.settings.get("sometimes")) and backward.source
         carries = [e for e in loop.events("carry") if e.settings["state"] in backward.states]
         if not certain or not _is_told(backward, carries):
             continue

@@ -63,7 +63,8 @@ def _half_behind(loop: TrainingLoop, backward: Event, optimizer: frozenset[int])
 
     Where it may be off, code with a scaler somewhere is taken to know when.
     """
-    if backward.by or not backward.is_certain or not loop.fills(backward, optimizer):
+    is_told = backward.is_certain or backward.settings.get("sometimes")
+    if backward.by or not is_told or not loop.fills(backward, optimizer):
         return None
     for forward in passes(loop, backward, optimizer):
         is_on = computes_in(forward) == HALF and (is_always_on(forward) or not has_scaler(loop))

@@ -602,7 +602,13 @@ def _joined(values: Sequence[Tensor]) -> Tensor | None:
         first.reduction if all(value.reduction == first.reduction for value in values) else "",
         frozenset().union(*[value.cut for value in values]),
         first.form if all(value.form == first.form for value in values) else "",
+        all(value.is_certain or value.is_sometimes for value in values) and not any(map(_is_cut, values)),
     )
+
+
+def _is_cut(value: Tensor) -> bool:
+    """Whether no gradient leads from a tensor to what it is computed of."""
+    return not value.passes and bool(value.states or value.cut)
 
 
 def _class_of(model: Value) -> ClassObject | None:

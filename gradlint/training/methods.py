@@ -217,6 +217,7 @@ def backward(
     scaled = () if mixed.scaled is None else (mixed.scaled,)
     settings = arguments_of(arguments, ("gradient", "retain_graph", "create_graph"))
     settings["divided"] = mixed.is_divided
+    settings["sometimes"] = mixed.is_sometimes and not mixed.is_certain
     settings["form"] = loss.form if isinstance(loss, Tensor) else ""
     if mixed.scaled is not None:
         settings["scaled"] = True

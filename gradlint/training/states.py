@@ -61,6 +61,7 @@ class Stateful(Ordered):
             next((tensor.scaled for tensor in found if tensor.scaled is not None), None),
             next((tensor.gradient for tensor in found if tensor.gradient is not None), None),
             cut=cut,
+            is_sometimes=all(tensor.is_certain or tensor.is_sometimes for tensor in found),
         )
 
     def _states_in(self, value: Value) -> list[Symbol]:

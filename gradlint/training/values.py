@@ -113,7 +113,8 @@ class Tensor(Value, frozen=True, eq=False):
     be. `is_divided` says whether it was multiplied or divided by a number (None: not known). `scaled` is
     the scaler whose scale it bears, `gradient` what it is the gradient of. `reduction` is how the loss
     that it is sums up over a batch, "" where it is none. `cut` are forward passes that it comes from by
-    operations that no gradient goes through, `form` what is said in `forms`.
+    operations that no gradient goes through, `form` what is said in `forms`. `is_sometimes` where it hangs
+    on its passes or, on some ways, on nothing at all, as the loss of a batch without labels may.
     """
 
     passes: frozenset[int] = frozenset()
@@ -125,6 +126,7 @@ class Tensor(Value, frozen=True, eq=False):
     reduction: str = ""
     cut: frozenset[int] = frozenset()
     form: str = ""
+    is_sometimes: bool = False
 
 
 class Truth(Value, frozen=True, eq=False):
