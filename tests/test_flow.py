@@ -527,6 +527,18 @@ def test_the_same_signal_twice_adds_in_phase() -> None:
     assert doubled.second.widened(1e-9).contains(4 / 3 * 1)
 
 
+def test_normalising_a_sum_with_unknown_numbers_leaves_a_bounded_gain() -> None:
+    table = torch.cat([torch.sin(torch.arange(32.0)), torch.cos(torch.arange(32.0))])
+    twin = models.Twin()
+    x = twin.layer("linear", nn.Linear(64, 64), twin.input())
+    positions = twin.activation("sin", twin.emit("constant", lambda: torch.asin(table)))
+    total = twin.emit("add", torch.add, twin.layer("layer_norm", nn.LayerNorm(64), x), positions)
+    last = twin.layer("linear", nn.Linear(64, 64), twin.layer("layer_norm", nn.LayerNorm(64), total))
+    result = twin.measure(torch.randn(128, 64).requires_grad_(), x, last)
+    assert result.predicted.hi - result.predicted.lo < 0.2
+    assert result.is_inside()
+
+
 def test_what_is_detached_gets_nothing() -> None:
     flow = propagate(_small(("linear", (0,), {}), ("detach", (1,), {}), ("linear", (2,), {})))
     assert flow.between(1, 3) == point(-math.inf)

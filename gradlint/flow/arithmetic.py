@@ -21,6 +21,8 @@ _KURTOSIS = 3.0
 def add(node: Node, inputs: tuple[Moments, ...]) -> Effect:
     """E[(a + b)²] = E[a²] + E[b²] + 2·E[a]·E[b] of unrelated signals; the gradient passes to both.
 
+    The variance over the features is the sum of both, also where their means are not known.
+
     Where both are functions of the same elements, it lies between (√E[a²] ± √E[b²])².
     """
     if len(inputs) != 2:
@@ -35,7 +37,8 @@ def add(node: Node, inputs: tuple[Moments, ...]) -> Effect:
     cross = a.mean * b.mean * 2.0
     second = (a.second + b.second + cross).clamped(0.0, math.inf)
     result = combined(second, a.variance + b.variance, a.mean + b.mean, _like(a, b))
-    result = replace(result, is_skewed=a.is_skewed or b.is_skewed)
+    least = min(a.centred.lo + b.centred.lo, second.hi)
+    result = replace(result, is_skewed=a.is_skewed or b.is_skewed, least_centred=least)
     return Effect(result, (ONE, point(factor * factor)))
 
 
@@ -53,7 +56,8 @@ def _related(a: Moments, b: Moments) -> Moments:
 
 
 def _scaled(x: Moments, factor: float) -> Moments:
-    return replace(x, second=x.second * factor * factor, mean=x.mean * factor)
+    least = x.least_centred * factor * factor
+    return replace(x, second=x.second * factor * factor, mean=x.mean * factor, least_centred=least)
 
 
 @register("mul")

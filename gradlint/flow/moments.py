@@ -20,6 +20,8 @@ class Moments(Struct, frozen=True):
     functions of single elements lie between. `is_share` says that the elements are shares that sum to
     one, as a softmax makes them; `is_skewed` that an activation made them and no layer mixed them since,
     so that they are far from Gaussian. `is_certain` says that nothing unknown was met on the way.
+    `least_centred` is a bound from below of the variance over the features, where more is known of it
+    than `second` and `mean` tell.
     """
 
     second: Interval = ONE
@@ -30,6 +32,7 @@ class Moments(Struct, frozen=True):
     is_share: bool = False
     is_skewed: bool = False
     is_certain: bool = True
+    least_centred: float = 0.0
 
     @property
     def shared(self) -> Interval:
@@ -56,7 +59,8 @@ class Moments(Struct, frozen=True):
     @property
     def centred(self) -> Interval:
         """The variance over the features, which LayerNorm divides by: `second` - `mean`²."""
-        return self.second * (ONE - self.tilt.square).clamped(0.0, 1.0)
+        found = self.second * (ONE - self.tilt.square).clamped(0.0, 1.0)
+        return Interval(max(found.lo, self.least_centred), max(found.hi, self.least_centred))
 
 
 def _tilt(mean: float, second: float) -> float:

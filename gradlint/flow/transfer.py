@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gradlint.flow.moments import UNKNOWN, Moments
 from gradlint.mathematics.interval import ONE, TOP, Interval
@@ -26,6 +27,9 @@ class Effect(Struct, frozen=True):
 Transfer = Callable[[Node, tuple[Moments, ...]], Effect]
 
 TRANSFER: dict[str, Transfer] = {}
+
+_STEADY = frozenset({"add", "sub", "scale", "reshape", "expand", "identity", "dropout", "select"})
+"""Operations that leave no less variance over the features than they say."""
 
 
 def register(*operations: str) -> Callable[[Transfer], Transfer]:
@@ -54,6 +58,8 @@ def effect_of(node: Node, inputs: tuple[Moments, ...]) -> Effect:
         return unknown(inputs)
     if len(effect.gains) != len(inputs):
         return unknown(inputs)
+    if effect.moments.least_centred and node.op not in _STEADY:
+        return replace(effect, moments=replace(effect.moments, least_centred=0.0))
     return effect
 
 
