@@ -301,7 +301,8 @@ def test_models_are_built_with_settings_and_a_change_of_these_is_noticed(
 
     def rules() -> list[str]:
         cache = str(tmp_path / "cache")
-        return [found.rule for found in gradlint.check(["net.py"], isolated=True, cache_dir=cache)]
+        found = gradlint.check(["net.py"], isolated=True, cache_dir=cache)
+        return [each.rule for each in found if each.severity.value == "warning"]
 
     write(tmp_path, {"net.py": NETWORK})
     assert rules() == []
@@ -309,3 +310,120 @@ def test_models_are_built_with_settings_and_a_change_of_these_is_noticed(
     assert rules() == ["GRD101"]
     write(tmp_path, {"net.yaml": "model:\n  width: 64\n  depth: 1\n"})
     assert rules() == []
+
+
+NETS = """
+from torch import nn
+from registry import {imported}
+
+{decorator}
+class Net(nn.Module):
+    def __init__(self, hidden):
+        super().__init__()
+        self.rnn = nn.LSTM(3, hidden)
+
+    def forward(self, x):
+        return self.rnn(x)[0]
+"""
+BUILT = """
+import torch
+from registry import {imported}
+from torch import nn
+
+def train(loader):
+    model = {made}
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for x, y in loader:
+        optimizer.zero_grad()
+        nn.functional.mse_loss(model(x), y).backward()
+        optimizer.step()
+"""
+DICTIONARY = """
+NETS = {}
+
+def register(name):
+    def put(cls):
+        NETS[name] = cls
+        return cls
+    return put
+
+def register_plain(cls):
+    NETS[cls.__name__.lower()] = cls
+    return cls
+
+def build(name, **given):
+    if name not in NETS:
+        raise KeyError(name)
+    return NETS.get(name)(**given)
+"""
+CLASS = """
+class Registry:
+    def __init__(self):
+        self._held = dict()
+
+    def register(self, name=None):
+        def put(cls):
+            self._held[name or cls.__name__] = cls
+            return cls
+        return put
+
+    def build(self, settings):
+        given = settings.copy()
+        return self._held[given.pop("type")](**given)
+
+NETS = Registry()
+"""
+LIBRARY = "from mmengine.registry import Registry\n\nNETS = Registry('nets')\n"
+REGISTRIES = {
+    "dictionary": (DICTIONARY, '@register("net")', 'NETS["net"](4)'),
+    "function": (DICTIONARY, "@register_plain", 'build("net", hidden=4)'),
+    "object": (CLASS, "@NETS.register()", 'NETS.build(dict(type="Net", hidden=4))'),
+    "object with a name": (CLASS, '@NETS.register("net")', 'NETS.build({"type": "net", "hidden": 4})'),
+    "library": (LIBRARY, "@NETS.register_module()", 'NETS.build(dict(type="Net", hidden=4))'),
+    "library with a name": (LIBRARY, '@NETS.register_module(name="n")', 'NETS.get("n")(4)'),
+}
+IMPORTED = {"dictionary": "NETS, register", "function": "build, register_plain"}
+
+
+@pytest.mark.parametrize("title", REGISTRIES)
+def test_registries_are_filled_by_decorators_in_other_files(title: str, tmp_path: Path) -> None:
+    registry, decorator, made = REGISTRIES[title]
+    imported = IMPORTED.get(title, "NETS")
+    files = {
+        "registry.py": registry,
+        "nets/__init__.py": "",
+        "nets/net.py": NETS.format(decorator=decorator, imported=imported),
+        "nets/other.py": NETS.format(decorator=decorator, imported=imported).replace("et", "ot"),
+    }
+    (training,) = trainings(tmp_path, BUILT.format(made=made, imported=imported), files)
+    (model,) = [thing for thing in training.things if thing.kind == "model"]
+    assert (model.type, model.defined) == ("nets.net.Net", str(tmp_path / "nets" / "net.py"))
+
+
+def test_a_registry_without_the_name_is_not_known(tmp_path: Path) -> None:
+    files = {
+        "registry.py": DICTIONARY,
+        "net.py": NETS.format(decorator='@register("nets")', imported="NETS, register"),
+    }
+    code = BUILT.format(made='NETS["net"](4)', imported="NETS")
+    (training,) = trainings(tmp_path, code, files)
+    assert all(thing.kind != "model" for thing in training.things)
+
+
+INSTANTIATED = HYDRA.replace("model = nn.Linear(4, 4)", "model = hydra.utils.instantiate(cfg.model)").replace(
+    "optimizer = torch.optim.Adam(model.parameters(), lr=cfg.optim.lr)",
+    "optimizer = hydra.utils.instantiate(cfg.optim, params=model.parameters())",
+)
+
+
+def test_hydra_instantiates_what_settings_name(tmp_path: Path) -> None:
+    files = {
+        "conf/train.yaml": (
+            "model:\n  _target_: net.Net\n  hidden: 4\noptim:\n  _target_: torch.optim.AdamW\n  lr: 5e-1\n"
+        ),
+        "registry.py": "",
+        "net.py": NETS.format(decorator="", imported="x"),
+    }
+    found = trainings(tmp_path, INSTANTIATED, files)
+    assert optimizers(found)["AdamW"]["lr"] == 0.5
+    assert {thing.type for training in found for thing in training.things} >= {"net.Net"}

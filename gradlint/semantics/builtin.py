@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from gradlint.records import ir
 from gradlint.semantics.constants import known
 from gradlint.semantics.extent import MAX_ITEMS, fits, size
@@ -231,6 +233,8 @@ _VIEWS: dict[str, Callable[[object, Value, Table], Value]] = {
 
 
 def _table_method(receiver: Table, name: str, values: list[Value]) -> Value | None:
+    if name == "copy":
+        return replace(receiver, entries=dict(receiver.entries), others=list(receiver.others))
     if name in _VIEWS and not (receiver.open and (receiver.others or not receiver.entries)):
         rows: list[Value] = [_VIEWS[name](key, value, receiver) for key, value in receiver.entries.items()]
         return Items("list", rows, receiver.node, receiver.open)

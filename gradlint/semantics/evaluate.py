@@ -21,7 +21,10 @@ from gradlint.semantics.builtin import CHANGING, call_builtin, collection_method
 from gradlint.semantics.command_line import Parser, Supplied, parser_method, supply
 from gradlint.semantics.extent import MAX_ITEMS, fits, size
 from gradlint.semantics.heap import Changes, Heap
+from gradlint.semantics.instantiate import NAMES as INSTANTIATING
+from gradlint.semantics.instantiate import instantiated
 from gradlint.semantics.interpretation import Arguments, Budget, Count, Interpretation, Operand, Site
+from gradlint.semantics.registries import Registries, Registry
 from gradlint.semantics.scope import Frame, ModuleScope, absolute_module, assigned
 from gradlint.semantics.settings import FilePath, Opened, configured, of_path
 from gradlint.semantics.value import (
@@ -100,6 +103,7 @@ class Evaluator:
         self.nested: list[Closure] = []
         self.nested_classes: list[ClassObject] = []
         self.inlined: set[int] = set()
+        self._registries = Registries(self)
         self._undecorated: dict[int, ir.Function | ir.Lambda] = {}
         self.ran: set[int] = set()
 
@@ -205,23 +209,36 @@ class Evaluator:
             return known[name]
         known[name] = None  # ends cycles
         outer, self.consulted = self.consulted, set()
-        state = self._steps, self._most, self._conditions, self.heap
-        self._steps, self._most, self._conditions, self.heap = 0, self._budget.steps, (), Heap()
-        before = self.interpretation.turns_aside()
-        try:
-            value = self._found_value(scope, name)
-            if name in scope.facts.rebound and isinstance(value, (Known, Items, Table)):
-                value = self.interpretation.unknown(())
-            known[name] = value
-        except RecursionError:
-            known[name] = value = self.interpretation.unknown(())
-        finally:
-            self._steps, self._most, self._conditions, self.heap = state
-            self.interpretation.returns_to(before)
+        with self.aside():
+            try:
+                value = self._found_value(scope, name)
+                if name in scope.facts.rebound and isinstance(value, (Known, Items, Table)):
+                    value = self.interpretation.unknown(())
+                known[name] = value
+                self._registries.note(value, scope)
+            except RecursionError:
+                known[name] = value = self.interpretation.unknown(())
         self._rests_on[key] = frozenset(self.consulted)
         self.consulted |= outer
         self.consulted.add(key)
         return value
+
+    def module_at(self, name: str, scope: ModuleScope) -> ModuleScope | None:
+        """The module of the project that a dotted name means from another one."""
+        return self._resolve(name, scope)
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """What runs within the block runs when its module is imported, not where evaluation has got to."""
+        state = self._steps, self._most, self._conditions, self.heap, self._changed
+        self._steps, self._most, self._conditions, self.heap = 0, self._budget.steps, (), Heap()
+        self._changed = []
+        before = self.interpretation.turns_aside()
+        try:
+            yield
+        finally:
+            self._steps, self._most, self._conditions, self.heap, self._changed = state
+            self.interpretation.returns_to(before)
 
     def _found_value(self, scope: ModuleScope, name: str) -> Value | None:
         found = [
@@ -364,6 +381,8 @@ class Evaluator:
             return Method(value, name, receiver.node)
         if isinstance(value, Partial):
             return self._of_partial(value, name)
+        if isinstance(value, Closure) and name == "__name__" and isinstance(value.function, ir.Function):
+            return Known(value.function.name)
         if isinstance(value, (Closure, Known)):
             return self.interpretation.unknown((value,))
         return self.interpretation.attribute(receiver, name, site)
@@ -428,6 +447,8 @@ class Evaluator:
         if isinstance(value, ModuleObject) and isinstance(index, Known) and isinstance(index.value, str):
             return self._module_attribute(value, index.value)
         if isinstance(value, (Items, Table)) and isinstance(index, Known):
+            if isinstance(value, Table):
+                self._registries.fill(value, index.value)
             found = _item(value, index.value)
             if found is not None:
                 return found
@@ -540,6 +561,10 @@ class Evaluator:
             return parser_method(self, method.receiver, method.name, arguments)
         if isinstance(method.receiver, (FilePath, Opened)):
             return of_path(method.receiver, method.name)
+        if isinstance(method.receiver, Registry):
+            return self._registries.method(method.receiver, method.name, arguments, site)
+        if isinstance(method.receiver, Table) and method.name == "get" and arguments.positional:
+            arguments = self._looked_up(method.receiver, arguments)
         self.interpretation.collected(method, arguments, site)
         if method.name in CHANGING:
             self._changed.append(method.receiver)
@@ -555,6 +580,13 @@ class Evaluator:
                 arguments = Arguments((Operand(others, added.node),), arguments.keywords, arguments.open)
         return collection_method(method, arguments)
 
+    def _looked_up(self, table: Table, arguments: Arguments) -> Arguments:
+        """What a dictionary is asked for by `get`; a registry holds that by now."""
+        first, *others = arguments.positional
+        key = self.interpretation.chosen_key(first.value)
+        self._registries.fill(table, key.value if isinstance(key, Known) else None)
+        return replace(arguments, positional=(Operand(key, first.node), *others))
+
     def _affords_all(self, arguments: Arguments) -> bool:
         """Whether a function may go through all that its arguments contain."""
         return self.affords(sum([size(value) for value in arguments.values()]))
@@ -566,6 +598,8 @@ class Evaluator:
         self, target: Reference, arguments: Arguments, site: Site, frame: Frame | None
     ) -> Value:
         read = configured(self, target.name, arguments, site)
+        if target.name in INSTANTIATING and frame is not None:
+            read = instantiated(self, arguments, site, frame.scope)
         if read is not None:
             return read
         if target.name.startswith("builtins.") and self._affords_all(arguments):

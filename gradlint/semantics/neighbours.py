@@ -42,6 +42,24 @@ def neighbours(path: str) -> tuple[str, ...] | None:
     return None if len(found) > MOST else tuple([each for each in found if each != os.path.abspath(path)])
 
 
+def around(path: str) -> tuple[str, ...]:
+    """The files of the folder from which a file is imported, with all folders in it; where these are too
+    many, its neighbours.
+    """
+    if not os.path.isfile(path):
+        return ()
+    root = import_root(path)
+    walk = (found for folder, folders, _ in os.walk(root) for found in _visible(folder, folders))
+    found = tuple(islice(walk, MOST + 1))
+    return found if len(found) <= MOST else neighbours(path) or ()
+
+
+def _visible(folder: str, folders: list[str]) -> Iterator[str]:
+    """The files of a folder; of its own folders those that may hold code stay listed."""
+    folders[:] = sorted(name for name in folders if name.isidentifier() and name != "__pycache__")
+    yield from _within(folder)
+
+
 def _files(path: str) -> Iterator[str]:
     root = import_root(path)
     yield from _within(root)

@@ -16,6 +16,7 @@ from gradlint.semantics.extent import fits
 from gradlint.semantics.interpretation import Arguments, Site, known
 from gradlint.semantics.neighbours import EVERYTHING
 from gradlint.semantics.project import import_root
+from gradlint.semantics.registries import REGISTERING, built, new_registry
 from gradlint.semantics.settings_file import (
     UNKNOWN,
     Folder,
@@ -178,6 +179,8 @@ _FUNCTIONS: dict[str, Meaning] = {
     **{f"yaml.{method}": _reader("yaml") for method in _YAML},
     "omegaconf.OmegaConf.load": _reader("yaml", True),
     "hydra.main": _hydra,
+    **{f"{name}.Registry": new_registry for name in REGISTERING},
+    **{f"{name}.build_from_cfg": built for name in REGISTERING},
     "argparse.ArgumentParser": parser,
     "click.option": option,
 }

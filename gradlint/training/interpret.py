@@ -362,6 +362,8 @@ class TrainingFacts(Stateful):
             return self.evaluator.join(list(options(value)))
         if isinstance(value, (Items, Table)):
             held_values = value.items if isinstance(value, Items) else value.values()
+            if isinstance(value, Table) and not value.open and isinstance(index, Known):
+                return self.symbols.fresh()  # there is none
             return self.evaluator.join(held_values) if held_values else self.symbols.fresh()
         if isinstance(value, Parameters):
             return Weight(value)
