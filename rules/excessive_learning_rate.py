@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from math import prod, sqrt
 from typing import ClassVar
 
 from msgspec.structs import replace
@@ -58,7 +60,8 @@ class ExcessiveLearningRate(Rule):
 
     ### When it is fine
     Fits of a few numbers, pixels of an image and linear models take such rates, and schedules that begin
-    at 0 reach them late. Only networks of several layers of weights, without a schedule, are reported.
+    at 0 reach them late. Only networks of several layers of weights, without a schedule, are reported, and
+    of those with a layer whose weights are small beside the rate: with 25 inputs and more, at 0.1.
     Clipping bounds the steps of plain descent, which then takes any rate: language models with an `LSTM`
     are trained at 20 with gradients clipped to a norm of 0.25.
 
@@ -141,6 +144,11 @@ class ExcessiveLearningRate(Rule):
             "import torch\nfrom torch import nn\n\nmodel = nn.Linear(8, 2)\n"
             "optimizer = torch.optim.Adam(model.parameters(), lr=0.1)\n" + _LOOP
         ),
+        "a toy": (
+            _NET.replace("64", "6").replace("128", "12")
+            + "model = Net()\noptimizer = torch.optim.Adam(model.parameters(), lr=0.1)\n"
+            + _LOOP
+        ),
         "an image": (
             "import torch\n\nimage = torch.rand(3, 64, 64, requires_grad=True)\n"
             "optimizer = torch.optim.Adam([image], lr=0.1)\nfor step in range(100):\n"
@@ -173,10 +181,9 @@ class ExcessiveLearningRate(Rule):
 
 def _hasty(of: Gradients) -> Iterator[Thing]:
     """What an optimizer may be that steps a network too far, by a rate that is meant for it."""
-    is_free = of.steps and not _is_scheduled(of) and _is_network(of)
-    for optimizer in map(of.loop.thing, sorted(of.optimizer)) if is_free else ():
-        is_chosen = len(of.optimizer) > 1 and is_default(optimizer.settings, "lr")
-        if _rate(optimizer) is not None and not is_chosen and not _is_bounded(of, optimizer):
+    for optimizer in map(of.loop.thing, sorted(of.optimizer)) if of.steps and not _is_scheduled(of) else ():
+        rate, is_chosen = _rate(optimizer), len(of.optimizer) > 1 and is_default(optimizer.settings, "lr")
+        if rate is not None and not is_chosen and not _is_bounded(of, optimizer) and _is_network(of, rate):
             yield optimizer
 
 
@@ -189,13 +196,25 @@ def _rate(optimizer: Thing) -> float | None:
     return float(rate) if rate >= most else None
 
 
-def _is_network(of: Gradients) -> bool:
-    """Whether the optimizer holds a model with several layers of weights, each behind another."""
+def _is_network(of: Gradients, rate: float) -> bool:
+    """Whether the optimizer holds a model with several layers of weights, each behind another, of which one
+    at least begins with weights that a few steps at this rate replace.
+    """
     for owner in of.loop.owners(of.optimizer) or ():
         graph = of.loop.graphs(of.loop.thing(owner))
-        if graph is not None and sum(len(p.shape or ()) >= 2 and p.is_trained for p in graph.parameters) >= 3:
+        weights = [p.shape or () for p in graph.parameters if p.is_trained] if graph is not None else []
+        layers = [shape for shape in weights if len(shape) >= 2]
+        if len(layers) >= 3 and any(map(partial(_is_replaced, rate), layers)):
             return True
     return False
+
+
+def _is_replaced(rate: float, shape: Sequence[int | None]) -> bool:
+    """Whether a step of about the rate is half as long as the weights of a layer, 1/√n for n inputs, or more;
+    true where their number is not known.
+    """
+    inputs = [size for size in shape[1:] if size is not None]
+    return len(inputs) < len(shape) - 1 or rate * sqrt(prod(inputs)) >= 0.5
 
 
 def _is_bounded(of: Gradients, optimizer: Thing) -> bool:

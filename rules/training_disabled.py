@@ -32,6 +32,23 @@ _VALID = """\
 _FLAT = _BATCHES.replace("\n    ", "\n").removeprefix("    ")
 
 
+_TUNED = """\
+import torch
+from torch import nn
+from torchvision import models
+
+model = models.resnet18(weights="DEFAULT")
+for p in model.parameters():
+    p.requires_grad = False
+HEAD
+optimizer = torch.optim.Adam(model.fc.parameters(), lr=1e-3)
+for x, y in loader:
+    optimizer.zero_grad()
+    nn.functional.cross_entropy(model(x), y).backward()
+    optimizer.step()
+"""
+
+
 class TrainingDisabled(Rule):
     """What is meant to be trained runs without gradients, in evaluation mode, or frozen.
 
@@ -110,6 +127,20 @@ class TrainingDisabled(Rule):
             + "for p in model.parameters():\n    p.requires_grad = False\n"
             + "for p in model[2].parameters():\n    p.requires_grad = True\n"
             + _FLAT
+        ),
+        "a head that is new": _TUNED.replace("HEAD", "model.fc = nn.Linear(512, 2)"),
+        "a head that is new, all held": (
+            _TUNED.replace("HEAD", "model.fc = nn.Linear(512, 2)").replace("model.fc.p", "model.p")
+        ),
+        "a last layer that is new": (
+            _TUNED.replace("HEAD", "model.classifier[6] = nn.Linear(4096, 2)").replace(
+                "model.fc.p", "model.p"
+            )
+        ),
+        "layers that are new, by name": (
+            _TUNED.replace("HEAD", "for name in names:\n    setattr(model, name, nn.Linear(512, 2))").replace(
+                "model.fc.p", "model.p"
+            )
         ),
         "frozen for a while": (
             _START + "model.requires_grad_(False)\nprobe(model)\nmodel.requires_grad_(True)\n" + _FLAT

@@ -505,7 +505,8 @@ class TrainingFacts(Stateful):
     def stored(self, receiver: Value, name: str, value: Operand, site: Site) -> Value | None:
         """`p.requires_grad = False`, `p.grad = None`, and attributes of unknown objects."""
         for option in options(receiver):
-            if name and isinstance(option, Module):
+            is_model = isinstance(option, Module) and name
+            if is_model or (isinstance(option, (Symbol, Module)) and _holds_module(value.value)):
                 self.recorder.note("set", site, (option,), settings={"name": name})
             if isinstance(option, (Weight, Tensor)):
                 self._written(option, name, value.value, site)
@@ -543,6 +544,8 @@ class TrainingFacts(Stateful):
         """`x[i] = v`."""
         if has_tensors(receiver.value) or has_tensors(value.value):
             return self.mixed((receiver.value, value.value))
+        if _holds_module(value.value):
+            self.recorder.note("set", site, (receiver.value,), settings={"name": ""})
         return receiver.value
 
     def collected(self, method: Method, arguments: Arguments, site: Site) -> None:
