@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
-from math import prod, sqrt
+from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 from msgspec.structs import replace
 
 from gradlint.records.finding import Finding, Severity
-from gradlint.records.training import Thing, is_default
+from gradlint.records.training import is_default
 from gradlint.rule.loops import report
 from gradlint.rule.rule import Rule
-from gradlint.steps.gradients import Gradients, gradients_of
-from gradlint.steps.known import is_descent
+from gradlint.steps.gradients import gradients_of
 from gradlint.steps.loop import TrainingLoop
-
-_ADAPTIVE = (
-    *("Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop"),
-    *("FusedAdam", "Adam8bit", "AdamW8bit"),
-)
-_MOST = dict.fromkeys(_ADAPTIVE, 0.1) | {"SGD": 10.0, "ASGD": 10.0}
+from gradlint.steps.rates import hasty
 
 _NET = """\
 import torch
@@ -170,59 +162,9 @@ class ExcessiveLearningRate(Rule):
         those that it may be.
         """
         for of in gradients_of(loop):
-            for optimizer in _hasty(of):
+            for optimizer, rate, step in hasty(of):
                 default = "default " if is_default(optimizer.settings, "lr") else ""
                 kind = optimizer.type.rpartition(".")[2]
-                message = f"a {default}learning rate of {_rate(optimizer):g} is beyond what {kind} can take"
-                step = of.steps[min(of.steps)]
+                message = f"a {default}learning rate of {rate:g} is beyond what {kind} can take"
                 made = replace(step, place=optimizer.place or step.place, callers=())
                 yield report(self, loop, made, message, [(step, "steps here")])
-
-
-def _hasty(of: Gradients) -> Iterator[Thing]:
-    """What an optimizer may be that steps a network too far, by a rate that is meant for it."""
-    for optimizer in map(of.loop.thing, sorted(of.optimizer)) if of.steps and not _is_scheduled(of) else ():
-        rate, is_chosen = _rate(optimizer), len(of.optimizer) > 1 and is_default(optimizer.settings, "lr")
-        if rate is not None and not is_chosen and not _is_bounded(of, optimizer) and _is_network(of, rate):
-            yield optimizer
-
-
-def _rate(optimizer: Thing) -> float | None:
-    """A learning rate that is too high for the kind of optimizer; None for others."""
-    rate = optimizer.settings.get("lr")
-    most = _MOST.get(optimizer.type.rpartition(".")[2])
-    if most is None or isinstance(rate, bool) or not isinstance(rate, (int, float)):
-        return None
-    return float(rate) if rate >= most else None
-
-
-def _is_network(of: Gradients, rate: float) -> bool:
-    """Whether the optimizer holds a model with several layers of weights, each behind another, of which one
-    at least begins with weights that a few steps at this rate replace.
-    """
-    for owner in of.loop.owners(of.optimizer) or ():
-        graph = of.loop.graphs(of.loop.thing(owner))
-        weights = [p.shape or () for p in graph.parameters if p.is_trained] if graph is not None else []
-        layers = [shape for shape in weights if len(shape) >= 2]
-        if len(layers) >= 3 and any(map(partial(_is_replaced, rate), layers)):
-            return True
-    return False
-
-
-def _is_replaced(rate: float, shape: Sequence[int | None]) -> bool:
-    """Whether a step of about the rate is half as long as the weights of a layer, 1/√n for n inputs, or more;
-    true where their number is not known.
-    """
-    inputs = [size for size in shape[1:] if size is not None]
-    return len(inputs) < len(shape) - 1 or rate * sqrt(prod(inputs)) >= 0.5
-
-
-def _is_bounded(of: Gradients, optimizer: Thing) -> bool:
-    """Whether clipping may bound the steps, as it does where these are as long as the gradient."""
-    return is_descent(optimizer.type) and of.loop.may_bound(of.optimizer)
-
-
-def _is_scheduled(of: Gradients) -> bool:
-    """Whether the rate may change: by a schedule, or by code that is not known."""
-    schedules = any(of.loop.events("schedule")) or any(t.kind == "scheduler" for t in of.loop.training.things)
-    return schedules or any(map(of.about("escape"), of.loop.events("escape")))
