@@ -44,7 +44,7 @@ def may_train(text: str) -> bool:
 @lru_cache(maxsize=1)
 def _libraries() -> tuple[re.Pattern[str], re.Pattern[str]]:
     """What makes objects that train by themselves, and the methods by which they do."""
-    found = [profile for profile in profiles().values() if profile.automatic is not None]
+    found = [profile for profile in profiles().values() if profile.automatic is not None or profile.starts]
     makers = {name for profile in found for name in profile.classes}
     methods = {name for profile in found for name, what in profile.methods.items() if what == "train"}
     return _any_of(r"\b(?:{})\b", makers), _any_of(r"\.(?:{})\(", methods)

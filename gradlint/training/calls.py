@@ -12,12 +12,14 @@ from gradlint.records.losses import LOSS_LAYERS, LOSSES
 from gradlint.semantics.evaluate import Generator
 from gradlint.semantics.interpretation import Arguments, Site, known
 from gradlint.semantics.value import Instance, Items, Known, Value
+from gradlint.training.defaults import entries
 from gradlint.training.forms import of_function, reduced
 from gradlint.training.holding import held, is_parameters, is_spent, parameters_of, take
 from gradlint.training.methods import BOUNDS, HALVES, backward, is_meant
 from gradlint.training.mixed import autocast, kinds_of_device, scaler
 from gradlint.training.profiles import profile_of
 from gradlint.training.settings import arguments_of, constant
+from gradlint.training.started import started
 from gradlint.training.tools import made as made_by
 from gradlint.training.values import (
     SCALE,
@@ -29,6 +31,7 @@ from gradlint.training.values import (
     Scheduler,
     Symbol,
     Tensor,
+    Tool,
     has_tensors,
     options,
     tensors,
@@ -77,7 +80,10 @@ def called_by_name(facts: TrainingFacts, name: str, arguments: Arguments, site: 
         return _called_unbound(facts, last, arguments, site)
     profile = profile_of(name)
     if profile is not None:
-        return made_by(profile, name, arguments, site)
+        made = made_by(profile, name, arguments, site)
+        if isinstance(made, Tool):
+            started(facts, made, site)
+        return made
     if last in _CLIPS:
         return _clip(facts, name, arguments, site)
     if name.startswith("torch.optim.lr_scheduler.") or _is_schedule(name, last):
@@ -168,6 +174,8 @@ def _builtin(facts: TrainingFacts, last: str, arguments: Arguments, site: Site) 
     if values and isinstance(values[0], Symbol) and values[0].default is not None:
         if last == "vars":
             return values[0]
+        if last == "dict" and len(values) == 1:
+            return entries(values[0]) or facts.symbols.fresh()
         if last in _CONVERSIONS:
             default = _converted(last, values[0].default)
             return facts.symbols.derived(("builtin", last), values, default=default)

@@ -50,6 +50,8 @@ def method(symbols: Symbols, of: Symbol, name: str, arguments: Arguments) -> Val
         if str(given[0].value) in of.attributes or of.default.open:
             return item(symbols, of, given[0])
         return given[1] if len(given) > 1 else Known(None)
+    if isinstance(of.default, Table) and name == "copy":
+        return entries(of)
     text = of.default.value if isinstance(of.default, Known) else None
     if name in _OF_TEXT and isinstance(text, str) and not given:
         return symbols.derived(("method", name), (of,), default=Known(getattr(text, name)()))

@@ -33,6 +33,7 @@ from gradlint.training.methods import BOUNDS, attribute_of_tensor, call_method, 
 from gradlint.training.ordered import NOWHERE
 from gradlint.training.profiles import hooks
 from gradlint.training.settings import arguments_of
+from gradlint.training.started import started
 from gradlint.training.states import Stateful
 from gradlint.training.tools import call_tool, profile_of_class
 from gradlint.training.tools import made as made_by
@@ -464,7 +465,10 @@ class TrainingFacts(Stateful):
             replaced = () if profile.automatic is None else profile.automatic.replaced
             is_open = arguments.open or any(cls.member(method) is not None for method in replaced)
             given = Arguments(arguments.positional, arguments.keywords, is_open, arguments.certain)
-            return made_by(profile, name, given, site)
+            tool = made_by(profile, name, given, site)
+            if isinstance(tool, Tool):
+                started(self, tool, site)
+            return tool
         made = self.symbols.fresh(type=name)
         self.keep(made, arguments.values())
         self.escapes(arguments.values(), site)

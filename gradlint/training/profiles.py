@@ -50,6 +50,24 @@ class Automatic(Struct, frozen=True, forbid_unknown_fields=True):
     warmup: bool = False
 
 
+class Starts(Struct, frozen=True, forbid_unknown_fields=True):
+    """What an object makes, and runs at once `unless` that argument is False.
+
+    `maker` makes the trainer and `of` is the argument that holds the class of the model; they become its
+    attributes `trainer` and `model`, which are also the sections of its files. `settings` is the argument
+    with those of the trainer; `options` the one that names `files` of settings.
+    """
+
+    maker: str
+    trainer: str
+    model: str
+    of: str
+    settings: str
+    files: str
+    options: str
+    unless: str
+
+
 class Profile(Struct, frozen=True, forbid_unknown_fields=True):
     """Classes or functions of a library that make objects which take part in training.
 
@@ -58,7 +76,8 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True):
     "clip", "autocast", "null", "step", "mode", "escape". `configuration` is the argument that holds
     further arguments, nested by dots in a file; `elsewhere` are arguments that say where others stand,
     which is not read. `results` are what a function gives, arguments by their
-    names, the object itself where empty. `calls` is the argument that is called with the object.
+    names, the object itself where empty. `calls` is the argument that is called with the object. `starts`
+    says what it makes and runs by itself.
     """
 
     name: str
@@ -73,6 +92,7 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True):
     options: dict[str, Option] = {}
     half: tuple[Half, ...] = ()
     automatic: Automatic | None = None
+    starts: Starts | None = None
 
 
 @lru_cache(maxsize=1)
