@@ -93,6 +93,15 @@ class MisorderedScheduler(Rule):
             + _BATCHES
             + "        scheduler.step()\n    scheduler.step()\n"
         ),
+        "before an epoch and with every batch": (
+            "from torch import nn, optim\n\ndef epoch_of(net, loader, sgd, schedule):\n"
+            "    schedule.step()\n    for x, y in loader:\n        sgd.zero_grad()\n"
+            "        nn.functional.mse_loss(net(x), y).backward()\n        sgd.step()\n"
+            "        schedule.step()\n\n\ndef fit(net, loader, warm):\n"
+            "    sgd = optim.SGD(net.parameters(), lr=0.1)\n"
+            "    schedule = optim.lr_scheduler.LambdaLR(sgd, warm)\n    for epoch in range(9):\n"
+            "        if epoch < 8:\n            epoch_of(net, loader, sgd, schedule)\n"
+        ),
         "a cycle of batches once per epoch": (
             _START
             + "scheduler = OneCycleLR(optimizer, 0.1, epochs=90, steps_per_epoch=len(loader))\n"

@@ -91,23 +91,25 @@ def _hurried(of: Gradients, event: Event, schedule: Thing) -> Misordered | None:
 
 
 def _at_two_paces(of: Gradients, event: Event) -> Misordered | None:
-    """A schedule is stepped with every batch and, always, once more behind the batches of an epoch."""
+    """A schedule is stepped with every batch and, always, once more before or behind those of an epoch."""
     if _beside(of, event) is None:
         return None
     for other in of.loop.events("schedule"):
-        if other.things == event.things and _is_behind(of.loop, event, other):
+        if other.things == event.things and _is_beside(of.loop, event, other):
             reason = "the schedule is stepped with every batch, and with every epoch once more"
             return Misordered(event, other, reason, "stepped again here")
     return None
 
 
-def _is_behind(loop: TrainingLoop, inner: Event, outer: Event) -> bool:
-    """Whether an event follows on all ways out of the loop of another, within a loop around that."""
+def _is_beside(loop: TrainingLoop, inner: Event, outer: Event) -> bool:
+    """Whether all ways out of an event's loop, or all ways into it, lead past another in a loop around."""
     inside = loop.around(inner)
     if loop.point(outer) in inside or not inside < loop.around(outer):
         return False
-    first = loop.after(inner, lambda event: event.number == outer.number)
-    return bool(first.events) and not first.ends
+    found = [
+        search(inner, lambda event: event.number == outer.number) for search in (loop.after, loop.before)
+    ]
+    return any(each.events and not each.ends for each in found)
 
 
 def _slow(of: Gradients, event: Event, schedule: Thing) -> Misordered | None:
