@@ -99,7 +99,7 @@ CASES = {
         script="torch.set_default_dtype(torch.float64); torch.set_grad_enabled(False)\n"
         "torch.set_num_threads(1); os.chdir('/'); os.environ.clear(); sys.path.clear(); sys.argv = []"
     ),
-    "wants CUDA": Case("self.layer = self.layer.cuda()", reason="CUDA"),
+    "wants CUDA": Case("self.layer = self.layer.cuda()"),
     "deletes its folder": Case(
         script="import shutil; shutil.rmtree(os.getcwd())\nDONE = 1", construct="DONE"
     ),

@@ -80,6 +80,40 @@ while True:
     model(torch.randn(2, 24)).sum().backward()
     optimizer.step()
 """
+MAIN = """
+def main():
+    import argparse
+    parser = argparse.ArgumentParser()
+    parser.add_argument("data")
+    parser.add_argument("--width", type=int, default=40)
+    args = parser.parse_args()
+    activations = {"tanh": nn.Tanh}
+    with open(args.data) as data:
+        model = Net(args.width, activations["tanh"])
+        for x in data:
+            model(x).sum().backward()
+
+if __name__ == "__main__":
+    main()
+"""
+MAIN_SEQUENCE = """
+import torch
+from torch import nn
+
+def main():
+    width = 40
+    data = open("no such file")
+    layers = [nn.Linear(width, width)]
+    model = nn.Sequential(*layers, nn.Tanh())
+    model.append(nn.Linear(width, 3))
+    while True:
+        model(data).sum().backward()
+"""
+DATA = """
+import pandas_absent as pd
+table = pd.read_csv("data.csv")
+n_features = table.shape[1]
+"""
 NOTEBOOK = {
     "cells": [
         {"cell_type": "code", "source": [line], "metadata": {}, "outputs": [], "execution_count": None}
@@ -228,6 +262,52 @@ CASES = {
     "a tuple of results": Case(net("", LINEAR, result="{'out': self.layer(x), 'n': (x, 3)}")),
     "batch statistics": Case(
         net("", "self.n = nn.BatchNorm1d(24)\n" + LINEAR, result="self.layer(self.n(x))"),
+        inputs="float32[64,24]",
+    ),
+    "a call within main": Case(
+        net("width, act", "self.layer = nn.Sequential(act(), nn.Linear(width, 8))") + MAIN,
+        inputs="float32[64,40]",
+        arguments={"width": "40", "act": "nn.Tanh"},
+    ),
+    "a sequence that main trains": Case(MAIN_SEQUENCE, name="main", inputs="float32[64,40]"),
+    "a sequence that a script trains": Case(
+        SCRIPT + MAIN_SEQUENCE.replace("def main():", "if True:") + "\nmodel = model.cuda()\n",
+        name="model",
+        inputs="float32[64,40]",
+    ),
+    "a sequence without a name": Case(
+        "from torch import nn\nfrom absent import fit\nfit(nn.Sequential(nn.Linear(24, 2), nn.Tanh()))\n",
+        name="Sequential",
+        inputs="float32[64,24]",
+    ),
+    "a sequence that a loop fills by options": Case(
+        SCRIPT + "from torch import nn\nparts = []\nfor _ in range(3):\n"
+        "    parts.append(nn.Linear(args.hidden, args.hidden))\nnet = nn.Sequential(*parts)\n",
+        name="net",
+        inputs="float32[64,24]",
+    ),
+    "a size of data that is not there": Case(
+        net("", "self.layer = nn.Linear(n_features, 8)", before=DATA), inputs="float32[64,16]"
+    ),
+    "weights that are not there": Case(
+        net("", LINEAR) + "\nmodel = Net()\nmodel.load_state_dict(torch.load('weights.pt'))\n",
+        inputs="float32[64,24]",
+    ),
+    "hyperparameters of a trainer": Case(
+        net(
+            "width=24",
+            "self.save_hyperparameters()\nself.layer = nn.Linear(self.hparams.width, 8)",
+            before="import lightning_absent as pl\n",
+        ).replace("nn.Module", "pl.LightningModule")
+        + "\npl.Trainer().fit(Net())\n",
+        inputs="float32[64,24]",
+    ),
+    "a graphics card that is not there": Case(
+        net(
+            "",
+            "self.layer = nn.Linear(24, 8).cuda()\nself.w = nn.Parameter(torch.ones(8, device='cuda:0'))",
+            result="self.layer(x.to(torch.device('cuda'))) * self.w + torch.cuda.FloatTensor(8).zero_()",
+        ),
         inputs="float32[64,24]",
     ),
     "lazy layers": Case(net("", "self.layer = nn.LazyLinear(8)")),

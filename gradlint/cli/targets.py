@@ -34,17 +34,21 @@ def targets(word: str) -> list[Target]:
         if wanted not in names and not signatures(path, [wanted]):
             known = f"; it has {_listed(names)}" if names else ""
             raise UsageError(f"no model `{wanted}` in {path}{did_you_mean(wanted, names) or known}")
-        return [Target(path, wanted, graphs.get(wanted))]
+        return [Target(path, wanted, graph) for graph in graphs.get(wanted, [None])]
     if not names:
         raise UsageError(f"`{path}` defines no model; name a function that makes one: `{path}::make`")
-    return [Target(path, name, graphs.get(name)) for name in names]
+    return [Target(path, n, graph) for n in dict.fromkeys(names) for graph in graphs.get(n, [None])]
 
 
-def _graphs(path: str) -> dict[str, ModelGraph]:
+def _graphs(path: str) -> dict[str, list[ModelGraph | None]]:
+    """The graphs of the models in a file by name; a function may construct several."""
     try:
         for number, reason in intact(path).broken:
             print_error(f"warning: {path}: cell {number} is left out: {reason}")
-        return {graph.name: graph for graph in models(path)}
+        found: dict[str, list[ModelGraph | None]] = {}
+        for graph in models(path):
+            found.setdefault(graph.name, []).append(graph)
+        return found
     except (SourceError, OSError) as error:
         line = f" (line {error.line})" if isinstance(error, SourceError) else ""
         raise UsageError(f"`{path}` cannot be read: {error}{line}") from None

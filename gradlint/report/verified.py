@@ -89,6 +89,8 @@ def conclusion(found: Verification) -> Iterator[str]:
         if found.remedy:
             yield f"to supply it: {found.remedy}"
         return
+    if not found.measured and found.verdict:
+        yield "fewer than two layers with weights before the head: no chain to judge"
     for each in found.measured:
         yield _sentence(each)
     for name in found.non_finite:

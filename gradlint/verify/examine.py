@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
+import re
 import statistics
 from collections.abc import Iterator
 
@@ -14,6 +15,7 @@ from gradlint.flow.propagate import GradientFlow, propagate
 from gradlint.lint.models import UnknownArgumentError, models
 from gradlint.records.evidence import LayerFlow, Measured, Verification
 from gradlint.records.finding import Claim, Metric
+from gradlint.semantics.value import Reference
 from gradlint.source.source import SourceError
 from gradlint.verify.client import Worker
 from gradlint.verify.plan import Target, module_name, task
@@ -50,14 +52,16 @@ def _rebuilt(target: Target, reply: Reply) -> Target | None:
         (graph,) = models(target.path, target.name, given)
     except (SourceError, OSError, UnknownArgumentError, ValueError):
         return None
-    origins = {a.name: a.origin for a in reply.built.arguments} if reply.built is not None else {}
-    return Target(target.path, target.name, replace(graph, arguments=used), origins)
+    return replace(target, graph=replace(graph, arguments=target.graph.arguments))
 
 
 _UNKNOWN = object()
+_CLASS = re.compile(r"nn\.\w+")
 
 
 def _literal(text: str) -> object:
+    if _CLASS.fullmatch(text):
+        return Reference(f"torch.{text}")
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):

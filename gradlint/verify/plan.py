@@ -17,15 +17,11 @@ from gradlint.verify.worker.protocol import Argument, Input, Question, Task
 
 
 class Target(Struct, frozen=True):
-    """Something in a file that can be built, with its graph where it has one.
-
-    `origins` tell where the graph's arguments are from, where that is not a call in the project.
-    """
+    """Something in a file that can be built, with its graph where it has one."""
 
     path: str
     name: str
     graph: ModelGraph | None = None
-    origins: dict[str, str] = {}
 
 
 def target_of(claim: Claim) -> str:
@@ -124,6 +120,7 @@ def task(
         megabytes=request.megabytes,
         text=intact(path).text if path.endswith(".ipynb") else None,
         wants_flow=wants_flow,
+        line=target.graph.place.span.line if target.graph is not None else 0,
     )
 
 
@@ -139,7 +136,7 @@ def _arguments(target: Target, own: TargetSettings, given: TargetSettings) -> It
         for name, text in arguments:
             if name not in known:
                 known.add(name)
-                yield Argument(name, text, target.origins.get(name, origin))
+                yield Argument(name, text, origin)
 
 
 def _inputs(own: TargetSettings, given: TargetSettings) -> Iterator[Input]:

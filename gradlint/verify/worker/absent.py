@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import types
 from typing import Any
 
@@ -61,4 +62,52 @@ class AbsentBase:
 
 def absent_base(name: str) -> type:
     """A base class in place of the one called `name`."""
-    return type(name.rpartition(".")[2], (torch.nn.Module, AbsentBase), {"absent": name})
+    word = name.rpartition(".")[2]
+    kinds = (Steps, AbsentBase) if word == "LightningModule" else (torch.nn.Module, AbsentBase)
+    return type(word, kinds, {"absent": name})
+
+
+class Kept(dict):  # type: ignore[type-arg]
+    """Values by key or attribute."""
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+    __setattr__ = dict.__setitem__
+
+
+class Steps(torch.nn.Module):
+    """What models that a trainer trains rely on: the arguments of the constructor are kept as `hparams`."""
+
+    @property
+    def hparams(self) -> Kept:
+        """The arguments that were kept."""
+        kept: Kept = self.__dict__.setdefault("_kept", Kept())
+        return kept
+
+    def save_hyperparameters(
+        self, *given: Any, ignore: Any = (), frame: Any = None, logger: bool = True
+    ) -> None:
+        """Keep the arguments of the constructor that calls this, or those that are named."""
+        code = sys._getframe(1)
+        names = code.f_code.co_varnames[1 : code.f_code.co_argcount + code.f_code.co_kwonlyargcount]
+        left = (ignore,) if isinstance(ignore, str) else tuple(ignore or ())
+        for each in given or names:
+            if isinstance(each, str):
+                if each not in left and each in code.f_locals:
+                    self.hparams[each] = code.f_locals[each]
+            else:
+                self.hparams.update(each if isinstance(each, dict) else vars(each))
+
+    def log(self, *given: Any, **named: Any) -> None:
+        """Nothing is logged."""
+
+    log_dict = print = log
+
+    @property
+    def device(self) -> Any:
+        """Where the parameters are."""
+        return next((p.device for p in self.parameters()), torch.device("cpu"))

@@ -13,11 +13,13 @@ from typing import Any
 import torch
 from torch import nn
 
+from . import sites
 from .absent import AbsentBase, AbsentError
 from .guesses import SIZES, guess
-from .load import FAILED
+from .load import FAILED, GUESSED
 from .mend import mended
 from .protocol import Argument
+from .sites import maker_within
 from .stand_in import Settings
 
 ATTEMPTS = 60
@@ -54,6 +56,10 @@ def shown(value: Any) -> str:
     if isinstance(value, torch.Tensor):
         return f"{str(value.dtype).replace('torch.', '')}{list(value.shape)}"
     text = getattr(value, "__name__", None) or repr(value)
+    if getattr(type(value), "__repr__", None) is object.__repr__:
+        text = f"{type(value).__name__}(...)"
+    if isinstance(value, type) and value.__module__.startswith("torch.nn.modules."):
+        text = f"nn.{text}"
     text = " ".join(str(text).split())
     return text if len(text) <= 60 else text[:57] + "..."
 
@@ -81,14 +87,23 @@ def recipe(
     arguments: Sequence[Argument],
     seconds: float,
     kind: type = nn.Module,
+    line: int = 0,
 ) -> Recipe:
-    """How to construct the target called `name`, an object of a kind. Raises `NotBuiltError`."""
+    """How to construct the target called `name`, an object of a kind. Raises `NotBuiltError`.
+
+    Where it has no name of its own it is what is constructed on a line.
+    """
+    inside = maker_within(module, name, line) if is_unnamed(module, name) else None
+    if inside is not None:
+        return Recipe(inside[0], notes=[f"constructed as in {inside[1]}", *sizes_guessed(module)])
     target = resolve(module, name)
     if isinstance(target, nn.Module):
-        return Recipe(lambda: copy.deepcopy(target), notes=["constructed by its file"])
+        notes = ["constructed by its file", *sizes_guessed(module)]
+        return Recipe(lambda: copy.deepcopy(target), notes=notes)
     if not callable(target):
         raise NotBuiltError(f"{name} is no module and no function: {type(target).__name__}")
     given, origins, notes = evaluated(module, arguments)
+    notes += sizes_guessed(module)
     if isinstance(target, type) and issubclass(target, AbsentBase):
         notes.append(f"{target.absent} is not installed and taken as nn.Module")
     if not given and isinstance(target, type):
@@ -97,7 +112,30 @@ def recipe(
             return Recipe(lambda: copy.deepcopy(made[-1]), notes=[*notes, "constructed by its file"])
     signature = signature_of(target)
     _require_taken(name, signature, origins)
+    missing = [n for n, p in signature.parameters.items() if p.default is p.empty and n not in given]
+    if missing:
+        found, where = sites.arguments(module, name, signature, missing)
+        given.update(found)
+        origins.update(dict.fromkeys(found, where))
     return _search(Maker(target, signature, given, kind), origins, notes, seconds)
+
+
+def sizes_guessed(module: types.ModuleType) -> list[str]:
+    """What to tell of the sizes that were guessed in place of what could not be computed."""
+    failed = vars(module).get(FAILED, {})
+    return [
+        f"{name}={value} guessed, since the statement that binds it fails: "
+        f"{type(failed[name]).__name__}: {failed[name]}"
+        for name, value in vars(module).get(GUESSED, {}).items()
+    ]
+
+
+def is_unnamed(module: types.ModuleType, name: str) -> bool:
+    """Whether a name is not a model's own but that of the function which makes one for itself, or of none."""
+    value = vars(module).get(name)
+    if isinstance(value, types.FunctionType):
+        return not sites.returns(module, name)
+    return value is nn.Sequential or name.partition(".")[0] not in vars(module)
 
 
 def evaluated(

@@ -12,22 +12,33 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import os
+import re
 import sys
 import types
 from collections.abc import Sequence
 from typing import Any
 
+from torch import nn
+
+from . import redirect
 from .absent import Absent
-from .slicing import bound, sliced
+from .command_line import answer_with_defaults
+from .guesses import guess
+from .sites import TREE
+from .slicing import assigned, bound, needed_by, sliced
 
 _FUTURE = 0x1FF0000
 """The bits of code objects that stand for imports from __future__."""
 FAILED = "__gradlint_failed__"
+"""Where a loaded module keeps the errors of statements by the names that these bind."""
+GUESSED = "__gradlint_guessed__"
+"""Where it keeps the sizes that are guessed in place of what could not be computed."""
 _PATIENT = (SystemExit, Exception)
 
 
 def load(path: str, name: str, roots: Sequence[str], text: str | None = None) -> types.ModuleType:
     """The module at `path` with what its definition called `name` needs."""
+    answer_with_defaults()
     if text is None:
         text = importlib.util.decode_source(_bytes(path))
     package, stem = _dotted_name(path, _levels(text))
@@ -95,8 +106,31 @@ def run(module: types.ModuleType, text: str, path: str, wanted: str) -> None:
     for each in tree.body:
         if isinstance(each, ast.ImportFrom) and each.module == "__future__":
             flags |= compile(ast.Module([each], []), path, "exec", dont_inherit=True).co_flags & _FUTURE
+    module.__dict__[TREE] = tree
+    if any(word in text for word in redirect.WORDS):
+        redirect.activate()
+    guessed = module.__dict__[GUESSED] = {}
+    needed = needed_by(tree, wanted)
     for statement in sliced(tree, wanted):
         _run(statement, module.__dict__, path, flags, failed)
+        name = _size_bound(statement)
+        if name in failed and name in needed:
+            module.__dict__[name] = guessed[name] = guess(name, int)
+
+
+_SIZE = re.compile(
+    r"(n|num|nb|in|out|input|output|hidden|max)_?(of_)?[a-z]+|(.*_)?(size|dims?|len|length|width|height|features"
+    r"|channels|classes|labels|units|vocab|vocabulary|tokens)|d_\w+",
+    re.IGNORECASE,
+)
+
+
+def _size_bound(statement: ast.stmt) -> str:
+    """The variable that a statement binds, if its name is that of a size; else nothing."""
+    targets = statement.targets if isinstance(statement, ast.Assign) else []
+    if len(targets) == 1 and isinstance(targets[0], ast.Name) and _SIZE.fullmatch(targets[0].id):
+        return targets[0].id
+    return ""
 
 
 def _run(
@@ -110,6 +144,27 @@ def _run(
         exec(compile(ast.Module([statement], []), path, "exec", flags, dont_inherit=True), names)
     except _PATIENT as error:
         failed.update({name: error for name in bound(statement) if name not in names})
+        for name in assigned(statement):
+            if name in names and not _survives(names[name], statement):
+                del names[name]
+                failed[name] = error
+
+
+_FIXED = (types.ModuleType, types.FunctionType, type, Absent)
+_ADDING = frozenset({"append", "extend", "insert", "add_module", "register_module"})
+
+
+def _survives(value: Any, statement: ast.stmt) -> bool:
+    """Whether what a name stands for is of use though a statement that changes it failed.
+
+    What was filled in part is not what the code makes; a model whose weights could not be loaded is.
+    """
+    if isinstance(value, _FIXED):
+        return True
+    if not isinstance(value, nn.Module) or not isinstance(statement, ast.Expr):
+        return False
+    called = statement.value.func if isinstance(statement.value, ast.Call) else None
+    return isinstance(called, ast.Attribute) and called.attr not in _ADDING
 
 
 def _bind(

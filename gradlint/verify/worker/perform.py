@@ -12,6 +12,7 @@ from functools import cache
 import torch
 from torch import nn
 
+from . import redirect
 from .answers import LOSS, OF_FUNCTIONS, of_function, of_loss, of_model, of_procedure, steps_of
 from .construct import NotBuiltError, Recipe, recipe, resolve
 from .fit import Fitted, NoInputError, fit
@@ -19,6 +20,7 @@ from .functions import callee
 from .load import FAILED, imported, load
 from .metrics import WITHOUT_INPUTS
 from .protocol import Argument, Built, Failure, Layer, Reply, Task
+from .redirect import taken_as
 from .subject import STEPS, Subject, affordable, exact
 
 Tell = Callable[[str], None]
@@ -74,12 +76,12 @@ def _perform(task: Task, enter: Tell, failed: dict[str, BaseException]) -> Reply
     if task.questions and all(question.metric in OF_FUNCTIONS for question in task.questions):
         return _function(task, module, enter)
     enter("constructing")
-    target = resolve(module, task.name) if task.questions else None
-    if isinstance(target, types.FunctionType) and all(q.subject in PLACES for q in task.questions):
-        answers = [of_procedure(question, target) for question in task.questions]
+    procedure = _procedure(task, module)
+    if procedure is not None:
+        answers = [of_procedure(question, procedure) for question in task.questions]
         return Reply(task.number, _UNBUILT, answers, [], device="cpu")
     with exact(0, torch.float32):
-        made = recipe(module, task.name, task.arguments, task.seconds / 3)
+        made = recipe(module, task.name, task.arguments, task.seconds / 3, line=task.line)
         model = made.make()
     subject = _subject(task, made, device)
     if task.wants_flow or any(question.metric not in WITHOUT_INPUTS for question in task.questions):
@@ -94,6 +96,14 @@ def _perform(task: Task, enter: Tell, failed: dict[str, BaseException]) -> Reply
 PLACES = ("backward", "parameters")
 """What claims about functions that train are about."""
 _UNBUILT = Built([], [], [], "float64", 0, 0, [], [])
+
+
+def _procedure(task: Task, module: types.ModuleType) -> types.FunctionType | None:
+    """The function that trains, where all questions are about one."""
+    if not task.questions or not all(question.subject in PLACES for question in task.questions):
+        return None
+    found = resolve(module, task.name)
+    return found if isinstance(found, types.FunctionType) else None
 
 
 def _function(task: Task, module: types.ModuleType, enter: Tell) -> Reply:
@@ -124,6 +134,7 @@ def _subject(task: Task, made: Recipe, device: str) -> Subject:
     @cache
     def fitted(steps: int) -> Fitted:
         with exact(0, torch.float32):
+            taken_as("cpu")
             return fit(made.make().train(), task.inputs, task.seconds / 3, steps)
 
     @cache
@@ -150,7 +161,7 @@ def _built(task: Task, made: Recipe, subject: Subject, model: nn.Module) -> Buil
     fitted, run = subject.fitted(subject.steps), subject.run()
     forms = fitted.sized(subject.batch)
     inputs = [Argument(name, form.describe(dtype), form.origin) for name, form in forms.items()]
-    notes = [*made.notes, *fitted.notes]
+    notes = [*made.notes, *fitted.notes, *redirect.notes()]
     return replace(built, inputs=inputs, notes=notes, unused=run.unused, non_finite=run.non_finite)
 
 

@@ -63,7 +63,8 @@ class Question:
 class Task:
     """A target and what is to be measured of it.
 
-    `name` is what the file calls the target, `text` its source where that is not what the file holds.
+    `name` is what the file calls the target, `line` where it is constructed (0 where that is not known),
+    `text` its source where that is not what the file holds.
     `roots` are folders to import from. The limits are for the whole task, in seconds and in megabytes
     beyond what the worker itself takes.
     """
@@ -81,6 +82,7 @@ class Task:
     megabytes: int
     text: str | None = None
     wants_flow: bool = True
+    line: int = 0
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,18 @@ def sliced(tree: ast.Module, wanted: str) -> list[ast.stmt]:
     return [statement for statement in tree.body if known.is_kept(statement, needed)]
 
 
+def needed_by(tree: ast.Module, wanted: str) -> set[str]:
+    """The names of a module that a definition needs; those that all definitions do where it is empty."""
+    return _Known(tree.body).needed(wanted)
+
+
+def needed_for(body: Iterable[ast.stmt], names: Iterable[str]) -> list[ast.stmt]:
+    """Of the statements of a block those that these names need, definitions and imports included."""
+    statements = list(body)
+    needed = _Known(statements).closure(names)
+    return [s for s in statements if not needed.isdisjoint(bound(s)) and not _trains(s)]
+
+
 class _Known:
     """What the names of a module are bound to, as far as it matters here."""
 
@@ -53,7 +65,11 @@ class _Known:
 
     def needed(self, wanted: str) -> set[str]:
         """The names that a definition needs, directly or through others."""
-        waiting = [wanted.partition(".")[0]] if wanted else _definitions(self._body)
+        return self.closure([wanted.partition(".")[0]] if wanted else _definitions(self._body))
+
+    def closure(self, names: Iterable[str]) -> set[str]:
+        """These names and all that the statements read which bind them."""
+        waiting = list(names)
         found: set[str] = set()
         while waiting:
             name = waiting.pop()
@@ -153,6 +169,13 @@ def bound(statement: ast.AST) -> set[str]:
         elif isinstance(node, _IMPORTS):
             found |= {alias.asname or alias.name.partition(".")[0] for alias in node.names}
     return found
+
+
+def assigned(statement: ast.AST) -> set[str]:
+    """The variables that a statement binds, or whose objects it changes; not definitions or imports."""
+    fixed = {name for node in ast.walk(statement) if isinstance(node, _IMPORTS) for name in bound(node)}
+    fixed |= {node.name for node in ast.walk(statement) if isinstance(node, _DEFINITIONS)}
+    return bound(statement) - fixed
 
 
 def _walk_here(node: ast.AST) -> Iterator[ast.AST]:

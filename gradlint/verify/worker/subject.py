@@ -16,6 +16,7 @@ from torch import nn
 
 from .fit import FEW, Fitted
 from .observe import Run, observe
+from .redirect import taken_as
 
 BATCH = 64
 MANY = 256
@@ -60,7 +61,8 @@ class Subject:
     _runs: dict[tuple[int, int, torch.dtype, int, bool], Run] = field(default_factory=dict)
 
     def set_up(self) -> contextlib.AbstractContextManager[None]:
-        """Random numbers and precision for one experiment."""
+        """Random numbers, precision and device for one experiment."""
+        taken_as(self.device)
         return exact(self.seed, self.dtype if self.dtype.itemsize > 2 else torch.float32)
 
     @property
@@ -108,6 +110,7 @@ def affordable(make: Callable[[], nn.Module], fitted: Fitted, dtype: torch.dtype
     The graph for the backward pass is kept, since that is what takes memory.
     """
     largest = 0
+    taken_as("cpu")
     for batch, most in ((FEW, 1.0), (8, 0.25), (BATCH, 1.0)):
         try:
             took = _timed(make, fitted, dtype, batch)
