@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from gradlint.flow.propagate import GradientFlow, propagate
 from gradlint.flow.recurrence import step_gain
 from gradlint.lint.check_text import check_text
 from gradlint.mathematics.activations import activation
-from gradlint.records.finding import Metric
+from gradlint.records.finding import Claim, Metric
 from gradlint.report.graph import bar, decades, rows
 from gradlint.rule.registry import load
 
@@ -74,6 +75,7 @@ def predicted(code: str) -> float:
     return chain.decades.centre
 
 
+@cache
 def measured(code: str) -> float:
     """S over the same chain by one backward pass."""
     (name,) = measure.chain(subject(code))
@@ -204,6 +206,43 @@ def test_dead_units_get_no_gradient() -> None:
     assert subject(code).run().calls["blocks.0.linear"][0].delta == 0.0
 
 
+# what is reported is what is measured: a loss of three decades, or none at all
+
+DEPTH = {"GRD101", "GRD102", "GRD103", "GRD203", "GRD205"}
+
+
+def said(code: str) -> list[Claim]:
+    """What is claimed of a model's depth by default."""
+    claims = [found.claim for found in check_text(code, load()) if found.rule in DEPTH]
+    return [claim for claim in claims if claim is not None and abs(claim.least or 0) >= 3.0]
+
+
+def is_reported(code: str) -> bool:
+    """Whether its depth is reported, with the decades that a backward pass shows."""
+    claims = said(code)
+    for claim in claims:
+        real = measure.measured(claim, subject(code), claim.subject.partition(":")[2])
+        assert claim.predicted == pytest.approx(real, abs=0.3, rel=0.05)
+    return bool(claims)
+
+
+REPORTED = {
+    "sigmoid": net("torch.sigmoid(Y)"),
+    "sigmoid, four layers": net("torch.sigmoid(Y)", 4),
+    "linear, halved": net("Y", 14, "nn.init.orthogonal_(self.linear.weight, gain=0.5)", bias=False),
+    "linear, kept": net("Y", 12, "nn.init.orthogonal_(self.linear.weight)", bias=False),
+    "linear, enlarged": net("Y", 22, "nn.init.orthogonal_(self.linear.weight, gain=1.5)", bias=False),
+    "relu, large weights": net("torch.relu(Y)", 12, "nn.init.normal_(self.linear.weight, std=0.5)"),
+    "relu, twelve layers": net("torch.relu(Y)", 12),
+}
+
+
+@pytest.mark.parametrize("name", REPORTED)
+def test_what_is_reported_is_what_is_measured(name: str) -> None:
+    assert is_reported(REPORTED[name]) == (abs(measured(REPORTED[name])) > 3.0)
+    assert (abs(measured(REPORTED[name])) > 3.0) == (name not in ("sigmoid, four layers", "linear, kept"))
+
+
 # "what helps": each remedy removes or weakens the loss, as predicted
 
 BASE = "torch.sigmoid(Y)"
@@ -233,6 +272,7 @@ def test_remedies_weaken_the_loss_as_predicted(name: str) -> None:
     s, before = measured(code), measured(net(BASE))
     assert s == pytest.approx(predicted(code), abs=0.25)
     assert abs(s) < abs(before) - 1.5
+    assert bool(said(code)) == (abs(s) > 3.25)
     if name != "batch norm":
         assert s == pytest.approx(9 * math.log10(gain), abs=0.3)
 
