@@ -126,6 +126,12 @@ def shift(node: Node, inputs: tuple[Moments, ...]) -> Effect:
     return Effect(moments, (ONE,))
 
 
+@register("function")
+def function(node: Node, inputs: tuple[Moments, ...]) -> Effect:
+    """What a forward pass without gradient gave, behind it a backward pass that may do anything."""
+    return Effect(replace(inputs[0], origin=None), (ZERO, *[TOP] * (len(inputs) - 1)))
+
+
 @register("cat", "stack")
 def concatenate(node: Node, inputs: tuple[Moments, ...]) -> Effect:
     """Moments are averages by width; each input gets its share of ‖δ‖²."""

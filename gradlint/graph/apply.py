@@ -38,7 +38,7 @@ from gradlint.graph.values import (
     tuple_of,
     whole_of,
 )
-from gradlint.records.graph import Place, Setting
+from gradlint.records.graph import Initial, Place, Setting
 from gradlint.records.losses import LOSS_LAYERS, LOSSES
 from gradlint.semantics.evaluate import EXHAUSTED
 from gradlint.semantics.interpretation import Arguments, Operand, Site
@@ -548,6 +548,11 @@ class Applier:
             scaled = self._drawn(op, second, first, site)
             if scaled is not None:
                 return scaled
+        if op in ("mul", "add", "sub", "div") and not _has_signal(first) and not _has_signal(second):
+            fresh = next((each for each in (first, second) if isinstance(each, Drawn)), None)
+            other = second if fresh is first else first
+            if fresh is not None and isinstance(other, Anything) and not self._is_data(other):
+                return Drawn(Initial("unknown"), fresh.shape)
         if op == "pow":
             return self._one("pow", first, site, {"exponent": constant})
         if op == "matmul":

@@ -282,16 +282,28 @@ class Builder:
         operands: dict[str, Operand] = {}
         positional: list[Operand] = []
         bound = self._evaluator.bound(forward, root)
-        for index, parameter in enumerate(forward.function.parameters[bound.receiver is not None :]):
+        parameters_ = forward.function.parameters[bound.receiver is not None :]
+        needs_none = not any(_is_needed(parameter) for parameter in parameters_)
+        for index, parameter in enumerate(parameters_):
             where = Site(ir.Literal(parameter.span, None), forward.scope.path)
             if parameter.kind == "arguments":
                 positional.append(Operand(self._input(parameter.name, index, where), node))
-            elif parameter.default is None and parameter.kind != "keywords":
+            elif _is_needed(parameter) or (needs_none and index == 0 and _may_be_left_out(parameter)):
                 operands[parameter.name] = Operand(self._input(parameter.name, index, where), node)
         return self._evaluator.run(bound, Arguments(tuple(positional), operands))
 
     def _input(self, name: str, index: int, site: Site) -> Signal:
         return self._facts.recorder.emit("input", (), site, {"name": name, "index": index})
+
+
+def _is_needed(parameter: ir.Parameter) -> bool:
+    """Whether a forward pass cannot be run without this argument."""
+    return parameter.default is None and parameter.kind != "keywords"
+
+
+def _may_be_left_out(parameter: ir.Parameter) -> bool:
+    """Whether a parameter is None unless something is given."""
+    return isinstance(parameter.default, ir.Literal) and parameter.default.value is None
 
 
 @lru_cache(maxsize=4096)

@@ -22,6 +22,7 @@ from gradlint.graph.construct import (
     table,
     torch_base,
 )
+from gradlint.graph.custom import APPLY, Custom, apply_of
 from gradlint.graph.functions import ACTIVATIONS, ALIASING, LIKE, METADATA, PIECES, SIZES, UNARY
 from gradlint.graph.geometric import Geometric, stands_for
 from gradlint.graph.memory import Memory, Traces
@@ -155,6 +156,7 @@ class GraphFacts(Interpretation):
         self.applier = Applier(self)
         self.messages = MessagePassing(self)
         self.geometric = Geometric(self)
+        self.custom = Custom(self)
         self.memory = Memory()
         self.is_constructing = False
         self.unread: list[str] = []
@@ -434,6 +436,10 @@ class GraphFacts(Interpretation):
             made = self._constructed(class_, arguments, place, site)
             if made is not None:
                 return made
+        if name == APPLY:
+            return self.custom.applied(arguments, site)
+        if name.endswith(".forward") and class_of(name[:-8]) is not None and arguments.positional:
+            return self._unbound_forward(arguments, site)
         if name in _PARAMETERS:
             rebuilt = self._rebuilt("Parameter", arguments, site) if self.recorder.paths else None
             return rebuilt if rebuilt is not None else self._parameter(arguments, place)
@@ -505,6 +511,14 @@ class GraphFacts(Interpretation):
         if last[:1].isupper() and not name.startswith(("torch", "timm")):
             return Items("tuple", arguments.values(), ir.Display(site.node.span, "tuple", ()))
         return self._foreign(f"a call of {name}", arguments.values(), site)
+
+    def _unbound_forward(self, arguments: Arguments, site: Site) -> Value:
+        """`nn.Conv2d.forward(self, x)`."""
+        (module, *given) = arguments.positional
+        rest = Arguments(tuple(given), arguments.keywords, arguments.open, max(arguments.certain - 1, 0))
+        if not isinstance(module.value, (Layer, Container, Instance)):
+            return self._foreign("a module that is not known", arguments.values(), site)
+        return self.applier.module(module.value, rest, site)
 
     def _foreign(self, reason: str, values: Sequence[Value], site: Site) -> Value:
         if any(next(signals(value), None) is not None for value in values):
@@ -925,6 +939,11 @@ class GraphFacts(Interpretation):
     def progress(self) -> int:
         """The losses that a training pass has met: one iteration over the data is like the next."""
         return self.recorder.losses if self.is_training else 0
+
+    def of_class(self, cls: ClassObject, name: str, site: Site) -> Value:
+        """`apply` of a function with a backward pass of its own."""
+        found = apply_of(cls, site) if name == "apply" else None
+        return Anything(f"an attribute {name}") if found is None else found
 
     def stands_for(self, module: str, name: str) -> Value | None:
         """Parts of torch_geometric are known by what they compute."""

@@ -81,7 +81,12 @@ _ABSTRACT = {
 }
 
 
-_HARMLESS = frozenset({"flatten_parameters", "log", "log_dict", "print", "zero_grad", "extra_repr"})
+_HARMLESS = frozenset(
+    {
+        *("flatten_parameters", "log", "log_dict", "print", "zero_grad", "extra_repr"),
+        *("save_for_backward", "save_for_forward", "mark_dirty", "mark_non_differentiable"),
+    }
+)
 """Methods of modules that keep nothing of what they are given, at least no gradient."""
 
 UNFILLED = frozenset({"empty", "zeros", "ones", "constant"})
@@ -602,9 +607,9 @@ def is_subclass_of(value: Value, classes: Value) -> bool | None:
     if isinstance(classes, Items):
         found = [is_subclass_of(value, each) for each in classes.items]
         return True if any(found) else (None if None in found or classes.open else False)
-    if not isinstance(value, ClassObject):
-        return None
-    return is_kind_of(Instance(value, {}), classes)
+    if isinstance(value, Reference) and isinstance(classes, ClassObject):
+        return False
+    return is_kind_of(Instance(value, {}), classes) if isinstance(value, ClassObject) else None
 
 
 _PYTHON = frozenset(

@@ -159,6 +159,10 @@ class Evaluator:
         init = cls.member("__init__")
         if isinstance(init, Closure):
             self.run(self._bind(init, instance), given=given)
+        else:
+            self._start()
+            site = Site(_nothing_at(cls.definition), cls.scope.path)
+            self.interpretation.inherited(instance, "__init__", Arguments(), site)
         return instance
 
     def changes(self, collection: Value) -> None:
@@ -368,7 +372,7 @@ class Evaluator:
             return self._instance_attribute(receiver, value, name, site)
         if isinstance(value, ClassObject):
             member = Known(value.definition.name) if name == "__name__" else value.member(name)
-            return member if member is not None else self.interpretation.unknown(())
+            return member if member is not None else self.interpretation.of_class(value, name, site)
         if isinstance(value, Super):
             return self._super_attribute(value, name, site)
         if isinstance(value, Items) and value.kind == "tuple" and name in _NAMED and value.items:
@@ -472,7 +476,7 @@ class Evaluator:
             if not isinstance(argument, ir.Starred):
                 positional.append(self.operand(argument, frame))
                 continue
-            spread = self.evaluate(argument.value, frame)
+            spread = self._evaluated_items(argument.value, frame)
             if isinstance(spread, Items) and not spread.open and size(spread) <= MAX_ITEMS:
                 positional.extend(Operand(item, argument.value) for item in spread.items)
             else:
@@ -497,6 +501,11 @@ class Evaluator:
 
     def _table(self, value: Value) -> Table | None:
         return self.interpretation.table(value)
+
+    def _evaluated_items(self, node: ir.Expression, frame: Frame) -> Value:
+        """What stands behind a star, as a list where the interpretation knows it item by item."""
+        value = self.evaluate(node, frame)
+        return self.interpretation.items(value) or value
 
     def _call(self, node: ir.Call, frame: Frame) -> Value:
         function = node.function
@@ -928,10 +937,11 @@ class Evaluator:
         items: list[Value] = []
         is_open = False
         for item in node.items:
-            value = self.evaluate(item.value if isinstance(item, ir.Starred) else item, frame)
             if not isinstance(item, ir.Starred):
-                items.append(self._contained(value))
-            elif isinstance(value, Items) and len(items) + size(value) <= MAX_ITEMS:
+                items.append(self._contained(self.evaluate(item, frame)))
+                continue
+            value = self._evaluated_items(item.value, frame)
+            if isinstance(value, Items) and len(items) + size(value) <= MAX_ITEMS:
                 items.extend(value.items)
                 is_open = is_open or value.open
             else:
@@ -1258,7 +1268,11 @@ class Evaluator:
         self.interpretation.leaves(node.kind)
 
     def _assert(self, node: ir.Assert, frame: Frame) -> None:
-        self.interpretation.tested(self.evaluate(node.test, frame))
+        test = self.evaluate(node.test, frame)
+        self.interpretation.tested(test)
+        if isinstance(node.test, ir.Literal) and not node.test.value:
+            frame.alive, frame.jump = False, "raise"
+            self.interpretation.leaves("raise")
 
     def _branch(self, node: ir.Branch, frame: Frame) -> None:
         test = self.evaluate(node.test, frame)

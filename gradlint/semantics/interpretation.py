@@ -261,6 +261,10 @@ class Interpretation:
         """A measure of what was found so far: an iteration that raises it speaks for those that follow."""
         return 0
 
+    def of_class(self, cls: ClassObject, name: str, site: Site) -> Value:
+        """An attribute of a class that the project does not define."""
+        return self.unknown(())
+
     def stands_for(self, module: str, name: str) -> Value | None:
         """What a definition of a module means, where that is known without reading it."""
         return None

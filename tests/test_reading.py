@@ -1,0 +1,226 @@
+"""Forms in which models are written, and the operations that are read of them, none unknown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gradlint.flow.propagate import propagate
+from gradlint.lint.models import models
+from gradlint.mathematics.interval import TOP
+from gradlint.records.graph import ModelGraph
+
+HEAD = """
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+"""
+
+FORMS: dict[str, tuple[str, str]] = {
+    "the forward pass of a layer of torch, called on an object that derives from it": (
+        """
+class Net(nn.Conv2d):
+    def forward(self, x):
+        return nn.Conv2d.forward(self, x).relu()
+""",
+        "conv2d relu",
+    ),
+    "a layer of torch with another forward pass and the same constructor": (
+        """
+class Net(nn.GroupNorm):
+    def forward(self, x):
+        return super().forward(x.float()).type(x.dtype)
+""",
+        "reshape group_norm reshape",
+    ),
+    "a forward pass that could be called without anything": (
+        """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embed, self.head = nn.Embedding(100, 16), nn.Linear(16, 2)
+
+    def forward(self, ids=None, embedded=None):
+        if embedded is None:
+            embedded = self.embed(ids)
+        return self.head(embedded)
+""",
+        "embedding linear",
+    ),
+    "a list of modules that is spread": (
+        """
+class Net(nn.Module):
+    def __init__(self, depth=2):
+        super().__init__()
+        blocks = nn.ModuleList()
+        for _ in range(depth):
+            blocks.append(nn.Linear(8, 8))
+        self.body = nn.Sequential(nn.Tanh(), *blocks, *[nn.ReLU(), *nn.Sequential(nn.Sigmoid())])
+
+    def forward(self, x):
+        return self.body(x)
+""",
+        "tanh linear linear relu sigmoid",
+    ),
+    "an arm that only says that it is never reached": (
+        """
+class Net(nn.Module):
+    def __init__(self, kind):
+        super().__init__()
+        if kind == "relu":
+            self.act = nn.ReLU()
+        elif kind == "tanh":
+            self.act = nn.Tanh()
+        else:
+            assert False, kind
+
+    def forward(self, x):
+        return self.act(x)
+""",
+        "relu tanh join",
+    ),
+    "noise added to a number that is not known": (
+        """
+class Net(nn.Module):
+    def __init__(self, keep):
+        super().__init__()
+        self.keep = keep
+
+    def forward(self, x):
+        mask = self.keep + torch.rand([x.size(0), 1], dtype=x.dtype)
+        return x / self.keep * torch.floor(mask)
+""",
+        "scale scale",
+    ),
+    "a method behind a decorator that calls that of the base": (
+        """
+def checked(method):
+    def wrapper(self, *args):
+        return method(self, *args)
+    return wrapper
+
+class Base(nn.Module):
+    def forward(self, x):
+        return x.tanh()
+
+class Net(Base):
+    @checked
+    def forward(self, x):
+        return super().forward(x)
+""",
+        "tanh",
+    ),
+    "an object that is called by a method of its own": (
+        """
+class Inner(nn.Module):
+    def __call__(self, x, scale=2.0):
+        return super().__call__(x * scale)
+
+    def forward(self, x):
+        return x.sigmoid()
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = Inner()
+
+    def forward(self, x):
+        return self.inner(x)
+""",
+        "scale sigmoid",
+    ),
+    "a registry that is a module": (
+        """
+import sys
+
+class Kind(nn.Module):
+    def forward(self, x):
+        return x.tanh()
+
+class Second(Kind):
+    def forward(self, x):
+        return x.sigmoid()
+
+def of_name(name, *args):
+    here = sys.modules[__name__]
+    kinds = [v for v in vars(here).values() if isinstance(v, type) and issubclass(v, Kind)]
+    for kind in kinds:
+        if kind.__name__.lower() == name:
+            return kind(*args)
+    raise ValueError(name)
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = of_name("second")
+
+    def forward(self, x):
+        return self.inner(x)
+""",
+        "sigmoid",
+    ),
+}
+
+
+def graph_of(tmp_path: Path, code: str) -> ModelGraph:
+    path = tmp_path / "model.py"
+    path.write_text(HEAD + code)
+    return next(graph for graph in models(str(path), "Net"))
+
+
+def ops(graph: ModelGraph) -> list[str]:
+    return [node.op for node in graph.nodes if node.op != "input"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_forms_are_read(form: str, tmp_path: Path) -> None:
+    code, expected = FORMS[form]
+    graph = graph_of(tmp_path, code)
+    assert not graph.reasons
+    assert ops(graph) == expected.split()
+
+
+FUNCTION = """
+class Own(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, weight):
+        ctx.save_for_backward(x, weight)
+        return x * torch.sigmoid(weight)
+
+    @staticmethod
+    def backward(ctx, grad):
+        x, weight = ctx.saved_tensors
+        return grad, None
+
+own = Own.apply
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Linear(4, 4)
+        self.weight = nn.Parameter(torch.zeros(4))
+
+    def forward(self, x):
+        return {call}(self.first(x), self.weight)
+"""
+
+
+@pytest.mark.parametrize("call", ["Own.apply", "own"])
+def test_a_backward_pass_of_its_own_may_give_anything(call: str, tmp_path: Path) -> None:
+    graph = graph_of(tmp_path, FUNCTION.replace("{call}", call))
+    assert not graph.reasons
+    node = graph.nodes[graph.outputs[0]]
+    assert (node.op, node.settings["name"]) == ("function", "Own")
+    result, weight, data = [graph.nodes[number] for number in node.inputs]
+    assert (result.op, weight.op, data.op) == ("detach", "parameter", "linear")
+    effect = propagate(graph).effects[node.number]
+    assert [gain.hi for gain in effect.gains] == [0.0, TOP.hi, TOP.hi]
+    assert not graph.severed
+
+
+def test_a_forward_pass_that_cannot_be_read_leaves_the_result_unknown(tmp_path: Path) -> None:
+    code = FUNCTION.replace("return x * torch.sigmoid(weight)", "return extension.run(x, weight)")
+    graph = graph_of(tmp_path, code.replace("{call}", "own"))
+    assert graph.reasons
