@@ -111,10 +111,13 @@ def section(found: Iterable[Found], judgements: dict[tuple[str, ...], Judgement]
         "| Where | Rule | Verdict | What happens |",
         "|---|---|---|---|",
     )
+    alike: dict[tuple[str, str, Judgement], list[Found]] = {}
     for each, judgement in sorted(judged):
+        alike.setdefault((each.repository, f"{each.rule} {each.name}", judgement), []).append(each)
+    for (repository, rule, judgement), every in alike.items():
         report = f" ([report]({judgement.report}))" if judgement.report else ""
-        where = f"{each.repository}: {each.path}:{each.line}"
-        yield f"| {where} | {each.rule} {each.name} | {judgement.verdict} | {judgement.reason}{report} |"
+        where = "; ".join(f"{each.path}:{each.line}" for each in every)
+        yield f"| {repository}: {where} | {rule} | {judgement.verdict} | {judgement.reason}{report} |"
     yield from ("", "Read at these commits:", "")
     for name, commit in repositories:
         yield f"- [{name}](https://github.com/{name}) {commit[:10]}"
