@@ -92,6 +92,8 @@ def test_mutilated_examples_are_survived(text: str, seed: int) -> None:
         "import torch\ntorch = torch.torch.torch\ntorch.sqrt = torch.log\ntorch.sqrt(torch)\n",
         "import torch\nx = 1 // 0 % 0 / 0.0; torch.log(x); torch.clamp(x, min=1/0, max=-1e999)\n",
         "import torch\ntype X[T: int, *Ts, **P] = torch.sqrt(T)\ndef f[T](x: T): return f'{f'{x.log()}'}'\n",
+        "import torch\nmodel = torch.nn.Sequential(torch.nn.Linear(4, 4))\nx = model(torch.rand(4, 4))\n"
+        "with torch.inference_mode():\n" + "    x = x * x\n" * 4500,
         "import torch\nasync def f(x):\n    async with x as y: return [z.log() async for z in await y]\n",
     ],
 )

@@ -60,6 +60,7 @@ class Recorder:
         parameters: Mapping[str, Value] | None = None,
     ) -> Signal:
         """A new node; its output."""
+        is_plain = self.tracking[-1] or op in ("detach", "input")
         if len(self.nodes) >= MOST_NODES:
             op, settings, parameters = "unknown", {"reason": "too large a model"}, None
         numbers = tuple([self._own(signal).number for signal in inputs])
@@ -83,7 +84,7 @@ class Recorder:
         made = Signal(node.number, self)
         if self.settled():
             self.optional.add(node.number)
-        if self.tracking[-1] or op in ("detach", "input"):
+        if is_plain:
             return made
         self.untracked.add(node.number)
         return self.emit("detach", (made,), site, {"by": "no_grad"})
