@@ -106,6 +106,36 @@ def test_what_another_file_says_is_not_cached_beyond_its_change(tmp_path: Path) 
     assert check(folder, cache) == []
 
 
+NET = """\
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(*[nn.Sequential(nn.Linear(64, 64), nn.ReLU()) for _ in range(12)])
+        self.head, self.spare = nn.Linear(64, 2), nn.Linear(64, 2)
+
+    def forward(self, x):
+        return self.head(self.layers(x))
+"""
+
+
+def test_a_file_that_is_new_beside_another_counts_at_once(tmp_path: Path) -> None:
+    """A layer that nothing reads, and weights that nothing draws, until a file beside them does."""
+    folder, cache = tmp_path / "code", tmp_path / "cache"
+    (folder / "inner").mkdir(parents=True)
+    (folder / "net.py").write_text(NET, encoding="utf-8")
+    assert [rule for _, rule, _ in check(folder, cache)] == ["GRD102", "GRD705"]
+    (folder / "use.py").write_text("def loss(net, x):\n    return net.spare(x).mean()\n", encoding="utf-8")
+    assert [rule for _, rule, _ in check(folder, cache)] == ["GRD102"]
+    (folder / "train.py").write_text("from net import Net\n\nnet = Net().apply(draw)\n", encoding="utf-8")
+    assert check(folder, cache) == []
+    (folder / "train.py").unlink()
+    (folder / "use.py").unlink()
+    assert [rule for _, rule, _ in check(folder, cache)] == ["GRD102", "GRD705"]
+
+
 @pytest.mark.parametrize("damage", [b"", b"not a database", None])
 def test_a_damaged_cache_heals(tmp_path: Path, damage: bytes | None) -> None:
     folder, cache = tree(tmp_path / "code"), tmp_path / "cache"

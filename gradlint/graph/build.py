@@ -28,7 +28,7 @@ from gradlint.records.span import Span
 from gradlint.semantics.classes import is_module as is_module_class
 from gradlint.semantics.evaluate import EXHAUSTED, Evaluator
 from gradlint.semantics.interpretation import Arguments, Operand, Site
-from gradlint.semantics.neighbours import EVERYTHING, applies_to, neighbours, text_of
+from gradlint.semantics.neighbours import applies_to, neighbours, rests_on, text_of
 from gradlint.semantics.project import Project
 from gradlint.semantics.scope import Frame, ModuleScope
 from gradlint.semantics.value import ClassObject, Closure, Instance, Items, Known, Table, Value
@@ -136,7 +136,7 @@ class Builder:
         beside = neighbours(graph.place.path)
         if beside is None or applies_to(graph.name, text):
             return True
-        self._evaluator.consulted |= {(each, EVERYTHING) for each in beside}
+        self._evaluator.consulted |= rests_on(graph.place.path, beside)
         return any(applies_to(graph.name, text_of(each)) for each in beside)
 
     def objectives(self, scope: ModuleScope, text: str) -> Iterator[ModelGraph]:

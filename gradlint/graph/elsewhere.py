@@ -102,11 +102,24 @@ def assigned_at(path: str, model: Instance) -> Place | None:
     *_, (owner, name) = _way(path, model)
     for cls in _project_classes(owner):
         for node in walk(cls.definition.body):
-            targets = node.targets if isinstance(node, ir.Assign) and node.value is not None else ()
-            if any(isinstance(target, ir.Attribute) and target.name == name for target in targets):
-                assert isinstance(node, ir.Assign) and node.value is not None
-                return Place(cls.scope.path, node.value.span)
+            if isinstance(node, ir.Assign) and node.value is not None:
+                for target, value in _assigned(node.targets, node.value):
+                    if isinstance(target, ir.Attribute) and target.name == name:
+                        return Place(cls.scope.path, value.span)
     return None
+
+
+def _assigned(
+    targets: Sequence[ir.Expression], value: ir.Expression
+) -> Iterator[tuple[ir.Expression, ir.Expression]]:
+    """What an assignment writes, item by item, each with what is written there."""
+    for target in targets:
+        if not isinstance(target, ir.Display):
+            yield target, value
+            continue
+        is_pairwise = isinstance(value, ir.Display) and len(value.items) == len(target.items)
+        values = value.items if is_pairwise and isinstance(value, ir.Display) else [value] * len(target.items)
+        yield from zip(target.items, values, strict=True)
 
 
 def scopes_of(model: Instance, paths: Iterable[str]) -> list[ModuleScope]:

@@ -17,7 +17,15 @@ from gradlint.lint.cache import Cache
 from gradlint.lint.cells import broken_cells, cell_alone, without_cells
 from gradlint.lint.deep import deep_recursion
 from gradlint.lint.inspect import Inspection, Inspector, may_hold_graphs, triggers_of
-from gradlint.lint.outcome import Consulted, Outcome, Task, binding_digest, digest, outcome_key
+from gradlint.lint.outcome import (
+    Consulted,
+    Outcome,
+    Task,
+    binding_digest,
+    digest,
+    digest_of_folder,
+    outcome_key,
+)
 from gradlint.lint.suppress import in_effect
 from gradlint.lint.suppress import parse as parse_suppressions
 from gradlint.records.facts import FileFacts
@@ -189,7 +197,7 @@ class Examiner:
         try:
             return self._source(path).text
         except (OSError, SourceError):
-            self._digests.setdefault(path, "")
+            self._digests.setdefault(path, digest_of_folder(path))
             return ""
 
     def _facts(self, path: str) -> FileFacts:

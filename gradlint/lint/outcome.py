@@ -11,11 +11,15 @@ from msgspec import Struct
 from gradlint.records.finding import Finding
 from gradlint.records.ir import Node
 from gradlint.records.suppression import Suppression
+from gradlint.source.listing import listing
 from gradlint.source.source import Cell
 
 
 class Consulted(Struct, frozen=True, array_like=True):
-    """What was read of another file: its digest, and for every name the digest of what binds it."""
+    """What was read of another file: its digest, and for every name the digest of what binds it.
+
+    Of a folder it is which files it holds.
+    """
 
     path: str
     content: str
@@ -48,6 +52,12 @@ class Task(Struct, frozen=True):
 def digest(data: bytes) -> str:
     """A short digest of a file's contents."""
     return blake2b(data, digest_size=16).hexdigest()
+
+
+def digest_of_folder(path: str) -> str:
+    """A short digest of which files a folder holds; empty for what is none."""
+    found = listing(path)
+    return "" if found is None else digest(found.encode("utf-8", "surrogatepass"))
 
 
 def outcome_key(path: str, content: str, fingerprint: str) -> str:

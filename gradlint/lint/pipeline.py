@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from gradlint.config.select import Rating, Selection
 from gradlint.lint import suppress
 from gradlint.lint.cache import Cache
-from gradlint.lint.outcome import Outcome, Task, cells_of, digest, is_current, outcome_key
+from gradlint.lint.outcome import Outcome, Task, cells_of, digest, digest_of_folder, is_current, outcome_key
 from gradlint.lint.result import FileReport
 from gradlint.records.failure import INTERNAL_ERROR
 from gradlint.records.finding import Edit, Finding, Fix, Related
@@ -162,7 +162,7 @@ class Linter:
     def _digest_of(self, path: str) -> str:
         if path not in self._digests:
             content = self._read(path)
-            self._digests[path] = "" if content is None else digest(content)
+            self._digests[path] = digest_of_folder(path) if content is None else digest(content)
         return self._digests[path]
 
     def _names_of(self, path: str) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from itertools import islice
 
@@ -40,6 +40,12 @@ def neighbours(path: str) -> tuple[str, ...] | None:
         return ()
     found = tuple(islice(_files(os.path.abspath(path)), MOST + 1))
     return None if len(found) > MOST else tuple([each for each in found if each != os.path.abspath(path)])
+
+
+def rests_on(path: str, beside: Iterable[str]) -> set[tuple[str, str]]:
+    """What an answer about the neighbours of a file rests on: what each says, and which files there are."""
+    folders = {os.path.dirname(each) for each in (os.path.abspath(path), *beside)}
+    return {(each, EVERYTHING) for each in (*beside, *folders)}
 
 
 def around(path: str) -> tuple[str, ...]:
