@@ -1,10 +1,10 @@
 """How many models of published packages the worker builds and runs by their names alone.
 
     python benchmarks/verify_packages.py                            # all three
-    python benchmarks/verify_packages.py vit_pytorch                # one of them
-    python benchmarks/verify_packages.py --python .venv/bin/python  # an interpreter that has them
+    python benchmarks/verify_packages.py vit-pytorch                # one of them
+    python benchmarks/verify_packages.py --python .venv/bin/python  # an interpreter that has what they need
 
-The packages and what they need must be installed for the interpreter. Models of vit-pytorch and
+The code is that of the unpacked wheels, as if it were the user's own project. Models of vit-pytorch and
 x-transformers are the classes that no other class of their file constructs; of transformers they are the
 base models of `ARCHITECTURES`, each told only the configuration of its own class.
 """
@@ -14,12 +14,12 @@ from __future__ import annotations
 import argparse
 import ast
 import statistics
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from corpus import BY_NAME, default_cache, obtain
 from verify_paritybench import reason
 
 from gradlint.verify.client import Worker
@@ -32,13 +32,6 @@ ARCHITECTURES = """
     distilbert dinov2 electra ernie falcon funnel gemma gpt2 gpt_bigcode gpt_neo gpt_neox gptj llama
     longformer marian mistral mobilebert mpnet mpt opt phi qwen2 regnet resnet roberta segformer swin t5 vit
 """
-
-
-def located(python: str, package: str) -> Path:
-    """The folder of an installed package."""
-    line = f"import importlib.util as u; print(u.find_spec({package!r}).origin)"
-    found = subprocess.run([python, "-c", line], capture_output=True, text=True, check=True)
-    return Path(found.stdout.strip()).parent
 
 
 def outermost(path: Path) -> Iterator[str]:
@@ -62,9 +55,8 @@ def base_models(folder: Path) -> Iterator[tuple[Path, str]]:
                 yield path, each.name
 
 
-def targets(python: str, package: str) -> Iterator[tuple[Path, str]]:
+def targets(folder: Path, package: str) -> Iterator[tuple[Path, str]]:
     """The models of a package: a file and a name each."""
-    folder = located(python, package)
     if package == "transformers":
         yield from base_models(folder)
         return
@@ -86,16 +78,18 @@ def report(package: str, replies: dict[tuple[Path, str], Reply]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    packages = ("vit_pytorch", "x_transformers", "transformers")
+    packages = ("vit-pytorch", "x-transformers", "transformers")
     parser.add_argument("packages", nargs="*", default=packages)
     parser.add_argument("--python", default=sys.executable)
+    parser.add_argument("--corpus", type=Path, default=default_cache() / "corpus", help="the unpacked wheels")
     options = parser.parse_args()
     with Worker(options.python) as worker:
         for package in options.packages:
             replies: dict[tuple[Path, str], Reply] = {}
-            for path, name in targets(options.python, package):
+            for path, name in targets(obtain(BY_NAME[package], options.corpus), package):
                 task = Task(0, str(path), name, roots(str(path)), [], [], [], "cpu", "float32", SECONDS, 4096)
                 replies[path, name] = worker.ask(task)
+                print(f"{replies[path, name].seconds:5.1f} s  {path.name}::{name}", flush=True)
             report(package, replies)
 
 

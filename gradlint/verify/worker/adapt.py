@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -16,6 +17,8 @@ from .messages import WANTS_FLOATS, WANTS_NUMBER, WANTS_TENSORS, WANTS_TRUTH, WA
 
 Forms = Mapping[str, Form]
 _MOST = 14
+_LARGEST = 2**24
+"""So many elements of an input."""
 
 
 @dataclass
@@ -31,9 +34,13 @@ def adapted(misfit: Misfit, forms: Forms) -> list[tuple[str, Form]]:
     """Changes of one input each, the likeliest first."""
     found: dict[tuple[str, str], tuple[str, Form]] = {}
     for name, form in _changes(misfit, forms):
-        if form != forms[name] and all(0 < size <= 4096 for size in form.shape):
+        if form != forms[name] and all(0 < size <= 4096 for size in form.shape) and _is_small(form):
             found.setdefault((name, repr(form)), (name, form))
     return list(found.values())[:_MOST]
+
+
+def _is_small(form: Form) -> bool:
+    return math.prod(form.shape) <= _LARGEST
 
 
 def _changes(misfit: Misfit, forms: Forms) -> Iterator[tuple[str, Form]]:

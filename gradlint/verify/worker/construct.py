@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import re
 import time
 import types
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +24,9 @@ from .sites import maker_within
 from .stand_in import Settings
 
 ATTEMPTS = 60
+_SIDE = re.compile(
+    r"(.*_)?(img|image|im|input|crop)_?(size|dim|h|w|height|width|side|resolution)\Z|resolution\Z"
+)
 
 
 class NotBuiltError(Exception):
@@ -42,6 +46,13 @@ class Recipe:
     chosen: dict[str, Any] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def side(self) -> int:
+        """The side of images that the constructor was told; 0 where it was told none."""
+        sizes = [value for name, value in self.given.items() if _SIDE.match(name)]
+        whole = [max(value) if isinstance(value, (list, tuple)) and value else value for value in sizes]
+        return next((int(each) for each in whole if isinstance(each, int) and each > 3), 0)
 
     def arguments(self) -> list[Argument]:
         """The arguments as text."""
@@ -117,7 +128,7 @@ def recipe(
         found, where = sites.arguments(module, name, signature, missing)
         given.update(found)
         origins.update(dict.fromkeys(found, where))
-    return _search(Maker(target, signature, given, kind), origins, notes, seconds)
+    return search(Maker(target, signature, given, kind), origins, notes, seconds)
 
 
 def sizes_guessed(module: types.ModuleType) -> list[str]:
@@ -187,11 +198,20 @@ def _evaluated(module: types.ModuleType, expression: str) -> Any:
         return error
 
 
-def _search(maker: Maker, origins: dict[str, str], notes: list[str], seconds: float) -> Recipe:
-    """Attempts, the first as guessed, each next one mended by the error of one before."""
+def search(
+    maker: Maker,
+    origins: dict[str, str],
+    notes: list[str],
+    seconds: float,
+    sizes: Sequence[int] = SIZES,
+) -> Recipe:
+    """Attempts, the first as guessed, each next one mended by the error of one before.
+
+    Raises `NotBuiltError` where none succeeds.
+    """
     deadline = time.monotonic() + seconds
     first: tuple[BaseException, dict[str, Any]] | None = None
-    for size in SIZES:
+    for size in sizes:
         waiting: list[dict[str, Any]] = [{}]
         seen: set[str] = set()
         for _ in range(ATTEMPTS):

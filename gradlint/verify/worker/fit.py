@@ -105,6 +105,7 @@ class _Search:
         self.model, self.asked, self.deadline = model, asked, deadline
         self.steps, self.dtype, self.side = steps, dtype, side
         self.names, self.keywords, self.stars, self.annotations = _taken(model, asked)
+        self.optional = [name for name in self.annotations if name not in self.names]
         self.first: tuple[BaseException, Forms] | None = None
         self.seen: set[str] = set()
         self.known: dict[str, Misfit | None] = {}
@@ -117,6 +118,10 @@ class _Search:
         apart = (forms for forms in fitting if len(fitting) == 1 or self._keeps_samples_apart(forms))
         for forms in (*apart, *fitting):
             return self._fitted(forms)
+        self._take_what_is_asked_for()
+        for start in self._starts():
+            if self._try(start) is None:
+                return self._fitted(start)
         for start in self._starts():
             found = self._descend(start, 0)
             if found is not None:
@@ -124,6 +129,15 @@ class _Search:
             if self._is_over():
                 return None
         return None
+
+    def _take_what_is_asked_for(self) -> None:
+        """Give what the first error names of the inputs that may be left out."""
+        words = re.findall(r"\w+", str(self.first[0])) if self.first is not None else []
+        named = [name for name in self.optional if name in words]
+        given = [name for name in self.names if name in words]
+        named += [name for name in self.optional if name.endswith(tuple([f"_{each}" for each in given]))]
+        self.names += named[:1]
+        self.keywords |= set(named[:1])
 
     def failure(self) -> NoInputError:
         """Why none was found: what the likeliest input ends in."""
@@ -201,7 +215,7 @@ class _Search:
         return None
 
     def _misfit(self, forms: Forms) -> Misfit | None:
-        given = {name: form.draw(self.dtype) for name, form in forms.items()}
+        given: dict[str, Any] = {}
         stack: list[tuple[nn.Module, Any]] = []
 
         def enter(module: nn.Module, inputs: Any) -> None:
@@ -214,8 +228,9 @@ class _Search:
             torch.nn.modules.module.register_module_forward_pre_hook(enter),
             torch.nn.modules.module.register_module_forward_hook(leave),
         ]
-        positional, named = arranged(given, self.keywords, self.stars)
         try:
+            given.update({name: form.draw(self.dtype) for name, form in forms.items()})
+            positional, named = arranged(given, self.keywords, self.stars)
             with torch.no_grad():
                 self.model(*positional, **named)
         except (Exception, SystemExit) as error:
@@ -268,7 +283,8 @@ class _Search:
         if _MASK.match(name):
             return Form(BOOL, first.shape[:2] if first.kind == INT or len(first.shape) == 3 else first.shape)
         if _LENGTHS.match(name):
-            return Form(INT, (FEW,), 2)
+            steps = first.shape[1] if len(first.shape) == (2 if first.kind == INT else 3) else 2
+            return Form(INT, (FEW,), steps + 1, low=steps)
         if _IDS.match(name) and first.kind == INT:
             return first
         return first

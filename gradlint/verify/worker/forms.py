@@ -18,13 +18,15 @@ FLOAT, INT, BOOL, LIST, VALUE = "float", "int", "bool", "list", "value"
 class Form:
     """One input: random numbers of a shape, or a list of inputs, or a fixed value.
 
-    `batch` is the axis that counts samples, -1 where none does; whole numbers lie below `high`.
+    `batch` is the axis that counts samples, -1 where none does; whole numbers lie between `low` and
+    `high`, which is left out.
     `origin` says where the form is from.
     """
 
     kind: str
     shape: tuple[int, ...] = ()
     high: int = 2
+    low: int = 0
     batch: int = 0
     items: tuple[Form, ...] = ()
     value: Any = None
@@ -45,7 +47,7 @@ class Form:
         if self.kind == FLOAT:
             return _randn(self.shape).to(dtype).requires_grad_()
         if self.kind == INT:
-            return _randint(0, max(self.high, 1), self.shape)
+            return _randint(self.low, max(self.high, self.low + 1), self.shape)
         if self.kind == BOOL:
             return torch.ones(self.shape, dtype=torch.bool)
         if self.kind == LIST:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import enum
 import inspect
@@ -138,10 +139,56 @@ def _of_type(name: str, kind: type, size: int, path: str) -> Any:
     if dataclasses.is_dataclass(kind):
         return _dataclass(kind, size, path or name)
     if issubclass(kind, nn.Module):
-        return nn.Identity()
+        from .parts import part
+
+        return part(kind, size) or nn.Identity()
     if issubclass(kind, torch.Tensor):
         return torch.randn(size, size)
-    return _NOTHING if kind.__module__ == "builtins" else Settings(path or name, size)
+    if kind.__module__ == "builtins":
+        return _NOTHING
+    return _configuration(kind, size) or Settings(path or name, size)
+
+
+_LARGE, _HUGE = 64, 4096
+_DEPTH = re.compile(r"(.*_)?(layers?|depths?|blocks?|stages?)\Z")
+
+
+def is_configuration(value: Any) -> bool:
+    """Whether an object is one of settings that all have defaults: of a class of the user's, no module."""
+    kind = type(value)
+    return kind in _configurations and not isinstance(value, (Settings, nn.Module))
+
+
+_configurations: set[type] = set()
+
+
+def _configuration(kind: type, size: int) -> Any:
+    """An object of a class whose settings all have defaults, large sizes made small; None of others."""
+    try:
+        made = kind()
+        settings = dict(vars(made))
+    except Exception:
+        return None
+    if not settings:
+        return None
+    _configurations.add(kind)
+    _shrink(made, settings, size)
+    return made
+
+
+def _shrink(made: Any, settings: dict[str, Any], size: int) -> None:
+    """Where a size is huge, give large ones the values that their names suggest, and heads a divisor."""
+    whole = [value for value in settings.values() if isinstance(value, int)]
+    if max(whole, default=0) <= _HUGE:
+        return
+    for name, value in settings.items():
+        if not isinstance(value, int) or isinstance(value, bool) or _DEPTH.match(name):
+            continue
+        small = by_name(name, size)
+        is_head = re.fullmatch(r"(.*_)?n?_?heads?", name) is not None
+        if isinstance(small, int) and small < value and (value > _LARGE or is_head):
+            with contextlib.suppress(Exception):
+                setattr(made, name, small)
 
 
 def _dataclass(kind: type, size: int, path: str) -> Any:
@@ -153,7 +200,10 @@ def _dataclass(kind: type, size: int, path: str) -> Any:
         and field.default is dataclasses.MISSING
         and field.default_factory is dataclasses.MISSING
     }
-    return kind(**given)
+    made = kind(**given)
+    _configurations.add(kind)
+    _shrink(made, {n: v for n, v in getattr(made, "__dict__", {}).items() if n not in given}, size)
+    return made
 
 
 def _several(name: str, kind: Any, inner: tuple[Any, ...], size: int, path: str) -> Any:

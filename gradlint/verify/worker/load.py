@@ -43,7 +43,7 @@ def load(path: str, name: str, roots: Sequence[str], text: str | None = None) ->
         text = importlib.util.decode_source(_bytes(path))
     package, stem = _dotted_name(path, _levels(text))
     folders = [package[1], *roots, os.path.dirname(path)]
-    sys.path[:0] = [folder for folder in dict.fromkeys(folders) if folder not in sys.path]
+    sys.path[:0] = dict.fromkeys(folders)
     sys.meta_path.insert(0, _Finder(tuple(dict.fromkeys(folders))))
     full = f"{package[0]}.{stem}" if package[0] else stem
     _open_packages(package[0])

@@ -5,15 +5,19 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from .blame import Line, lines
-from .guesses import by_name
+from .guesses import by_name, is_configuration
 from .messages import WANTS_SEQUENCE
+from .parts import having, part
 from .stand_in import Settings
+
+if TYPE_CHECKING:
+    from typing import TypeGuard
 
 Change = dict  # what to choose, by the name of the argument or setting
 _MOST = 12
@@ -22,7 +26,7 @@ _MOST = 12
 def mended(error: BaseException, slots: dict[str, Any], size: int) -> list[dict[str, Any]]:
     """Changes that may help, the likeliest first."""
     passed = lines(error)
-    found: list[dict[str, Any]] = []
+    found = list(_lacking(error, slots, size))
     for line in passed:
         for slot in _on_line(line, slots):
             for value in _values(error, slots[slot], line, slot, size):
@@ -32,16 +36,32 @@ def mended(error: BaseException, slots: dict[str, Any], size: int) -> list[dict[
     return found[:_MOST]
 
 
+def _lacking(error: BaseException, slots: dict[str, Any], size: int) -> Iterator[dict[str, Any]]:
+    """Names that are taken along with any others, and that something behind needs."""
+    text, names = str(error), list[str]()
+    if isinstance(error, TypeError) and "missing" in text:
+        names = re.findall(r"'(\w+)'", text.partition("missing")[2])
+    elif isinstance(error, KeyError) and error.args and isinstance(error.args[0], str):
+        names = [error.args[0]]
+    elif isinstance(error, (AssertionError, ValueError)):
+        quoted = [name for name in re.findall(r"`(\w+)`", text) if name not in slots]
+        yield from ({name: by_name(name, size, name)} for name in quoted)
+    wanted = [name for name in names if name.isidentifier() and name not in slots]
+    if wanted:
+        yield {name: by_name(name, size, name) for name in wanted}
+
+
 def _same(first: dict[str, Any], second: dict[str, Any]) -> bool:
     return repr(first) == repr(second)
 
 
 def _on_line(line: Line, slots: dict[str, Any]) -> list[str]:
-    """The slots that a line names, in the order of the line."""
+    """The slots that a line names, in the order of the line; first those that hold nothing."""
     leaves: dict[str, list[str]] = {}
     for slot in slots:
         leaves.setdefault(slot.rpartition(".")[2], []).append(slot)
-    return [slot for name in line.names for slot in leaves.get(name, ())]
+    found = [slot for name in line.names for slot in leaves.get(name, ())]
+    return sorted(found, key=lambda slot: slots[slot] is not None)
 
 
 def _values(error: BaseException, value: Any, line: Line, slot: str, size: int) -> Iterator[Any]:
@@ -50,8 +70,9 @@ def _values(error: BaseException, value: Any, line: Line, slot: str, size: int) 
         yield by_name(slot.rpartition(".")[2], size, slot)
     if isinstance(error, TypeError):
         yield from _of_another_type(text, value, slot, size)
+    yield from _of_asserted_kind(line, slot, value, size)
     if isinstance(error, AttributeError):
-        yield from _with_attribute(text, value, slot, size)
+        yield from _with_attribute(text, value, slot, line, size)
     if isinstance(error, (IndexError, ValueError)) and isinstance(value, (list, tuple)):
         yield from _of_another_length(text, value)
     if isinstance(
@@ -73,6 +94,8 @@ def _values(error: BaseException, value: Any, line: Line, slot: str, size: int) 
         yield from _other_numbers(value, size)
     if isinstance(value, bool):
         yield not value
+    if is_configuration(value):
+        yield type(value)()
 
 
 def _expected(text: str) -> int | None:
@@ -99,9 +122,45 @@ def _of_another_type(text: str, value: Any, slot: str, size: int) -> Iterator[An
         yield from ([size, size], str(value), float(size) if is_number else size)
 
 
-def _with_attribute(text: str, value: Any, slot: str, size: int) -> Iterator[Any]:
+def _of_asserted_kind(line: Line, slot: str, value: Any, size: int) -> Iterator[Any]:
+    """What isinstance asks for on the line that raised."""
+    name = slot.rpartition(".")[2]
+    for node in ast.walk(line.tree) if line.tree is not None else ():
+        if not isinstance(node, ast.Call) or ast.unparse(node.func) != "isinstance" or len(node.args) != 2:
+            continue
+        if _mentions(node.args[0], name):
+            for kind in _kinds(node.args[1], line):
+                yield from _of_kind(kind, value, size)
+
+
+def _kinds(node: ast.AST, line: Line) -> tuple[type, ...]:
+    try:
+        found = line.value(node)
+    except Exception:
+        return ()
+    return tuple(
+        [each for each in (found if isinstance(found, tuple) else (found,)) if isinstance(each, type)]
+    )
+
+
+def _of_kind(kind: type, value: Any, size: int) -> Iterator[Any]:
+    """Values of a type that are like another one."""
+    if isinstance(value, kind):
+        return
+    if kind in (tuple, list):
+        item = value if isinstance(value, (int, float, str)) else size
+        yield from (kind([item] * count) for count in (4, 3, 2, 5))
+    elif kind in (int, float, str, bool):
+        yield kind(size)
+    elif issubclass(kind, nn.Module) and (made := part(kind, size)) is not None:
+        yield made
+
+
+def _with_attribute(text: str, value: Any, slot: str, line: Line, size: int) -> Iterator[Any]:
     found = re.search(r"has no attribute '(\w+)'", text)
     name = found[1] if found else ""
+    if name and not hasattr(torch.Tensor, name) and not isinstance(value, (str, list, tuple)):
+        yield from having(name, line.frame.f_globals, size)
     if hasattr(torch.Tensor, name) and not hasattr(nn.Module, name):
         yield torch.randn(size, size)
     elif name in ("append", "extend", "sort"):
@@ -138,7 +197,9 @@ def compared(line: Line, slot: str, value: Any) -> Iterator[Any]:
     except (OSError, SyntaxError, TypeError):
         return
     for node in ast.walk(tree):
-        if isinstance(node, ast.Compare) and _mentions(node.left, name):
+        if isinstance(node, ast.Compare) and _is_remainder(node.left):
+            yield from _multiples(node.left, name, line, value)
+        elif isinstance(node, ast.Compare) and _mentions(node.left, name):
             for other in node.comparators:
                 yield from _constants(other, line, value)
         elif isinstance(node, ast.Subscript) and _mentions(node.slice, name):
@@ -148,6 +209,20 @@ def compared(line: Line, slot: str, value: Any) -> Iterator[Any]:
                 continue
             if isinstance(holder, dict) and not isinstance(holder, Settings):
                 yield from list(holder)[:3]
+
+
+def _is_remainder(node: ast.AST) -> TypeGuard[ast.BinOp]:
+    return isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod)
+
+
+def _multiples(node: ast.BinOp, name: str, line: Line, value: Any) -> Iterator[Any]:
+    """Of a remainder that should vanish: multiples of the divisor for what is divided."""
+    try:
+        divisor = line.value(node.right)
+    except Exception:
+        return
+    if _mentions(node.left, name) and isinstance(divisor, int) and isinstance(value, int):
+        yield from (divisor * count for count in (4, 1, 2, 3, 8) if divisor * count != value)
 
 
 def _mentions(node: ast.AST, name: str) -> bool:

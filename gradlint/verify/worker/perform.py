@@ -16,6 +16,7 @@ from . import redirect
 from .answers import LOSS, OF_FUNCTIONS, of_function, of_loss, of_model, of_procedure, steps_of
 from .construct import NotBuiltError, Recipe, recipe, resolve
 from .fit import Fitted, NoInputError, fit
+from .forms import SIDES
 from .functions import callee
 from .load import FAILED, imported, load
 from .metrics import WITHOUT_INPUTS
@@ -135,7 +136,7 @@ def _subject(task: Task, made: Recipe, device: str) -> Subject:
     def fitted(steps: int) -> Fitted:
         with exact(0, torch.float32):
             taken_as("cpu")
-            return fit(made.make().train(), task.inputs, task.seconds / 3, steps)
+            return fit(made.make().train(), task.inputs, task.seconds / 3, steps, side=made.side or SIDES[0])
 
     @cache
     def batch(steps: int) -> int:
