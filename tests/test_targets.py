@@ -53,6 +53,31 @@ class Net(nn.Module):
 """
 
 
+INNER = """
+from torch import nn
+
+class Inner(nn.Module):
+    def __init__(self, dim):
+        super().__init__()
+        self.layer = nn.Linear(dim, 8)
+
+    def forward(self, x):
+        return self.layer(x)
+"""
+SETTINGS = """
+class Settings:
+    def __init__(self, vocab_size=30000, hidden_size=768, num_heads=12):
+        self.vocab_size, self.hidden_size, self.num_heads = vocab_size, hidden_size, num_heads
+"""
+MADE = """
+from torch import nn
+
+def made(dim, **rest):
+    assert 'depth' in rest, '`depth` must be given'
+    return nn.Sequential(*[nn.Linear(dim, dim) for _ in range(rest['depth'])])
+"""
+
+
 def net(
     signature: str, setup: str, inputs: str = "x", result: str = "self.layer(x)", before: str = ""
 ) -> str:
@@ -309,6 +334,61 @@ CASES = {
             result="self.layer(x.to(torch.device('cuda'))) * self.w + torch.cuda.FloatTensor(8).zero_()",
         ),
         inputs="float32[64,24]",
+    ),
+    "a tuple that is asked for": Case(
+        net(
+            "depths, features=None",
+            "assert isinstance(depths, tuple), 'one number per stage'\nassert features is not None\n"
+            "self.layer = nn.Linear(features, 8 * len(depths))",
+        ),
+        arguments={"depths": "(2, 2, 2, 2)", "features": "16"},
+    ),
+    "a multiple": Case(
+        net(
+            "image_size, patch=12",
+            "assert image_size % patch == 0\nself.layer = nn.Conv2d(3, 8, patch, patch)\n"
+            "self.p = nn.Parameter(torch.zeros((image_size // patch) ** 2))",
+            result="self.layer(x).flatten(2) + self.p",
+        ),
+        inputs="float32[64,3,48,48]",
+        arguments={"image_size": "48"},
+    ),
+    "a model within a model": Case(
+        net("encoder", "self.layer = nn.Linear(encoder.positions.shape[1], 8)", result="self.layer(x)")
+        + "\nclass Encoder(nn.Module):\n    def __init__(self, dim):\n        super().__init__()\n"
+        "        self.positions = nn.Parameter(torch.zeros(9, dim))\n",
+        inputs="float32[64,16]",
+    ),
+    "a model of a class": Case(
+        net("inner: Inner", "self.inner = inner", result="self.inner(x)", before=INNER),
+        inputs="float32[64,16]",
+    ),
+    "settings that have defaults": Case(
+        net(
+            "config: Settings",
+            "self.e = nn.Embedding(config.vocab_size, config.hidden_size)\n"
+            "self.a = nn.MultiheadAttention(config.hidden_size, config.num_heads, batch_first=True)",
+            "input_ids=None, decoder_input_ids=None",
+            "self.a(*[self.e(input_ids)] * 3)[0] + self.e(decoder_input_ids)",
+            before=SETTINGS,
+        ).replace(
+            "        return",
+            "        if decoder_input_ids is None:\n"
+            "            raise ValueError('no input_ids')\n        return",
+        ),
+        inputs="int64<100[64,8] int64<100[64,8]",
+    ),
+    "what something behind takes": Case(
+        net("**named", "self.layer = made(**named)", before=MADE), arguments={"dim": "16", "depth": "2"}
+    ),
+    "lengths": Case(
+        net(
+            "",
+            "self.rnn = nn.GRU(12, 24, batch_first=True)\n" + LINEAR,
+            "x, lengths",
+            "self.layer(self.rnn(nn.utils.rnn.pack_padded_sequence(x, lengths, True))[1])",
+        ),
+        inputs="float32[64,8,12] int64<9[64]",
     ),
     "lazy layers": Case(net("", "self.layer = nn.LazyLinear(8)")),
 }
