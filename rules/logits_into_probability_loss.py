@@ -46,18 +46,21 @@ class LogitsIntoProbabilityLoss(Rule):
     which falls for ever. `KLDivLoss` and `CTCLoss` expect logarithms as well.
 
     ### How it is verified
-    For probabilities in place of their logarithms the gradient at a confidently wrong logit is compared
-    with that of cross-entropy. For logits there is no claim: the loss raises an error, or has no minimum.
+    Probabilities in place of their logarithms: -p is minimised instead of -log p for a class whose logit is
+    -10, and the gradient is divided by that of cross-entropy. Logits carry no claim: `BCELoss` raises an
+    error before there is a gradient, and for `NLLLoss` the gradient is healthy while the loss has no minimum.
 
     ### When it is fine
     Where a sigmoid (for `BCELoss`) or a log-softmax (for `NLLLoss`) stands before the loss.
 
     ### Fix safety
-    There is no fix: either the loss or the model is to be changed.
+    There is no fix: the code does not tell which of the two is meant, what the model gives or what the loss
+    takes.
 
     ### References
     - [torch.nn.NLLLoss](https://docs.pytorch.org/docs/stable/generated/torch.nn.NLLLoss.html):
       the input is expected to contain log-probabilities.
+    - [A loss below 0](https://github.com/yanx27/Pointnet_Pointnet2_pytorch/issues/30), logits in `nll_loss`
     - [torch.nn.BCELoss](https://docs.pytorch.org/docs/stable/generated/torch.nn.BCELoss.html)
     """
 

@@ -22,6 +22,7 @@ _RANGES = {
     "tanh": (-1.0, 1.0),
     "softsign": (-1.0, 1.0),
 }
+_VALUES = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss")
 _DOUBLED = frozenset({"sigmoid", "hardsigmoid"})
 """Before a binary loss another rule reports these."""
 
@@ -45,27 +46,30 @@ _TRAINED = """def train(loader):
 
 
 class RectifiedLogits(Rule):
-    """Logits are cut or squashed by an activation before a loss that takes them unbounded.
+    """The last layer's numbers are cut or squashed before a loss that wants all of them.
 
     ### Why is this bad?
-    A logit that ReLU sets to 0 gets no gradient: the class cannot come back for that sample, and if this
-    happens on all samples, never. A sigmoid or tanh bounds the odds between two classes by e or e², so
-    the loss cannot approach 0, and both let next to no gradient through where they are saturated.
+    What ReLU sets to 0 gets no gradient: the class, or a target below 0, is out of reach for that sample,
+    and if this happens on all samples, for ever. A sigmoid or tanh bounds the odds between two classes by e
+    or e², so the loss cannot approach 0, and lets next to no gradient through where it is saturated.
 
     ### How it is verified
-    The loss is computed for logits that are confidently wrong; the gradient at the true class' logit is
-    compared with that of the loss on the logits themselves.
+    An output of -10 where 1 is wanted goes through the activation into the loss, in the company of a wrong
+    class at 10; the gradient that comes back to it is compared with that of the bare output.
 
     ### When it is fine
-    Where the activation is followed by a layer, or its result is scaled (`30 * tanh(x / 30)`), or where
-    the loss is meant for such values.
+    Where a layer or a factor follows (`30 * tanh(x / 30)`), where the loss is meant for such values, or where
+    what is regressed is never negative: ReLU is reported there only if the code makes targets of both signs
+    (noise, what is centred, and what is made of these).
 
     ### Fix safety
-    There is no fix: who uses the model's output elsewhere may rely on its range.
+    There is no fix: without the activation the model's output has another range, on which others may rely.
 
     ### References
     - [torch.nn.CrossEntropyLoss](https://docs.pytorch.org/docs/stable/generated/torch.nn.CrossEntropyLoss.html):
       the logits do not need to be positive or sum to 1.
+    - [ReLU before cross-entropy in a tutorial of torch](https://github.com/pytorch/tutorials/pull/1644)
+    - [A regression that came to give 0 only](https://github.com/ProteomicsML/ProteomicsML/pull/203)
     """
 
     id = "GRD803"
@@ -86,6 +90,12 @@ class RectifiedLogits(Rule):
         "        return self.layers(x)\n\n\n" + _TRAINED,
         "relu before log-softmax": _net("return F.log_softmax(F.relu(x), dim=1)")
         + "def step(x, y):\n    return F.nll_loss(Net()(x), y)\n",
+        "relu before targets of both signs": _net("return F.relu(x)", "nn.Linear(8, 1)")
+        + "x = torch.randn(64, 8)\ny = torch.sin(x[:, :1])\nmodel = Net()\n"
+        "loss = nn.MSELoss()(model(x), y)\nloss.backward()\n",
+        "relu before noise": _net("return x", "nn.Linear(8, 8), nn.ReLU()")
+        + "def step(x, t):\n    noise = torch.randn_like(x)\n"
+        "    return F.l1_loss(Net()(t * x + (1 - t) * noise), noise)\n",
         "relu before a binary loss": _net("return F.relu(x)", "nn.Linear(8, 1)")
         + "def step(x, y):\n    return F.binary_cross_entropy_with_logits(Net()(x)[:, 0], y)\n",
     }
@@ -98,6 +108,8 @@ class RectifiedLogits(Rule):
         + "def step(x, y):\n    return F.binary_cross_entropy(Net()(x), y)\n",
         "positive regression": _net("return F.relu(x)", "nn.Linear(8, 1)")
         + "def step(x, y):\n    return F.mse_loss(Net()(x), y)\n",
+        "noise that is never negative": _net("return F.relu(x)", "nn.Linear(8, 8)")
+        + "def step(x):\n    noise = torch.rand_like(x)\n    return F.mse_loss(Net()(x + noise), noise)\n",
         "plus a residual": _net("return x + F.relu(x)") + _TRAINED,
         "in a branch": _net("return x").replace("(self, x)", "(self, x, clip=False)")
         + "def step(x, y, mode):\n    output = Net()(x)\n"
@@ -106,7 +118,13 @@ class RectifiedLogits(Rule):
     }
 
     def check(self, objective: Objective) -> Iterator[Finding]:
-        """A loss that takes logits, of values in a range."""
+        """A loss that takes logits, of values in a range; targets below 0, of values that are not."""
+        for loss in objective.losses(*_VALUES):
+            last = objective.activation(loss, "relu", "relu6")
+            if last is not None and len(loss.inputs) > 1 and objective.is_signed(loss.inputs[1]):
+                span, others = placed(objective, last, loss)
+                message = f"`{last.op}` gives no negative number, and the targets are of both signs"
+                yield self.finding(span, message, loss_gradient(objective, last, loss.op), related=others)
         for loss, kind, sources in objective.logits("cross_entropy", *_BINARY):
             before = sources[-1]
             ops = {node.op for node in sources}

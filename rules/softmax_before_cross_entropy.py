@@ -39,19 +39,22 @@ class SoftmaxBeforeCrossEntropy(Rule):
     the first softmax is sure of a wrong class, its derivative p(1 - p) lets nearly no gradient through.
 
     ### How it is verified
-    The loss is computed for logits that are confidently wrong; the gradient at the true class' logit is
-    compared with that of cross-entropy on the logits themselves.
+    Of ten logits, or as many as the last layer has, the true class gets -10 and one wrong class 10. What
+    arrives at the true class' logit through both softmaxes is divided by what arrives through one: next to
+    nothing is left, where cross-entropy alone gives nearly 1.
 
     ### When it is fine
     Where softmax serves inference only (`if not self.training`, a method of its own), for targets and
     teachers, or before a logarithm. Log-softmax before cross-entropy changes nothing and is not reported.
 
     ### Fix safety
-    There is no fix: who uses the model's output elsewhere may rely on probabilities.
+    There is no fix: without its softmax the model gives logits to everybody who calls it, to those who
+    read probabilities as well.
 
     ### References
     - [torch.nn.CrossEntropyLoss](https://docs.pytorch.org/docs/stable/generated/torch.nn.CrossEntropyLoss.html):
       the input is expected to contain the unnormalized logits.
+    - [A loss that stays near 1](https://github.com/ariecattan/SciCo/issues/2), bounded by a softmax
     """
 
     id = "GRD801"

@@ -39,8 +39,8 @@ class SquaredErrorOnSigmoid(Rule):
     factor.
 
     ### How it is verified
-    The loss is computed for a logit that is confidently wrong; the gradient there is compared with that
-    of cross-entropy on the logit.
+    A class of target 1 has the logit -10: the squared error passes on 2(σ - 1)·σ(1 - σ), about 9e-05 of a
+    sigmoid, where cross-entropy passes on σ - 1, nearly -1. Both gradients are computed and divided.
 
     ### When it is fine
     Where values in [0, 1] are reconstructed or regressed: images, colours, coordinates. Only one output
@@ -48,11 +48,15 @@ class SquaredErrorOnSigmoid(Rule):
     agree (mean teacher).
 
     ### Fix safety
-    There is no fix: another loss has other gradients.
+    There is no fix: squared errors, also called the Brier score, bound what a mislabelled sample can do, and
+    may be wanted for that; learning rates found for one loss do not suit the other.
 
     ### References
-    - X. Glorot and Y. Bengio, Understanding the difficulty of training deep feedforward neural networks,
-      AISTATS 2010, section 4.1: plateaus of the quadratic cost against cross-entropy.
+    - Glorot, Bengio: [Understanding the difficulty of training deep feedforward neural
+      networks](https://proceedings.mlr.press/v9/glorot10a.html), AISTATS 2010, section 4.1: plateaus of the
+      quadratic cost that cross-entropy does not have
+    - Nielsen: [Neural networks and deep learning](http://neuralnetworksanddeeplearning.com/chap3.html), 2015,
+      chapter 3: learning slows down where the output is badly wrong
     """
 
     id = "GRD805"

@@ -25,6 +25,27 @@ _FUSED = {
 """Losses with the activation before them that makes them the loss of the logits before it."""
 
 
+_ODD = frozenset(
+    {
+        *(
+            "identity",
+            "neg",
+            "sin",
+            "tanh",
+            "atan",
+            "erf",
+            "softsign",
+            "hardtanh",
+            "reshape",
+            "select",
+            "expand",
+        ),
+        *("scale", "detach", "linear", "matmul", "cat", "stack", "dropout", "div"),
+    }
+)
+"""Operations of which numbers on both sides of 0 make such numbers."""
+
+
 class Objective(Struct, frozen=True):
     """One pass of a function, a method or a script of the checked file that computes losses.
 
@@ -68,6 +89,19 @@ class Objective(Struct, frozen=True):
         return len(loss.inputs) > 1 and not self._roots(loss.inputs[0]).isdisjoint(
             self._roots(loss.inputs[1])
         )
+
+    def is_signed(self, number: int) -> bool:
+        """Whether a node surely holds numbers on both sides of 0: noise, what is centred, and so on."""
+        node = self.graph.nodes[number]
+        if node.op == "constant":
+            return node.settings.get("is_signed") is True
+        if node.op == "sub" and len(node.inputs) == 2:
+            data, mean = node.inputs
+            if self.graph.nodes[mean].op == "mean" and self.graph.nodes[mean].inputs[:1] == (data,):
+                return True
+        if node.op in ("add", "sub", "mul") and node.inputs:
+            return all(map(self.is_signed, node.inputs))
+        return node.op in _ODD and bool(node.inputs) and self.is_signed(node.inputs[0])
 
     def _roots(self, number: int) -> set[int]:
         """The data that a node is computed from."""

@@ -495,7 +495,8 @@ class GraphFacts(Interpretation):
         if name.startswith("torch.") and (drawn := initial.fresh(last, arguments, place)) is not None:
             if last not in LIKE or not isinstance(first, Signal):
                 return drawn
-            return self.recorder.emit("constant", (), site, {"value": None})
+            signed: dict[str, Setting] = {"is_signed": True} if last == "randn_like" else {}
+            return self.recorder.emit("constant", (), site, {"value": None, **signed})
         if (reduced := self.geometric.function(name, arguments, site)) is not None:
             return reduced
         if name.startswith(("torch.", "einops.", "torch_scatter.", "torch_geometric.utils.")):

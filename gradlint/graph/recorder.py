@@ -168,7 +168,8 @@ class Recorder:
             self.resize(made, of_shape(value.shape))
             return made
         if isinstance(value, Drawn):
-            made = self.emit("constant", (), site, {"value": _constant(value)})
+            signed: dict[str, Setting] = {"is_signed": True} if _is_signed(value) else {}
+            made = self.emit("constant", (), site, {"value": _constant(value), **signed})
             self.resize(made, of_shape(value.shape))
             return made
         if isinstance(value, Known) and isinstance(value.value, (int, float)):
@@ -220,6 +221,16 @@ def _constant(drawn: Drawn) -> float | None:
     if initial.scheme in ("zeros", "ones"):
         return float(initial.scheme == "ones") * initial.factor
     return None
+
+
+def _is_signed(drawn: Drawn) -> bool:
+    """Whether a fresh tensor is drawn from numbers on both sides of 0."""
+    settings = drawn.initial.settings
+    if drawn.initial.scheme == "normal":
+        return settings.get("mean", 0.0) == 0.0
+    low, high = settings.get("a", 0.0), settings.get("b", 1.0)
+    is_known = isinstance(low, float | int) and isinstance(high, float | int)
+    return drawn.initial.scheme == "uniform" and is_known and low < 0 < high  # type: ignore[operator]
 
 
 def place_of(site: Site) -> Place:

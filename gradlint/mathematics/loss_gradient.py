@@ -73,6 +73,9 @@ _LOSSES: dict[str, Callable[[Vector], Vector]] = {
     "nll_loss": lambda a: [-float(i == 0) for i in range(len(a))],
     "kl_div": lambda a: [-float(i == 0) for i in range(len(a))],
     "mse_loss": lambda a: [2 * (v - (i == 0)) for i, v in enumerate(a)],
+    "l1_loss": lambda a: [math.copysign(1.0, v - (i == 0)) for i, v in enumerate(a)],
+    "smooth_l1_loss": lambda a: [min(max(v - (i == 0), -1.0), 1.0) for i, v in enumerate(a)],
+    "huber_loss": lambda a: [min(max(v - (i == 0), -1.0), 1.0) for i, v in enumerate(a)],
 }
 """∂L/∂a for the target that is 1 at class 0 and else 0."""
 
