@@ -4,7 +4,8 @@
     python benchmarks/verify_packages.py vit-pytorch                # one of them
     python benchmarks/verify_packages.py --python .venv/bin/python  # an interpreter that has what they need
 
-The code is that of the unpacked wheels, as if it were the user's own project. Models of vit-pytorch and
+The code is that of the unpacked wheels, as if it were the user's own project; of transformers that of the
+installed package, since what is the user's own is imported in part only. Models of vit-pytorch and
 x-transformers are the classes that no other class of their file constructs; of transformers they are the
 base models of `ARCHITECTURES`, each told only the configuration of its own class.
 """
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import ast
 import statistics
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -55,6 +57,15 @@ def base_models(folder: Path) -> Iterator[tuple[Path, str]]:
                 yield path, each.name
 
 
+def folder_of(package: str, python: str, corpus: Path) -> Path:
+    """The folder with the code of a package."""
+    if package != "transformers":
+        return obtain(BY_NAME[package], corpus)
+    line = f"import importlib.util as u; print(u.find_spec({package!r}).origin)"
+    found = subprocess.run([python, "-c", line], capture_output=True, text=True, check=True)
+    return Path(found.stdout.strip()).parent
+
+
 def targets(folder: Path, package: str) -> Iterator[tuple[Path, str]]:
     """The models of a package: a file and a name each."""
     if package == "transformers":
@@ -86,7 +97,7 @@ def main() -> None:
     with Worker(options.python) as worker:
         for package in options.packages:
             replies: dict[tuple[Path, str], Reply] = {}
-            for path, name in targets(obtain(BY_NAME[package], options.corpus), package):
+            for path, name in targets(folder_of(package, options.python, options.corpus), package):
                 task = Task(0, str(path), name, roots(str(path)), [], [], [], "cpu", "float32", SECONDS, 4096)
                 replies[path, name] = worker.ask(task)
                 print(f"{replies[path, name].seconds:5.1f} s  {path.name}::{name}", flush=True)

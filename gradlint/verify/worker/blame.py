@@ -77,3 +77,11 @@ def _names(tree: ast.AST) -> Iterator[str]:
             yield node.attr
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.isidentifier():
             yield node.value
+
+
+def mentions(node: ast.AST, name: str) -> bool:
+    """Whether an expression mentions a name, or an attribute of that name."""
+    return any(
+        (isinstance(n, ast.Name) and n.id == name) or (isinstance(n, ast.Attribute) and n.attr == name)
+        for n in ast.walk(node)
+    )

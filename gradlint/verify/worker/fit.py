@@ -252,6 +252,7 @@ class _Search:
                         first.__class__(FLOAT, (*first.shape[:2], *(side,) * (len(first.shape) - 2)))
                     )
         for shape in (
+            (FEW, 3, self.side, self.side),
             (FEW, 16, 16, 16),
             (FEW, 3, 32, 32),
             (FEW, 16),

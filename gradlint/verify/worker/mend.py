@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from .blame import Line, lines
+from .blame import Line, lines, mentions
 from .guesses import by_name, is_configuration
+from .lengths import expected, is_length, of_another_length, of_lengths
 from .messages import WANTS_SEQUENCE
 from .parts import having, part
 from .stand_in import Settings
@@ -68,13 +69,18 @@ def _values(error: BaseException, value: Any, line: Line, slot: str, size: int) 
     text = str(error)
     if value is None:
         yield by_name(slot.rpartition(".")[2], size, slot)
+    if "has no len" in text and line.tree is not None:
+        calls = [node for node in ast.walk(line.tree) if is_length(node, "")]
+        if calls and not any(mentions(node, slot.rpartition(".")[2]) for node in calls):
+            return
+        yield from of_lengths(line, slot, value)
     if isinstance(error, TypeError):
         yield from _of_another_type(text, value, slot, size)
     yield from _of_asserted_kind(line, slot, value, size)
     if isinstance(error, AttributeError):
         yield from _with_attribute(text, value, slot, line, size)
     if isinstance(error, (IndexError, ValueError)) and isinstance(value, (list, tuple)):
-        yield from _of_another_length(text, value)
+        yield from of_another_length(text, line, slot, value)
     if isinstance(
         error,
         (
@@ -98,16 +104,11 @@ def _values(error: BaseException, value: Any, line: Line, slot: str, size: int) 
         yield type(value)()
 
 
-def _expected(text: str) -> int | None:
-    found = re.search(r"expected (?:at least )?(\d+)", text)
-    return int(found[1]) if found else None
-
-
 def _of_another_type(text: str, value: Any, slot: str, size: int) -> Iterator[Any]:
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if WANTS_SEQUENCE.search(text):
         if is_number:
-            for count in (_expected(text) or 4, 2, 3, 5):
+            for count in (expected(text) or 4, 2, 3, 5):
                 yield [value] * count
         yield Settings(slot, size)
     if "not callable" in text:
@@ -128,7 +129,7 @@ def _of_asserted_kind(line: Line, slot: str, value: Any, size: int) -> Iterator[
     for node in ast.walk(line.tree) if line.tree is not None else ():
         if not isinstance(node, ast.Call) or ast.unparse(node.func) != "isinstance" or len(node.args) != 2:
             continue
-        if _mentions(node.args[0], name):
+        if mentions(node.args[0], name):
             for kind in _kinds(node.args[1], line):
                 yield from _of_kind(kind, value, size)
 
@@ -179,13 +180,6 @@ def _with_attribute(text: str, value: Any, slot: str, line: Line, size: int) -> 
         yield Settings(slot, size)
 
 
-def _of_another_length(text: str, value: Any) -> Iterator[Any]:
-    item = value[0] if len(value) else 4
-    count = _expected(text)
-    for length in [count] if count else [len(value) + 1, len(value) + 2, 2, 8]:
-        yield type(value)([item] * length)
-
-
 def compared(line: Line, slot: str, value: Any) -> Iterator[Any]:
     """What the function that raised compares the argument with, or looks up with it."""
     name = slot.rpartition(".")[2]
@@ -199,10 +193,10 @@ def compared(line: Line, slot: str, value: Any) -> Iterator[Any]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Compare) and _is_remainder(node.left):
             yield from _multiples(node.left, name, line, value)
-        elif isinstance(node, ast.Compare) and _mentions(node.left, name):
+        elif isinstance(node, ast.Compare) and mentions(node.left, name):
             for other in node.comparators:
                 yield from _constants(other, line, value)
-        elif isinstance(node, ast.Subscript) and _mentions(node.slice, name):
+        elif isinstance(node, ast.Subscript) and mentions(node.slice, name):
             try:
                 holder = line.value(node.value)
             except Exception:
@@ -221,15 +215,8 @@ def _multiples(node: ast.BinOp, name: str, line: Line, value: Any) -> Iterator[A
         divisor = line.value(node.right)
     except Exception:
         return
-    if _mentions(node.left, name) and isinstance(divisor, int) and isinstance(value, int):
+    if mentions(node.left, name) and isinstance(divisor, int) and isinstance(value, int):
         yield from (divisor * count for count in (4, 1, 2, 3, 8) if divisor * count != value)
-
-
-def _mentions(node: ast.AST, name: str) -> bool:
-    return any(
-        (isinstance(n, ast.Name) and n.id == name) or (isinstance(n, ast.Attribute) and n.attr == name)
-        for n in ast.walk(node)
-    )
 
 
 def _constants(node: ast.AST, line: Line, value: Any) -> Iterator[Any]:
