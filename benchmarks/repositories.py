@@ -1,8 +1,8 @@
 """Lints public repositories that train, joins findings with our judgement, writes a part of a page.
 
-    python benchmarks/repositories.py CHECKOUTS --write
+    python benchmarks/repositories.py CHECKOUTS --kept findings.json --write
 
-CHECKOUTS is a folder with a checkout of each repository of `repositories.tsv`, at its commit, called
+What is found is kept in a file, where one is named, and taken from there if it is not new. CHECKOUTS is a folder with a checkout of each repository of `repositories.tsv`, at its commit, called
 OWNER+NAME. Judgements stand in `repository_judgements.tsv`: repository, path, line, rule, verdict (true,
 disputed, false), what happens, a public report of it. Findings without a judgement are listed, and the
 status is 1. The rules on training are applied; the rest of docs/precision.md is left as it is.
@@ -51,9 +51,10 @@ class Judgement(NamedTuple):
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("checkouts", type=Path)
+    parser.add_argument("--kept", type=Path)
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
-    found = [each for name, _ in _rows("repositories.tsv") for each in _linted(options.checkouts, name)]
+    found = _found_in(options.checkouts, options.kept)
     judgements = {tuple(row[:4]): Judgement(*row[4:7]) for row in _rows("repository_judgements.tsv")}
     weighty = [each for each in found if each.severity != "note"]
     open_ones = [each for each in weighty if each[:4] not in judgements]
@@ -64,6 +65,16 @@ def main() -> int:
         kept = PAGE.read_text(encoding="utf-8").partition(HEADING)[0]
         PAGE.write_text(kept + "\n".join(section(found, judgements)) + "\n", encoding="utf-8")
     return 1 if open_ones else 0
+
+
+def _found_in(checkouts: Path, kept: Path | None) -> list[Found]:
+    """All findings: those that an earlier run has kept, or those of a run."""
+    if kept is not None and kept.exists():
+        return [Found(*each) for each in json.loads(kept.read_text(encoding="utf-8"))]
+    found = [each for name, _ in _rows("repositories.tsv") for each in _linted(checkouts, name)]
+    if kept is not None:
+        kept.write_text(json.dumps(found), encoding="utf-8")
+    return found
 
 
 def _rows(name: str) -> list[list[str]]:

@@ -116,6 +116,9 @@ class TrainingDisabled(Rule):
             + _BATCHES
             + _VALID
         ),
+        "a sequence without modes": (
+            _START.replace("nn.Dropout()", "nn.ReLU()") + "for epoch in range(9):\n" + _BATCHES + _VALID
+        ),
         "a head on features without gradients": (
             "import torch\nfrom torch import nn\n\nbackbone, head = nn.Linear(8, 8), nn.Linear(8, 2)\n"
             "optimizer = torch.optim.SGD(head.parameters(), lr=0.1)\nfor x, y in loader:\n"

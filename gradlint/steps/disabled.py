@@ -11,8 +11,14 @@ from gradlint.steps.loop import TrainingLoop
 from gradlint.steps.ways import Outcome
 
 _UNTRACKED = frozenset({"no_grad", "inference_mode"})
-_PLAIN = frozenset({"Linear", "Conv1d", "Conv2d", "Conv3d", "Embedding", "Bilinear"})
-"""Layers that do the same in evaluation mode as in training."""
+_MODAL_LAYERS = (
+    *("BatchNorm", "LazyBatchNorm", "SyncBatchNorm", "InstanceNorm", "LazyInstanceNorm", "RReLU"),
+    *("Dropout", "AlphaDropout", "FeatureAlphaDropout", "Transformer", "MultiheadAttention"),
+    *("RNN", "LSTM", "GRU"),
+)
+"""Layers that may do something else in evaluation mode than in training."""
+
+_CONTAINERS = frozenset({"Sequential", "ModuleList", "ModuleDict"})
 
 _MODAL = ("batch_norm", "dropout", "instance_norm", "alpha_dropout")
 
@@ -106,7 +112,11 @@ def _has_modes(loop: TrainingLoop, model: Thing) -> bool:
     graph = loop.graphs(model)
     if graph is not None:
         return any(node.op.startswith(_MODAL) for node in graph.nodes)
-    return not (model.type.startswith("torch.nn.") and model.type.rpartition(".")[2] in _PLAIN)
+    kind = model.type.rpartition(".")[2] if model.type.startswith("torch.nn.") else ""
+    parts = [part for part in map(loop.thing, model.parts) if part.kind == "model"]
+    if kind in _CONTAINERS and parts:
+        return any(_has_modes(loop, part) for part in parts)
+    return not kind or kind in _CONTAINERS or kind.startswith(_MODAL_LAYERS)
 
 
 def _frozen(of: Gradients) -> Iterator[Disabled]:
