@@ -83,7 +83,7 @@ def test_zip_gives_parameters_and_what_goes_with_them() -> None:
 
 
 def test_another_framework_is_not_read() -> None:
-    from gradlint.training.build import may_train
+    from gradlint.training.reach import may_train
 
     loop = "for x in data:\n    loss(x).backward()\n"
     assert may_train("import torch\n" + loop)

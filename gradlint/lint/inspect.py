@@ -31,7 +31,8 @@ from gradlint.semantics.trace import Trace
 from gradlint.source.source import Source
 from gradlint.source.triage import Triggers, mentions_framework
 from gradlint.steps.loop import TrainingLoop
-from gradlint.training.build import Trainings, may_train
+from gradlint.training.build import Trainings
+from gradlint.training.reach import may_train
 
 
 class Inspection(Struct, frozen=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from functools import lru_cache, partial
+from functools import partial
 
 from gradlint.graph.entries import is_definition, lines_of, lowered
 from gradlint.records import ir
@@ -17,42 +17,11 @@ from gradlint.semantics.project import Project
 from gradlint.semantics.scope import ModuleScope
 from gradlint.semantics.value import ClassObject, Closure, Instance, Known
 from gradlint.training.interpret import TrainingFacts
-from gradlint.training.profiles import profiles
+from gradlint.training.reach import Reach
 
-_TRAINS = re.compile(
-    r"\.(?:backward|step|zero_grad)\b|clip_grad|clip_gradients|\bautocast\b|GradScaler|\.half\(\)|"
-    r"\.parameters\(\)|manual_backward|training_step|\boptim\b"
-)
-_DEFINED = re.compile(r"^\s*(?:async\s+)?(?:def|class)\s+(\w+)", re.MULTILINE)
 _WORD = re.compile(r"[^\W\d]\w*")
+_ATTRIBUTE = re.compile(r"\.(\w+)")
 _CALLED = re.compile(r"\.(\w+)\(")
-
-
-_OTHERS = "mxnet|tensorflow|keras|jax|flax|paddle|mindspore|oneflow|chainer|tinygrad|mlx"
-_OTHER = re.compile(rf"^\s*(?:import|from)\s+(?:{_OTHERS})\b", re.MULTILINE)
-_TORCH = re.compile(r"^\s*(?:import|from)\s.*\b\w*torch", re.MULTILINE)
-
-
-def may_train(text: str) -> bool:
-    """Whether a text names anything that only training code does, or a library's object that does it, and
-    not with another framework.
-    """
-    is_training = _TRAINS.search(text) is not None or _libraries()[0].search(text) is not None
-    return is_training and (_OTHER.search(text) is None or _TORCH.search(text) is not None)
-
-
-@lru_cache(maxsize=1)
-def _libraries() -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """What makes objects that train by themselves, and the methods by which they do."""
-    found = [profile for profile in profiles().values() if profile.automatic is not None or profile.starts]
-    makers = {name for profile in found for name in profile.classes}
-    methods = {name for profile in found for name, what in profile.methods.items() if what == "train"}
-    return _any_of(r"\b(?:{})\b", makers), _any_of(r"\.(?:{})\(", methods)
-
-
-def _any_of(pattern: str, words: set[str]) -> re.Pattern[str]:
-    return re.compile(pattern.format("|".join(sorted(words))))
-
 
 MOST_STEPS = 400_000
 """Nodes of code that are evaluated for all that trains in one file; what comes after is left out."""
@@ -65,12 +34,14 @@ class Trainings:
         self._facts = TrainingFacts()
         self._evaluator = Evaluator(self._facts, project.resolve)
         self._limit = 0
+        self._reach = Reach(project)
         self._failures: list[str] = []
         self._reasons: Counter[str] = Counter()
 
     def take_consulted(self) -> set[tuple[str, str]]:
         """The files and names that were looked up since the last call."""
-        consulted, self._evaluator.consulted = self._evaluator.consulted, set()
+        consulted = self._evaluator.consulted | self._reach.consulted
+        self._evaluator.consulted, self._reach.consulted = set(), set()
         return consulted
 
     def take_failures(self) -> list[str]:
@@ -89,9 +60,9 @@ class Trainings:
         self._facts.followed.clear()
         self._limit = self._evaluator.spent + MOST_STEPS
         try:
-            module = _Module(text)
-            yield from self._script(scope, lines, module)
-            for name in _definitions(scope, lines, module):
+            self._reach.begin(scope, text)
+            yield from self._script(scope, lines)
+            for name in self._definitions(scope, lines):
                 value = self._evaluator.module_name(scope, name)
                 if isinstance(value, ClassObject) and value.scope is scope:
                     yield from self._methods(value, lines)
@@ -122,13 +93,27 @@ class Trainings:
         for closure in self._evaluator.nested[nested:]:
             yield from self._function(closure, f"{name}." if name else "")
 
-    def _script(self, scope: ModuleScope, lines: list[str], module: _Module) -> Iterator[Training]:
+    def _script(self, scope: ModuleScope, lines: list[str]) -> Iterator[Training]:
         body = [s for s in scope.facts.body if not isinstance(s, ir.Import) and not is_definition(s, lines)]
         calling = [s for s in body if not isinstance(s, ir.Assign)]
-        if calling and any(module.reaches(lines_of(s.span, lines)) for s in calling):
+        if calling and any(self._reach.leads(scope, lines_of(s.span, lines)) for s in calling):
             code = tuple(lowered(body, scope))
             place = Place(scope.path, body[0].span)
             yield from self._run("", place, lambda: self._evaluator.run_script(code, scope))
+
+    def _definitions(self, scope: ModuleScope, lines: list[str]) -> list[str]:
+        """The definitions of a module in which training may begin, those first that others do not name."""
+        found = {
+            name: (lines_of(statement.span, lines), statement.span)
+            for name, bound in scope.bindings.items()
+            for statement in bound
+            if not isinstance(statement, ir.Binding) and is_definition(statement, lines)
+        }
+        words = {name: set(_WORD.findall(text)) for name, (text, _) in found.items()}
+        count = Counter(word for each in words.values() for word in each)
+        named = {name: count[name] > (name in words[name]) for name in found}
+        candidates = [name for name, (text, _) in found.items() if self._reach.leads(scope, text)]
+        return sorted(candidates, key=lambda name: (named[name], -found[name][1].line))
 
     def _function(self, closure: Closure, prefix: str) -> Iterator[Training]:
         function = closure.function
@@ -153,10 +138,26 @@ class Trainings:
         for name in changed & instance.attributes.keys():
             if isinstance(instance.attributes[name], Known):
                 instance.attributes[name] = self._facts.symbols.fresh()
-        for member in _callers_first(functions, lines):
+        for member in _callers_first(self._leading(cls, functions, lines), lines):
             receiver = Instance(cls, dict(instance.attributes))
             bound = Closure(member.function, member.scope, member.frame, receiver, member.owner)
             yield from self._function(bound, f"{cls.definition.name}.")
+
+    def _leading(self, cls: ClassObject, methods: list[Closure], lines: list[str]) -> list[Closure]:
+        """The methods that train, or name others of the class that do; all where such may be inherited."""
+        texts = [lines_of(method.function.span, lines) for method in methods]
+        bases = "\n".join([lines_of(base.span, lines) for base in cls.definition.bases])
+        if self._reach.leads(cls.scope, bases):
+            return methods
+        calls = [set(_ATTRIBUTE.findall(text)) for text in texts]
+        leads = [self._reach.leads(cls.scope, text) for text in texts]
+        for _ in methods:
+            names = {getattr(m.function, "name", "") for m, does in zip(methods, leads, strict=True) if does}
+            more = [does or not names.isdisjoint(called) for does, called in zip(leads, calls, strict=True)]
+            if more == leads:
+                break
+            leads = more
+        return [method for method, does in zip(methods, leads, strict=True) if does]
 
 
 _TELLING = ("backward", "step", "clip", "hook", "half", "zero", "schedule", "unscale", "update", "loss")
@@ -166,35 +167,6 @@ _TELLING = ("backward", "step", "clip", "hook", "half", "zero", "schedule", "uns
 def _changed(function: ir.Function) -> Iterator[str]:
     """The attributes that a method changes after the object was made."""
     return stored(function) if function.name != "__init__" else iter(())
-
-
-def _definitions(scope: ModuleScope, lines: list[str], module: _Module) -> list[str]:
-    """The definitions of a module in which training may begin, those first that others do not name."""
-    found = {
-        name: (lines_of(statement.span, lines), statement.span)
-        for name, bound in scope.bindings.items()
-        for statement in bound
-        if not isinstance(statement, ir.Binding) and is_definition(statement, lines)
-    }
-    words = {name: set(_WORD.findall(text)) for name, (text, _) in found.items()}
-    count = Counter(word for each in words.values() for word in each)
-    named = {name: count[name] > (name in words[name]) for name in found}
-    candidates = [name for name, (text, _) in found.items() if module.reaches(text)]
-    return sorted(candidates, key=lambda name: (named[name], -found[name][1].line))
-
-
-class _Module:
-    """The text of a module, of which some pieces train."""
-
-    def __init__(self, text: str) -> None:
-        self._makes = _libraries()[0].search(text) is not None
-        self._trained = frozenset(_DEFINED.findall(text)) if may_train(text) else frozenset()
-
-    def reaches(self, text: str) -> bool:
-        """Whether a piece of its code trains, or names something of the module that does."""
-        if may_train(text) or (self._makes and _libraries()[1].search(text)):
-            return True
-        return not self._trained.isdisjoint(_WORD.findall(text))
 
 
 def _callers_first(methods: list[Closure], lines: list[str]) -> list[Closure]:

@@ -1,0 +1,195 @@
+"""Which definitions of the project's modules train, or lead to code that does, as their texts say."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+
+from gradlint.graph.entries import lines_of
+from gradlint.records import ir
+from gradlint.semantics.neighbours import EVERYTHING, text_of
+from gradlint.semantics.project import Project
+from gradlint.semantics.scope import ModuleScope, absolute_module
+from gradlint.training.profiles import profiles
+
+_ACTS = re.compile(
+    r"\.(?:manual_)?backward\b|\bautograd\.(?:grad|backward)\b|\bgrad\(|\.step\b|\btraining_step\b|"
+    r"\.register_(?:full_backward_|backward_|post_accumulate_grad_)?hook\b"
+)
+"""What no code is judged without: a gradient that is computed, or a step."""
+
+_CASTS = re.compile(r"\bautocast\b|\.half\(\)")
+_LOSS = re.compile(r"loss|criterion|entropy", re.IGNORECASE)
+"""What is judged together, without either."""
+
+_MENTIONS = re.compile(
+    rf"{_ACTS.pattern}|{_CASTS.pattern}|\.zero_grad\b|clip_grad|clip_gradients|GradScaler|\.parameters\(\)|\boptim\b"
+)
+"""What a file names that has to do with training."""
+
+_OTHERS = "mxnet|tensorflow|keras|jax|flax|paddle|mindspore|oneflow|chainer|tinygrad|mlx"
+_OTHER = re.compile(rf"^\s*(?:import|from)\s+(?:{_OTHERS})\b", re.MULTILINE)
+_TORCH = re.compile(r"^\s*(?:import|from)\s.*\b\w*torch", re.MULTILINE)
+_DOTTED = re.compile(r"([^\W\d]\w*)(?:\.([^\W\d]\w*))?")
+
+Node = tuple[str, str]
+"""A file and a name that it binds, or everything."""
+
+
+def may_train(text: str) -> bool:
+    """Whether a text names anything that only training code does, or a library's object that does it, and
+    not with another framework.
+    """
+    is_training = _MENTIONS.search(text) is not None or makes_trainer(text)
+    return is_training and (_OTHER.search(text) is None or _TORCH.search(text) is not None)
+
+
+def makes_trainer(text: str) -> bool:
+    """Whether a text names a library that trains by itself, and what makes its objects."""
+    package, maker, _ = _libraries()
+    return package.search(text) is not None and maker.search(text) is not None
+
+
+@lru_cache(maxsize=1)
+def _libraries() -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str]]:
+    """The libraries that train by themselves, what makes objects that do, and the methods that train."""
+    found = [profile for profile in profiles().values() if profile.automatic is not None or profile.starts]
+    packages = {package.partition(".")[0] for profile in found for package in profile.packages}
+    makers = {name for profile in found for name in profile.classes}
+    methods = {name for profile in found for name, what in profile.methods.items() if what == "train"}
+    starting = {name for profile in found if profile.starts for name in profile.classes}
+    imported = _any_of(r"^\s*(?:import|from)\s+(?:{})\b", packages)
+    return imported, _any_of(r"\b(?:{})\b", makers), _any_of(r"\b(?:{})\(", methods | starting)
+
+
+def _any_of(pattern: str, words: set[str]) -> re.Pattern[str]:
+    return re.compile(pattern.format("|".join(sorted(words))), re.MULTILINE)
+
+
+class Reach:
+    """Follows names through the modules of a project, without running anything.
+
+    `consulted` gathers the names that were looked at, each with the file that it stands in.
+    """
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._texts: dict[str, dict[str, str]] = {}
+        self._makes: dict[str, bool] = {}
+        self._known: dict[Node, bool] = {}
+        self._rests_on: dict[Node, frozenset[Node]] = {}
+        self.consulted: set[Node] = set()
+
+    def begin(self, scope: ModuleScope, text: str) -> None:
+        """Another module, with this text."""
+        self._read(scope, text)
+        self._follow([(scope.path, name) for name in scope.bindings])
+
+    def leads(self, scope: ModuleScope, text: str) -> bool:
+        """Whether a piece of a module trains, or names what does."""
+        if self._acts(scope.path, text):
+            return True
+        nodes = list(self._named(scope, text))
+        self._follow(nodes)
+        return any(self._known[node] for node in nodes)
+
+    def _acts(self, path: str, text: str) -> bool:
+        if _ACTS.search(text) or (_CASTS.search(text) and _LOSS.search(text)):
+            return True
+        return self._makes.get(path, False) and _libraries()[2].search(text) is not None
+
+    def _follow(self, roots: Sequence[Node]) -> None:
+        """Find out about names and all that they lead to."""
+        named: dict[Node, list[Node]] = defaultdict(list)
+        left = [node for node in dict.fromkeys(roots) if node not in self._known]
+        met, acting, rests_on = set(left), [], set(left)
+        while left:
+            node = left.pop()
+            if self._acts(node[0], self._text(node)):
+                acting.append(node)
+                continue
+            for other in self._next(node):
+                named[other].append(node)
+                if other in self._known:
+                    rests_on |= self._rests_on[other]
+                    acting += [other] if self._known[other] else []
+                elif other not in met:
+                    met.add(other)
+                    left.append(other)
+        leading = _leading(acting, named)
+        self._known |= {node: node in leading for node in met}
+        rests_on |= met
+        self._rests_on |= dict.fromkeys(met, frozenset(rests_on))
+        self.consulted.update(*[self._rests_on[node] for node in roots])
+
+    def _text(self, node: Node) -> str:
+        path, name = node
+        return self._module(path).get(name, "")
+
+    def _next(self, node: Node) -> Iterator[Node]:
+        """What a name is bound to, or what the code that it is bound to names."""
+        path, name = node
+        scope = self._project.scope(path)
+        if name == EVERYTHING:
+            yield from [(path, each) for each in scope.bindings]
+            return
+        for binding in scope.bindings.get(name, ()):
+            if isinstance(binding, ir.Binding):
+                yield from self._imported(scope, binding, EVERYTHING)
+        yield from self._named(scope, self._text(node))
+        for star in scope.stars if name not in scope.bindings else ():
+            yield from self._imported(scope, star, name)
+
+    def _named(self, scope: ModuleScope, text: str) -> Iterator[Node]:
+        """The names of a module that a text mentions, those of imported modules by attribute."""
+        for name, attribute in dict.fromkeys(_DOTTED.findall(text)):
+            bound = scope.bindings.get(name)
+            if bound is None:
+                yield from [(scope.path, name)] if scope.stars else ()
+            elif attribute and all(isinstance(each, ir.Binding) and not each.member for each in bound):
+                for each in bound:
+                    assert isinstance(each, ir.Binding)
+                    yield from self._imported(scope, each, attribute)
+            else:
+                yield scope.path, name
+
+    def _imported(self, scope: ModuleScope, binding: ir.Binding, attribute: str) -> Iterator[Node]:
+        """What an import binds; of a module, one attribute or all."""
+        base = absolute_module(binding, scope)
+        path = self._project.locate(base, scope)
+        member = attribute if binding.member in ("", "*") else binding.member
+        if path is not None:
+            yield path, member
+        inner = self._project.locate(f"{base}.{member}", scope) if member != EVERYTHING else None
+        if inner is not None:
+            yield inner, EVERYTHING
+
+    def _module(self, path: str) -> dict[str, str]:
+        """The code behind each name of a module."""
+        if path not in self._texts:
+            self._read(self._project.scope(path), text_of(path))
+        return self._texts[path]
+
+    def _read(self, scope: ModuleScope, text: str) -> None:
+        lines = text.split("\n")
+        self._makes[scope.path] = makes_trainer(text)
+        self._texts[scope.path] = {
+            name: "\n".join(
+                [lines_of(each.span, lines) for each in bound if not isinstance(each, ir.Binding)]
+            )
+            for name, bound in scope.bindings.items()
+        }
+
+
+def _leading(acting: Sequence[Node], named: Mapping[Node, Sequence[Node]]) -> set[Node]:
+    """All that lead to what acts, over those that name it."""
+    leading: set[Node] = set()
+    left = list(acting)
+    while left:
+        node = left.pop()
+        if node not in leading:
+            leading.add(node)
+            left += named.get(node, ())
+    return leading
