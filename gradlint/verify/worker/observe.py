@@ -19,20 +19,33 @@ from torch.utils._pytree import tree_flatten
 SATURATED = {"sigmoid": 6.0, "hardsigmoid": 3.0, "tanh": 3.0, "hardtanh": 1.0, "softsign": 9.0}
 """From which |z| on the derivative is below a hundredth of its largest value."""
 _backward, _noise, _norm = torch.autograd.backward, torch.randn_like, torch.linalg.vector_norm
+_stack = torch.stack
 """Taken before a target can change torch."""
 _RECTIFIERS = ("relu", "threshold", "relu6")
 
 
 @dataclass
 class Call:
-    """One output of a module, or of a function that takes a parameter; `delta` is ‖∂L/∂output‖₂.
+    """One output of a module, or of a function that takes a parameter.
 
-    `starved` is the share of its units whose gradient is 0 for all samples, where units are counted.
+    `starved` is the share of its units whose gradient is 0 for all samples, where units are counted. Norms
+    stay where they were computed until they are asked for, since fetching each takes time on a GPU.
     """
 
-    rms: float
-    delta: float = 0.0
+    norm: Any
+    count: int
+    arrived: list[Any] = field(default_factory=list)
     starved: float = 1.0
+
+    @property
+    def rms(self) -> float:
+        """The root mean square of the output."""
+        return float(self.norm) / math.sqrt(max(self.count, 1))
+
+    @property
+    def delta(self) -> float:
+        """‖∂L/∂output‖₂."""
+        return math.hypot(*map(float, self.arrived))
 
 
 @dataclass
@@ -52,23 +65,51 @@ class Run:
     unused: list[str] = field(default_factory=list)
     non_finite: list[str] = field(default_factory=list)
     _last: tuple[torch.Tensor, int, Call] | None = None
+    _made: list[Call] = field(default_factory=list)
 
     def call(self, output: torch.Tensor) -> Call:
         """A call whose gradient will be filled in; the one there is where the last output comes again."""
-        if self._last is not None and self._last[0] is output and self._last[1] == output._version:
-            return self._last[2]
-        value = output.detach()
-        call = Call(float(_norm(value)) / math.sqrt(max(value.numel(), 1)))
+        with torch._C.DisableTorchFunction():
+            if self._last is not None and self._last[0] is output and self._last[1] == output._version:
+                return self._last[2]
+            call = Call(_size(output.detach()), output.numel())
 
-        def arrived(gradient: torch.Tensor) -> None:
-            call.delta = math.hypot(call.delta, float(_norm(gradient)))
-            if self.counts_units:
-                call.starved = _share((_units(gradient) == 0).all(0))
+            def arrived(gradient: torch.Tensor) -> None:
+                call.arrived.append(_size(gradient))
+                if self.counts_units:
+                    call.starved = _share((_units(gradient) == 0).all(0))
 
-        if output.requires_grad:
-            output.register_hook(arrived)  # type: ignore[no-untyped-call]
-        self._last = (output, output._version, call)
-        return call
+            if output.requires_grad:
+                output.register_hook(arrived)  # type: ignore[no-untyped-call]
+            self._last = (output, output._version, call)
+            self._made.append(call)
+            return call
+
+    def settle(self) -> None:
+        """Fetch all norms, those of one kind together."""
+        norms = [norm for call in self._made for norm in (call.norm, *call.arrived)]
+        known = iter(_fetched(norms))
+        for call in self._made:
+            call.norm, call.arrived = next(known), [next(known) for _ in call.arrived]
+        self._made.clear()
+
+
+def _size(value: torch.Tensor) -> torch.Tensor:
+    """The norm of a tensor; that of one in half precision need not fit into it."""
+    size: torch.Tensor = _norm(value, dtype=torch.float32 if value.element_size() < 4 else None)
+    return size
+
+
+def _fetched(numbers: Sequence[torch.Tensor]) -> list[float]:
+    """Tensors of one element as numbers."""
+    kinds: dict[Any, list[int]] = {}
+    for index, each in enumerate(numbers):
+        kinds.setdefault((each.dtype, each.device), []).append(index)
+    found = [0.0] * len(numbers)
+    for indices in kinds.values():
+        for index, value in zip(indices, _stack([numbers[i] for i in indices]).tolist()):
+            found[index] = value
+    return found
 
 
 def _units(value: torch.Tensor) -> torch.Tensor:
@@ -111,6 +152,8 @@ class Watch(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
+        if not isinstance(result, (torch.Tensor, tuple, list)):
+            return result
         taken = list(_taken(args))
         if kwargs:
             taken += _taken(kwargs.values())
@@ -166,10 +209,19 @@ def observe(
         found._last = None
         for hook in hooks:
             hook.remove()
+    found.settle()
     trained = [(name, p.grad) for name, p in model.named_parameters() if p.requires_grad]
     found.unused = [name for name, gradient in trained if gradient is None]
-    found.non_finite = [name for name, g in trained if g is not None and not bool(g.isfinite().all())]
+    found.non_finite = list(_non_finite({name: g for name, g in trained if g is not None}))
     return found
+
+
+def _non_finite(gradients: Mapping[str, torch.Tensor]) -> Iterator[str]:
+    """The names of those with elements that are no number; a sum is finite only without these."""
+    sums = _fetched([gradient.sum() for gradient in gradients.values()])
+    for (name, gradient), total in zip(gradients.items(), sums):
+        if not math.isfinite(total) and not bool(gradient.isfinite().all()):
+            yield name
 
 
 def backward(outputs: Sequence[torch.Tensor]) -> None:
