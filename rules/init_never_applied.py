@@ -7,12 +7,19 @@ from typing import ClassVar
 
 from gradlint.flow.model import Model
 from gradlint.records.finding import Claim, Finding, Metric, Severity
-from gradlint.records.graph import ModelGraph, Parameter
+from gradlint.records.graph import ModelGraph, Parameter, Unapplied
 from gradlint.rule.rule import Rule
 
 _HEAD = "import torch\nfrom torch import nn\n\n\n"
 _BOUND = 0.5
 """fan_in · Var(w) between torch's default, 1/3, and what initialisers are called for, 1 and more."""
+
+_SAID = {
+    "unmatched": "no module passes the tests of {name}: {weight} is as torch made it",
+    "uncalled": "nothing calls {name}: {weight} is as torch made it",
+    "replaced": "{name} takes the place of a layer that was initialised: {weight} is as torch made it",
+    "dropped": "{name} changes a copy of {weight} that nothing keeps",
+}
 
 _MLP = "self.net = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64))"
 
@@ -20,6 +27,9 @@ _MLP = "self.net = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64)
 def _init(test: str, draw: str = "nn.init.kaiming_normal_(m.weight)", name: str = "init") -> str:
     """A function that initialises the modules that pass a test."""
     return f"def {name}(m):\n    if {test}:\n        {draw}\n\n\n"
+
+
+_LINEAR = _init("isinstance(m, nn.Linear)")
 
 
 def _net(*constructor: str, method: str = "", after: str = "") -> str:
@@ -40,11 +50,13 @@ def _method(name: str) -> str:
 
 
 class InitNeverApplied(Rule):
-    """An initialiser is written and no weight of the model is drawn by it.
+    """An initialiser is written and leaves the weights of the model as they are.
 
     ### Why is this bad?
-    The layers keep torch's own initialisation, fan_in · Var(w) = 1/3, which loses signal from layer to
-    layer where the initialiser that was meant keeps it. Nothing fails; the model only trains worse.
+    Nothing calls it, no module passes its tests, the layer that it drew is replaced afterwards, or a method
+    without an underscore changes a copy. The layers keep torch's own initialisation, fan_in · Var(w) = 1/3,
+    which loses signal from layer to layer where the one that was meant keeps it. Nothing fails; the model
+    only trains worse.
 
     ### How it is verified
     fan_in · Var(w) of a weight of the model once it is constructed: still 1/3.
@@ -59,7 +71,6 @@ class InitNeverApplied(Rule):
     ### References
     - [Where is init_weights called?](https://github.com/taoyang1122/adapt-image-models/issues/17)
     - [An initialiser that is only defined](https://github.com/lavi135246/pytorch-Learning-to-See-in-the-Dark/issues/17)
-    - [A question on init_weight](https://github.com/GitLanx/Semantic-Segmentation-PyTorch/issues/1)
     - [torch.nn.Module.apply](https://docs.pytorch.org/docs/stable/generated/torch.nn.Module.html#torch.nn.Module.apply)
     """
 
@@ -77,6 +88,13 @@ class InitNeverApplied(Rule):
         + _net("self.net = nn.Linear(32, 32)", "self.apply(init)"),
         "method that nobody calls": _HEAD
         + _net(_MLP, method=_method("init_weights"), after="\n\nnet = Net()\n"),
+        "function that nobody calls": _HEAD + _LINEAR + _net(_MLP) + "\n\nnet = Net()\n",
+        "drawn, then replaced": _HEAD
+        + _LINEAR
+        + _net(
+            _MLP, "self.head = nn.Linear(8, 8)", "self.apply(init)", "self.head = nn.Linear(8, 8)"
+        ).replace("self.net(x)", "self.head(self.net(x))"),
+        "a copy is scaled": _HEAD + _net("self.net = nn.Linear(64, 64)", "self.net.weight.data.mul(0.1)"),
         "private method that nobody calls": _HEAD
         + _net(
             "self.net = nn.ModuleList([nn.Linear(32, 32)])[0]",
@@ -85,9 +103,7 @@ class InitNeverApplied(Rule):
         ),
     }
     good: ClassVar[Mapping[str, str]] = {
-        "kind of layer that is there": _HEAD
-        + _init("isinstance(m, nn.Linear)")
-        + _net(_MLP, "self.apply(init)"),
+        "kind of layer that is there": _HEAD + _LINEAR + _net(_MLP, "self.apply(init)"),
         "called in the constructor": _HEAD + _net(_MLP, "self.start()", method=_method("start")),
         "called from outside": _HEAD
         + _net(_MLP, method=_method("start"), after="\n\nnet = Net()\nnet.start()\n"),
@@ -99,6 +115,12 @@ class InitNeverApplied(Rule):
         ),
         "called by name": _HEAD
         + _net(_MLP, "getattr(self, 'start')()", method=_method("start"), after="\n\nnet = Net()\n"),
+        "function of another file's business": _HEAD + _LINEAR + _net(_MLP),
+        "replaced, then drawn": _HEAD
+        + _LINEAR
+        + _net("self.net = nn.Linear(8, 8)", "self.net = nn.Linear(8, 8)", "self.apply(init)"),
+        "scaled in place": _HEAD + _net("self.net = nn.Linear(8, 8)", "self.net.weight.data.mul_(0.1)"),
+        "kept": _HEAD + _net("net = self.net = nn.Linear(8, 8)", "net.weight.data = net.weight.mul(0.1)"),
         "the other function matches": _HEAD
         + _init("isinstance(m, nn.Conv2d)", name="first")
         + _init("isinstance(m, nn.Linear)", name="second")
@@ -106,21 +128,22 @@ class InitNeverApplied(Rule):
     }
 
     def check(self, model: Model) -> Iterator[Finding]:
-        """Report initialisers of a model whose weights are all as torch made them."""
+        """Report initialisers of a model whose weights are all as torch made them, or that one is."""
         graph = model.graph
-        weight = _untouched(graph)
-        for each in graph.unapplied if weight is not None else ():
-            if weight is None or each.place.path != graph.place.path:
-                continue
-            claim = Claim(Metric.WEIGHT_VARIANCE, f"{graph.name}:{weight.path}", _BOUND, 1 / 3)
-            what = "no module passes the tests of" if each.reason == "unmatched" else "nothing calls"
-            yield self.finding(
-                each.place.span, f"{what} {each.name}: {weight.path} is as torch made it", claim
-            )
+        for each in graph.unapplied:
+            weight = _weight(graph, each)
+            if weight is not None and each.place.path == graph.place.path:
+                subject = f"{graph.name}:{weight.path}"
+                is_default = weight.initial.scheme == "default"
+                claim = Claim(Metric.WEIGHT_VARIANCE, subject, _BOUND, 1 / 3) if is_default else None
+                said = _SAID[each.reason].format(name=each.name, weight=weight.path)
+                yield self.finding(each.place.span, said, claim)
 
 
-def _untouched(graph: ModelGraph) -> Parameter | None:
-    """A weight of a layer, if all of them are as the layers' constructors leave them."""
+def _weight(graph: ModelGraph, of: Unapplied) -> Parameter | None:
+    """The weight that an initialiser has no effect on; for all of a model, one of a layer."""
+    if of.path:
+        return next((p for p in graph.parameters if p.path == of.path), None)
     weights = [p for p in graph.parameters if p.shape is None or len(p.shape) > 1]
     mixing = [node for node in graph.nodes if node.op in ("linear", "conv1d", "conv2d", "conv3d")]
     if not mixing or any(p.initial.scheme != "default" for p in weights):

@@ -19,11 +19,11 @@ from gradlint.graph.reach import Reach
 from gradlint.graph.recorder import frozen
 from gradlint.graph.sequences import Sequences
 from gradlint.graph.training import Trainer
-from gradlint.graph.unapplied import uncalled
+from gradlint.graph.unapplied import uncalled, unnamed, without_effect
 from gradlint.graph.values import BASE, Container, Signal, Weight, descendants, signals
 from gradlint.graph.writes import writes_elsewhere
 from gradlint.records import ir
-from gradlint.records.graph import ModelGraph, Parameter, Place
+from gradlint.records.graph import ModelGraph, Parameter, Place, Unapplied
 from gradlint.records.span import Span
 from gradlint.semantics.classes import is_module as is_module_class
 from gradlint.semantics.evaluate import EXHAUSTED, Evaluator
@@ -59,6 +59,7 @@ class Builder:
         self.reasons: Counter[str] = Counter()
         self._failures: list[str] = []
         self._seeks_kept = False
+        self._text = ""
 
     def begin(self) -> None:
         """Another file: its models together may take MOST_STEPS."""
@@ -87,6 +88,7 @@ class Builder:
         the arguments that it is really given.
         """
         self._seen.clear()
+        self._text = text
         for cls in reversed(self.classes(scope)):
             if id(cls.definition) not in self._seen and self._affords():
                 graph = self._survived(cls)
@@ -230,9 +232,18 @@ class Builder:
         classes = self.classes(root.type.scope)
         idle = Idle(facts, root, weights, Reach(facts.recorder, outputs, root))
         graph = replace(graph, severed=idle.severed(classes), unused=idle.unused(classes))
-        unapplied = (*facts.unmatched, *uncalled(root.type, self._evaluator.ran))
+        lost = without_effect(facts.displaced, facts.copied, facts.recorder.paths)
+        unapplied = (*facts.unmatched, *uncalled(root.type, self._evaluator.ran), *lost)
+        if self._text and all(parameter.initial.scheme == "default" for parameter in held):
+            unapplied += tuple(self._unnamed(root.type))
         kept = tuple(self._kept(root, forward, place, left)) if left else ()
         return replace(graph, parameters=held, unapplied=unapplied, kept=kept)
+
+    def _unnamed(self, cls: ClassObject) -> Iterator[Unapplied]:
+        """Functions of the file that draw weights, and that neither it nor a neighbour names."""
+        for found in unnamed(cls, self._text):
+            self._evaluator.consulted |= rests_on(found.place.path, neighbours(found.place.path) or ())
+            yield found
 
     def _kept(
         self, root: Instance, forward: Value | None, place: Place, left: dict[str, frozenset[int]]

@@ -33,6 +33,7 @@ from gradlint.graph.rearrange import indexed
 from gradlint.graph.recorder import Recorder
 from gradlint.graph.rows import rows
 from gradlint.graph.sizes import SizeOf, size_at, whole
+from gradlint.graph.unapplied import Copied, Replaced
 from gradlint.graph.values import (
     BASE,
     Anything,
@@ -140,7 +141,9 @@ class GraphFacts(Interpretation):
 
     `is_constructing` until the forward pass begins; `unread` gathers why the construction of a model was
     not followed to its end, `unmatched` the initialisers that changed nothing, `uncounted` where its
-    constructor iterates how often is not known. `repetitions` is how often one of these is taken to.
+    constructor iterates how often is not known, `displaced` the layers that took the place of others, and
+    `copied` the changed copies of weights that nothing keeps. `repetitions` is how often one iteration is
+    taken to.
     """
 
     budget = Budget(unrolled=256, rounds=4096, steps=60_000, arm=16_000, objects=4000, recursion=6)
@@ -161,6 +164,8 @@ class GraphFacts(Interpretation):
         self.is_constructing = False
         self.unread: list[str] = []
         self.unmatched: list[Unapplied] = []
+        self.displaced: list[Replaced] = []
+        self.copied: list[Copied] = []
         self.uncounted: list[Place] = []
         self.repetitions: tuple[Place, int] | None = None
         self._constructed_with: list[tuple[ClassObject, Arguments]] = []
@@ -227,6 +232,8 @@ class GraphFacts(Interpretation):
         self.is_constructing = not is_training
         self.unread = []
         self.unmatched = []
+        self.displaced = []
+        self.copied = []
         self.uncounted = []
         self._constructed_with.clear()
 
@@ -876,6 +883,22 @@ class GraphFacts(Interpretation):
         if isinstance(value, (Signal, Drawn, Weight)):
             return self.recorder.emit("join", (old, self.recorder.signal(value, site)), site)
         return self.recorder.emit("masked", (old,), site)
+
+    def replacing(self, receiver: Instance, name: str, value: Value) -> None:
+        """A layer whose weight was drawn gives way to a new one of its kind."""
+        old = receiver.attributes.get(name) if self.is_constructing else None
+        if isinstance(old, Layer) and isinstance(value, Layer) and old.type == value.type:
+            weight = old.attributes.get("weight")
+            if old is not value and isinstance(weight, Weight):
+                self.displaced.append(Replaced(receiver, name, value, weight.data.initial))
+
+    def dropped(self, value: Value, node: ir.Expression, site: Site) -> None:
+        """A changed copy of a weight that nothing keeps leaves the weight as it is."""
+        called = node.function if isinstance(node, ir.Call) else None
+        if self.is_constructing and isinstance(called, ir.Attribute):
+            weight = value.attributes.get("of") if isinstance(value, Weight) else None
+            if isinstance(weight, Weight):
+                self.copied.append(Copied(called.name, weight, Place(site.path, node.span)))
 
     def stored(self, receiver: Value, name: str, value: Operand, site: Site) -> Value | None:
         """`layer.weight = …`, `layer.weight.data = …`."""

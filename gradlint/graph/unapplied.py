@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Set
+import re
+from collections.abc import Iterator, Mapping, Sequence, Set
 
-from gradlint.graph.values import Anything, Choice, Container, Drawn, Weight, descendants, is_module
+from msgspec import Struct
+
+from gradlint.graph.values import Anything, Choice, Container, Drawn, Layer, Weight, descendants, is_module
 from gradlint.graph.writes import last_name, nodes
 from gradlint.records import ir
-from gradlint.records.graph import Place, Unapplied
+from gradlint.records.graph import Initial, Place, Unapplied
 from gradlint.semantics.classes import MODULE_BASES
+from gradlint.semantics.neighbours import neighbours, text_of
 from gradlint.semantics.scope import ModuleScope
 from gradlint.semantics.value import ClassObject, Closure, Instance, Reference, Value
 
@@ -18,6 +22,52 @@ _RANDOM = frozenset(
         *("normal_", "uniform_", "trunc_normal_", "sparse_"),
     }
 )
+
+
+_OF_ONE = re.compile(r"^def (\w+)\(\w+(?:\s*:[^,()]*)?\)", re.MULTILINE)
+"""The names of functions of one argument."""
+
+_AS_MADE = ("default", "unknown", "empty")
+
+
+class Copied(Struct, frozen=True):
+    """A method that changes a copy of a weight, called where nothing keeps the copy."""
+
+    method: str
+    weight: Weight
+    place: Place
+
+
+class Replaced(Struct, frozen=True):
+    """A layer that took the place of one whose weight an initialiser had drawn."""
+
+    owner: Instance
+    name: str
+    layer: Layer
+    initial: Initial
+
+    @property
+    def is_left(self) -> bool:
+        """Whether the new one is still there, as torch made it, in the file of those who drew the old one."""
+        weight, drawn = self.layer.attributes.get("weight"), self.initial.place
+        is_near = drawn is not None and drawn.path == self.layer.made.path
+        if self.initial.scheme in _AS_MADE or not is_near or not isinstance(weight, Weight):
+            return False
+        return self.owner.attributes.get(self.name) is self.layer and weight.data.initial.scheme == "default"
+
+
+def without_effect(
+    replaced: Sequence[Replaced], copied: Sequence[Copied], paths: Mapping[int, str]
+) -> Iterator[Unapplied]:
+    """What was drawn for layers that are gone, and what was changed in copies."""
+    for each in replaced:
+        path = paths.get(id(each.layer))
+        if path and each.is_left:
+            yield Unapplied(path, "replaced", each.layer.made, f"{path}.weight")
+    for copy in copied:
+        path = paths.get(id(copy.weight))
+        if path:
+            yield Unapplied(copy.method, "dropped", copy.place, path)
 
 
 def draws(function: object) -> bool:
@@ -61,6 +111,35 @@ def uncalled(cls: ClassObject, ran: Set[int]) -> Iterator[Unapplied]:
         if _is_constructed(cls) and not _is_named(cls.scope, name):
             assert isinstance(function, ir.Function)
             yield Unapplied(name, "uncalled", Place(cls.scope.path, function.header))
+
+
+def unnamed(cls: ClassObject, text: str) -> Iterator[Unapplied]:
+    """Functions of a file that draw the weights of a module that they are given, and that nobody names.
+
+    Silent where the file makes no object of the class, or has too many neighbours to look at.
+    """
+    scope = cls.scope
+    for name in dict.fromkeys(_OF_ONE.findall(text)):
+        function = _drawing(scope, name) if _mentions(name, text, r"(?<![\w.])") == 1 else None
+        if function is not None and _is_constructed(cls):
+            beside = neighbours(scope.path)
+            if beside is not None and not any(_mentions(name, text_of(path)) for path in beside):
+                yield Unapplied(name, "uncalled", Place(scope.path, function.header))
+
+
+def _mentions(name: str, text: str, before: str = r"\b") -> int:
+    return len(re.findall(rf"{before}{re.escape(name)}\b", text))
+
+
+def _drawing(scope: ModuleScope, name: str) -> ir.Function | None:
+    """The one function that the module binds to a name, if it draws weights."""
+    bound = [
+        s
+        for b in scope.bindings.get(name, ())
+        for s in (scope.lower(b) if isinstance(b, ir.Omitted) else (b,))
+    ]
+    function = bound[0] if len(bound) == 1 else None
+    return function if isinstance(function, ir.Function) and draws(function) else None
 
 
 def _everything(scope: ModuleScope) -> Iterator[ir.Node]:

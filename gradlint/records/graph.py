@@ -89,12 +89,15 @@ class Unapplied(Struct, frozen=True):
     """An initialiser called `name` that changes no weight of the model.
 
     `reason` is "unmatched" where `apply` ran it and no module passed its tests, "uncalled" where nothing
-    calls it. `place` is the call of `apply`, or the definition.
+    calls it, "replaced" where the layers that it drew gave way to others, "dropped" where a copy is changed
+    that nothing keeps. `place` is the call of `apply`, the definition, the new layer, or the change; `path`
+    the weight that is left as it was, where it is one.
     """
 
     name: str
     reason: str
     place: Place
+    path: str = ""
 
 
 class Severed(Struct, frozen=True):

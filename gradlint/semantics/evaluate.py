@@ -1184,6 +1184,7 @@ class Evaluator:
 
     def _store(self, receiver: Value, name: str, operand: Operand, site: Site) -> Value | None:
         if isinstance(receiver, Instance) and name:
+            self.interpretation.replacing(receiver, name, operand.value)
             self.heap.write(receiver.attributes, name, operand.value)
         elif isinstance(receiver, Instance):
             self.disturb(receiver, receiver.attributes)

@@ -111,6 +111,9 @@ class Interpretation:
         """What a call of a class or of a function that closes over nothing gives; `make` runs it."""
         return make()
 
+    def replacing(self, receiver: Instance, name: str, value: Value) -> None:
+        """An attribute is about to be written."""
+
     def assumed(self, iterable: Value, site: Site) -> int | None:
         """How many items an iteration of unknown length is taken to give; None if one stands for all."""
         return None
