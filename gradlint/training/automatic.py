@@ -10,9 +10,9 @@ from msgspec.structs import replace
 from gradlint.records.graph import Setting
 from gradlint.semantics.interpretation import Arguments, Operand, Site
 from gradlint.semantics.value import Closure, Instance, Items, Known, Reference, Table, Value
+from gradlint.training.backward_pass import backward
 from gradlint.training.configuration import half_of, option
 from gradlint.training.holding import parameters_of
-from gradlint.training.methods import backward
 from gradlint.training.profiles import Automatic
 from gradlint.training.values import (
     Context,

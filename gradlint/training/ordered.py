@@ -26,23 +26,24 @@ class Ordered(Interpretation):
     def __init__(self) -> None:
         self.symbols = Symbols()
         self._recorders = 0
-        self.recorder = self._recorder()
-        self._merging: Truth | None = None
+        self.recorder = self.fresh_recorder()
+        self.merging: Truth | None = None
         self._aside = 0
         self._choices: list[tuple[bool | None, int]] = []
 
-    def _recorder(self) -> Recorder:
+    def fresh_recorder(self) -> Recorder:
+        """A recorder whose events are told from those of all others."""
         self._recorders += 1
         return Recorder(self.symbols.fresh_test, self._recorders * _MOST_EVENTS)
 
     def begin(self) -> None:
         """Forget the events of one entry before another is run."""
-        self.recorder = self._recorder()
+        self.recorder = self.fresh_recorder()
         self._choices.clear()
 
     def turns_aside(self) -> object:
         """Nothing happens while a name is looked up."""
-        before, self.recorder = self.recorder, self._recorder()
+        before, self.recorder = self.recorder, self.fresh_recorder()
         self._aside += 1
         return before
 
@@ -51,6 +52,11 @@ class Ordered(Interpretation):
         assert isinstance(before, Recorder)
         self.recorder = before
         self._aside -= 1
+
+    @property
+    def is_aside(self) -> bool:
+        """Whether a name is looked up, out of the order in which code runs."""
+        return self._aside > 0
 
     @property
     def is_tracked(self) -> bool:
@@ -90,13 +96,13 @@ class Ordered(Interpretation):
     def chosen(self, alive: Sequence[int]) -> None:
         """The end of the branch: values that differ depend on its test."""
         test = self.recorder.order.test
-        self._merging = test if list(alive) == [0, 1] else None
+        self.merging = test if list(alive) == [0, 1] else None
         self._choices.pop()
         self.recorder.order.chosen()
 
     def merged(self) -> None:
         """What follows depends on it no more."""
-        self._merging = None
+        self.merging = None
 
     def loops(self) -> None:
         """A loop."""
@@ -120,7 +126,7 @@ class Ordered(Interpretation):
 
     def exits(self, closure: Closure) -> None:
         """Its end: which of two values it returned may depend on a test."""
-        self._merging = self.recorder.order.exits()
+        self.merging = self.recorder.order.exits()
 
     def suspends(self, is_block: bool) -> None:
         """A generator gives way to what it yields to."""

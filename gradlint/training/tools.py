@@ -9,9 +9,9 @@ from gradlint.records.graph import Setting
 from gradlint.semantics.interpretation import Arguments, Site
 from gradlint.semantics.value import ClassObject, Instance, Items, Known, Reference, Value
 from gradlint.training.automatic import run
+from gradlint.training.backward_pass import backward
 from gradlint.training.configuration import half_of
 from gradlint.training.holding import held, parameters_of
-from gradlint.training.methods import backward
 from gradlint.training.profiles import Profile, profile_of
 from gradlint.training.settings import arguments_of
 from gradlint.training.values import Context, Module, Optimizer, Tensor, Tool, options

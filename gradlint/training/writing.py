@@ -1,0 +1,119 @@
+"""What is written to objects that training is about, put away, or thrown away."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gradlint.records import ir
+from gradlint.records.graph import Setting
+from gradlint.semantics.interpretation import Arguments, Operand, Site
+from gradlint.semantics.value import (
+    Closure,
+    Instance,
+    Known,
+    Method,
+    Value,
+)
+from gradlint.training.tensor_methods import BOUNDS
+from gradlint.training.values import (
+    Module,
+    Optimizer,
+    Parameters,
+    Scaler,
+    Symbol,
+    Tensor,
+    Weight,
+    options,
+    tensors,
+    within,
+)
+
+if TYPE_CHECKING:
+    from gradlint.training.interpret import TrainingFacts
+
+
+def stored(facts: TrainingFacts, receiver: Value, name: str, value: Operand, site: Site) -> Value | None:
+    """`p.requires_grad = False`, `p.grad = None`, and attributes of unknown objects."""
+    for option in options(receiver):
+        is_model = isinstance(option, Module) and name
+        if is_model or (isinstance(option, (Symbol, Module)) and holds_module(value.value)):
+            facts.recorder.note("set", site, (option,), settings={"name": name})
+        if isinstance(option, (Weight, Tensor)):
+            _written(facts, option, name, value.value, site)
+        elif isinstance(option, (Optimizer, Scaler)) and name:
+            facts.evaluator.heap.write(option.attributes, name, value.value)
+        elif isinstance(option, (Symbol, Module)) and name:
+            if name == "requires_grad" and isinstance(value.value, Known):
+                kind = "thaw" if value.value.value else "freeze"
+                facts.recorder.note(kind, site, (Parameters((option,), False),))
+            elif name == "grad" and isinstance(value.value, Known):
+                facts.recorder.note("zero", site, (Parameters((option,), False),))
+            holding, before = facts.holding(option), option.attributes.get(name)
+            facts.evaluator.heap.write(option.attributes, name, value.value)
+            is_wrapped = before is not None and any(part is before for part in within(value.value))
+            if (isinstance(option, Module) or holding) and holds_module(value.value) and not is_wrapped:
+                by = (*holding, value.value) if holding else ()
+                facts.recorder.note("replace", site, (option,), by=by, settings={"name": name})
+    return None
+
+
+def _written(facts: TrainingFacts, weight: Weight | Tensor, name: str, value: Value, site: Site) -> None:
+    of = weight.of if isinstance(weight, Weight) else Parameters((weight,), False)
+    if name == "grad":
+        is_none = isinstance(value, Known) and value.value is None
+        gradients = [t for t in tensors(value) if t.gradient is not None]
+        if is_none or not gradients:
+            facts.recorder.note("zero", site, (of,), is_certain=is_none)
+        else:
+            facts.recorder.note("clip", site, (of,), settings={"form": "assigned"})
+    elif name == "requires_grad" and isinstance(value, Known):
+        facts.recorder.note("thaw" if value.value else "freeze", site, (of,))
+    elif name == "data" and any(t.gradient is not None for t in tensors(value)):
+        facts.recorder.note("step", site, (of,), settings={"form": "manual"})
+
+
+def collected(facts: TrainingFacts, method: Method, arguments: Arguments, site: Site) -> None:
+    """A tensor with its graph is put into a list that may outlive the iteration."""
+    if method.name not in ("append", "add", "insert", "extend"):
+        return
+    mixed = facts.mixed(arguments.values())
+    if mixed.passes:
+        settings: dict[str, Setting] = {"method": method.name}
+        facts.recorder.note(
+            "collect", site, (), source=mixed.passes, is_certain=mixed.is_certain, settings=settings
+        )
+
+
+def dropped(facts: TrainingFacts, value: Value, node: ir.Expression, site: Site) -> None:
+    """What a clamp of a gradient gives, or the norm that clipping does, is thrown away."""
+    if isinstance(value, Tensor) and isinstance(node, ir.Call) and not _writes(node):
+        name = getattr(node.function, "name", "") or getattr(node.function, "id", "")
+        of = () if value.gradient is None else (value.gradient,)
+        if of and name in BOUNDS:
+            facts.recorder.note("drop", site, of, settings={"form": name})
+        elif not of:
+            facts.recorder.add("clip", site, {"dropped": True})
+
+
+def hooked(facts: TrainingFacts, hook: Value, of: Parameters, site: Site) -> None:
+    """A gradient gets a hook; `bounds` is False where that bounds a copy, and gives nothing back."""
+    own, facts.recorder, before = facts.recorder, facts.fresh_recorder(), facts.bounded
+    result: Value = facts.symbols.fresh()
+    if isinstance(hook, Closure):
+        gradient = Operand(Tensor(gradient=of), site.node)
+        result = facts.evaluator.call(hook, Arguments((gradient,), {}), site)
+    changes = facts.recorder.has("clip", "zero", "escape") or not facts.recorder.is_whole
+    facts.recorder = own
+    gives = not isinstance(result, Known) or result.value is not None
+    bounds = None if gives or changes or facts.bounded == before else False
+    facts.recorder.note("hook", site, (of,), settings={"bounds": bounds})
+
+
+def _writes(call: ir.Call) -> bool:
+    """Whether a call is told where its result goes."""
+    return any(keyword.name in ("out", None) for keyword in call.keywords)
+
+
+def holds_module(value: Value) -> bool:
+    """Whether a value is a model, or may be one."""
+    return any(isinstance(option, (Module, Instance)) for option in options(value))
