@@ -10,7 +10,7 @@ from gradlint.records.training import Event
 from gradlint.rule.loops import report, subject
 from gradlint.rule.rule import Rule
 from gradlint.steps.loop import TrainingLoop
-from gradlint.steps.scaling import clipped_scaled, decades
+from gradlint.steps.scaling import clipped_past_library, clipped_scaled, decades
 
 _LOOP = """\
 import torch
@@ -201,6 +201,10 @@ class ClipBeforeUnscale(Rule):
                 ends = [(backward, "scaled here"), (later, "unscaled only here")]
                 claim = None if later is None else _claim(loop, backward, clip)
                 yield report(self, loop, clip, message, ends, claim=claim)
+            for clip, backward in clipped_past_library(loop, optimizer):
+                by = loop.type(min(backward.by))
+                message = f"gradients are clipped while they bear the scale that {by} gave the loss"
+                yield report(self, loop, clip, message, [(backward, "scaled here")])
 
 
 def _claim(loop: TrainingLoop, backward: Event, clip: Event) -> Claim | None:

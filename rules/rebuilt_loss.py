@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
+from gradlint.records import ir
 from gradlint.records.finding import Applicability, Claim, Edit, Finding, Fix, Metric, Related, Severity
 from gradlint.rule.rewrite import enclosed
 from gradlint.rule.rule import Rule
+from gradlint.semantics.bindings import walk
 from gradlint.semantics.severed import Cut, loss_of, original, severed
 from gradlint.semantics.tensor import made, sources
 from gradlint.semantics.trace import Trace
-from gradlint.semantics.value import Value
+from gradlint.semantics.value import ClassObject, Table, Value
 
+_TRAINED = frozenset(
+    {f"{module}.LightningModule" for module in ("lightning", "lightning.pytorch", "pytorch_lightning")}
+)
 _BACKWARD = ("backward", ".backward", ".manual_backward", "manual_backward", "torch.autograd.backward")
 
 
@@ -23,7 +28,8 @@ class RebuiltLoss(Rule):
     `torch.tensor(loss)`, `loss.item()`, `Variable(loss.data)` and `loss.detach()` keep the value of a
     loss and drop the graph that computed it. With `requires_grad=True` the error that would tell so
     ("element 0 of tensors does not require grad") is silenced: `backward` runs, fills the gradient of
-    the new tensor alone, and the model never learns.
+    the new tensor alone, and the model never learns. The same holds of what `training_step` returns to a
+    trainer that calls `backward` on it.
 
     ### How it is verified
     By a backward pass: of the parameters that computed the loss, none has a gradient afterwards.
@@ -45,7 +51,10 @@ class RebuiltLoss(Rule):
     name = "rebuilt-loss"
     severity = Severity.ERROR
     help = "call backward on the loss that the model computed"
-    triggers: ClassVar[Mapping[str, str]] = {"backward(": r"(?<!def )(?<!\w)backward\("}
+    triggers: ClassVar[Mapping[str, str]] = {
+        "backward(": r"(?<!def )(?<!\w)backward\(",
+        "training_step": r"(?<=def )training_step\(",
+    }
     bad: ClassVar[Mapping[str, str]] = {
         "data in a variable": (
             "from torch.autograd import Variable\n\ndef train(model, criterion, x, y):\n"
@@ -130,6 +139,33 @@ class RebuiltLoss(Rule):
             claim = Claim(Metric.GRADIENT_ARRIVES, f"{trace.name}:backward", 0.0, 0.0)
             site = cut.application.site if cut.application.site.path == trace.scope.path else backward.site
             yield self.finding(site.node.span, message, claim, related=related, fix=_fix(trace, cut))
+        yield from self._returned(trace)
+
+    def _returned(self, trace: Trace) -> Iterator[Finding]:
+        """The loss that a method returns from which a library calls backward."""
+        cut = severed(_handed_on(trace)) if _is_trained_by_library(trace) else None
+        if cut is not None and cut.application.site.path == trace.scope.path:
+            message = "no gradient reaches what computed this loss: the trainer is given its value only"
+            yield self.finding(cut.application.site.node.span, message)
+
+
+def _is_trained_by_library(trace: Trace) -> bool:
+    """Whether a function is the training step of a class of Lightning that does not go back by itself."""
+    function, owner = trace.function, trace.owner
+    if owner is None or trace.via is not None or getattr(function, "name", "") != "training_step":
+        return False
+    return owner.derives_from(_TRAINED) and not any(map(_is_manual, owner.lineage()))
+
+
+def _is_manual(cls: Value) -> bool:
+    nodes = walk(cls.definition) if isinstance(cls, ClassObject) else ()
+    return any(isinstance(node, ir.Attribute) and node.name == "automatic_optimization" for node in nodes)
+
+
+def _handed_on(trace: Trace) -> Value:
+    """The loss in what a training step returns: itself, or the entry "loss"."""
+    found = trace.returned
+    return found.entries.get("loss", found) if isinstance(found, Table) else found
 
 
 def _is_read(trace: Trace, loss: Value) -> bool:

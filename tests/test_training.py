@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from gradlint.records.training import Training
 from gradlint.semantics.project import Project
 from gradlint.steps.loop import TrainingLoop
@@ -263,3 +265,48 @@ def test_what_is_done_for_one_optimizer_concerns_another_of_the_same_parameters(
     first, second = loop.optimizers
     for event in loop.events("unscale"):
         assert loop.concerns(event, first) and loop.concerns(event, second)
+
+
+GAN = """
+import lightning
+import torch
+from torch import nn
+
+class Gan(lightning.LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.automatic_optimization = False
+        self.generator, self.critic = nn.Linear(8, 4), nn.Linear(4, 1)
+
+    def training_step(self, batch, index):
+        first, second = self.optimizers()
+        self.manual_backward(self.critic(self.generator(batch)).mean())
+        first.step()
+        second.zero_grad()
+
+    def configure_optimizers(self):
+        first = torch.optim.Adam(self.generator.parameters())
+        second = torch.optim.SGD(self.critic.parameters(), lr=0.1)
+        return {}
+
+lightning.Trainer().fit(Gan(), loader)
+"""
+
+
+@pytest.mark.parametrize(
+    "returned",
+    (
+        *(
+            "first, second",
+            "[first, second]",
+            "[first, second], []",
+            "({'optimizer': first}, {'optimizer': second})",
+        ),
+        "[first, second], [torch.optim.lr_scheduler.StepLR(second, 3)]",
+    ),
+)
+def test_optimizers_come_in_the_order_of_the_model(returned: str) -> None:
+    (training,) = trainings(GAN.replace("{}", returned))
+    for kind, type_ in (("step", "torch.optim.Adam"), ("zero", "torch.optim.SGD")):
+        (event,) = [event for event in training.events if event.kind == kind]
+        assert [training.things[number].type for number in event.things] == [type_]

@@ -85,6 +85,19 @@ def _clipped_after(loop: TrainingLoop, optimizer: frozenset[int]) -> Iterator[Pa
             yield clips[0], backward
 
 
+def clipped_past_library(loop: TrainingLoop, optimizer: frozenset[int]) -> Iterator[Pair]:
+    """The clipping by torch's own functions that comes first after a library has gone back from a loss that
+    it scales, as it does in float16: its own clipping would unscale.
+    """
+    stops = loop.about(optimizer, "unscale", "clip", "step", "escape")
+    for backward in filter(loop.filling(optimizer), loop.events("backward")):
+        if backward.settings.get("scales") is not True:
+            continue
+        events = [loop.event(number) for number in loop.after(backward, stops).events]
+        if events and all(event.kind == "clip" and not event.by and not by_hand(event) for event in events):
+            yield min(events, key=lambda event: event.number), backward
+
+
 def never_updated(loop: TrainingLoop, optimizer: frozenset[int]) -> Iterator[Pair]:
     """The scaler's steps after which its next call for the same optimizer comes without an update."""
     for step in _calls(loop, optimizer, "step"):

@@ -171,9 +171,7 @@ def run(facts: TrainingFacts, tool: Tool, arguments: Arguments, site: Site, only
 
 def _run(this: _Run, only_step: bool) -> None:
     found = this.made()
-    optimizers = (
-        [part for part in within(found, 100) if isinstance(part, Optimizer)] if found is not None else []
-    )
+    optimizers = list(dict.fromkeys(_optimizers_in(found))) if found is not None else []
     facts = this.facts
     if only_step:
         for optimizer in optimizers:
@@ -194,6 +192,16 @@ def _run(this: _Run, only_step: bool) -> None:
         assert found is not None
         this.step(optimizers[0], list(this.schedules(found, optimizers[0])))
     facts.looped()
+
+
+def _optimizers_in(value: Value, depth: int = 4) -> Iterator[Optimizer]:
+    """The optimizers in whatever a model says that it is trained by, in its order."""
+    for each in options(value):
+        if isinstance(each, Optimizer):
+            yield each
+        elif isinstance(each, Items | Table) and depth:
+            for part in each.items if isinstance(each, Items) else each.values():
+                yield from _optimizers_in(part, depth - 1)
 
 
 def _given(optimizers: list[Optimizer], site: Site) -> Value:

@@ -8,10 +8,12 @@ from msgspec.structs import replace
 
 from gradlint.semantics.interpretation import Arguments, Site, known
 from gradlint.semantics.value import Known, Value
+from gradlint.training.configuration import half_of
 from gradlint.training.settings import arguments_of
 from gradlint.training.stepping import Result
 from gradlint.training.values import (
     Tensor,
+    Tool,
 )
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ def backward(
     scaled = () if mixed.scaled is None else (mixed.scaled,)
     settings = arguments_of(arguments, ("gradient", "retain_graph", "create_graph"))
     settings["divided"] = mixed.is_divided
+    if isinstance(by, Tool) and half_of(facts, by) == "torch.float16":
+        settings["scales"] = True
     settings["sometimes"] = mixed.is_sometimes and not mixed.is_certain
     settings["form"] = loss.form if isinstance(loss, Tensor) else ""
     if mixed.scaled is not None:

@@ -35,6 +35,7 @@ from gradlint.training.passing import passed
 from gradlint.training.profiles import hooks
 from gradlint.training.states import Stateful
 from gradlint.training.tools import call_tool, profile_of_class
+from gradlint.training.torch_calls import is_loss_layer
 from gradlint.training.values import (
     Bound,
     Either,
@@ -61,6 +62,9 @@ _STEPS = frozenset(
 )
 """Names by which code is known to train."""
 
+
+_REFUSED = frozenset({"BCELoss", "binary_cross_entropy"})
+"""Losses of torch that autocast refuses."""
 
 _MOST_OPTIONS = 8
 _KEPT = (Symbol, Module, Instance, Optimizer, Items, Table, Parameters, Bound, Closure, Partial)
@@ -90,6 +94,10 @@ class TrainingFacts(Stateful):
         """An optimizer begins to hold what its models have by now."""
         self._optimizers.append(optimizer)
         return optimizer
+
+    def made_so_far(self) -> list[Optimizer]:
+        """The optimizers of the entry, as far as they were made."""
+        return list(self._optimizers)
 
     def holding(self, model: Value) -> list[Optimizer]:
         """The optimizers made so far that hold the parameters of a model, or of one that it is part of."""
@@ -253,8 +261,13 @@ class TrainingFacts(Stateful):
         return call_method(self, receiver, name, arguments, site)
 
     def is_opaque(self, target: Instance) -> bool:
-        """The forward pass of a model is one event."""
-        return is_module_class(target.type)
+        """The forward pass of a model is one event; a loss is computed."""
+        return is_module_class(target.type) and not self._is_loss(target)
+
+    def _is_loss(self, target: Instance) -> bool:
+        """Whether a module is made of losses of torch that autocast may refuse, and of no other layers."""
+        layers = [part for part in target.attributes.values() if not isinstance(part, (Known, Tensor))]
+        return self.models.names(target.type, _REFUSED) and all(map(is_loss_layer, layers))
 
     def called(self, target: Instance, arguments: Arguments, site: Site) -> Value:
         """A model is called."""
@@ -276,7 +289,8 @@ class TrainingFacts(Stateful):
         if is_optimizer(cls) or profile_of_class(cls) is not None:
             return False
         if is_module_class(cls):
-            return self.trains(cls) or any(cls.member(name) is not None for name in hooks())
+            is_hooked = any(cls.member(name) is not None for name in hooks())
+            return is_hooked or self.models.names(cls, _STEPS | _REFUSED)
         return not any(isinstance(base, Reference) for base in cls.lineage()) or self.trains(cls)
 
     def trains(self, cls: ClassObject) -> bool:

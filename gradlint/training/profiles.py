@@ -73,8 +73,8 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True):
 
     `parameters` are the names of positional arguments. `methods` says what methods of such an object
     mean: "train" (runs the automatic loop), "same" (gives back what it is given), "itself", "backward",
-    "clip", "autocast", "null", "step", "mode", "escape". `configuration` is the argument that holds
-    further arguments, nested by dots in a file; `elsewhere` are arguments that say where others stand,
+    "clip", "unscale", "autocast", "null", "step", "mode", "escape". `configuration` is the argument that
+    holds further arguments, nested by dots in a file; `elsewhere` are arguments that say where others stand,
     which is not read. `results` are what a function gives, arguments by their
     names, the object itself where empty. `calls` is the argument that is called with the object. `starts`
     says what it makes and runs by itself.

@@ -95,6 +95,16 @@ def _clip(facts: TrainingFacts, tool: Tool, arguments: Arguments, site: Site) ->
     return Tensor()
 
 
+def _unscale(facts: TrainingFacts, tool: Tool, arguments: Arguments, site: Site) -> Value:
+    """Of an optimizer that is given, else of all that there are."""
+    given = arguments.get(0, "optimizer")
+    if given is None:
+        facts.escapes((tool, *facts.made_so_far()), site)
+    else:
+        facts.recorder.note("unscale", site, (given.value,), by=(tool,))
+    return Known(None)
+
+
 def _autocast(facts: TrainingFacts, tool: Tool, arguments: Arguments, site: Site) -> Value:
     dtype = half_of(facts, tool)
     if dtype is False:
@@ -129,6 +139,7 @@ _MEANINGS: dict[str, Meaning] = {
     "escape": _escape,
     "backward": _backward,
     "clip": _clip,
+    "unscale": _unscale,
     "autocast": _autocast,
     "null": _null,
     "mode": _mode,

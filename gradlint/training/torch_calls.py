@@ -64,6 +64,11 @@ def note_loss(facts: TrainingFacts, name: str, site: Site) -> None:
         facts.recorder.note("loss", site, settings={"loss": name})
 
 
+def is_loss_layer(value: Value) -> bool:
+    """Whether a value is a layer of torch that computes a loss."""
+    return isinstance(value, Module) and value.type.rpartition(".")[2] in LOSS_LAYERS
+
+
 def loss_of(facts: TrainingFacts, layer: Module, arguments: Arguments, site: Site) -> Tensor | None:
     """What a layer of torch that computes a loss gives; None for another layer."""
     name = layer.type.rpartition(".")[2]
