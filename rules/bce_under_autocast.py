@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
-from gradlint.records.finding import Claim, Finding, Metric, Severity
+from gradlint.records.finding import Finding, Metric, Severity
 from gradlint.rule.loops import report, subject
+from gradlint.rule.rehearse import at, claimed, rehearsed, told
 from gradlint.rule.rule import Rule
 from gradlint.steps.loop import TrainingLoop
 from gradlint.steps.precision import autocast_of, raises_under_autocast
@@ -99,7 +100,9 @@ class BceUnderAutocast(Rule):
         for loss in filter(raises_under_autocast, loop.events("loss")):
             region = autocast_of(loss)
             ends = [(None if region is None else region.place, "autocast begins here")]
-            claim = Claim(Metric.RAISES, subject(loop, loss), 1, 1, "iterations=1,device=cuda")
+            rehearsal = rehearsed(loop, (loss,), told(at(loss), autocast=None))
+            condition = "iterations=1,device=cuda"
+            claim = claimed(Metric.RAISES, subject(loop, loss), 1, 1, rehearsal, condition=condition)
             yield report(
                 self, loop, loss, "autocast refuses binary cross-entropy of probabilities", ends, claim=claim
             )

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
-from gradlint.records.finding import Claim, Finding, Metric, Severity
+from gradlint.records.finding import Finding, Metric, Severity
 from gradlint.rule.loops import report, subject
+from gradlint.rule.rehearse import at, by_none, claimed, followed, kind, new, rehearsed, without
 from gradlint.rule.rule import Rule
 from gradlint.steps.loop import TrainingLoop
 from gradlint.steps.scaling import (
@@ -195,11 +196,16 @@ class BypassedScaler(Rule):
                 yield report(self, loop, step, message, [(unscale, "unscaled here")])
             for step, other in never_updated(loop, optimizer):
                 message = f"the scaler is never updated between this and its next {other.kind}"
-                claim = Claim(Metric.RAISES, subject(loop, step, other), 1, 1, "iterations=2")
+                update = followed(at(step), new("update", step.by))
+                rehearsal = rehearsed(loop, (step, other), update)
+                about = subject(loop, step, other)
+                claim = claimed(Metric.RAISES, about, 1, 1, rehearsal, condition="iterations=2")
                 yield report(self, loop, step, message, [(other, "called again here")], claim=claim)
             for again, first in unscaled_again(loop, optimizer):
                 message = "gradients are unscaled again before the scaler is updated"
-                claim = Claim(Metric.RAISES, subject(loop, first, again), 1, 1, "iterations=8")
+                rehearsal = rehearsed(loop, (first, again), without(kind("unscale")), is_shortest=True)
+                about = subject(loop, first, again)
+                claim = claimed(Metric.RAISES, about, 1, 1, rehearsal, condition="iterations=8")
                 yield report(self, loop, again, message, [(first, "unscaled here")], claim=claim)
 
     def _stepped(self, loop: TrainingLoop, optimizer: frozenset[int]) -> Iterator[Finding]:
@@ -210,5 +216,9 @@ class BypassedScaler(Rule):
             about = subject(loop, backward, step)
             clipped = loop.after(backward, loop.about(optimizer, "clip", "step")).events != {step.number}
             known = None if clipped else scale
-            claim = None if known is None else Claim(Metric.STEP_SCALE, about, known / 2, known)
+            claim = None
+            if known is not None:
+                plain = by_none(at(backward))
+                rehearsal = rehearsed(loop, (backward, step), plain, about=optimizer)
+                claim = claimed(Metric.STEP_SCALE, about, known / 2, known, rehearsal)
             yield report(self, loop, step, message, [(backward, "scaled here")], claim=claim)

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 from gradlint.records.finding import Claim, Finding, Metric, Severity
+from gradlint.records.rehearsal import Act
 from gradlint.records.training import Event
 from gradlint.rule.loops import report, subject
+from gradlint.rule.rehearse import at, both, claimed, kind, preceded, rehearsed, without
 from gradlint.rule.rule import Rule
 from gradlint.steps.loop import TrainingLoop
 from gradlint.steps.scaling import clipped_past_library, clipped_scaled, decades
@@ -199,7 +201,7 @@ class ClipBeforeUnscale(Rule):
                 message = "gradients are clipped while they bear the scale of the loss"
                 later = loop.unscaled(clip, optimizer)
                 ends = [(backward, "scaled here"), (later, "unscaled only here")]
-                claim = None if later is None else _claim(loop, backward, clip)
+                claim = None if later is None else _claim(loop, optimizer, backward, clip)
                 yield report(self, loop, clip, message, ends, claim=claim)
             for clip, backward in clipped_past_library(loop, optimizer):
                 by = loop.type(min(backward.by))
@@ -207,9 +209,13 @@ class ClipBeforeUnscale(Rule):
                 yield report(self, loop, clip, message, [(backward, "scaled here")])
 
 
-def _claim(loop: TrainingLoop, backward: Event, clip: Event) -> Claim | None:
+def _claim(loop: TrainingLoop, optimizer: frozenset[int], backward: Event, clip: Event) -> Claim | None:
     """The step is shorter by the scale where the gradient is longer than the threshold, else by less."""
     scale = decades(loop, backward)
     if scale is None or scale <= 1:
         return None
-    return Claim(Metric.STEP_SCALE, subject(loop, backward, clip), -1.0, -scale, least=-1.0)
+    unscale = Act(-1, "unscale", (min(optimizer),), by=min(backward.by))
+    remedy = both(without(kind("unscale")), preceded(at(clip), unscale))
+    rehearsal = rehearsed(loop, (backward, clip), remedy, about=optimizer)
+    about = subject(loop, backward, clip)
+    return claimed(Metric.STEP_SCALE, about, -1.0, -scale, rehearsal, least=-1.0)

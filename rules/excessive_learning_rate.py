@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 from msgspec.structs import replace
 
-from gradlint.records.finding import Finding, Severity
-from gradlint.records.training import is_default
-from gradlint.rule.loops import report
+from gradlint.records.finding import Claim, Finding, Metric, Severity
+from gradlint.records.training import Event, is_default
+from gradlint.rule.loops import report, subject
+from gradlint.rule.rehearse import claimed, new, opened, rehearsed
 from gradlint.rule.rule import Rule
-from gradlint.steps.gradients import gradients_of
+from gradlint.steps.gradients import Gradients, gradients_of
+from gradlint.steps.known import is_descent
 from gradlint.steps.loop import TrainingLoop
 from gradlint.steps.rates import hasty
 
@@ -48,7 +51,8 @@ class ExcessiveLearningRate(Rule):
     gradient: at 10 and more a step overshoots wherever the curvature is above a fifth.
 
     ### How it is verified
-    No claim: at which rate training diverges depends on the data, which are not there.
+    By how much the first step changes the weights, as a share of their size: healthy training moves them by
+    a thousandth to a hundredth, more than a tenth is no learning.
 
     ### When it is fine
     Fits of a few numbers, pixels of an image and linear models take such rates, and schedules that begin
@@ -167,4 +171,17 @@ class ExcessiveLearningRate(Rule):
                 kind = optimizer.type.rpartition(".")[2]
                 message = f"a {default}learning rate of {rate:g} is beyond what {kind} can take"
                 made = replace(step, place=optimizer.place or step.place, callers=())
-                yield report(self, loop, made, message, [(step, "steps here")])
+                claim = _claim(of, step, rate)
+                yield report(self, loop, made, message, [(step, "steps here")], claim=claim)
+
+
+def _claim(of: Gradients, step: Event, rate: float) -> Claim | None:
+    """Adam's kin move each weight by the rate, of a layer with 30 inputs by ten times the rate of its size;
+    how far SGD moves them goes with the gradient.
+    """
+    types = [of.loop.type(number).rpartition(".")[2] for number in of.optimizer]
+    plain = any(map(is_descent, map(of.loop.type, of.optimizer)))
+    lower = opened(new("make", step.things, lr=0.1 if plain else 1e-4 if "RMSprop" in types else 1e-3))
+    rehearsal = rehearsed(of.loop, (step,), lower, about=of.optimizer)
+    predicted = 0.0 if plain else math.log10(10 * rate)
+    return claimed(Metric.UPDATE_RATIO, subject(of.loop, step), -1.0, predicted, rehearsal, least=-1.0)

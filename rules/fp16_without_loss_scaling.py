@@ -9,6 +9,7 @@ from gradlint.records.finding import Claim, Finding, Metric, Severity
 from gradlint.records.graph import Place
 from gradlint.records.training import Event
 from gradlint.rule.loops import report, subject
+from gradlint.rule.rehearse import claimed, kind, rehearsed, told
 from gradlint.rule.rule import Rule
 from gradlint.steps.loop import TrainingLoop
 from gradlint.steps.precision import unscaled_half
@@ -181,7 +182,9 @@ class Fp16WithoutLossScaling(Rule):
                 yield report(self, loop, backward, message, ends, claim=_claim(loop, backward, step))
 
 
-def _claim(loop: TrainingLoop, backward: Event, step: Event) -> Claim:
+def _claim(loop: TrainingLoop, backward: Event, step: Event) -> Claim | None:
     """From a hundredth of the gradients to all: what five networks of four kinds showed."""
     about = subject(loop, backward, step)
-    return Claim(Metric.FLUSHED_GRADIENTS, about, 0.01, 0.5, "loss=0.001", least=0.01)
+    exact = told(kind("forward"), autocast=None)
+    rehearsal = rehearsed(loop, (backward, step), exact, about=step.things, stand_in="deep")
+    return claimed(Metric.FLUSHED_GRADIENTS, about, 0.01, 0.5, rehearsal, condition="loss=0.001", least=0.01)

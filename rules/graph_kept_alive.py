@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
-from gradlint.records.finding import Finding, Severity
+from gradlint.records.finding import Claim, Finding, Metric, Severity
 from gradlint.records.training import Event
-from gradlint.rule.loops import report
+from gradlint.rule.loops import report, subject
+from gradlint.rule.rehearse import Change, at, claimed, rehearsed, told, without
 from gradlint.rule.rule import Rule
 from gradlint.steps.kept import kept
 from gradlint.steps.loop import TrainingLoop
@@ -53,7 +54,8 @@ class GraphKeptAlive(Rule):
     step to step until there is none left, and the sum is slower with every term.
 
     ### How it is verified
-    No claim: that a number keeps its graph is said by the code; gradients are the same with and without.
+    How many graphs of one iteration are held after 20 of them, beyond those where the sum is of numbers or
+    the graph is not retained: all 20, or the last.
 
     ### When it is fine
     Sums of `loss.item()`, `loss.detach()` or `float(loss)`; a sum that is passed back itself; graphs that
@@ -91,7 +93,7 @@ class GraphKeptAlive(Rule):
         "a graph of the gradients": _LOOP.replace("backward()", "backward(create_graph=True)"),
         "with a scaler": (
             _LOOP.replace("loss.backward()", "scaler.scale(loss).backward(retain_graph=True)")
-            .replace("optimizer.step()", "scaler.step(optimizer)")
+            .replace("optimizer.step()", "scaler.step(optimizer)\n    scaler.update()")
             .replace("total = 0", "total, scaler = 0, torch.amp.GradScaler('cuda')")
         ),
     }
@@ -151,10 +153,20 @@ class GraphKeptAlive(Rule):
             is_loss = keep.is_certain and keep.settings.get("loss") is True
             if is_loss and used and not any(each.states & keep.states for each in passes):
                 message = "what is added up keeps the graph of every batch"
-                yield report(self, loop, keep, message, [(used[0], "the graph is used here")])
+                claim = _claim(loop, keep, used[0], without(at(keep)), 20)
+                yield report(self, loop, keep, message, [(used[0], "the graph is used here")], claim=claim)
         for backward in passes:
             if _retains(backward) and not _is_used_again(loop, backward):
-                yield report(self, loop, backward, "the graph is retained, and nothing uses it again")
+                released = told(at(backward), retain_graph=None, create_graph=None)
+                claim = _claim(loop, backward, backward, released, 1)
+                message = "the graph is retained, and nothing uses it again"
+                yield report(self, loop, backward, message, claim=claim)
+
+
+def _claim(loop: TrainingLoop, event: Event, backward: Event, remedy: Change, graphs: int) -> Claim | None:
+    rehearsal = rehearsed(loop, (backward, event), remedy)
+    about = subject(loop, backward, event)
+    return claimed(Metric.KEPT_GRAPHS, about, graphs / 2, graphs, rehearsal, least=graphs / 2)
 
 
 def _is_beside(loop: TrainingLoop, keep: Event, backward: Event) -> bool:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from gradlint.records.finding import Claim, Finding, Metric, Severity
 from gradlint.rule.loops import report, subject
+from gradlint.rule.rehearse import claimed, kind, rehearsed, told
 from gradlint.rule.rule import Rule
 from gradlint.steps.half_constants import LostConstant, lost_constants
 from gradlint.steps.loop import TrainingLoop
@@ -135,4 +136,5 @@ def _message(found: LostConstant) -> str:
 def _claim(loop: TrainingLoop, found: LostConstant) -> Claim | None:
     if found.becomes == 0:
         return None
-    return Claim(Metric.RAISES, subject(loop, found.forward), 1, 1, "iterations=1")
+    rehearsal = rehearsed(loop, (found.forward,), told(kind("forward"), autocast=None), stand_in="none")
+    return claimed(Metric.RAISES, subject(loop, found.forward), 1, 1, rehearsal, condition="iterations=1")

@@ -8,6 +8,7 @@ from typing import ClassVar
 from gradlint.mathematics.half import SPACING
 from gradlint.records.finding import Claim, Finding, Metric, Severity
 from gradlint.rule.loops import report, subject
+from gradlint.rule.rehearse import at, claimed, rehearsed, without
 from gradlint.rule.rule import Rule
 from gradlint.steps.half_weights import HalfWeights, half_weights
 from gradlint.steps.loop import TrainingLoop
@@ -150,12 +151,14 @@ def _message(found: HalfWeights) -> str:
     return f"weights are changed in float16, where steps below 1/{4 / SPACING:.0f} of them are lost"
 
 
-def _claim(loop: TrainingLoop, found: HalfWeights) -> Claim:
+def _claim(loop: TrainingLoop, found: HalfWeights) -> Claim | None:
     """What steps of one network showed: Adam's kin make most weights inf at once; of the steps of SGD a
     tenth to nearly all are lost, by its rate.
     """
     about = subject(loop, found.half, found.step)
+    rehearsal = rehearsed(loop, (found.half, found.step), without(at(found.half)), about=found.step.things)
     if found.step.by:
-        return Claim(Metric.RAISES, about, 1, 1, "iterations=1")
-    predicted, least = (0.75, 0.5) if found.divides_by_zero else (0.5, 0.02)
-    return Claim(Metric.LOST_UPDATES, about, 0.01, predicted, least=least)
+        return claimed(Metric.RAISES, about, 1, 1, rehearsal, condition="iterations=1")
+    is_adam = "Adam" in found.optimizer.type
+    predicted, least = (0.75, 0.1) if found.divides_by_zero and is_adam else (0.5, 0.01)
+    return claimed(Metric.LOST_UPDATES, about, 0.01, predicted, rehearsal, least=least)

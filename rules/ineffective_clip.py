@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from gradlint.records.finding import Finding, Severity
 from gradlint.records.training import is_default
+from gradlint.rule.clipped import unclipped
 from gradlint.rule.loops import report
 from gradlint.rule.rule import Rule
 from gradlint.steps.clipping import LOOSE, bound
@@ -40,8 +41,8 @@ class IneffectiveClip(Rule):
     nothing as well. The code says that steps are bounded, and they are not.
 
     ### How it is verified
-    No claim: that a result is thrown away is said by the code; what norm gradients reach depends on data
-    that is not there.
+    The gradient that the first step is given over that where it is clipped to 1, the loss being multiplied
+    so that it is ten times as long.
 
     ### When it is fine
     `clip_grad_norm_(parameters, math.inf)` measures the norm: where its result is used, nothing is said.
@@ -145,9 +146,22 @@ class IneffectiveClip(Rule):
             if is_default(clip.settings, "max_norm"):
                 continue  # a bound that is there to be given
             if size is not None and size >= LOOSE and (size < float("inf") or "dropped" in clip.settings):
-                yield report(self, loop, clip, f"gradients are clipped at {size:g}, which is no bound")
+                yield report(
+                    self,
+                    loop,
+                    clip,
+                    f"gradients are clipped at {size:g}, which is no bound",
+                    claim=unclipped(loop, clip),
+                )
         for drop in loop.events("drop"):
-            yield report(self, loop, drop, "the bounded copy of the gradient is thrown away")
+            yield report(
+                self,
+                loop,
+                drop,
+                "the bounded copy of the gradient is thrown away",
+                claim=unclipped(loop, drop),
+            )
         for hook in loop.events("hook"):
             if hook.settings.get("bounds") is False:
-                yield report(self, loop, hook, "the hook bounds a copy of the gradient and returns nothing")
+                message = "the hook bounds a copy of the gradient and returns nothing"
+                yield report(self, loop, hook, message, claim=unclipped(loop, hook))

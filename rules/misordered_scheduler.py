@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
-from gradlint.records.finding import Finding, Severity
-from gradlint.rule.loops import report
+from gradlint.records.finding import Claim, Finding, Metric, Severity
+from gradlint.records.training import Event
+from gradlint.rule.loops import report, subject
+from gradlint.rule.rehearse import at, both, claimed, followed, moved, new, rehearsed, without
 from gradlint.rule.rule import Rule
 from gradlint.steps.loop import TrainingLoop
 from gradlint.steps.schedules import schedules_of
@@ -38,7 +40,8 @@ class MisorderedScheduler(Rule):
     that is stepped with both has no pace at all.
 
     ### How it is verified
-    No claim: the pace is said by the loops; what the rate does to the loss depends on data.
+    By how many rates the schedule is ahead of one that is stepped in the right place, in 20 steps of the
+    optimizer; epochs are taken to be longer than that, so that there is no claim about a schedule of both.
 
     ### When it is fine
     `OneCycleLR` with every batch, schedules of epochs behind the loop over batches, and schedules whose
@@ -189,5 +192,17 @@ class MisorderedScheduler(Rule):
 
     def check(self, loop: TrainingLoop, /) -> Iterator[Finding]:
         """The first step is the schedule's, or the schedule is in another loop than its numbers say."""
-        for schedule, step, reason, said in schedules_of(loop):
-            yield report(self, loop, schedule, reason, [(step, said)])
+        for schedule, step, reason, said, lead in schedules_of(loop):
+            claim = _claim(loop, schedule, step, lead) if lead else None
+            yield report(self, loop, schedule, reason, [(step, said)], claim=claim)
+
+
+def _claim(loop: TrainingLoop, schedule: Event, step: Event, lead: int) -> Claim | None:
+    """A schedule belongs behind the step, in the loop of epochs, or in that of batches, by its lead."""
+    once, never = new("schedule", schedule.things), without(at(schedule))
+    remedies = {1: moved(at(schedule), at(step)), 19: never, -19: followed(at(step), once)}
+    rehearsal = rehearsed(
+        loop, (step, schedule), remedies[lead], about=step.things, assumed=never if lead < 0 else both()
+    )
+    about = subject(loop, schedule, step)
+    return claimed(Metric.SCHEDULE_LEAD, about, lead if lead == 1 else lead / 2, lead, rehearsal)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 from gradlint.records.finding import Finding, Severity
+from gradlint.rule.clipped import unclipped
 from gradlint.rule.loops import report
 from gradlint.rule.rule import Rule
 from gradlint.steps.clipping import clipping_of
@@ -34,8 +35,8 @@ class MisplacedClip(Rule):
     are as long as without clipping.
 
     ### How it is verified
-    No claim: that the clipped gradients reach no step is said by the order of the calls and by what they
-    are given, not by a size.
+    The gradient that the first step is given over that where it is clipped right before, the loss being
+    multiplied so that it is ten times as long as clipping allows. Given a module, it raises an error.
 
     ### When it is fine
     Between the backward pass and the step, also where several optimizers share them, and after
@@ -161,4 +162,4 @@ class MisplacedClip(Rule):
     def check(self, loop: TrainingLoop, /) -> Iterator[Finding]:
         """Clipped gradients are not those that a step follows, or not those that a backward pass left."""
         for clip, message, ends in clipping_of(loop):
-            yield report(self, loop, clip, message, ends)
+            yield report(self, loop, clip, message, ends, claim=unclipped(loop, clip))

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
-from gradlint.records.finding import Finding, Severity
-from gradlint.rule.loops import report
+from gradlint.records.finding import Claim, Finding, Metric, Severity
+from gradlint.records.training import Event
+from gradlint.rule.loops import report, subject
+from gradlint.rule.rehearse import at, claimed, followed, new, rehearsed
 from gradlint.rule.rule import Rule
-from gradlint.steps.gradients import gradients_of
+from gradlint.steps.gradients import Gradients, gradients_of
 from gradlint.steps.loop import TrainingLoop
 
 _START = """\
@@ -44,8 +46,9 @@ class MissingZeroGrad(Rule):
     the present one.
 
     ### How it is verified
-    No claim: the finding says that a call is missing on every way from one step to the next backward
-    pass, which the order of the calls shows, not the size of a gradient.
+    The longest gradient that 20 steps on one batch are given, over that where gradients are zeroed after
+    each step. There is no claim where a gradient scaler steps: while it is on, it divides what is left of
+    old gradients by its scale as well, which hides them; nor for steps that are given a function to run.
 
     ### When it is fine
     Where several backward passes belong to one step, the gradients are zeroed after that step. Code that
@@ -198,4 +201,16 @@ class MissingZeroGrad(Rule):
                 if first.only(*used):
                     message = "this pass adds to gradients that a step has used already"
                     last = loop.before(step, of.filling).events & used.keys() or first.events
-                    yield report(self, loop, used[min(last)], message, [(step, "used here")])
+                    backward = used[min(last)]
+                    claim = _claim(of, step, backward)
+                    yield report(self, loop, backward, message, [(step, "used here")], claim=claim)
+
+
+def _claim(of: Gradients, step: Event, backward: Event) -> Claim | None:
+    """Gradients that add up grow until the weights pass the minimum that they accelerate towards."""
+    if step.by:
+        return None
+    remedy = followed(at(step), new("zero", step.things))
+    rehearsal = rehearsed(of.loop, (step, backward), remedy, about=of.optimizer)
+    about = subject(of.loop, step, backward)
+    return claimed(Metric.STEP_SCALE, about, 0.3, 1.3, rehearsal, condition="steps=20", least=0.3)

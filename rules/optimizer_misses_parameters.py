@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
-from gradlint.records.finding import Finding, Severity
-from gradlint.rule.loops import report
+from gradlint.records.finding import Claim, Finding, Metric, Severity
+from gradlint.records.training import Event
+from gradlint.rule.loops import report, subject
+from gradlint.rule.rehearse import Change, at, claimed, new, opened, rehearsed, told
 from gradlint.rule.rule import Rule
 from gradlint.steps.loop import TrainingLoop
 from gradlint.steps.missed import missed_in
@@ -60,7 +62,8 @@ class OptimizerMissesParameters(Rule):
     no gradient or are used no more: the new ones never change, and nothing fails.
 
     ### How it is verified
-    No claim: which parameters an optimizer was given is said by the order of the calls.
+    Of the parameters that 20 steps change where the optimizer is made of what is trained, the share that they
+    change.
 
     ### When it is fine
     A layer that is replaced before the optimizer is made, given to `add_param_group`, or held by another
@@ -161,4 +164,19 @@ class OptimizerMissesParameters(Rule):
     def check(self, loop: TrainingLoop, /) -> Iterator[Finding]:
         """A module comes after the optimizer, or nothing that is trained is in any optimizer."""
         for event, reason, step in missed_in(loop):
-            yield report(self, loop, event, reason, [(step, "the optimizer steps here")])
+            ends = [(step, "the optimizer steps here")]
+            yield report(self, loop, event, reason, ends, claim=_claim(loop, event, step))
+
+
+def _claim(loop: TrainingLoop, event: Event, step: Event) -> Claim | None:
+    rehearsal = rehearsed(loop, (event, step), _remedy(loop, event, step))
+    about = subject(loop, event, step)
+    return claimed(Metric.TRAINED_SHARE, about, 0.99, 0.5, rehearsal, least=0.0)
+
+
+def _remedy(loop: TrainingLoop, event: Event, step: Event) -> Change:
+    """The optimizer is made last, or of the models that the loss comes from."""
+    if event.kind == "replace":
+        return told(at(event), first=True)
+    models = {n for number in event.source for n in loop.event(number).things}
+    return opened(new("make", step.things, of=sorted(models)))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
-from gradlint.records.finding import Finding, Severity
-from gradlint.rule.loops import report
+from gradlint.records.finding import Claim, Finding, Metric, Severity
+from gradlint.rule.loops import report, subject
+from gradlint.rule.rehearse import at, both, claimed, kind, rehearsed, told
 from gradlint.rule.rule import Rule
-from gradlint.steps.adversarial import faults, games
+from gradlint.steps.adversarial import Fault, Game, faults, games
 from gradlint.steps.loop import TrainingLoop
 
 _START = """\
@@ -50,6 +52,10 @@ _ADVICE = {
 }
 
 
+_JUDGED = -10.0
+"""The logit of samples that a discriminator is sure of: its sigmoid, and so the gradient, is e^-10."""
+
+
 class SaturatingGeneratorLoss(Rule):
     """A generator is trained by a loss that has no gradient for it while it is bad, none at all, or others.
 
@@ -61,7 +67,9 @@ class SaturatingGeneratorLoss(Rule):
     gradients nobody zeroes before its own, the generator also learns to be found out.
 
     ### How it is verified
-    No claim: the two gradients with respect to the logit follow from the formulas above.
+    Of the saturating loss, the gradient that the generator's step is given over that of -log D(G(z)), where
+    samples are judged with a logit of -10; of a detached sample the same, which is 0; of gradients that leak,
+    how far the weights after 20 steps are from those where the sample is detached.
 
     ### When it is fine
     With the other target (non-saturating), a Wasserstein or hinge loss, a sample that is detached for the
@@ -164,4 +172,36 @@ class SaturatingGeneratorLoss(Rule):
         for game in games(loop) if loop.is_readable else ():
             for fault in faults(loop, game):
                 message, help = _SAID[fault.kind], _ADVICE[fault.kind]
-                yield report(self, loop, fault.event, message, [(fault.other, fault.said)], help=help)
+                ends = [(fault.other, fault.said)]
+                claim = _claim(loop, game, fault)
+                yield report(self, loop, fault.event, message, ends, help=help, claim=claim)
+
+
+def _claim(loop: TrainingLoop, game: Game, fault: Fault) -> Claim | None:
+    """What the generator's step, or all training, is with the remedy for a fault."""
+    made = sorted(fault.event.source | fault.event.cut)
+    remedies = {
+        "saturating": told(at(fault.event), form="-log p"),
+        "detached": both(told(at(fault.event), cut=None), told(kind("forward"), no_grad=None)),
+        "leaking": told(at(fault.event), cut=tuple(made)),
+    }
+    steps = [step for step in loop.events("step") if step.things & game.steps_generator]
+    judged = told(lambda act: act.kind == "backward" and act.number != fault.other.number, form="-log(1-p)")
+    rehearsal = rehearsed(
+        loop,
+        (fault.event, fault.other, *steps[:1]),
+        remedies[fault.kind],
+        about=game.steps_generator,
+        assumed=judged if fault.kind == "leaking" else both(),
+    )
+    about = subject(loop, fault.event, fault.other)
+    if fault.kind == "leaking":
+        condition = "fake=0"
+        return claimed(
+            Metric.TRAINING_DIFFERENCE, about, 0.01, 1.0, rehearsal, condition=condition, least=0.01
+        )
+    if fault.kind == "detached":
+        return claimed(Metric.STEP_SCALE, about, -1.0, -math.inf, rehearsal)
+    return claimed(
+        Metric.STEP_SCALE, about, -2.0, _JUDGED / math.log(10), rehearsal, condition=f"fake={_JUDGED:g}"
+    )

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from gradlint.records.finding import Finding, Severity
 from gradlint.rule.loops import report
+from gradlint.rule.rehearse import at, moved, new, no_gradient, preceded
 from gradlint.rule.rule import Rule
 from gradlint.steps.gradients import gradients_of
 from gradlint.steps.loop import TrainingLoop
@@ -31,7 +32,8 @@ class StepBeforeBackward(Rule):
     is learned, and nothing fails.
 
     ### How it is verified
-    No claim: that no gradient reaches a step is said by the order of the calls, not by their values.
+    The gradients that 20 steps are given, nothing, over those where the step comes after a backward pass. A
+    gradient scaler raises an error where it finds none.
 
     ### When it is fine
     An optimizer that is given a closure runs the backward pass itself. A single step before the loop,
@@ -137,7 +139,12 @@ class StepBeforeBackward(Rule):
                 passes = [each for n, each in sorted(of.filled.items()) if n in late.events]
                 if passes and loop.before(step, of.filling).ends:
                     ends = [(zero, "zeroed here"), (passes[0], "filled only here")]
-                    yield report(self, loop, step, "steps before the backward pass, on no gradient", ends)
+                    claim = no_gradient(loop, step, (zero, passes[0]), moved(at(step), at(*passes)))
+                    message = "steps before the backward pass, on no gradient"
+                    yield report(self, loop, step, message, ends, claim=claim)
             for forward, step in of.forgotten():
                 ends = [(forward, "what is computed here is never backpropagated")]
-                yield report(self, loop, step, "steps, but no backward pass gives it a gradient", ends)
+                remedy = preceded(at(step), new("backward", of=[forward.number]))
+                claim = no_gradient(loop, step, (forward,), remedy)
+                message = "steps, but no backward pass gives it a gradient"
+                yield report(self, loop, step, message, ends, claim=claim)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
-from gradlint.records.finding import Finding, Severity
-from gradlint.rule.loops import report
+from gradlint.records.finding import Claim, Finding, Metric, Severity
+from gradlint.records.training import Event
+from gradlint.rule.loops import report, subject
+from gradlint.rule.rehearse import Change, claimed, first, kind, new, rehearsed, told, without
 from gradlint.rule.rule import Rule
 from gradlint.steps.disabled import disabled_in
 from gradlint.steps.loop import TrainingLoop
@@ -59,7 +61,8 @@ class TrainingDisabled(Rule):
     get no gradient, whatever the optimizer does.
 
     ### How it is verified
-    No claim: that a pass runs in a block, or a mode, is said by the order of the calls.
+    Without gradients, and with all parameters frozen, the backward pass raises an error. Of evaluation mode,
+    how far the weights after 20 steps are from those after 20 in training mode.
 
     ### When it is fine
     Validation under `no_grad()`, a frozen backbone below a head that is trained, a discriminator that is
@@ -171,4 +174,20 @@ class TrainingDisabled(Rule):
     def check(self, loop: TrainingLoop, /) -> Iterator[Finding]:
         """A trained pass has no gradients, or stands behind a mode that is not left again."""
         for event, reason, ends in disabled_in(loop):
-            yield report(self, loop, event, reason, ends)
+            claim = _claim(loop, event, *[end for end, _ in ends])
+            yield report(self, loop, event, reason, ends, claim=claim)
+
+
+def _claim(loop: TrainingLoop, event: Event, *others: Event) -> Claim | None:
+    """What training in the right mode shows beside this one."""
+    rehearsal = rehearsed(loop, (*others, event), _remedy(event), stand_in="modal")
+    about = subject(loop, *others, event)
+    if event.kind != "eval":
+        return claimed(Metric.RAISES, about, 1, 1, rehearsal, condition="iterations=1")
+    return claimed(Metric.TRAINING_DIFFERENCE, about, 0.01, 0.5, rehearsal, least=0.01)
+
+
+def _remedy(event: Event) -> Change:
+    if event.kind == "eval":
+        return first(new("train", event.things))
+    return without(kind("freeze")) if event.kind == "freeze" else told(kind("forward"), no_grad=None)

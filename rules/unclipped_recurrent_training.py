@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
-from gradlint.records.finding import Finding, Severity
+from gradlint.records.finding import Claim, Finding, Metric, Severity
 from gradlint.records.training import Event, is_default
-from gradlint.rule.loops import report
+from gradlint.rule.loops import report, subject
+from gradlint.rule.rehearse import at, claimed, new, preceded, rehearsed
 from gradlint.rule.rule import Rule
+from gradlint.steps.known import is_descent
 from gradlint.steps.loop import TrainingLoop
 from gradlint.steps.recurrent import Recurrent, descending, is_risky, trained_recurrence
 
@@ -57,6 +59,10 @@ def _trained(net: str, made: str = _SGD) -> str:
     return _HEAD + net + made + _LOOP + _STEP
 
 
+_CERTAIN = 10.0
+"""Rates of plain descent from which on the gradients of any recurrence explode within a few steps."""
+
+
 class UnclippedRecurrentTraining(Rule):
     """A recurrent network is trained, and nothing bounds its gradients before the step.
 
@@ -73,7 +79,9 @@ class UnclippedRecurrentTraining(Rule):
     steps at a rate of 0.05 and above where nothing bounds the state; else a note.
 
     ### How it is verified
-    No claim: what grows, grows in the course of training on the real data, not in one backward pass.
+    The longest gradient that 20 steps on one batch are given over that where it is clipped to the length that
+    it has at first. There is a claim only for plain descent at rates of 10 and more: at lower ones the norm
+    grows in the course of training on the real data, not in 20 steps.
 
     ### When it is fine
     Where anything bounds the gradient: `clip_grad_norm_` and `clip_grad_value_`, also in a helper or by
@@ -175,4 +183,20 @@ class UnclippedRecurrentTraining(Rule):
         severity = Severity.WARNING if is_risky(found, optimizer.type, rate, backward) else Severity.NOTE
         message = f"nothing clips the gradients of {found.shown} before {name} steps{at}"
         ends = [(found.place, "the recurrence"), (step, "stepped here")]
-        return report(self, loop, backward, message, ends, severity=severity)
+        claim = _claim(loop, found, backward, step) if is_descent(optimizer.type) else None
+        return report(self, loop, backward, message, ends, severity=severity, claim=claim)
+
+
+def _claim(loop: TrainingLoop, found: Recurrent, backward: Event, step: Event) -> Claim | None:
+    """What models of each kind showed at a rate of 20. Where the loop itself is the recurrence, no claim."""
+    rate = loop.thing(min(step.things)).settings.get("lr")
+    is_outside = any(found.place == event.place for event in loop.events("forward"))
+    if not isinstance(rate, float | int) or rate < _CERTAIN or is_outside:
+        return None
+    clip = new("clip", step.things, form="clip_grad_norm_")
+    stand_in = found.kind if found.is_gated else "rnn"
+    rehearsal = rehearsed(
+        loop, (backward, step), preceded(at(step), clip), about=step.things, stand_in=stand_in
+    )
+    about = subject(loop, backward, step)
+    return claimed(Metric.STEP_SCALE, about, 1.0, 2.0, rehearsal, condition="steps=20,clip=first", least=1.0)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
-from gradlint.records.finding import Finding, Severity
-from gradlint.rule.loops import report
+from gradlint.records.finding import Claim, Finding, Metric, Severity
+from gradlint.records.training import Event
+from gradlint.rule.loops import report, subject
+from gradlint.rule.rehearse import at, claimed, rehearsed, told
 from gradlint.rule.rule import Rule
 from gradlint.steps.carried import carried
 from gradlint.steps.kept import kept
@@ -65,7 +67,8 @@ class UndetachedHiddenState(Rule):
     and weights that were changed since are found in them ("modified by an inplace operation").
 
     ### How it is verified
-    No claim: the second iteration raises, or the third takes longer than the second.
+    Three iterations raise an error, also with `retain_graph=True` once weights were stepped; detached, they
+    do not.
 
     ### When it is fine
     Where the state is detached between two batches (`detach`, `.data`, under `no_grad`, by a helper),
@@ -145,7 +148,22 @@ class UndetachedHiddenState(Rule):
             if found.is_retained:
                 message = "the state keeps the graphs of all batches before, which retain_graph=True holds"
             ends = [(found.backward, "backpropagated here")]
-            yield report(self, loop, found.forward, message, ends)
+            claim = _claim(loop, found.forward, found.backward)
+            yield report(self, loop, found.forward, message, ends, claim=claim)
         for left in kept(loop) if loop.is_readable else ():
             message = f"the model goes on from the graph of the batch before, in its attribute {left.name}"
-            yield report(self, loop, left.forward, message, [(left.backward, "backpropagated here")])
+            claim = _claim(loop, left.forward, left.backward)
+            ends = [(left.backward, "backpropagated here")]
+            yield report(self, loop, left.forward, message, ends, claim=claim)
+
+
+def _claim(loop: TrainingLoop, forward: Event, backward: Event) -> Claim | None:
+    rehearsal = rehearsed(
+        loop,
+        (forward, backward),
+        told(at(forward), carried="detached"),
+        stand_in="lstm",
+        assumed=told(at(forward), carried="graph"),
+    )
+    about = subject(loop, forward, backward)
+    return claimed(Metric.RAISES, about, 1, 1, rehearsal, condition="iterations=3")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
-from gradlint.records.finding import Finding, Severity
+from gradlint.records.finding import Claim, Finding, Metric, Severity
 from gradlint.records.training import Event
-from gradlint.rule.loops import report
+from gradlint.rule.loops import report, subject
+from gradlint.rule.rehearse import at, claimed, rehearsed, told
 from gradlint.rule.rule import Rule
 from gradlint.steps.gradients import Gradients, gradients_of, is_written
 from gradlint.steps.known import is_adaptive
+from gradlint.steps.lasso import PERIOD
 from gradlint.steps.loop import TrainingLoop
 
 _START = """\
@@ -34,7 +37,8 @@ class UndividedAccumulation(Rule):
     the learning rate grows with the number of batches that are accumulated.
 
     ### How it is verified
-    No claim: the missing division is said by the code; how long a step is right depends on the loss.
+    The gradient that the first step is given over that where the loss is divided, with as many as four
+    backward passes for a step.
 
     ### When it is fine
     A loss that is a sum over its batch, a division anywhere between loss and step, and optimizers that
@@ -141,7 +145,14 @@ class UndividedAccumulation(Rule):
             for backward, step in of.accumulated() if _is_descent(of) else ():
                 if _is_undivided(backward):
                     message = "the mean losses of several batches are summed for one step, and not divided"
-                    yield report(self, loop, backward, message, [(step, "steps here")])
+                    ends = [(step, "steps here")]
+                    yield report(self, loop, backward, message, ends, claim=_claim(of, backward, step))
+
+
+def _claim(of: Gradients, backward: Event, step: Event) -> Claim | None:
+    rehearsal = rehearsed(of.loop, (backward, step), told(at(backward), divided=PERIOD), about=of.optimizer)
+    times = math.log10(PERIOD)
+    return claimed(Metric.STEP_SCALE, subject(of.loop, backward, step), times / 2, times, rehearsal)
 
 
 def _is_undivided(backward: Event) -> bool:

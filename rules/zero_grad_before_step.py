@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
-from gradlint.records.finding import Finding, Severity
-from gradlint.rule.loops import report
+from gradlint.records.finding import Claim, Finding, Metric, Severity
+from gradlint.records.training import Event
+from gradlint.rule.loops import report, subject
+from gradlint.rule.rehearse import (
+    Change,
+    at,
+    both,
+    claimed,
+    followed,
+    kind,
+    new,
+    no_gradient,
+    on,
+    rehearsed,
+    without,
+)
 from gradlint.rule.rule import Rule
-from gradlint.steps.gradients import gradients_of
+from gradlint.steps.gradients import Broken, Gradients, gradients_of
+from gradlint.steps.lasso import PERIOD
 from gradlint.steps.loop import TrainingLoop
 
 _START = """\
@@ -35,7 +51,8 @@ class ZeroGradBeforeStep(Rule):
     size.
 
     ### How it is verified
-    No claim: that no gradient reaches a step is said by the order of the calls, not by their values.
+    The gradients that steps are given over those where they are zeroed after each step only: nothing, or of
+    an accumulation the share of one batch. A gradient scaler raises an error where it finds none.
 
     ### When it is fine
     Gradients that no step is meant to use can be thrown away: those that an adversarial example, a
@@ -146,8 +163,27 @@ class ZeroGradBeforeStep(Rule):
                 last = loop.before(zero, of.writing, of.about("step"))
                 if last.only(*of.filled) and not loop.before(step, of.filling).ends:
                     message = "gradients are zeroed before the step that should use them"
-                    ends = [(of.filled[max(last.events)], "computed here"), (step, "steps here")]
-                    yield report(self, loop, zero, message, ends)
-            for backward, step, zero in of.broken():
+                    backward = of.filled[max(last.events)]
+                    ends = [(backward, "computed here"), (step, "steps here")]
+                    claim = no_gradient(loop, step, (backward, zero), _remedy(of, step))
+                    yield report(self, loop, zero, message, ends, claim=claim)
+            for broken in of.broken():
+                backward, step, zero = broken
                 message = "gradients are zeroed in every iteration, while a step follows only some"
-                yield report(self, loop, zero, message, [(backward, "computed here"), (step, "steps here")])
+                ends = [(backward, "computed here"), (step, "steps here")]
+                yield report(self, loop, zero, message, ends, claim=_claim(of, broken))
+
+
+def _remedy(of: Gradients, step: Event) -> Change:
+    """Gradients are zeroed after each step, and nowhere else."""
+    held = of.loop.owners(of.optimizer) or frozenset()
+    zeros = on(kind("zero"), of.optimizer | held)
+    return both(without(zeros), followed(at(step), new("zero", step.things)))
+
+
+def _claim(of: Gradients, broken: Broken) -> Claim | None:
+    """Of as many batches as make a step, one is left."""
+    rehearsal = rehearsed(of.loop, broken, _remedy(of, broken.step), about=of.optimizer)
+    share = -math.log10(PERIOD)
+    about = subject(of.loop, *broken)
+    return claimed(Metric.STEP_SCALE, about, share / 2, share, rehearsal)

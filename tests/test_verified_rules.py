@@ -5,25 +5,23 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from gradlint.lint.check_text import check_text
 from gradlint.records.evidence import Verdict
-from gradlint.records.finding import Claim, Metric
+from gradlint.records.finding import Claim, Finding
 from gradlint.rule.registry import load
 from gradlint.rule.rule import Rule
 from gradlint.verify.client import Worker
-from gradlint.verify.plan import TRAINING, Target, claims_by_target, graphs, kind_of
+from gradlint.verify.judge import agrees
+from gradlint.verify.plan import TRAINING, Target, claims_by_target, graphs, trained_target
 from gradlint.verify.request import Request
 from gradlint.verify.stamp import measured
 
 pytestmark = pytest.mark.torch
 pytest.importorskip("torch")
-
-OF_STEPS = {Metric.STEP_SCALE, Metric.FLUSHED_GRADIENTS, Metric.LOST_UPDATES, Metric.RAISES}
-"""What whole steps of training show; test_training_truth takes the steps of the examples."""
 
 REQUEST = Request(sys.executable, seconds=60.0)
 
@@ -34,14 +32,12 @@ def worker() -> Iterator[Worker]:
         yield worker
 
 
-def _claims(rule: type[Rule], code: str) -> list[Any]:
+def _claimed(rule: type[Rule], code: str, path: str) -> list[Finding]:
     try:
-        found = check_text(code, [rule])
+        found = check_text(code, [rule], path)
     except SyntaxError:
         return []
-    return [
-        finding for finding in found if finding.claim is not None and finding.claim.metric not in OF_STEPS
-    ]
+    return [finding for finding in found if finding.claim is not None]
 
 
 CASES = [
@@ -54,10 +50,31 @@ def test_bad_examples_are_confirmed(worker: Worker, tmp_path: Path, rule: type[R
     path = tmp_path / "example.py"
     path.write_text(code)
     known = {graph.name: graph for graph in graphs(str(path))}
-    for (name, _), claims in claims_by_target(_claims(rule, code)).items():
+    for (name, kind), claims in claims_by_target(_claimed(rule, code, str(path))).items():
+        if kind == TRAINING:
+            _check_loops(worker, rule, str(path), claims)
+            continue
         target = Target(str(path), name, known.get(name))
         for claim, found in zip(claims, measured(worker, target, claims, REQUEST), strict=True):
             assert found.verdict in allowed(rule, name, claim), f"{claim}\n{found}"
+
+
+def _check_loops(worker: Worker, rule: type[Rule], path: str, claims: list[Claim]) -> None:
+    """As written a loop shows what is claimed, and with the remedy it does not."""
+    healed = [_healed(claim) for claim in claims]
+    found = measured(worker, trained_target(path, claims[0]), [*claims, *healed], REQUEST)
+    for claim, evidence in zip(claims, found[: len(claims)], strict=True):
+        assert evidence.verdict is Verdict.CONFIRMED, f"{claim}\n{evidence}"
+        assert evidence.measured is not None and agrees(evidence.measured, claim), f"{claim}\n{evidence}"
+    for claim, evidence in zip(healed, found[len(claims) :], strict=True):
+        is_better = evidence.verdict in (Verdict.REFUTED, Verdict.INCONCLUSIVE)
+        assert is_better or claim.predicted == 0.0, f"{claim}\n{evidence}"
+
+
+def _healed(claim: Claim) -> Claim:
+    """The same claim about the loop with its remedy."""
+    assert claim.rehearsal is not None
+    return replace(claim, rehearsal=replace(claim.rehearsal, written=claim.rehearsal.remedied))
 
 
 NOT_MEASURED = {
@@ -69,6 +86,6 @@ NOT_MEASURED = {
 
 def allowed(rule: type[Rule], name: str, claim: Claim) -> tuple[Verdict, ...]:
     """The verdicts that a bad example may get: confirmed, or none where it cannot be run by itself."""
-    if name == "<module>" or kind_of(claim) == TRAINING:
+    if name == "<module>":
         return (Verdict.NOT_EXERCISED,)
     return NOT_MEASURED.get(rule.id, (Verdict.CONFIRMED,))

@@ -7,6 +7,7 @@ from enum import Enum
 from msgspec import Struct
 
 from gradlint.records.evidence import Evidence, Verdict
+from gradlint.records.rehearsal import Rehearsal
 from gradlint.records.span import Span
 
 
@@ -50,6 +51,11 @@ class Metric(str, Enum):
     FLUSHED_GRADIENTS = "flushed-gradients"
     LOST_UPDATES = "lost-updates"
     RAISES = "raises"
+    KEPT_GRAPHS = "kept-graphs"
+    TRAINED_SHARE = "trained-share"
+    TRAINING_DIFFERENCE = "training-difference"
+    UPDATE_RATIO = "update-ratio"
+    SCHEDULE_LEAD = "schedule-lead"
 
 
 UNMEASURED = "unmeasured"
@@ -83,9 +89,13 @@ class Claim(Struct, frozen=True):
     element. Subject "function:activation->loss", the function empty for a script.
 
     The units of what training does. Subject "function:first@line->last@line": the function, method
-    ("Trainer.fit") or script (empty) that trains, and the events between which the claim lies:
+    ("Trainer.fit") or script (empty) that trains, and the events between which the claim lies. The loop
+    is run in both forms of its `rehearsal`, as written and with the remedy, from the same weights on the
+    same random batch in every iteration; without one there is nothing that could be run.
     step-scale: log10 of ‖g‖₂ that the optimizer's first step which is not skipped is given, over that of
-    the same step of the same code with its gradient scaler disabled, all parameters together;
+    the same step with the remedy, all parameters together; of the largest over all steps where the
+    condition says how many ("steps=20"), and with the loss multiplied by a constant so that the gradient
+    is so many times as long as the remedy lets it be where that is said ("norm=10");
     flushed-gradients: the share of zeros in the weights' gradients as the code computes them, among the
     elements that are not zero where the same pass runs in float32, the loss before its backward pass
     being multiplied by a constant so that its value is that of `condition` ("loss=0.001": what is left of
@@ -94,7 +104,16 @@ class Claim(Struct, frozen=True):
     were or makes inf or nan, among those that the same step changes where weights, gradients and the
     optimizer's state are float32;
     raises: 1 where as many iterations as `condition` says ("iterations=2", "iterations=1,device=cuda") end
-    in an error of torch, else 0.
+    in an error of torch, else 0;
+    kept-graphs: the graphs that are still held at the end of 20 iterations beyond those with the remedy,
+    in graphs of one iteration: by their nodes where they hang on what is kept, else by the tensors that
+    were saved for them;
+    trained-share: of the parameters that 20 steps change with the remedy, the share that they change;
+    training-difference: ‖w - w*‖₂ / ‖w* - w₀‖₂ of all parameters after 20 steps, w* being those with the
+    remedy and w₀ those before;
+    update-ratio: log10 of ‖Δw‖₂/‖w‖₂ over the first step, all parameters with two or more axes together;
+    schedule-lead: by how many rates of its schedule the optimizer is ahead of the remedy in the step
+    at which that is furthest from 0, of 20.
     """
 
     metric: Metric
@@ -103,6 +122,7 @@ class Claim(Struct, frozen=True):
     predicted: float
     condition: str = ""
     least: float | None = None
+    rehearsal: Rehearsal | None = None
 
 
 class Edit(Struct, frozen=True):

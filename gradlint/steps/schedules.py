@@ -18,12 +18,17 @@ _SPENT = -4.0
 
 
 class Misordered(NamedTuple):
-    """Where a schedule is stepped, what is wrong with that, and where it shows: `said` is what is there."""
+    """Where a schedule is stepped, what is wrong with that, where it shows, and its lead.
+
+    `said` is what is there. `lead` counts the rates of the schedule that it is ahead after 20 steps of the
+    optimizer within one epoch: 1, or 19 too many, or as many too few; 0 where that does not show.
+    """
 
     schedule: Event
     step: Event
     reason: str
     said: str = "the optimizer steps here"
+    lead: int = 0
 
 
 def schedules_of(loop: TrainingLoop) -> Iterator[Misordered]:
@@ -54,7 +59,7 @@ def _early(of: Gradients, event: Event) -> Misordered | None:
     late = of.around(event, points, about)
     if points and first.only(event.number) and late.only(*of.steps):
         reason = "the schedule is stepped before the optimizer, and skips its first learning rate"
-        return Misordered(event, of.steps[min(late.events)], reason)
+        return Misordered(event, of.steps[min(late.events)], reason, lead=1)
     return None
 
 
@@ -87,7 +92,7 @@ def _hurried(of: Gradients, event: Event, schedule: Thing) -> Misordered | None:
     if step is None or lost is None or lost >= _SPENT:
         return None
     reason = f"stepped with every batch, the schedule takes {-lost:.1f} decades off the rate in {_BATCHES}"
-    return Misordered(event, step, reason)
+    return Misordered(event, step, reason, lead=19)
 
 
 def _at_two_paces(of: Gradients, event: Event) -> Misordered | None:
@@ -122,4 +127,4 @@ def _slow(of: Gradients, event: Event, schedule: Thing) -> Misordered | None:
     if not within or len(within) < len(of.steps):
         return None
     reason = "a cycle over all batches is stepped once per epoch, and ends within its warm-up"
-    return Misordered(event, within[0], reason)
+    return Misordered(event, within[0], reason, lead=-19)

@@ -57,7 +57,7 @@ class Ways:
             found.clear()
         self._forgotten = forgotten
         self._live = _live(self._training, forgotten)
-        pending: list[State] = [(0, frozenset())]
+        pending: list[State] = [self.start]
         left = MOST_OUTCOMES
         while pending:
             state = pending.pop()
@@ -86,13 +86,24 @@ class Ways:
             live, gone = self._live[following], self._forgotten[following]
             yield following, frozenset([d for d in known if d[0] in live and d[0] not in gone])
 
+    start: State = (0, frozenset())
+    """Where every way begins."""
+
+    def states(self) -> Iterator[State]:
+        """Every state that a way leads to: a point, with the tests that are decided there."""
+        return iter(self._next)
+
+    def following(self, state: State) -> tuple[State, ...]:
+        """The states that can come next."""
+        return self._next[state]
+
     def happens(self, event: int) -> bool:
         """Whether any way leads to an event."""
         return event in self._at
 
     def first(self, counts: Callable[[Event], bool]) -> Outcome:
         """The first events that count, from the beginning on."""
-        return self._search([(0, frozenset())], self._next.__getitem__, counts, self._end)
+        return self._search([self.start], self._next.__getitem__, counts, self._end)
 
     def after(
         self, event: int, counts: Callable[[Event], bool], allows: Callable[[int], bool] = lambda point: True

@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 
+import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gradlint.flow.propagate import propagate
 from gradlint.lint.models import intact, models
 from gradlint.records.finding import Claim, Finding, Metric
 from gradlint.records.graph import ModelGraph
+from gradlint.records.rehearsal import Part
 from gradlint.source.source import SourceError
 from gradlint.verify.request import Request, TargetSettings
+from gradlint.verify.worker import rehearsal as wire
 from gradlint.verify.worker.protocol import Argument, Input, Question, Task
 
 
@@ -76,15 +80,59 @@ def claims_by_target(findings: Iterable[Finding]) -> dict[tuple[str, str], list[
     found: dict[tuple[str, str], list[Claim]] = {}
     for claim in dict.fromkeys(finding.claim for finding in findings):
         if claim is not None:
-            found.setdefault((target_of(claim), kind_of(claim)), []).append(claim)
+            kind = kind_of(claim)
+            name = trained_by(claim) if kind == TRAINING else target_of(claim)
+            found.setdefault((name, kind), []).append(claim)
     return found
+
+
+def trained_by(claim: Claim) -> str:
+    """The model of the project that a loop trains, as "path::name"; empty where there is not one."""
+    called = _called(claim)
+    return f"{called[0].path}::{called[0].name}" if len(called) == 1 and called[0].name else ""
+
+
+def _called(claim: Claim) -> list[Part]:
+    """The models whose forward pass is part of the loop that a claim is about."""
+    if claim.rehearsal is None:
+        return []
+    numbers = {n for act in claim.rehearsal.remedied.cycle if act.kind == "forward" for n in act.on}
+    return [part for part in claim.rehearsal.parts if part.number in numbers]
+
+
+def trained_target(path: str, claim: Claim) -> Target:
+    """What to build for a claim about a loop in a file: the model that it trains, as it is made there."""
+    if not trained_by(claim):
+        return Target(path, "")
+    (model,) = _called(claim)
+    found = next((graph for graph in graphs(model.path) if graph.name == model.name), None)
+    graph = None if found is None else replace(found, arguments=dict(model.arguments))
+    return Target(model.path, model.name, graph)
 
 
 def question(number: int, claim: Claim, graph: ModelGraph | None) -> Question:
     """What to ask the worker about a claim."""
     name = place_of(claim)
     offset = spreading(graph, name) if claim.metric is Metric.DEPTH_GAIN and graph is not None else 0.0
-    return Question(number, claim.metric.value, name, claim.condition, claim.bound, claim.predicted, offset)
+    return Question(
+        number, claim.metric.value, name, claim.condition, claim.bound, claim.predicted, offset, played(claim)
+    )
+
+
+def played(claim: Claim) -> wire.Rehearsal | None:
+    """The training loop of a claim as it goes to the worker, with the name of one model of the project."""
+    if claim.rehearsal is None:
+        return None
+    named = trained_by(claim)
+    fields = msgspec.to_builtins(claim.rehearsal)
+    for part in fields["parts"]:
+        part["name"] = part["name"] if named == f"{part['path']}::{part['name']}" else ""
+        part["settings"] = dict(part["settings"])
+        del part["path"], part["arguments"]
+    for form in ("written", "remedied"):
+        for act in (*fields[form]["before"], *fields[form]["cycle"]):
+            act["settings"] = dict(act["settings"])
+    return wire.decode(fields)
 
 
 def spreading(graph: ModelGraph, name: str) -> float:

@@ -24,6 +24,7 @@ from gradlint.verify.plan import (
     kind_of,
     module_name,
     task,
+    trained_target,
 )
 from gradlint.verify.remember import Memory
 from gradlint.verify.request import Request
@@ -61,8 +62,9 @@ def answered(
     for path, by_target in wanted.items():
         known: dict[Claim, Evidence] = {}
         found = {graph.name: graph for graph in graphs(path)} if by_target else {}
-        for (name, _), claims in by_target.items():
-            target = Target(path, name, found.get(name))
+        for (name, kind), claims in by_target.items():
+            is_loop = kind == TRAINING
+            target = trained_target(path, claims[0]) if is_loop else Target(path, name, found.get(name))
             known.update(zip(claims, measured(worker, target, claims, request), strict=True))
             done += 1
             if progress is not None:
@@ -100,7 +102,7 @@ def measured(worker: Answering, target: Target, claims: Sequence[Claim], request
 def _not_run(target: Target, kinds: set[str]) -> str:
     """Why claims of these kinds are not measured, empty where they are."""
     if TRAINING in kinds:
-        return "the claim is about a training loop, which is not run"
+        return ""
     if target.name in SCRIPTS and kinds != {LOSS}:
         return "code outside of functions and classes is not run"
     return ""
@@ -117,7 +119,10 @@ def evidence(reply: Reply, claims: Sequence[Claim], path: str, name: str) -> lis
     if reply.failure is not None or reply.built is None:
         return [could_not_run(reply.failure, path, name)] * len(claims)
     text = described(name, reply.built)
-    return [_judged(claim, answer, reply, text) for claim, answer in zip(claims, reply.answers, strict=True)]
+    return [
+        _judged(claim, answer, reply, answer.built or text)
+        for claim, answer in zip(claims, reply.answers, strict=True)
+    ]
 
 
 def _judged(claim: Claim, answer: Answer, reply: Reply, built: str) -> Evidence:
@@ -126,10 +131,12 @@ def _judged(claim: Claim, answer: Answer, reply: Reply, built: str) -> Evidence:
     if answer.state == "failed":
         return Evidence(Verdict.COULD_NOT_RUN, built=built, reason=answer.reason)
     values = answer.values
+    found = verdict(claim, values)
+    is_weak = answer.is_stand_in and found is Verdict.REFUTED
     return Evidence(
-        verdict(claim, values),
+        Verdict.INCONCLUSIVE if is_weak else found,
         statistics.median(values),
-        (max(values) - min(values)) / 2,
+        (max(values) - min(values)) / 2 if len(set(values)) > 1 else 0.0,
         len(values),
         reply.device,
         answer.dtype,

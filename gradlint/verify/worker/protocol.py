@@ -7,10 +7,12 @@ JSON lacks are written as Python's `json` does: NaN, Infinity. A change of any r
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-VERSION = 1
+from .rehearsal import Rehearsal, decode
+
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,8 @@ class Question:
     """What to measure: a metric at a place of the target under a condition, as in a claim.
 
     `offset` is taken off what is measured, in the metric's unit. Values on the other side of `bound`
-    than `predicted`, or near it, are measured with more seeds.
+    than `predicted`, or near it, are measured with more seeds. `rehearsal` is the training loop that a claim
+    is about, None for claims about models.
     """
 
     number: int
@@ -57,6 +60,7 @@ class Question:
     bound: float
     predicted: float
     offset: float = 0.0
+    rehearsal: Rehearsal | None = None
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,9 @@ class Task:
 class Answer:
     """The values that were measured for a question, one per seed; `reason` where there are none.
 
-    `state` is "measured", "not exercised" where the run does not come past the place, or "failed".
+    `state` is "measured", "not exercised" where the run does not come past the place, or "failed". `built`
+    says what was run, where that is not the target of the task; `is_stand_in` that it is another model than
+    the code's.
     """
 
     number: int
@@ -97,6 +103,8 @@ class Answer:
     values: list[float]
     dtype: str = ""
     reason: str = ""
+    built: str = ""
+    is_stand_in: bool = False
 
 
 @dataclass(frozen=True)
@@ -173,4 +181,10 @@ def decode_task(line: str) -> Task:
     fields = json.loads(line)
     for name, kind in (("arguments", Argument), ("inputs", Input), ("questions", Question)):
         fields[name] = [kind(**item) for item in fields[name]]
+    fields["questions"] = [_with_rehearsal(question) for question in fields["questions"]]
     return Task(**fields)
+
+
+def _with_rehearsal(question: Any) -> Any:
+    found = question.rehearsal
+    return question if found is None else replace(question, rehearsal=decode(found))

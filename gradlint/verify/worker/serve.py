@@ -5,6 +5,8 @@ Where processes cannot be forked, a worker serves one task and ends.
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import os
 import platform
 import sys
@@ -67,6 +69,7 @@ def answer(task: Task) -> Reply:
     if CAN_FORK:
         from .fork import run_apart
 
+        _import_for(task)
         return run_apart(task)
     from .perform import perform
 
@@ -75,3 +78,10 @@ def answer(task: Task) -> Reply:
     except BaseException as error:
         failure = Failure("running", f"{type(error).__name__}: {error}")
         return Reply(task.number, None, [], [], failure)
+
+
+def _import_for(task: Task) -> None:
+    """Import once, before processes are forked, what making an optimizer imports: more than a second."""
+    if any(question.rehearsal is not None for question in task.questions):
+        with contextlib.suppress(Exception):
+            importlib.import_module("torch._dynamo")

@@ -1,0 +1,127 @@
+"""Who plays a training loop: its own models where they can be had and run, stand-ins else."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+from .acts import ACTS
+from .company import BATCH, Company
+from .compared import COMPARISONS, Stage, rounds_of
+from .construct import NotBuiltError, recipe
+from .fit import Fitted, NoInputError, fit
+from .load import load
+from .metrics import NotExercisedError
+from .protocol import Answer, Question, Task
+from .rehearsal import Act, Program, Rehearsal
+from .rounds import Conditions, Rounds, called
+from .subject import exact
+
+NONE = "none"
+"""What stands for a model without which a claim says nothing."""
+SEEDS = (0, 1, 2)
+_PASSES = ("forward", "half", "widen", "train", "eval", "replace")
+
+
+def answers(task: Task, device: str) -> list[Answer]:
+    """The answers to all questions of a task about training loops."""
+    targets, reason = _targets(task)
+    return [_answer(question, targets, reason, device, task) for question in task.questions]
+
+
+def _targets(task: Task) -> tuple[dict[str, Callable[[], nn.Module]], str]:
+    """How the model that the loop trains is made, and why it cannot be where that is so."""
+    if not task.name:
+        return {}, ""
+    try:
+        with exact(0, torch.float32):
+            module: types.ModuleType = load(task.path, task.name, task.roots, task.text)
+            made = recipe(module, task.name, task.arguments, task.seconds / 3)
+    except NotBuiltError as error:
+        return {}, str(error)
+    except Exception as error:
+        return {}, f"{type(error).__name__}: {error}"
+    return {task.name: made.make}, ""
+
+
+def _answer(
+    question: Question, targets: dict[str, Callable[[], nn.Module]], reason: str, device: str, task: Task
+) -> Answer:
+    rehearsal = question.rehearsal
+    assert rehearsal is not None
+    try:
+        company, why = _company(rehearsal, targets, device, task)
+        values = _values(question, rehearsal, company)
+    except NotExercisedError as error:
+        return Answer(question.number, "not exercised", [], reason=str(error))
+    except Exception as error:
+        return Answer(question.number, "failed", [], reason=f"{type(error).__name__}: {str(error)[:300]}")
+    built = _built(question, rehearsal, company, reason or why)
+    return Answer(question.number, "measured", values, "float32", "", built, company.uses_stand_ins)
+
+
+def _values(question: Question, rehearsal: Rehearsal, company: Company) -> list[float]:
+    """One value; one for each seed where the first is near the bound."""
+    measure = COMPARISONS[question.metric]
+    values = [measure(Stage(rehearsal, company, Conditions(seed=SEEDS[0])), question)]
+    is_near = abs(values[0] - question.bound) <= 0.1 * abs(question.bound)
+    if is_near and values[0] != question.predicted:
+        values += [measure(Stage(rehearsal, company, Conditions(seed=seed)), question) for seed in SEEDS[1:]]
+    return values
+
+
+def _company(
+    rehearsal: Rehearsal, targets: dict[str, Callable[[], nn.Module]], device: str, task: Task
+) -> tuple[Company, str]:
+    """The loop's own models with inputs, or stand-ins and why."""
+    parts = {part.number: part for part in rehearsal.parts}
+    own = Company(parts, targets, device=device)
+    passes = [act for act in rehearsal.remedied.cycle if act.kind == "forward"]
+    try:
+        inputs = {act.on[0]: _fitted(own, act, task) for act in passes if act.on and not act.of}
+        for batch in (BATCH, 0):
+            company = replace(own, inputs=inputs, batch=batch)
+            error = _played(company, rehearsal)
+            if error is None:
+                return company, ""
+    except Exception as failed:
+        error = failed
+    if any(part.stand_in == NONE for part in rehearsal.parts):
+        raise NotExercisedError(f"the model cannot be run: {' '.join(str(error).split())[:200]}")
+    return replace(own, uses_stand_ins=True), f"{error}"
+
+
+def _fitted(company: Company, act: Act, task: Task) -> Fitted:
+    with exact(0, torch.float32):
+        return fit(company.model(act.on[0]), task.inputs, task.seconds / 3)
+
+
+def _played(company: Company, rehearsal: Rehearsal) -> Exception | None:
+    """Why the models cannot be run one after the other as the loop does it, None where they can."""
+    written = rehearsal.remedied
+    acts = [act for act in written.cycle if act.kind in _PASSES]
+    program = Program([act for act in written.before if act.kind in _PASSES], acts)
+    return Rounds(company, program, Conditions(rounds=1), ACTS).run().error
+
+
+def _built(question: Question, rehearsal: Rehearsal, company: Company, reason: str) -> str:
+    """What was run, in a line."""
+    acts = (*rehearsal.written.before, *rehearsal.written.cycle)
+    models = called(acts, company)
+    optimizers = [part.number for part in rehearsal.parts if part.kind == "optimizer"]
+    text = company.described([*models, *optimizers])
+    inputs = [
+        f"{n}={f.describe('float32')} {f.origin}"
+        for fitted in company.inputs.values()
+        for n, f in fitted.sized(company.batch).items()
+    ]
+    data = f"input {', '.join(inputs)}" if inputs and not company.uses_stand_ins else "random data"
+    why = f" ({reason[:120]})" if reason and company.uses_stand_ins else ""
+    return f"{text}, {rounds_of(question)} on {data}{why}"
+
+
+__all__ = ["NoInputError", "answers"]
