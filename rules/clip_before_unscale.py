@@ -214,7 +214,7 @@ def _claim(loop: TrainingLoop, optimizer: frozenset[int], backward: Event, clip:
     scale = decades(loop, backward)
     if scale is None or scale <= 1:
         return None
-    unscale = Act(-1, "unscale", (min(optimizer),), by=min(backward.by))
+    unscale = Act(-1, "unscale", tuple(sorted(optimizer)), by=min(backward.by))
     remedy = both(without(kind("unscale")), preceded(at(clip), unscale))
     rehearsal = rehearsed(loop, (backward, clip), remedy, about=optimizer)
     about = subject(loop, backward, clip)

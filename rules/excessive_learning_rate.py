@@ -9,7 +9,7 @@ from typing import ClassVar
 from msgspec.structs import replace
 
 from gradlint.records.finding import Claim, Finding, Metric, Severity
-from gradlint.records.training import Event, is_default
+from gradlint.records.training import Event, Thing, is_default
 from gradlint.rule.loops import report, subject
 from gradlint.rule.rehearse import claimed, new, opened, rehearsed
 from gradlint.rule.rule import Rule
@@ -171,17 +171,16 @@ class ExcessiveLearningRate(Rule):
                 kind = optimizer.type.rpartition(".")[2]
                 message = f"a {default}learning rate of {rate:g} is beyond what {kind} can take"
                 made = replace(step, place=optimizer.place or step.place, callers=())
-                claim = _claim(of, step, rate)
+                claim = _claim(of, step, optimizer, rate)
                 yield report(self, loop, made, message, [(step, "steps here")], claim=claim)
 
 
-def _claim(of: Gradients, step: Event, rate: float) -> Claim | None:
+def _claim(of: Gradients, step: Event, optimizer: Thing, rate: float) -> Claim | None:
     """Adam's kin move each weight by the rate, of a layer with 30 inputs by ten times the rate of its size;
     how far SGD moves them goes with the gradient.
     """
-    types = [of.loop.type(number).rpartition(".")[2] for number in of.optimizer]
-    plain = any(map(is_descent, map(of.loop.type, of.optimizer)))
-    lower = opened(new("make", step.things, lr=0.1 if plain else 1e-4 if "RMSprop" in types else 1e-3))
-    rehearsal = rehearsed(of.loop, (step,), lower, about=of.optimizer)
+    plain, slow = is_descent(optimizer.type), optimizer.type.endswith("RMSprop")
+    lower = opened(new("make", [optimizer.number], lr=0.1 if plain else 1e-4 if slow else 1e-3))
+    rehearsal = rehearsed(of.loop, (step,), lower, about=[optimizer.number])
     predicted = 0.0 if plain else math.log10(10 * rate)
     return claimed(Metric.UPDATE_RATIO, subject(of.loop, step), -1.0, predicted, rehearsal, least=-1.0)

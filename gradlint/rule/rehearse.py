@@ -43,9 +43,21 @@ def rehearsed(
         return None
     parts = tuple([_standing(part, stand_in) for part in found.parts])
     written = assumed(found.program)
-    known = [part.number for part in parts if part.kind == "optimizer"]
+    known = frozenset([part.number for part in parts if part.kind == "optimizer"])
     optimizer = next((n for n in sorted(about) if n in known), None)
-    return Rehearsal(parts, written, remedy(written), optimizer)
+
+    def settled(form: Program) -> Program:
+        return _each(form, lambda act: (_by_one(act, known, optimizer),))
+
+    return Rehearsal(parts, settled(written), settled(remedy(written)), optimizer)
+
+
+def _by_one(act: Act, optimizers: frozenset[int], about: int | None) -> Act:
+    """An act that may be about one of several optimizers, about the one in question."""
+    several = [n for n in act.on if n in optimizers]
+    if len(several) < 2:
+        return act
+    return replace(act, on=(about if about in several else several[0],))
 
 
 def _standing(part: Part, stand_in: str) -> Part:

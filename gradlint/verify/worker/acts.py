@@ -87,8 +87,9 @@ def backward(rounds: Rounds, act: Act) -> None:
 def unscale(rounds: Rounds, act: Act) -> None:
     """Take the scale off the gradients."""
     scaler = rounds.scalers.get(act.by if act.by is not None else -1)
+    rounds.prepare()
     if scaler is not None:
-        scaler.unscale_(rounds.optimizers[act.on[0]])
+        scaler.unscale_(next(rounds.optimizers[n] for n in act.on if n in rounds.optimizers))
 
 
 def clip(rounds: Rounds, act: Act) -> None:
@@ -135,6 +136,7 @@ def update(rounds: Rounds, act: Act) -> None:
 
 def schedule(rounds: Rounds, act: Act) -> None:
     """Go on to the next rate; a schedule that waits for a plateau is given the loss."""
+    rounds.prepare()
     for scheduler in [rounds.schedulers[n] for n in act.on if n in rounds.schedulers]:
         waits = type(scheduler).__name__ == "ReduceLROnPlateau"
         scheduler.step(*(rounds.losses[-1:] or [1.0]) if waits else ())
@@ -148,6 +150,7 @@ def make(rounds: Rounds, act: Act) -> None:
 
 def zero(rounds: Rounds, act: Act) -> None:
     """Forget the gradients of optimizers or models."""
+    rounds.prepare()
     for number in act.on:
         found: Any = rounds.optimizers.get(number) or rounds.models.get(number)
         if found is not None:
