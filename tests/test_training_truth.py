@@ -72,7 +72,7 @@ class Steps:
         before = hooks.register_optimizer_step_pre_hook(self._before)
         after = hooks.register_optimizer_step_post_hook(self._after)
         try:
-            exec(compile(self.code, "train.py", "exec"), {"loader": batches})
+            exec(compile(self.code, "train.py", "exec"), {"loader": batches, "longest": 1.0})
         finally:
             before.remove()
             after.remove()
