@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
-from gradlint.flow.handwritten import Handwritten, chain, drawings, layers, softmaxes
+from gradlint.flow.handwritten import Handwritten, chain, drawings, layers, softmaxes, through_time
 from gradlint.records.finding import Finding, Severity
-from gradlint.rule.arrays import LOSS, is_bad, of_chain, of_drawing, of_softmax
+from gradlint.rule.arrays import CLIP, LOSS, THROUGH_TIME, is_bad, of_chain, of_drawing, of_softmax
 from gradlint.rule.places import used_at, within
 from gradlint.rule.rule import Rule
 
@@ -17,9 +17,10 @@ def sigmoid(x):
 """
 
 
-def _net(
-    w1: str, w2: str = "np.random.randn(64, 10) * 0.1", bend: str = "sigmoid", above: str = _SIGMOID
-) -> str:
+_HEAD = "np.random.randn(64, 10) * 0.1"
+
+
+def _net(w1: str, w2: str = _HEAD, bend: str = "sigmoid", above: str = _SIGMOID) -> str:
     """A network of 256 inputs that is trained on one batch."""
     return f"""import numpy as np
 {above}
@@ -43,10 +44,21 @@ class Net:
 
 
 def _script(lines: str) -> str:
+    """Lines of a script, below a sigmoid."""
     return "import numpy as np\n" + _SIGMOID + "\n" + lines.replace("| ", "\n") + "\n"
 
 
+_GENERATOR = "\nrng = np.random.default_rng(0)\n"
 _RELU = "\ndef relu(x):\n    return np.maximum(0, x)\n"
+
+
+_TIME = (
+    "W = np.random.randn(64, 64) * 0.05| | def step(xs, errors):|     global W| "
+    "    hs, dW, carried = [np.zeros(64)], np.zeros_like(W), np.zeros(64)|     for x in xs:| "
+    "        hs.append(np.tanh(W @ hs[-1] + x))|     for t in reversed(range(len(xs))):| "
+    "        delta = (errors[t] + carried) * (1 - hs[t + 1] ** 2)| "
+    "        dW += np.outer(delta, hs[t])|         carried = W.T @ delta| "
+)
 
 
 def _softmax(minus: str) -> str:
@@ -63,15 +75,18 @@ class HandwrittenNetwork(Rule):
     Nothing sets the scale of such weights. Of n inputs, weights from N(0, 1) make sums of size √n and those
     from [0, 1) of size n/2: a sigmoid or tanh is saturated, its slope is 0, no step changes anything;
     behind ReLU the signal grows from layer to layer. A chain of sigmoids divides the gradient by four per
-    layer. Softmax overflows from 710 on (88 in single precision) unless the maximum is taken off first.
+    layer, a loop over time by any factor at every step. Softmax overflows from 710 on (88 in single
+    precision) unless the maximum is taken off first.
 
     ### How it is verified
     The code itself runs on standardised input: the share of saturated arguments, the growth of the signal,
-    the decades between the gradients of the first and the last layer, and what logits of 1000 give.
+    the decades between the gradients of the first and the last layer, and what logits of 1000 give. How large
+    gradients through time become in training is not predicted, so that carries no claim.
 
     ### When it is fine
     Weights that are centred and scaled by √(1/n) or √(2/n), or small in few layers; few inputs; a softmax
-    from whose arguments the largest is taken off. Random data are not weights.
+    from whose arguments the largest is taken off; gradients through time that are clipped or divided by
+    their size. Random data are not weights.
 
     ### Fix safety
     There is no fix to apply: other weights train differently.
@@ -90,9 +105,7 @@ class HandwrittenNetwork(Rule):
         "standard normal": _net("np.random.randn(256, 64)"),
         "not centred": _net("np.random.rand(256, 64)"),
         "wide uniform": _net("np.random.uniform(-1, 1, (256, 64))", bend="np.tanh", above=""),
-        "not centred, generator": _net(
-            "rng.random((256, 64))", above=_SIGMOID + "\nrng = np.random.default_rng(0)\n"
-        ),
+        "not centred, generator": _net("rng.random((256, 64))", above=_SIGMOID + _GENERATOR),
         "normal before rectifier": _net(
             "np.random.normal(0, 1, size=(256, 64))", "np.random.normal(size=(64, 10))", "relu", _RELU
         ),
@@ -102,42 +115,30 @@ class HandwrittenNetwork(Rule):
             "def forward(x):|     for w in weights:|         x = sigmoid(np.dot(x, w))|     return x| | "
             "print(forward(np.ones((4, 64))))"
         ),
-        "column vectors": _script(
-            "def initialise():|     return {'W1': np.random.randn(32, 400), 'b1': np.zeros((32, 1))}| | "
-            "def step(x, y):|     p = initialise()|     a = sigmoid(np.dot(p['W1'], x) + p['b1'])| "
-            "    p['W1'] = p['W1'] - 0.1 * np.dot(a - y, x.T)|     return p"
-        ),
         "unguarded softmax": _softmax(""),
-        "tensors": (
-            "import torch\n\nw1 = torch.randn(500, 100, requires_grad=True)\n"
-            "w2 = torch.randn(100, 10, requires_grad=True)\n\n"
-            "def forward(x):\n    return torch.sigmoid(x.mm(w1)).mm(w2)\n"
-        ),
+        "back through time": _script(_TIME + "    W -= 0.1 * dW"),
+        "tensors": "import torch\n\nw1 = torch.randn(500, 100, requires_grad=True)\n"
+        "w2 = torch.randn(100, 10, requires_grad=True)\n\n"
+        "def forward(x):\n    return torch.sigmoid(x.mm(w1)).mm(w2)\n",
     }
     good: ClassVar[Mapping[str, str]] = {
         "scaled by the inputs": _net("np.random.randn(256, 64) * np.sqrt(1 / 256)"),
-        "scaled for rectifiers": _net(
-            "np.random.randn(256, 64) * np.sqrt(2 / 256)", "np.random.randn(64, 10) * 0.1", "relu", _RELU
-        ),
+        "scaled for rectifiers": _net("np.random.randn(256, 64) * np.sqrt(2 / 256)", _HEAD, "relu", _RELU),
         "small": _net("np.random.randn(256, 64) * 0.01", bend="np.tanh", above=""),
         "centred": _net("(np.random.rand(256, 64) - 0.5) * 0.1"),
         "largest taken off": _softmax(" - z.max(axis=1, keepdims=True)"),
-        "three inputs": _script(
-            "x, w = np.eye(3), 2 * np.random.random((3, 1)) - 1| for _ in range(10000):| "
-            "    y = sigmoid(np.dot(x, w))|     w += x.T.dot((np.ones((3, 1)) - y) * y * (1 - y))"
-        ),
+        "clipped": _script(_TIME + "    np.clip(dW, -5, 5, out=dW)|     W -= 0.1 * dW"),
         "random data": _script(
             "x = np.random.randn(100, 50)| w = np.zeros((50, 1))| for _ in range(100):| "
             "    p = sigmoid(x.dot(w))|     w -= 0.1 * x.T.dot(p - 1) / 100"
         ),
         "no network": _script(
-            "rotation = np.random.randn(200, 200)| points = np.load('points.npy') @ rotation| "
-            "print(np.exp(-points ** 2).sum())"
+            "points = np.ones((9, 200)) @ np.random.randn(200, 200)| print(np.exp(-points))"
         ),
     }
 
     def check(self, network: Handwritten) -> Iterator[Finding]:
-        """Report what saturates, grows or dies out in the first iteration, and softmax that overflows."""
+        """Report what the first iteration does to signal and gradient, and what nothing bounds."""
         found = layers(network)
         drawn = [each for each in drawings(found) if is_bad(each)]
         for each in drawn:
@@ -146,9 +147,9 @@ class HandwrittenNetwork(Rule):
         if line is not None and not drawn and line.least_loss >= LOSS:
             first = found.flow.graph.nodes[line.first]
             yield self.finding(used_at(network.graph, first), *of_chain(network, line, first))
+        for step in through_time(network):
+            yield self.finding(used_at(network.graph, step), THROUGH_TIME, help=CLIP)
         for written in softmaxes(network):
-            place, severity = (
-                used_at(network.graph, written.node),
-                None if written.is_close else Severity.NOTE,
-            )
+            severity = None if written.is_close else Severity.NOTE
+            place = used_at(network.graph, written.node)
             yield self.finding(place, *of_softmax(network, written), severity=severity)

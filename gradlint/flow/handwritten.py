@@ -12,13 +12,22 @@ from gradlint.flow.chain import Chain, longest_chain
 from gradlint.flow.initial import Law, law, number
 from gradlint.flow.moments import Moments
 from gradlint.flow.propagate import GradientFlow, is_weighted, propagate
-from gradlint.records.graph import DRAWING, ModelGraph, Node, Parameter, Place
+from gradlint.records.graph import DRAWING, TRANSPOSED, ModelGraph, Node, Parameter, Place
 
 KNEES = {"sigmoid": 6.0, "tanh": 3.0}
 """From which |z| on the slope of an activation is below a hundredth of its largest."""
 
 _RECTIFIED = ("relu", "clamp")
 _ON_THE_WAY = frozenset({"add", "shift", "reshape", "expand", "dropout", "scale"})
+_ADDING = frozenset({"add", "shift", "select", "reshape", "expand", "neg", "scale", "unknown", "join"})
+_BOUNDING = frozenset(
+    {"clamp", "minimum", "maximum", "amin", "amax", "min", "max", "norm", "sqrt", "compare", "div", "tanh"}
+)
+"""Operations with which the size of a gradient is bounded, or at least looked at."""
+
+_STEPS = 3
+"""Products with one weight from which on they are those of a sequence."""
+
 _EXPONENT = 88.0
 """The largest logit of which the exponential is finite in single precision."""
 
@@ -223,6 +232,60 @@ def softmaxes(subject: Handwritten) -> Iterator[Written]:
             moments = moments or propagate(subject.graph)
             second = moments.moments[node.inputs[0]].second
             yield Written(node, math.sqrt(second.lo) if second.is_finite else 0.0)
+
+
+def through_time(subject: Handwritten) -> Iterator[Node]:
+    """Products with the transpose of a trained weight that a gradient goes through at every step, unbounded.
+
+    A loop carries the product, and adds up the gradient of a weight of the same signal; or the products
+    with one weight follow one another.
+    """
+    graph = subject.graph
+    carried = [_behind(graph, last) for _, last in graph.states]
+    sums = {number for node in carried if node.op == "matmul" for number in node.inputs}
+    back = [node for node in carried if _goes_back(subject, node) and not sums.isdisjoint(node.inputs)]
+    for node in {found.place: found for found in (*back, *_one_after_another(subject))}.values():
+        if not _is_bounded(graph, node.number):
+            yield node
+
+
+def _behind(graph: ModelGraph, number: int) -> Node:
+    """What a value was computed by, sums and parts aside."""
+    node = graph.nodes[number]
+    while node.op in _ADDING and node.inputs:
+        node = graph.nodes[node.inputs[-1]]
+    return node
+
+
+def _goes_back(subject: Handwritten, node: Node) -> bool:
+    return node.settings.get(TRANSPOSED) is True and drawn_at(node) in subject.weights
+
+
+def _one_after_another(subject: Handwritten) -> Iterator[Node]:
+    """Products with the transpose of one weight, each made of the one before."""
+    by_weight: dict[object, list[Node]] = {}
+    for node in subject.graph.nodes:
+        if _goes_back(subject, node):
+            by_weight.setdefault(_key(node), []).append(node)
+    for found in by_weight.values():
+        pairs = itertools.pairwise(found)
+        if len(found) >= _STEPS and all(b.number in _after(subject.graph, a.number) for a, b in pairs):
+            yield found[0]
+
+
+def _after(graph: ModelGraph, number: int) -> set[int]:
+    """All that is made of a node."""
+    reached = {number}
+    for node in graph.nodes[number + 1 :]:
+        if not reached.isdisjoint(node.inputs):
+            reached.add(node.number)
+    return reached
+
+
+def _is_bounded(graph: ModelGraph, number: int) -> bool:
+    """Whether anything that is made of a gradient, or it is made of, is clipped or divided by its size."""
+    made = _after(graph, min(graph.nodes[number].inputs, default=number))
+    return any(graph.nodes[other].op in _BOUNDING for other in made - {number})
 
 
 def parameter_of(node: Node) -> Parameter:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from gradlint.graph import initial
 from gradlint.graph.interpret import GraphFacts
 from gradlint.graph.values import Anything, Drawn, Signal, Weight, held_by, number, setting
-from gradlint.records.graph import DRAWING, Initial, Place, Setting
+from gradlint.records.graph import DRAWING, TRANSPOSED, Initial, Place, Setting
 from gradlint.semantics.interpretation import Arguments, Budget, Count, Operand, Site
 from gradlint.semantics.value import Instance, Items, Known, Reference, Value
 
@@ -108,6 +110,8 @@ class ArrayFacts(GraphFacts):
         first = values[0] if values else None
         if name in _PRODUCTS:
             return self._product(values, site)
+        if name == "outer" and any(isinstance(value, Signal) for value in values):
+            return self.recorder.emit("matmul", [self._input(value, site) for value in values[:2]], site)
         if name in ("zeros", "ones", "empty", "full", "eye"):
             fresh = initial.fresh(name, arguments, Place(site.path, site.node.span))
             return fresh if fresh is not None else Anything()
@@ -303,6 +307,7 @@ class ArrayFacts(GraphFacts):
         into, out = weight.shape[-1 if is_left else 0], weight.shape[0 if is_left else -1]
         settings: dict[str, Setting] = {"in_features": into, "out_features": out, "bias": False}
         settings["left"] = is_left
+        settings[TRANSPOSED] = weight.initial.settings.get(TRANSPOSED) is True
         held = Weight({"data": Drawn(weight.initial, (out, into))}, Place(site.path, site.node.span), False)
         return self.recorder.emit(
             "linear", (self._input(data, site),), site, settings, None, {"weight": held}
@@ -351,7 +356,10 @@ def _inside(value: Value) -> Sequence[Value]:
 
 
 def _transposed(drawn: Drawn) -> Drawn:
-    return Drawn(drawn.initial, None if drawn.shape is None else drawn.shape[::-1])
+    """The same numbers the other way round, as gradients go through them."""
+    turned = not drawn.initial.settings.get(TRANSPOSED)
+    initial_ = replace(drawn.initial, settings={**drawn.initial.settings, TRANSPOSED: turned})
+    return Drawn(initial_, None if drawn.shape is None else drawn.shape[::-1])
 
 
 def _moved(drawn: Drawn, name: str, by: float) -> Drawn:

@@ -57,7 +57,9 @@ class Networks:
         self._evaluator.script = None
         self._facts.begin()
         for graph in graphs:
-            yield ArrayGraph(graph.name, graph.place, graph.nodes, graph.outputs, weights=weights)
+            yield ArrayGraph(
+                graph.name, graph.place, graph.nodes, graph.outputs, states=graph.states, weights=weights
+            )
 
     def _script(self, scope: ModuleScope) -> Iterator[ModelGraph]:
         body = [statement for each in scope.facts.body for statement in _lowered(scope, each)]

@@ -13,6 +13,10 @@ DRAWING = "drawing"
 """The setting that numbers what is drawn at one place again and again, layer by layer."""
 
 
+TRANSPOSED = "transposed"
+"""The setting of what multiplies by the transpose of a weight."""
+
+
 class Place(Struct, frozen=True):
     """A piece of source text."""
 

@@ -19,6 +19,9 @@ GROWTH = 1.5
 LOSS = 3.0
 """Decades of the gradient that a chain of layers may lose."""
 
+THROUGH_TIME = "the gradient goes through this product at every step of a sequence, and nothing bounds it"
+CLIP = "clip the gradient before the step: np.clip(dW, -5, 5, out=dW)"
+
 _LARGE = "logits of 1000"
 
 
