@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import NamedTuple
 
 import pytest
 
+from gradlint.records.evidence import Verdict
+from gradlint.records.finding import Claim, Metric
 from gradlint.verify.client import Worker
 from gradlint.verify.plan import Target, graphs, task
 from gradlint.verify.request import Request, TargetSettings
-from gradlint.verify.stamp import remedy
+from gradlint.verify.stamp import measured, remedy
 from gradlint.verify.worker.protocol import Reply
 
 pytestmark = pytest.mark.torch
@@ -433,6 +436,44 @@ def test_the_one_missing_thing_is_named(worker: Worker, tmp_path: Path, code: st
         assert "the package absent is not installed" in reply.failure.reason
     if "weights.txt" in code:
         assert "No such file" in reply.failure.reason
+
+
+def by_hand(bend: str, scale: str) -> str:
+    return f"""
+import numpy as np
+
+def softmax(z):
+    e = np.exp({bend})
+    return e / e.sum(axis=1, keepdims=True)
+
+class Net:
+    def __init__(self, inputs=200):
+        self.layers = {{"w": np.random.randn(inputs, 50) {scale}, "v": np.random.randn(50, 10)}}
+
+    def forward(self, x):
+        h = np.tanh(x @ self.layers["w"])
+        return softmax(h @ self.layers["v"])
+"""
+
+
+@pytest.mark.parametrize(
+    ("bend", "scale", "expected"),
+    [
+        ("z", "", (Verdict.CONFIRMED, Verdict.CONFIRMED)),
+        ("z - z.max(1, keepdims=True)", "* 0.01", (Verdict.REFUTED, Verdict.REFUTED)),
+    ],
+)
+def test_a_network_of_arrays_is_run(
+    worker: Worker, tmp_path: Path, bend: str, scale: str, expected: tuple[Verdict, Verdict]
+) -> None:
+    pytest.importorskip("numpy")
+    path = tmp_path / "net.py"
+    path.write_text(by_hand(bend, scale))
+    saturated = Claim(Metric.SATURATION, "Net.forward:13", 0.5, 0.8)
+    overflows = Claim(Metric.NON_FINITE_VALUE, "Net.forward:softmax", math.inf, math.nan, "logits of 1000")
+    target = Target(str(path), "Net.forward")
+    found = [measured(worker, target, [claim], REQUEST)[0] for claim in (saturated, overflows)]
+    assert tuple(each.verdict for each in found) == expected, found
 
 
 def test_what_is_configured_is_used(worker: Worker, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from gradlint.verify.client import Worker
 from gradlint.verify.judge import agrees
 from gradlint.verify.plan import TRAINING, Target, claims_by_target, graphs, trained_target
 from gradlint.verify.request import Request
-from gradlint.verify.stamp import measured
+from gradlint.verify.stamp import SCRIPTS, measured
 
 pytestmark = pytest.mark.torch
 pytest.importorskip("torch")
@@ -80,12 +80,11 @@ def _healed(claim: Claim) -> Claim:
 NOT_MEASURED = {
     "GRD704": (Verdict.CONFIRMED, Verdict.COULD_NOT_RUN),  # a class without a forward pass
     "GRD706": (Verdict.CONFIRMED, Verdict.NOT_EXERCISED),  # a trainer that is given by its attributes
-    "GRD901": (Verdict.COULD_NOT_RUN, Verdict.NOT_EXERCISED),  # written with arrays
 }
 
 
 def allowed(rule: type[Rule], name: str, claim: Claim) -> tuple[Verdict, ...]:
     """The verdicts that a bad example may get: confirmed, or none where it cannot be run by itself."""
-    if name == "<module>":
+    if name in SCRIPTS:
         return (Verdict.NOT_EXERCISED,)
     return NOT_MEASURED.get(rule.id, (Verdict.CONFIRMED,))

@@ -12,6 +12,7 @@ import torch
 
 from . import functions, losses, procedures
 from .functions import Callee
+from .handwritten import Network
 from .metrics import METRICS, NotExercisedError
 from .protocol import Answer, Question
 from .subject import Subject
@@ -45,6 +46,11 @@ def of_loss(question: Question) -> Answer:
     found = re.search(r"classes=(\d+)", question.condition)
     classes = int(found[1]) if found else 2
     return _answered(question, lambda: ([losses.loss_gradient(question.subject, classes)], "float64"))
+
+
+def of_arrays(question: Question, network: Network) -> Answer:
+    """What is measured of a network that is written with arrays."""
+    return _answered(question, lambda: ([network.measure(question)], "float64"))
 
 
 def of_procedure(question: Question, function: Callable[..., object]) -> Answer:

@@ -12,15 +12,15 @@ from functools import cache
 import torch
 from torch import nn
 
-from . import redirect, staging
-from .answers import LOSS, OF_FUNCTIONS, of_function, of_loss, of_model, of_procedure, steps_of
+from . import handwritten, redirect, staging
+from .answers import LOSS, OF_FUNCTIONS, of_arrays, of_function, of_loss, of_model, of_procedure, steps_of
 from .construct import NotBuiltError, Recipe, recipe, resolve
 from .fit import Fitted, NoInputError, fit
 from .forms import SIDES
 from .functions import callee
 from .load import FAILED, imported, load
-from .metrics import WITHOUT_INPUTS
-from .protocol import Argument, Built, Failure, Layer, Reply, Task
+from .metrics import WITHOUT_INPUTS, NotExercisedError
+from .protocol import Answer, Argument, Built, Failure, Layer, Reply, Task
 from .redirect import taken_as
 from .subject import STEPS, Subject, affordable, exact
 
@@ -74,9 +74,13 @@ def _perform(task: Task, enter: Tell, failed: dict[str, BaseException]) -> Reply
         enter("rehearsing")
         return Reply(task.number, _UNBUILT, staging.answers(task, device), [], device=device)
     enter("importing")
+    notes = handwritten.watch(task.path) if handwritten.is_about_arrays(task.questions) else None
     with exact(0, torch.float32):
         module = load(task.path, task.name, task.roots, task.text)
     failed.update(vars(module)[FAILED])
+    if notes is not None:
+        enter("constructing")
+        return _arrays(task, module, notes)
     if task.questions and all(question.metric in OF_FUNCTIONS for question in task.questions):
         return _function(task, module, enter)
     enter("constructing")
@@ -108,6 +112,19 @@ def _procedure(task: Task, module: types.ModuleType) -> types.FunctionType | Non
         return None
     found = resolve(module, task.name)
     return found if isinstance(found, types.FunctionType) else None
+
+
+def _arrays(task: Task, module: types.ModuleType, notes: handwritten.Notes) -> Reply:
+    with exact(0, torch.float64):
+        try:
+            found = handwritten.network(module, task.name, task.arguments, task.seconds / 3, notes)
+        except NotExercisedError as error:
+            answers = [Answer(q.number, "not exercised", [], reason=str(error)) for q in task.questions]
+            return Reply(task.number, _UNBUILT, answers, [], device="cpu")
+    answers = [of_arrays(question, found) for question in task.questions]
+    shapes = [Argument(n, f"float64{list(x.shape)}", "inferred") for n, x in found.given.items()]
+    built = replace(_UNBUILT, arguments=found.arguments, inputs=shapes)
+    return Reply(task.number, built, answers, [], device="cpu")
 
 
 def _function(task: Task, module: types.ModuleType, enter: Tell) -> Reply:
