@@ -53,11 +53,11 @@ def is_about_arrays(questions: Sequence[Question]) -> bool:
 def watch(path: str) -> Notes | None:
     """Begin to note; None where there is no NumPy."""
     try:
-        import numpy
-    except ImportError:
+        torch.zeros(1).numpy()  # torch loads NumPy where there is one
+    except RuntimeError:
         return None
     notes = Notes(path)
-    for library in (numpy, torch):
+    for library in (sys.modules["numpy"], torch):
         for name, knee in KNEES.items():
             if hasattr(library, name):
                 setattr(library, name, _noting(getattr(library, name), knee, notes))
@@ -150,14 +150,12 @@ def network(
 
 def _givens(function: Any, sizes: Sequence[int], kind: torch.dtype | None) -> Iterator[dict[str, Any]]:
     """Arrays for all required parameters, tensors if of a kind: samples in rows, then in columns."""
-    import numpy
-
     names = [n for n, p in inspect.signature(function).parameters.items() if p.default is p.empty]
-    draw = numpy.random.default_rng(0).standard_normal
     for widths in itertools.product(sizes, repeat=len(names)):
         for in_rows in (True, False):
-            arrays = [draw((SAMPLES, width) if in_rows else (width, SAMPLES)) for width in widths]
-            yield dict(zip(names, arrays if kind is None else [torch.tensor(x, dtype=kind) for x in arrays]))
+            shapes = [(SAMPLES, width) if in_rows else (width, SAMPLES) for width in widths]
+            drawn = [torch.randn(shape, dtype=kind or torch.float64) for shape in shapes]
+            yield dict(zip(names, drawn if kind is not None else [x.numpy() for x in drawn]))
 
 
 def _arrays(values: Iterable[Any], depth: int = 3) -> Iterator[Any]:
