@@ -19,7 +19,7 @@ from gradlint.graph.functions import (
     Form,
 )
 from gradlint.graph.layers import LAYERS
-from gradlint.graph.rearrange import indexed, rearranged
+from gradlint.graph.rearrange import cut, indexed, rearranged
 from gradlint.graph.sizes import MOST, whole
 from gradlint.graph.values import (
     BASE,
@@ -66,6 +66,9 @@ _PAIRS = frozenset({"bilinear", "cosine_similarity", "pairwise_distance"})
 
 _WEIGHED = frozenset({"linear", "embedding", "embedding_bag", *_WEIGHT_AT})
 """Functions that are given their weight."""
+
+_CUT_BY = {"chunk": "chunks", "split": "split_size", "split_with_sizes": "split_sizes"}
+"""What the argument is called that says how a tensor is cut."""
 
 _BIASED = frozenset({"addmm", "baddbmm", "addmv"})
 """bias + x·w."""
@@ -454,15 +457,17 @@ class Applier:
         signal = self._first(arguments, site)
         if name == "unbind":
             return self._unbound(signal, arguments, site)
-        count = arguments.get(1, "chunks")
-        pieces = number(count.value) if count is not None else None
-        node = site.node
-        known = int(pieces) if pieces is not None and 0 < pieces <= 64 else None
-        parts: list[Value] = [
-            self._recorder.emit("select", (signal,), site, {"part": part, "parts": known})
-            for part in range(known or 1)
-        ]
-        return Items("tuple", parts, node, known is None)
+        given, axis = arguments.get(1, _CUT_BY.get(name, "indices_or_sections")), arguments.get(2, "dim")
+        dimension = whole(axis.value) if axis is not None else 0
+        before = self._recorder.sizes(signal)
+        lengths = None if given is None else cut(name, given.value, before.at(dimension))
+        equal = len(lengths) if lengths and len(set(lengths)) == 1 else None
+        parts: list[Value] = []
+        for part, length in enumerate(lengths or (None,)):
+            made = self._recorder.emit("select", (signal,), site, {"part": part, "parts": equal})
+            self._recorder.resize(made, before.cut(dimension, length))
+            parts.append(made)
+        return Items("tuple", parts, site.node, lengths is None)
 
     def _unbound(self, signal: Signal, arguments: Arguments, site: Site) -> Value:
         given = arguments.get(1, "dim")

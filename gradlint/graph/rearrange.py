@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+from gradlint.graph import einops
 from gradlint.graph.sizes import NOTHING, SizeAt, Sizes, whole
 from gradlint.semantics.interpretation import Arguments
 from gradlint.semantics.value import Items, Known, Value
@@ -12,6 +13,8 @@ from gradlint.semantics.value import Items, Known, Value
 
 def rearranged(name: str, before: Sizes, arguments: Arguments) -> Sizes | None:
     """The sizes behind a function that only re-arranges, the signal being its first argument."""
+    if name == "rearrange" and len(arguments.positional) > 1:
+        return _by_pattern(before, arguments)
     change = _CHANGES.get(name)
     if change is None or arguments.open:
         return None
@@ -23,6 +26,14 @@ def rearranged(name: str, before: Sizes, arguments: Arguments) -> Sizes | None:
         values = values[0].items
     sizes = [whole(value) for value in values]
     return change(before, _filled(before, values, sizes) if change is _viewed else sizes)
+
+
+def _by_pattern(before: Sizes, arguments: Arguments) -> Sizes | None:
+    pattern = arguments.positional[1].value
+    if not isinstance(pattern, Known) or not isinstance(pattern.value, str):
+        return None
+    lengths = {name: whole(operand.value) for name, operand in arguments.keywords.items()}
+    return einops.rearranged(before, pattern.value, {k: n for k, n in lengths.items() if n is not None})
 
 
 def _filled(before: Sizes, values: Sequence[Value], sizes: list[int | None]) -> list[int | None]:
@@ -111,6 +122,29 @@ _CHANGES: dict[str, Callable[[Sizes, list[int | None]], Sizes]] = {
 }
 _SAME = ("contiguous", "clone", "to", "float", "cuda", "cpu", "double", "half", "detach", "flip")
 _CHANGES |= {name: lambda before, values: before for name in _SAME}
+
+
+_MOST = 64
+"""Pieces of one tensor that are told apart."""
+
+
+def cut(name: str, by: Value, size: int | None) -> tuple[int | None, ...] | None:
+    """How long the pieces are into which a dimension of this size is cut; None for pieces of unknown number.
+
+    `chunk` is told how many there shall be, `split` how long each, or what follows one another.
+    """
+    if isinstance(by, Items) and name.startswith("split"):
+        return None if by.open else tuple([whole(each) for each in by.items])
+    given = whole(by)
+    if given is None or given < 1:
+        return None
+    if name != "split":
+        even = size // given if size is not None and size % given == 0 else None
+        return (even,) * given if given <= _MOST else None
+    if size is None or size > given * _MOST:
+        return None
+    rest = (size % given,) if size % given else ()
+    return (given,) * (size // given) + rest
 
 
 def indexed(before: Sizes, index: Value) -> tuple[Sizes, tuple[int | None, ...] | None]:

@@ -50,6 +50,16 @@ class Sizes(Struct, frozen=True):
         known = kept if size is None else {**kept, self.rank - 1: size}
         return Sizes(known, self.rank, like=self.like)
 
+    def cut(self, dimension: int | None, size: int | None) -> Sizes:
+        """Those of a part along one dimension, of this size there."""
+        at = self.position(dimension)
+        if dimension == -1 or (at is not None and self.rank is not None and at == self.rank - 1):
+            return self.last(size)
+        if at is None:
+            return NOTHING
+        known = {d: n for d, n in self.known.items() if d != at}
+        return Sizes(known if size is None else {**known, at: size}, self.rank, self.final)
+
     def of(self, signal: int) -> Sizes:
         """The same as the sizes of a signal: it is like itself, if like no other."""
         return self if self.like is not None else Sizes(self.known, self.rank, self.final, signal)
