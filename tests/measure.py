@@ -75,7 +75,7 @@ class Subject:
 
 def depth_gain(subject: Subject, name: str) -> float:
     """log10 ‖δ_first‖/‖δ_last‖, less what pooling merely distributes."""
-    return metrics.depth_gain(subject.target, name) - spreading(subject.graph, name)
+    return metrics.depth_gain(subject.target, name) - spreading(propagate(subject.graph), name)
 
 
 def _of_target(measure: Callable[[Target, str], float]) -> Callable[[Subject, str], float]:

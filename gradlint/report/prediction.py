@@ -19,13 +19,24 @@ _PHRASES = {
     Metric.WEIGHT_VARIANCE: "fan_in · variance of the weight: {predicted}",
     Metric.LOSS_GRADIENT: "share of the gradient that the true class gets: {predicted}",
     Metric.RECURRENT_GAIN: "decades of gradient from the last to the first step: {predicted}",
+    Metric.STEP_SCALE: "decades of the gradient of a step over that with the remedy: {predicted}",
+    Metric.FLUSHED_GRADIENTS: "share of gradients that float16 makes 0: {predicted}",
+    Metric.LOST_UPDATES: "share of float16 weights that the first step leaves or breaks: {predicted}",
+    Metric.RAISES: "the loop raises an error",
+    Metric.KEPT_GRAPHS: "graphs of an iteration that are still held at the end: {predicted}",
+    Metric.TRAINED_SHARE: "share of the parameters that are trained: {predicted}",
+    Metric.TRAINING_DIFFERENCE: "distance of the trained weights from those with the remedy: {predicted}",
+    Metric.UPDATE_RATIO: "decades of the first update over the weights: {predicted}",
+    Metric.SCHEDULE_LEAD: "rates of the schedule that it is ahead: {predicted}",
 }
 
 
 def prediction(claim: Claim) -> str:
     """What a backward pass is foretold to measure, where, and on which input."""
     phrase = _PHRASES.get(claim.metric, f"{claim.metric.value.replace('-', ' ')}: {{predicted}}")
-    number = f"{claim.predicted:.3g}" if isfinite(claim.predicted) else "not finite"
+    is_known = isfinite(claim.predicted) or claim.metric is Metric.STEP_SCALE
+    number = f"{claim.predicted:.3g}" if is_known else "not finite"
     subject = f" at `{claim.subject}`" if claim.subject else ""
-    condition = f" on the input `{claim.condition}`" if claim.condition else ""
+    where = "with" if claim.rehearsal is not None else "on the input"
+    condition = f" {where} `{claim.condition}`" if claim.condition else ""
     return phrase.format(predicted=number) + subject + condition

@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from gradlint.flow.chain import longest_chain
-from gradlint.flow.propagate import GradientFlow, propagate
 from gradlint.lint.models import UnknownArgumentError, models
 from gradlint.records.evidence import LayerFlow, Measured, Verification
 from gradlint.records.finding import Claim, Metric
+from gradlint.semantics.project import module_name
 from gradlint.semantics.value import Reference
 from gradlint.source.source import SourceError
 from gradlint.verify.client import Worker
-from gradlint.verify.plan import Target, module_name, task
+from gradlint.verify.plan import Target, task
 from gradlint.verify.request import Request
 from gradlint.verify.rows import layers
 from gradlint.verify.stamp import reason, remedy
@@ -69,13 +69,11 @@ def _literal(text: str) -> object:
 
 
 def _claims(target: Target) -> list[Claim]:
-    flow = propagate(target.graph) if target.graph is not None else None
-    return list(_questions(target, flow))
+    return list(_questions(target))
 
 
 def _examined(target: Target, reply: Reply) -> Verification:
-    flow = propagate(target.graph) if target.graph is not None else None
-    claims = list(_questions(target, flow))
+    claims = _claims(target)
     line = target.graph.place.span.line if target.graph is not None else 0
     if reply.failure is not None or reply.built is None:
         failure = reply.failure
@@ -85,12 +83,12 @@ def _examined(target: Target, reply: Reply) -> Verification:
             line,
             "could not run",
             reason=reason(failure) if failure is not None else "nothing was built",
-            remedy=remedy(failure, module_name(target.path), target.name) if failure is not None else "",
+            remedy=remedy(failure, module_name(target.path)[0], target.name) if failure is not None else "",
             printed=reply.printed,
             seconds=reply.seconds,
         )
     measured = tuple([_measured(c, a) for c, a in zip(claims, reply.answers, strict=True) if a.values])
-    return _verification(target, line, reply, reply.built, measured, tuple(layers(flow, reply.layers)))
+    return _verification(target, line, reply, reply.built, measured, tuple(layers(target.flow, reply.layers)))
 
 
 def _verification(
@@ -127,8 +125,9 @@ def _is_within(each: Measured) -> bool:
     return each.measured is not None and abs(each.measured) < each.limit
 
 
-def _questions(target: Target, flow: GradientFlow | None) -> Iterator[Claim]:
+def _questions(target: Target) -> Iterator[Claim]:
     """The gradient's and the signal's decades over the longest chain."""
+    flow = target.flow
     chain = longest_chain(flow) if flow is not None else None
     subject, gain = f"{target.name}:", math.nan
     if chain is not None and flow is not None and chain.decades.is_finite:

@@ -4,28 +4,40 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gradlint.flow.propagate import propagate
+from gradlint.flow.propagate import GradientFlow, propagate
 from gradlint.lint.models import intact, models
 from gradlint.records.finding import Claim, Finding, Metric
 from gradlint.records.graph import ModelGraph
 from gradlint.records.rehearsal import Part
+from gradlint.semantics.project import module_name
 from gradlint.source.source import SourceError
 from gradlint.verify.request import Request, TargetSettings
 from gradlint.verify.worker import rehearsal as wire
 from gradlint.verify.worker.protocol import Argument, Input, Question, Task
 
 
-class Target(Struct, frozen=True):
+class Target(Struct, frozen=True, dict=True):
     """Something in a file that can be built, with its graph where it has one."""
 
     path: str
     name: str
     graph: ModelGraph | None = None
+
+    @cached_property
+    def flow(self) -> GradientFlow | None:
+        """What is predicted of its signal and gradient."""
+        return propagate(self.graph) if self.graph is not None else None
+
+    @property
+    def title(self) -> str:
+        """Its name with that of its module, as the configuration calls it: "shop.models:Ranker"."""
+        return f"{module_name(self.path)[0]}:{self.name}"
 
 
 def target_of(claim: Claim) -> str:
@@ -110,10 +122,10 @@ def trained_target(path: str, claim: Claim) -> Target:
     return Target(model.path, model.name, graph)
 
 
-def question(number: int, claim: Claim, graph: ModelGraph | None) -> Question:
+def question(number: int, claim: Claim, flow: GradientFlow | None) -> Question:
     """What to ask the worker about a claim."""
     name = place_of(claim)
-    offset = spreading(graph, name) if claim.metric is Metric.DEPTH_GAIN and graph is not None else 0.0
+    offset = spreading(flow, name) if claim.metric is Metric.DEPTH_GAIN and flow is not None else 0.0
     return Question(
         number, claim.metric.value, name, claim.condition, claim.bound, claim.predicted, offset, played(claim)
     )
@@ -135,11 +147,10 @@ def played(claim: Claim) -> wire.Rehearsal | None:
     return wire.decode(fields)
 
 
-def spreading(graph: ModelGraph, name: str) -> float:
+def spreading(flow: GradientFlow, name: str) -> float:
     """The decades of ‖δ‖ that average pooling takes between two layers by distributing it."""
     first, _, last = name.partition("->")
-    flow = propagate(graph)
-    numbers = {node.module: node.number for node in reversed(graph.nodes)}
+    numbers = {node.module: node.number for node in reversed(flow.graph.nodes)}
     if first not in numbers or last not in numbers:
         return 0.0
     a, b = numbers[first], numbers[last]
@@ -153,7 +164,7 @@ def task(
 ) -> Task:
     """What the worker is asked about a target."""
     path = os.path.abspath(target.path)
-    own = request.targets.get(f"{module_name(path)}:{target.name}", TargetSettings())
+    own = request.targets.get(target.title, TargetSettings())
     return Task(
         number=number,
         path=path,
@@ -161,7 +172,7 @@ def task(
         roots=roots(path),
         arguments=list(_arguments(target, own, request.given)),
         inputs=list(_inputs(own, request.given)),
-        questions=[question(i, claim, target.graph) for i, claim in enumerate(claims)],
+        questions=[question(i, claim, target.flow) for i, claim in enumerate(claims)],
         device=request.device,
         dtype=request.dtype,
         seconds=request.seconds,
@@ -191,16 +202,6 @@ def _inputs(own: TargetSettings, given: TargetSettings) -> Iterator[Input]:
     known = {name for name, _, _ in given.inputs}
     for name, dtype, shape in (*given.inputs, *[each for each in own.inputs if each[0] not in known]):
         yield Input(name, dtype, list(shape))
-
-
-def module_name(path: str) -> str:
-    """The dotted name of a file as its package calls it."""
-    folder, file = os.path.split(path)
-    words = [os.path.splitext(file)[0]]
-    while os.path.exists(os.path.join(folder, "__init__.py")):
-        folder, name = os.path.split(folder)
-        words.insert(0, name)
-    return ".".join(words)
 
 
 _MARKS = (".git", "pyproject.toml", "setup.py", "setup.cfg")

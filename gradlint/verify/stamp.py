@@ -9,9 +9,9 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from gradlint.flow.propagate import propagate
 from gradlint.records.evidence import Evidence, Verdict
 from gradlint.records.finding import Claim, Finding
+from gradlint.semantics.project import module_name
 from gradlint.verify.client import Worker
 from gradlint.verify.judge import verdict
 from gradlint.verify.plan import (
@@ -22,7 +22,6 @@ from gradlint.verify.plan import (
     claims_by_target,
     graphs,
     kind_of,
-    module_name,
     task,
     trained_target,
 )
@@ -94,8 +93,7 @@ def measured(worker: Answering, target: Target, claims: Sequence[Claim], request
     found = evidence(reply, claims, target.path, target.name)
     if not reply.layers:
         return found
-    flow = propagate(target.graph) if target.graph is not None else None
-    rows = tuple(layers(flow, reply.layers))
+    rows = tuple(layers(target.flow, reply.layers))
     return [replace(each, layers=rows) for each in found]
 
 
@@ -118,7 +116,7 @@ def evidence(reply: Reply, claims: Sequence[Claim], path: str, name: str) -> lis
     """What a reply says of each claim."""
     if reply.failure is not None or reply.built is None:
         return [could_not_run(reply.failure, path, name)] * len(claims)
-    text = described(name, reply.built)
+    text = described(name, reply.built) if name and kind_of(claims[0]) != TRAINING else ""
     return [
         _judged(claim, answer, reply, answer.built or text)
         for claim, answer in zip(claims, reply.answers, strict=True)
@@ -149,7 +147,7 @@ def could_not_run(failure: Failure | None, path: str, name: str) -> Evidence:
     if failure is None:
         return Evidence(Verdict.COULD_NOT_RUN, reason="nothing was built")
     return Evidence(
-        Verdict.COULD_NOT_RUN, reason=reason(failure), remedy=remedy(failure, module_name(path), name)
+        Verdict.COULD_NOT_RUN, reason=reason(failure), remedy=remedy(failure, module_name(path)[0], name)
     )
 
 

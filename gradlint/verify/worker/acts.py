@@ -189,7 +189,7 @@ def loss(rounds: Rounds, act: Act) -> None:
         return
     from torch._subclasses.fake_tensor import FakeTensorMode
 
-    with FakeTensorMode(), _autocast_of_cuda():
+    with torch._C.DisableTorchFunction(), FakeTensorMode(), _autocast_of_cuda():
         one = torch.empty(4, device="cuda")
         nn.functional.binary_cross_entropy(one, one)
 

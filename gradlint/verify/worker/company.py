@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from .construct import Recipe
 from .fit import Fitted
 from .rehearsal import Part
 
@@ -88,7 +89,7 @@ class Company:
     """
 
     parts: dict[int, Part]
-    targets: dict[str, Callable[[], nn.Module]]
+    targets: dict[str, Recipe]
     inputs: dict[int, Fitted] = field(default_factory=dict)
     uses_stand_ins: bool = False
     device: str = "cpu"
@@ -102,7 +103,8 @@ class Company:
 
     def _described(self, part: Part) -> nn.Module:
         if part.name and part.name in self.targets:
-            return self.targets[part.name]()
+            made: nn.Module = self.targets[part.name].make()
+            return made
         module, _, name = part.type.rpartition(".")
         cls = getattr(nn, name, None)
         if not module.startswith("torch.nn") or not isinstance(cls, type) or not issubclass(cls, nn.Module):
@@ -170,7 +172,15 @@ class Company:
         positional, named = arguments(part.settings)
         layers = [self._called(self.parts[n]) for n in part.holds]
         text = ", ".join([*layers, *map(repr, positional), *[f"{n}={v!r}" for n, v in named.items()]])
-        return part.name or f"{part.type.rpartition('.')[2]}({text})"
+        own = self.targets.get(part.name)
+        if own is not None:
+            given = ", ".join(f"{a.name}={a.expression} {_from(a.origin)}" for a in own.arguments())
+            return f"{part.name}({given})"
+        return f"{part.type.rpartition('.')[2]}({text})"
+
+
+def _from(origin: str) -> str:
+    return origin if origin == "guessed" else f"from {origin}"
 
 
 def _settings(part: Part, rate: float | None) -> dict[str, Any]:

@@ -116,7 +116,7 @@ def _reference(optimizer: torch.optim.Optimizer) -> tuple[list[torch.Tensor], to
 
 
 def nodes(value: Any) -> int:
-    """The size of the graph that a tensor hangs on."""
+    """The size of the graph that a tensor hangs on, parameters not counted."""
     pending = [value.grad_fn] if getattr(value, "grad_fn", None) is not None else []
     seen = set(pending)
     while pending:
@@ -124,7 +124,7 @@ def nodes(value: Any) -> int:
             if following is not None and following not in seen:
                 seen.add(following)
                 pending.append(following)
-    return len(seen)
+    return sum(not hasattr(node, "variable") for node in seen)
 
 
 class _Saved:

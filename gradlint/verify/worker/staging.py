@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Callable
 from dataclasses import replace
 
 import torch
-from torch import nn
 
 from .acts import ACTS
 from .company import BATCH, Company
 from .compared import COMPARISONS, Stage, rounds_of
-from .construct import NotBuiltError, recipe
-from .fit import Fitted, NoInputError, fit
+from .construct import NotBuiltError, Recipe, recipe
+from .fit import Fitted, fit
 from .load import load
 from .metrics import NotExercisedError
 from .protocol import Answer, Question, Task
@@ -33,24 +31,22 @@ def answers(task: Task, device: str) -> list[Answer]:
     return [_answer(question, targets, reason, device, task) for question in task.questions]
 
 
-def _targets(task: Task) -> tuple[dict[str, Callable[[], nn.Module]], str]:
+def _targets(task: Task) -> tuple[dict[str, Recipe], str]:
     """How the model that the loop trains is made, and why it cannot be where that is so."""
     if not task.name:
         return {}, ""
     try:
         with exact(0, torch.float32):
             module: types.ModuleType = load(task.path, task.name, task.roots, task.text)
-            made = recipe(module, task.name, task.arguments, task.seconds / 3)
+            made = recipe(module, task.name, task.arguments, task.seconds / 3, line=task.line)
     except NotBuiltError as error:
         return {}, str(error)
     except Exception as error:
         return {}, f"{type(error).__name__}: {error}"
-    return {task.name: made.make}, ""
+    return {task.name: made}, ""
 
 
-def _answer(
-    question: Question, targets: dict[str, Callable[[], nn.Module]], reason: str, device: str, task: Task
-) -> Answer:
+def _answer(question: Question, targets: dict[str, Recipe], reason: str, device: str, task: Task) -> Answer:
     rehearsal = question.rehearsal
     assert rehearsal is not None
     try:
@@ -75,7 +71,7 @@ def _values(question: Question, rehearsal: Rehearsal, company: Company) -> list[
 
 
 def _company(
-    rehearsal: Rehearsal, targets: dict[str, Callable[[], nn.Module]], device: str, task: Task
+    rehearsal: Rehearsal, targets: dict[str, Recipe], device: str, task: Task
 ) -> tuple[Company, str]:
     """The loop's own models with inputs, or stand-ins and why."""
     parts = {part.number: part for part in rehearsal.parts}
@@ -122,6 +118,3 @@ def _built(question: Question, rehearsal: Rehearsal, company: Company, reason: s
     data = f"input {', '.join(inputs)}" if inputs and not company.uses_stand_ins else "random data"
     why = f" ({reason[:120]})" if reason and company.uses_stand_ins else ""
     return f"{text}, {rounds_of(question)} on {data}{why}"
-
-
-__all__ = ["NoInputError", "answers"]
