@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gradlint.flow.propagate import GradientFlow, propagate
-from gradlint.lint.models import intact, models
+from gradlint.lint.models import intact, models, signatures
 from gradlint.records.finding import Claim, Finding, Metric
 from gradlint.records.graph import ModelGraph
 from gradlint.records.rehearsal import Part
@@ -118,14 +118,23 @@ def trained_target(path: str, claim: Claim) -> Target:
         return Target(path, "")
     (model,) = _called(claim)
     found = next((graph for graph in graphs(model.path) if graph.name == model.name), None)
-    graph = None if found is None else replace(found, arguments=dict(model.arguments))
+    graph = None if found is None else replace(found, arguments=dict(model.arguments) | _made_with(model))
     return Target(model.path, model.name, graph)
 
 
-def question(number: int, claim: Claim, flow: GradientFlow | None) -> Question:
+def _made_with(model: Part) -> dict[str, str]:
+    """The constructor arguments that the loop's code gives a model, by name, as far as they are constants."""
+    signature = signatures(model.path, [model.name]).get(model.name)
+    names = {f"({n})": name for n, name in enumerate((signature.arguments if signature else None) or ())}
+    given = ((names.get(key, key), value) for key, value in model.settings)
+    return {name: repr(value) for name, value in given if name.isidentifier() and value is not None}
+
+
+def question(number: int, claim: Claim, target: Target) -> Question:
     """What to ask the worker about a claim."""
     name = place_of(claim)
-    offset = spreading(flow, name) if claim.metric is Metric.DEPTH_GAIN and flow is not None else 0.0
+    flow = target.flow if claim.metric is Metric.DEPTH_GAIN else None
+    offset = spreading(flow, name) if flow is not None else 0.0
     return Question(
         number, claim.metric.value, name, claim.condition, claim.bound, claim.predicted, offset, played(claim)
     )
@@ -172,7 +181,7 @@ def task(
         roots=roots(path),
         arguments=list(_arguments(target, own, request.given)),
         inputs=list(_inputs(own, request.given)),
-        questions=[question(i, claim, target.flow) for i, claim in enumerate(claims)],
+        questions=[question(i, claim, target) for i, claim in enumerate(claims)],
         device=request.device,
         dtype=request.dtype,
         seconds=request.seconds,
