@@ -161,6 +161,67 @@ class Net(nn.Module):
 """,
         "sigmoid",
     ),
+    "settings that an iterator hands out, layer by layer": (
+        """
+class Net(nn.Module):
+    def __init__(self, pattern=("a", "f"), depth=None, widths=(8, 16)):
+        super().__init__()
+        self.kinds = pattern * depth
+        given = iter([{"bias": False}] * len(self.kinds))
+        wide = iter(widths)
+        self.body = nn.ModuleList([])
+        for kind in self.kinds:
+            width = next(wide, 8)
+            self.body.append(nn.Linear(width, width, **next(given)) if kind == "a" else nn.ReLU())
+
+    def forward(self, x, memory=None):
+        memory = [None] * len(x)
+        for kind, layer in zip(self.kinds, self.body):
+            past = memory.pop() if memory else None
+            if (kind == "a" or x.ndim == 2) and past is not None:
+                x = layer(past)
+            x = layer(x)
+        return x
+""",
+        "linear relu",
+    ),
+    "results that depend on a flag, one alone or both": (
+        """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(4, 4), nn.Linear(4, 4)
+
+    def forward(self, x, alone=True, both=False):
+        alone |= both
+        hidden = self.a(x)
+        if x.requires_grad:
+            return self.b(hidden)
+        return hidden, hidden if alone else None
+""",
+        "linear linear",
+    ),
+    "functions of which nothing is promised": (
+        """
+class Net(nn.Module):
+    def forward(self, x, y):
+        left, scale, right = torch.svd(torch.cdist(x, y))
+        return torch.atan2(scale, torch.fft.rfft(y)) + left.inverse()
+""",
+        "cdist svd svd rfft atan2 inverse add",
+    ),
+    "a module that is run on several devices": (
+        """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.main = nn.Linear(4, 4)
+
+    def forward(self, x):
+        return nn.parallel.data_parallel(self.main, x, range(2)).tanh()
+""",
+        "linear tanh",
+    ),
 }
 
 

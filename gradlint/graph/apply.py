@@ -16,6 +16,7 @@ from gradlint.graph.functions import (
     OPERATORS,
     PIECES,
     UNARY,
+    UNBOUNDED,
     Form,
 )
 from gradlint.graph.layers import LAYERS
@@ -287,7 +288,16 @@ class Applier:
         form = UNARY.get(plain)
         if form is not None:
             return self._unary(form, arguments, site)
+        if plain in UNBOUNDED:
+            return self._unbounded(plain, values, site)
         return self._recorder.unknown(f"the function {name}", values, site)
+
+    def _unbounded(self, op: str, values: Sequence[Value], site: Site) -> Value:
+        """The results of a function of which only the inputs are known."""
+        inputs = [self._recorder.signal(value, site) for value in values if isinstance(value, Weight)]
+        inputs += [signal for value in values for signal in signals(value)]
+        made: list[Value] = [self._recorder.emit(op, inputs, site) for _ in range(UNBOUNDED[op])]
+        return made[0] if len(made) == 1 else tuple_of(made, site.node)
 
     def _starts_here(self, name: str, values: Sequence[Value]) -> bool:
         """Whether a training pass meets its first tensor here: what is activated is no number."""

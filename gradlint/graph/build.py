@@ -301,7 +301,12 @@ class Builder:
                 positional.append(Operand(self._input(parameter.name, index, where), node))
             elif _is_needed(parameter) or (needs_none and index == 0 and _may_be_left_out(parameter)):
                 operands[parameter.name] = Operand(self._input(parameter.name, index, where), node)
-        return self._evaluator.run(bound, Arguments(tuple(positional), operands))
+        return self._evaluator.run(bound, Arguments(tuple(positional), operands), joined=self._returned)
+
+    def _returned(self, values: Sequence[Value]) -> Value:
+        """What a forward pass returns: one of several alike, or all that it may be."""
+        kinds = {type(value) for value in values if not isinstance(value, Known)}
+        return self._evaluator.join(values) if len(kinds) < 2 else literal(list(values))
 
     def _input(self, name: str, index: int, site: Site) -> Signal:
         return self._facts.recorder.emit("input", (), site, {"name": name, "index": index})

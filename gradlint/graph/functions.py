@@ -127,6 +127,44 @@ UNARY |= {
     )
 }
 
+UNBOUNDED = {
+    **dict.fromkeys(
+        (
+            *(
+                "addcdiv",
+                "addcmul",
+                "angle",
+                "atan2",
+                "cdist",
+                "cholesky",
+                "complex",
+                "conj",
+                "cosh",
+                "cross",
+            ),
+            *("cumprod", "det", "diag", "diag_embed", "digamma", "dist", "erfc", "erfinv", "fft", "fft2"),
+            *("fftn", "fmod", "frac", "hypot", "ifft", "ifft2", "ifftn", "imag", "index_copy", "index_put"),
+            *("inverse", "irfft", "irfft2", "irfftn", "istft", "kron", "lgamma", "logaddexp", "logdet"),
+            *("logit", "logcumsumexp", "matrix_exp", "matrix_power", "outer", "ger", "pinverse", "polar"),
+            *("put_along_dim", "quantile", "remainder", "renorm", "rfft", "rfft2", "rfftn", "scatter_reduce"),
+            *(
+                "solve",
+                "solve_triangular",
+                "stft",
+                "take_along_dim",
+                "tensordot",
+                "trace",
+                "trapezoid",
+                "xlogy",
+            ),
+        ),
+        1,
+    ),
+    **dict.fromkeys(("cummax", "cummin", "eig", "eigh", "qr", "slogdet"), 2),
+    "svd": 3,
+}
+"""Functions through which a gradient passes, of which nothing is promised; how many results they have."""
+
 NOT_DIFFERENTIABLE = frozenset(
     {
         *("argmax", "argmin", "argsort", "round", "floor", "ceil", "trunc", "sign", "one_hot", "bincount"),

@@ -77,6 +77,9 @@ _SAME = frozenset(
         *("torch.autograd.Variable", "torch.autograd.variable.Variable", "tqdm.tqdm", "tqdm.auto.tqdm"),
     }
 )
+_DATA_PARALLEL = frozenset(
+    {"torch.nn.parallel.data_parallel", "torch.nn.parallel.data_parallel.data_parallel"}
+)
 _DICTIONARIES = frozenset({"builtins.dict", "collections.OrderedDict"})
 _WEIGHT_NORM = frozenset({"weight_norm", "spectral_norm", "orthogonal"})
 _NO_GRAD = frozenset({"torch.no_grad", "torch.inference_mode", "torch.autograd.no_grad"})
@@ -110,6 +113,7 @@ _EINX = {"add": "add", "subtract": "sub", "multiply": "mul", "divide": "truediv"
 """Functions of einx by the operator that each applies, the first argument being a pattern."""
 
 _OF_UTILITIES = {
+    "cross_entropy": "cross_entropy",
     "masked_mean": "mean",
     "pad_at_dim": "pad",
     "pad_left_at_dim": "pad",
@@ -487,6 +491,14 @@ class GraphFacts(Interpretation):
             return self.evaluator.call(first, Arguments(arguments.positional[2:]), site)
         if name.endswith("nn.parallel.data_parallel") and len(arguments.positional) > 1 and first:
             return self.evaluator.call(first, Arguments(arguments.positional[1:2]), site)
+        if name in _DATA_PARALLEL and len(arguments.positional) > 1:
+            data = arguments.positional[1]
+            parts = data.value.items if isinstance(data.value, Items) else [data.value]
+            return self.evaluator.call(
+                arguments.positional[0].value,
+                Arguments(tuple([Operand(part, data.node) for part in parts])),
+                site,
+            )
         if name in _NO_GRAD | _GRAD | _SET_GRAD:
             return _mode(name, first)
         if name.endswith("nn.Embedding.from_pretrained"):
@@ -797,6 +809,8 @@ class GraphFacts(Interpretation):
         decided = self.members.compared(name, [operand.value for operand in operands])
         if decided is not None:
             return Known(decided)
+        if name == "mul" and (often := _any_number_of(operands, site)) is not None:
+            return often
         if name == "not":
             truth = self.truth(operands[0].value)
             return Anything() if truth is None else Known(not truth)
@@ -986,6 +1000,21 @@ class GraphFacts(Interpretation):
         self.recorder.reasons[reason] += 1
         if self.is_constructing:
             self.unread.append(reason)
+
+
+def _any_number_of(operands: Sequence[Operand], site: Site) -> Items | None:
+    """`items * n` where n is not known: names of layers come once, as layers do in a loop of unknown
+    length, of anything else there is any number.
+    """
+    for items, count in (operands, operands[::-1]):
+        is_given = not isinstance(count.value, Known) or count.value.value is None
+        if isinstance(items.value, Items) and is_given and not isinstance(count.value, (Items, Signal)):
+            inside = items.value.items
+            if inside and all(isinstance(each, Known) and isinstance(each.value, str) for each in inside):
+                return Items(items.value.kind, list(inside), site.node, items.value.open)
+            if len(inside) == 1:
+                return Items(items.value.kind, list(inside), site.node, True)
+    return None
 
 
 def _mode(name: str, given: Value | None) -> Value:

@@ -72,6 +72,8 @@ def _collect(kind: str) -> Callable[[Sequence[Value], ir.Expression], Value | No
 
 def _length(values: Sequence[Value], node: ir.Expression) -> Value | None:
     items = _items(values[0])
+    if items is None and isinstance(values[0], Known) and isinstance(values[0].value, (str, range)):
+        return Known(len(values[0].value))
     return None if items is None else Known(len(items))
 
 
@@ -117,6 +119,7 @@ _BUILTINS: dict[str, Callable[[Sequence[Value], ir.Expression], Value | None]] =
     "list": _collect("list"),
     "tuple": _collect("tuple"),
     "set": _collect("set"),
+    "iter": _collect("list"),
     "enumerate": _enumerate,
     "zip": _zip,
     "reversed": _reversed,
@@ -178,6 +181,8 @@ def _list_method(receiver: Items, name: str, values: list[Value]) -> Value | Non
         position = values[0].value if values else -1  # type: ignore[attr-defined]
         if isinstance(position, int) and -len(receiver.items) <= position < len(receiver.items):
             return receiver.items.pop(position)
+    if name == "pop" and receiver.open and len(receiver.items) == 1:
+        return receiver.items[0]
     if name == "reverse" and not receiver.open:
         receiver.items.reverse()
         return Known(None)

@@ -114,11 +114,15 @@ class Evaluator:
         closure: Closure,
         arguments: Arguments | None = None,
         given: Mapping[str, Value] | None = None,
+        joined: Callable[[Sequence[Value]], Value] | None = None,
     ) -> Value:
-        """Call `closure` from outside, with unknown arguments unless they are given, all or some by name."""
+        """Call `closure` from outside, with unknown arguments unless they are given, all or some by name.
+
+        `joined` makes one value of all that it may return.
+        """
         self._start()
         try:
-            return self._invoke(closure, arguments, given)
+            return self._invoke(closure, arguments, given, joined)
         except RecursionError:
             self.interpretation.not_understood("deep nesting")
             return self.interpretation.unknown(())
@@ -611,6 +615,10 @@ class Evaluator:
             read = instantiated(self, arguments, site, frame.scope)
         if read is not None:
             return read
+        if target.name == "builtins.next" and arguments.positional:
+            one = self._advanced(*[operand.value for operand in arguments.positional[:2]], site=site)
+            if one is not None:
+                return one
         if target.name.startswith("builtins.") and self._affords_all(arguments):
             if target.name[9:] in _ITERATING:
                 arguments = self._opened(arguments)
@@ -652,6 +660,15 @@ class Evaluator:
             named = {name: operand.value for name, operand in arguments.keywords.items()}
             return Partial(function, tuple(given), named, site.node) if given or named else function
         return self.interpretation.call(target, arguments, site)
+
+    def _advanced(self, iterator: Value, end: Value | None = None, *, site: Site) -> Value | None:
+        """The next item of an iterator that is known item by item, or one of those that it may be."""
+        if not isinstance(iterator, Items) or not iterator.items:
+            return end if isinstance(iterator, Items) and not iterator.open else None
+        if iterator.open:
+            return self.interpretation.element(iterator, site)
+        self._changed.append(iterator)
+        return iterator.items.pop(0)
 
     def _namespace(self, scope: ModuleScope, site: Site) -> Table:
         """What the names of a module mean, by name."""
@@ -788,7 +805,11 @@ class Evaluator:
         return self._undecorated.get(id(function), function)
 
     def _invoke(
-        self, closure: Closure, arguments: Arguments | None, given: Mapping[str, Value] | None = None
+        self,
+        closure: Closure,
+        arguments: Arguments | None,
+        given: Mapping[str, Value] | None = None,
+        joined: Callable[[Sequence[Value]], Value] | None = None,
     ) -> Value:
         function = closure.function
         conditions, settled = self._conditions, self.settled
@@ -815,7 +836,7 @@ class Evaluator:
             self.interpretation.exits(closure)
             if function.is_generator:
                 return self.interpretation.unknown(frame.returned)
-            result = self._join(frame.returned) if frame.returned else Known(None)
+            result = (joined or self._join)(frame.returned) if frame.returned else Known(None)
             self.interpretation.merged()
             return result
         finally:
@@ -883,8 +904,8 @@ class Evaluator:
                 operands.append(operand)
             if decides:
                 break
-        if len(operands) == 1:
-            return operands[0].value
+        if len(operands) == 1 or _settles(operands[-1].value, node.operator):
+            return operands[-1].value
         return self.interpretation.operator(node.operator, tuple(operands), self.site(node, frame))
 
     def _operation(self, node: ir.Operation, frame: Frame) -> Value:
@@ -1826,6 +1847,13 @@ def _are_alike(values: Sequence[Value]) -> bool:
 
 def _is_in_place(name: str) -> bool:
     return name.endswith("_") and not name.endswith("__")
+
+
+def _settles(value: Value, operator: str) -> bool:
+    """Whether `… and value` is false, or `… or value` true, whatever stands in front."""
+    if not isinstance(value, Known):
+        return False
+    return not value.value if operator == "and" else value.value is True
 
 
 def _repeated(node: ir.Expression, operands: Sequence[Operand]) -> Items | None:
