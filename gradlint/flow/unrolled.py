@@ -48,7 +48,8 @@ def losing(model: Model) -> Iterator[Repeated]:
     if _loss(model) >= THRESHOLD:
         return
     for place in graph.uncounted[:_FEW]:
-        found = _judged(place, lru_cache(partial(model.deepened, place)))
+        deepened = lru_cache(partial(model.deepened, place))
+        found = _judged(place, deepened) if _loss(deepened(2)) > max(_loss(model), 0.0) else None
         if found is not None:
             yield found
 

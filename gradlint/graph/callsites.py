@@ -18,7 +18,7 @@ from gradlint.semantics.interpretation import Arguments, Budget
 from gradlint.semantics.scope import ModuleScope
 from gradlint.semantics.value import ClassObject, Closure, Items, Table, Value
 
-_BUDGET = Budget(unrolled=256, rounds=1024, steps=12_000, objects=2000, recursion=4)
+_BUDGET = Budget(unrolled=256, rounds=1024, steps=6_000, objects=2000, recursion=4)
 _FARTHEST = 3
 """Callers of callers of callers that are looked at."""
 _MOST = 4

@@ -81,7 +81,7 @@ class Evaluator:
         self._limit: Budget | None = None
         interpretation.evaluator = self
         self._resolve = resolve
-        self._callers: list[Site] = []
+        self._callers: tuple[Site, ...] = ()
         self._running: list[object] = []
         self._steps = 0
         self._most = self._budget.steps
@@ -149,7 +149,7 @@ class Evaluator:
         self._conditions = ()
         self._rounds = 1
         self._repeating = 0
-        self._callers.clear()
+        self._callers = ()
         self._changed.clear()
         self._grown.clear()
         self._running.clear()
@@ -355,14 +355,16 @@ class Evaluator:
 
     def site(self, node: ir.Expression, frame: Frame) -> Site:
         """Where `node` is evaluated."""
-        return Site(node, frame.scope.path, tuple(self._callers), self._conditions)
+        return Site(node, frame.scope.path, self._callers, self._conditions)
 
     def _literal(self, node: ir.Literal, frame: Frame) -> Value:
         return Known(node.value)
 
     def _attribute(self, node: ir.Attribute, frame: Frame) -> Value:
-        receiver = self.operand(node.value, frame)
-        return self.attribute(receiver, node.name, self.site(node, frame))
+        value = self.evaluate(node.value, frame)
+        if isinstance(value, Instance) and node.name in value.attributes:
+            return value.attributes[node.name]
+        return self.attribute(Operand(value, node.value), node.name, self.site(node, frame))
 
     def attribute(self, receiver: Operand, name: str, site: Site) -> Value:
         """`receiver.name`."""
@@ -760,11 +762,12 @@ class Evaluator:
         return self._called(closure, arguments, site)
 
     def _called(self, closure: Closure, arguments: Arguments, site: Site) -> Value:
-        self._callers.append(Site(site.node, site.path))
+        outer = self._callers
+        self._callers = (*outer, Site(site.node, site.path))
         try:
             return self._invoke(closure, arguments)
         finally:
-            self._callers.pop()
+            self._callers = outer
 
     def _is_wrapped(self, closure: Closure) -> bool:
         """Whether a decorator of the project may give something else than the function."""
