@@ -20,6 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
+import claims
 import published
 import torch
 from corpus import default_cache
@@ -99,6 +100,10 @@ Not understood:
 
 {chr(10).join(published.reasons(real))}
 
+## Findings
+
+{claims.kept()}
+
 ## The picture
 
 Models of the draw are dots, published ones crosses.
@@ -114,6 +119,7 @@ adjusted while other seeds of the same draw were looked at; inputs are not natur
 pip install -e '.[dev]' matplotlib torchvision
 pip install einops einx loguru torch-einops-utils huggingface_hub tokenizers regex safetensors
 python benchmarks/prediction.py --write
+python benchmarks/claims.py --write     # the section on findings
 ```
 """
 

@@ -121,6 +121,15 @@ class Measured(NamedTuple):
         """Distance of the measured S from the middle of the prediction."""
         return abs(self.decades - self.predicted.centre)
 
+    @property
+    def distance(self) -> float:
+        """How far the measured S lies outside of the predicted interval, 0 inside."""
+        return max(self.predicted.lo - self.decades, self.decades - self.predicted.hi, 0.0)
+
+    def agrees(self) -> bool:
+        """Whether the measured S is what the interval says, but for 0.3 decades or a tenth."""
+        return self.distance <= max(0.3, 0.1 * abs(self.decades))
+
     def is_inside(self, sigmas: float = 3.0, floor: float = 0.1) -> bool:
         """Whether S lies in the prediction, widened by the error bar."""
         return self.predicted.widened(sigmas * self.deviation + floor).contains(self.decades)
