@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from gradlint.flow.chain import longest_chain
+from gradlint.graph.values import Anything
 from gradlint.lint.models import UnknownArgumentError, models
 from gradlint.records.evidence import LayerFlow, Measured, Verification
 from gradlint.records.finding import Claim, Metric
@@ -43,11 +44,15 @@ def _ask(worker: Worker, target: Target, request: Request) -> Reply:
 
 
 def _rebuilt(target: Target, reply: Reply) -> Target | None:
-    """The target with its graph for the arguments that it was built with; None where it was for those."""
-    used = {a.name: a.expression for a in reply.built.arguments} if reply.built is not None else {}
-    if target.graph is None or used == target.graph.arguments:
+    """The target with its graph for the arguments that it was built with; None where it was for those.
+
+    Objects that a call of the file makes are found there by the prediction as well.
+    """
+    used = reply.built.arguments if reply.built is not None else []
+    if target.graph is None or {a.name: a.expression for a in used} == target.graph.arguments:
         return None
-    given = {name: value for name, text in used.items() if (value := _literal(text)) is not _UNKNOWN}
+    read = {argument.name: (_literal(argument.expression), argument.origin) for argument in used}
+    given = {n: v for n, (v, origin) in read.items() if not isinstance(v, Anything) or origin in _CHOSEN}
     try:
         (graph,) = models(target.path, target.name, given)
     except (SourceError, OSError, UnknownArgumentError, ValueError):
@@ -55,17 +60,19 @@ def _rebuilt(target: Target, reply: Reply) -> Target | None:
     return replace(target, graph=replace(graph, arguments=target.graph.arguments))
 
 
-_UNKNOWN = object()
+_CHOSEN = ("guessed", "--arg", "configuration")
+"""Where arguments are from that the code does not show."""
 _CLASS = re.compile(r"nn\.\w+")
 
 
 def _literal(text: str) -> object:
+    """What an argument is to the prediction; anything where it is an object."""
     if _CLASS.fullmatch(text):
         return Reference(f"torch.{text}")
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):
-        return _UNKNOWN
+        return Anything()
 
 
 def _claims(target: Target) -> list[Claim]:

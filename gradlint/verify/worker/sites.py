@@ -29,24 +29,35 @@ class Site:
     before: tuple[ast.stmt, ...]
     after: tuple[ast.stmt, ...]
     function: ast.FunctionDef | ast.AsyncFunctionDef | None
+    owner: str = ""
 
     @property
     def where(self) -> str:
         """The place in words."""
-        inside = f"{self.function.name}(), " if self.function is not None else ""
+        dot = "." if self.owner else ""
+        inside = f"{self.owner}{dot}{self.function.name}(), " if self.function is not None else ""
         return f"{inside}line {self.statement.lineno}"
 
 
 def sites(tree: ast.Module) -> Iterator[Site]:
-    """The plain statements of functions, and of the module itself."""
+    """The plain statements of functions, of the module itself, and of methods."""
     for each in tree.body:
         if isinstance(each, _FUNCTIONS):
             yield from _within(each.body, (), (), each)
     yield from _within(tree.body, (), (), None)
+    for each in tree.body:
+        if isinstance(each, ast.ClassDef):
+            for method in each.body:
+                if isinstance(method, _FUNCTIONS):
+                    yield from _within(method.body, (), (), method, each.name)
 
 
 def _within(
-    body: Sequence[ast.stmt], before: tuple[ast.stmt, ...], after: tuple[ast.stmt, ...], function: Any
+    body: Sequence[ast.stmt],
+    before: tuple[ast.stmt, ...],
+    after: tuple[ast.stmt, ...],
+    function: Any,
+    owner: str = "",
 ) -> Iterator[Site]:
     for index, statement in enumerate(body):
         if isinstance(statement, (*_FUNCTIONS, ast.ClassDef)):
@@ -55,9 +66,9 @@ def _within(
         blocks = [block for name in _BLOCKS if isinstance(block := getattr(statement, name, None), list)]
         blocks += [handler.body for handler in getattr(statement, "handlers", ())]
         if not blocks:
-            yield Site(statement, earlier, later, function)
+            yield Site(statement, earlier, later, function, owner)
         for block in blocks:
-            yield from _within(block, earlier, later, function)
+            yield from _within(block, earlier, later, function, owner)
 
 
 def calls(site: Site, name: str) -> Iterator[ast.Call]:
@@ -123,10 +134,14 @@ def _namespace(module: types.ModuleType, site: Site) -> dict[str, Any]:
     """The names of the module, and those of the function's parameters."""
     names = dict(vars(module))
     if site.function is not None:
-        function = names.get(site.function.name)
+        owner = names.get(site.owner) if site.owner else None
+        function = getattr(owner, site.function.name, None) if owner else names.get(site.function.name)
         parameters = inspect.signature(function).parameters if callable(function) else {}
         for name, p in parameters.items():
-            names[name] = guess(name, p.annotation) if p.default is p.empty else p.default
+            if p.default is not p.empty:
+                names[name] = p.default
+            elif owner is None:
+                names[name] = guess(name, p.annotation)
     return names
 
 
@@ -143,7 +158,7 @@ def maker_within(
     """
     tree = vars(module).get(TREE)
     for site in sites(tree) if tree is not None else ():
-        is_inside = site.function is not None and site.function.name == name
+        is_inside = site.function is not None and not site.owner and site.function.name == name
         last = site.statement.end_lineno or site.statement.lineno
         is_there = site.statement.lineno <= line <= last if line else is_inside
         if is_there and (is_inside or site.function is None) and _holds_call(site.statement):
