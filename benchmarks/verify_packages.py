@@ -22,11 +22,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from corpus import BY_NAME, default_cache, obtain
-from verify_paritybench import reason
+from verify_paritybench import Timed, reason, timed
 
 from gradlint.verify.client import Worker
 from gradlint.verify.plan import roots
-from gradlint.verify.worker.protocol import Reply, Task
+from gradlint.verify.worker.protocol import Task
 
 SECONDS = 60.0
 ARCHITECTURES = """
@@ -75,11 +75,12 @@ def targets(folder: Path, package: str) -> Iterator[tuple[Path, str]]:
         yield from ((path, name) for name in outermost(path))
 
 
-def report(package: str, replies: dict[tuple[Path, str], Reply]) -> None:
+def report(package: str, results: dict[tuple[Path, str], Timed]) -> None:
     """The share that ran, how long it took, and why the others did not."""
+    replies = {key: each.reply for key, each in results.items()}
     ran = [reply for reply in replies.values() if reply.failure is None]
     print(f"{package}: {len(ran)} of {len(replies)} models built and run ({len(ran) / len(replies):.1%})")
-    print(f"median {statistics.median(reply.seconds for reply in replies.values()):.2f} s")
+    print(f"median {statistics.median(each.seconds for each in results.values()):.2f} s of CPU")
     failed = {key: reply for key, reply in replies.items() if reply.failure is not None}
     for text, count in Counter(map(reason, failed.values())).most_common(20):
         print(f"{count:4}  {text}")
@@ -96,12 +97,12 @@ def main() -> None:
     options = parser.parse_args()
     with Worker(options.python) as worker:
         for package in options.packages:
-            replies: dict[tuple[Path, str], Reply] = {}
+            results: dict[tuple[Path, str], Timed] = {}
             for path, name in targets(folder_of(package, options.python, options.corpus), package):
                 task = Task(0, str(path), name, roots(str(path)), [], [], [], "cpu", "float32", SECONDS, 4096)
-                replies[path, name] = worker.ask(task)
-                print(f"{replies[path, name].seconds:5.1f} s  {path.name}::{name}", flush=True)
-            report(package, replies)
+                results[path, name] = timed(worker, task)
+                print(f"{results[path, name].seconds:5.1f} s  {path.name}::{name}", flush=True)
+            report(package, results)
 
 
 if __name__ == "__main__":

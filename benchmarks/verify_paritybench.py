@@ -13,6 +13,7 @@ import argparse
 import ast
 import json
 import multiprocessing
+import os
 import random
 import re
 import statistics
@@ -21,6 +22,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from paritybench import files
 from paritybench_run import run_file
@@ -77,6 +79,28 @@ def task(path: Path, name: str, root: str) -> Task:
     return Task(0, str(path), name, [root], [], [], [], "cpu", "float32", SECONDS, 4096, text)
 
 
+class Timed(NamedTuple):
+    """A reply and the seconds of CPU that it took."""
+
+    reply: Reply
+    seconds: float
+
+
+def timed(worker: Worker, question: Task) -> Timed:
+    """What came of a task; its CPU time is that of the processes which the worker has ended since."""
+    before = _consumed(worker.process)
+    reply = worker.ask(question)
+    return Timed(reply, _consumed(worker.process) - before)
+
+
+def _consumed(process: int | None) -> float:
+    """The seconds of CPU that the children of a process have taken."""
+    if process is None:
+        return 0.0
+    fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
+
+
 def reason(reply: Reply) -> str:
     """Why a module did not run, numbers and names left out."""
     assert reply.failure is not None
@@ -107,17 +131,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, Worker(sys.executable) as worker:
         (Path(folder) / "_paritybench_helpers.py").write_text(HELPERS)
         replies = {
-            (path, name): worker.ask(task(path, name, folder))
+            (path, name): timed(worker, task(path, name, folder))
             for path, name in sample(options.checkout, options.modules, options.seed)
         }
     report(replies)
 
 
-def report(replies: dict[tuple[Path, str], Reply]) -> None:
+def report(results: dict[tuple[Path, str], Timed]) -> None:
     """The share that ran, how long it took, and why the others did not."""
+    replies = {key: each.reply for key, each in results.items()}
     ran = [reply for reply in replies.values() if reply.failure is None]
     print(f"{len(ran)} of {len(replies)} modules built and run ({len(ran) / len(replies):.1%})")
-    print(f"median {statistics.median(reply.seconds for reply in replies.values()):.2f} s")
+    print(f"median {statistics.median(each.seconds for each in results.values()):.2f} s of CPU")
     failed = {key: reason(reply) for key, reply in replies.items() if reply.failure is not None}
     for text, count in Counter(failed.values()).most_common(40):
         print(f"{count:4}  {text}")

@@ -133,9 +133,9 @@ class _Search:
     def _take_what_is_asked_for(self) -> None:
         """Give what the first error names of the inputs that may be left out."""
         words = re.findall(r"\w+", str(self.first[0])) if self.first is not None else []
-        named = [name for name in self.optional if name in words]
-        given = [name for name in self.names if name in words]
-        named += [name for name in self.optional if name.endswith(tuple([f"_{each}" for each in given]))]
+        given = tuple([f"_{name}" for name in self.names if name in words])
+        named = [name for name in self.optional if name.endswith(given)]
+        named += [name for name in self.optional if name in words]
         self.names += named[:1]
         self.keywords |= set(named[:1])
 
