@@ -40,8 +40,16 @@ def _claimed(rule: type[Rule], code: str, path: str) -> list[Finding]:
     return [finding for finding in found if finding.claim is not None]
 
 
+OF_LOOPS = frozenset(
+    {"GRD301", "GRD304", "GRD401", "GRD402", "GRD403", "GRD404", "GRD406", "GRD407", "GRD408", "GRD806"}
+    | {f"GRD{number}" for number in range(501, 512)}
+)
+
 CASES = [
-    pytest.param(rule, code, id=f"{rule.id}-{name}") for rule in load() for name, code in rule.bad.items()
+    pytest.param(rule, code, id=f"{rule.id}-{name}")
+    for rule in load()
+    if rule.id not in OF_LOOPS
+    for name, code in rule.bad.items()
 ]
 
 
@@ -50,25 +58,36 @@ def test_bad_examples_are_confirmed(worker: Worker, tmp_path: Path, rule: type[R
     path = tmp_path / "example.py"
     path.write_text(code)
     known = {graph.name: graph for graph in graphs(str(path))}
-    for (name, kind), claims in claims_by_target(_claimed(rule, code, str(path))).items():
-        if kind == TRAINING:
-            _check_loops(worker, rule, str(path), claims)
-            continue
+    for (name, _), claims in claims_by_target(_claimed(rule, code, str(path))).items():
         target = Target(str(path), name, known.get(name))
         for claim, found in zip(claims, measured(worker, target, claims, REQUEST), strict=True):
             assert found.verdict in allowed(rule, name, claim), f"{claim}\n{found}"
 
 
-def _check_loops(worker: Worker, rule: type[Rule], path: str, claims: list[Claim]) -> None:
+@pytest.mark.parametrize("rule", [rule for rule in load() if rule.id in OF_LOOPS], ids=lambda rule: rule.id)
+def test_loops_are_worse_than_with_the_remedy(worker: Worker, tmp_path: Path, rule: type[Rule]) -> None:
     """As written a loop shows what is claimed, and with the remedy it does not."""
-    healed = [_healed(claim) for claim in claims]
+    asked: dict[tuple[str, str], list[Claim]] = {}
+    for number, code in enumerate(rule.bad.values()):
+        path = tmp_path / f"example{number}.py"
+        path.write_text(code)
+        for (name, kind), claims in claims_by_target(_claimed(rule, code, str(path))).items():
+            assert kind == TRAINING
+            asked.setdefault((str(path) if name else "", name), []).extend(claims)
+    assert asked
+    for (path_, _), claims in asked.items():
+        _check_loops(worker, path_, claims)
+
+
+def _check_loops(worker: Worker, path: str, claims: list[Claim]) -> None:
+    healed = [_healed(claim) for claim in claims if claim.predicted]
     found = measured(worker, trained_target(path, claims[0]), [*claims, *healed], REQUEST)
     for claim, evidence in zip(claims, found[: len(claims)], strict=True):
         assert evidence.verdict is Verdict.CONFIRMED, f"{claim}\n{evidence}"
         assert evidence.measured is not None and agrees(evidence.measured, claim), f"{claim}\n{evidence}"
     for claim, evidence in zip(healed, found[len(claims) :], strict=True):
-        is_better = evidence.verdict in (Verdict.REFUTED, Verdict.INCONCLUSIVE)
-        assert is_better or claim.predicted == 0.0, f"{claim}\n{evidence}"
+        doubted = Verdict.INCONCLUSIVE if "stand-in" in evidence.built else Verdict.REFUTED
+        assert evidence.verdict in (Verdict.REFUTED, doubted), f"{claim}\n{evidence}"
 
 
 def _healed(claim: Claim) -> Claim:
