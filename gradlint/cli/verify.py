@@ -26,7 +26,7 @@ from gradlint.report.verified import as_json, text
 from gradlint.source.read import read
 from gradlint.verify.client import Worker
 from gradlint.verify.examine import examine
-from gradlint.verify.plan import Target, target_of
+from gradlint.verify.plan import Target, target_of, trained_by
 from gradlint.verify.request import Request, TargetSettings
 from gradlint.verify.stamp import answered, stamped
 
@@ -92,7 +92,11 @@ def _findings(session: Session, chosen: Sequence[Target]) -> dict[str, tuple[Fin
 
 
 def _is_about(finding: Finding, target: Target) -> bool:
-    return finding.claim is not None and target_of(finding.claim).partition(".")[0] == target.name
+    """Whether a finding is about a target: about the model itself, or a loop of its file that trains it."""
+    if finding.claim is None:
+        return False
+    is_trained = trained_by(finding.claim) == f"{target.path}::{target.name}"
+    return is_trained or target_of(finding.claim).partition(".")[0] == target.name
 
 
 def _shown(run: Run, form: str, urls: Mapping[str, str]) -> str:

@@ -1,0 +1,161 @@
+"""Training loops are run again as they are: their events, their models, and what stands in for these."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from gradlint.api import check
+from gradlint.records.evidence import Evidence, Verdict
+from gradlint.records.finding import Finding
+from gradlint.records.rehearsal import Rehearsal
+from gradlint.verify.client import Worker
+from gradlint.verify.request import Request
+from gradlint.verify.stamp import answered
+
+HEAD = "import torch\nfrom torch import nn\n"
+MADE = "model = nn.Linear(8, 2)\noptimizer = torch.optim.SGD(model.parameters(), lr=0.1)\n"
+PASS = "    nn.functional.cross_entropy(model(x), y).backward()\n"
+FOR = "for i, (x, y) in enumerate(loader):\n"
+
+
+def found(tmp_path: Path, code: str, rule: str, **others: str) -> list[Finding]:
+    """What a rule finds in a file beside others."""
+    for name, text in {**others, "train": code}.items():
+        (tmp_path / f"{name}.py").write_text(text)
+    return check(str(tmp_path / "train.py"), select=[rule], preview=True, isolated=True, jobs=1)
+
+
+def rehearsal(tmp_path: Path, code: str, rule: str) -> Rehearsal:
+    (finding,) = found(tmp_path, code, rule)
+    assert finding.claim is not None and finding.claim.rehearsal is not None
+    return finding.claim.rehearsal
+
+
+def kinds(acts: Sequence[object]) -> list[str]:
+    return [getattr(act, "kind", "") for act in acts]
+
+
+def test_a_round_has_as_many_iterations_as_make_a_step(tmp_path: Path) -> None:
+    code = HEAD + MADE + FOR + PASS + "    if i % 4 == 3:\n        optimizer.step()\n"
+    program = rehearsal(tmp_path, code, "GRD501").written
+    assert kinds(program.cycle) == [*["forward", "backward"] * 4, "step"]
+
+
+def test_what_begins_an_accumulation_begins_a_round(tmp_path: Path) -> None:
+    code = HEAD + MADE + FOR + "    if i % 4 == 0:\n        optimizer.zero_grad()\n" + PASS
+    program = rehearsal(tmp_path, code + "    if i % 4 == 3:\n        optimizer.step()\n", "GRD506").written
+    assert kinds(program.cycle) == ["zero", *["forward", "backward"] * 4, "step"]
+
+
+def test_a_branch_that_the_finding_needs_is_taken(tmp_path: Path) -> None:
+    code = HEAD + MADE + FOR + "    if fast:\n        continue\n" + PASS + "    optimizer.step()\n"
+    assert kinds(rehearsal(tmp_path, code, "GRD501").written.cycle) == ["forward", "backward", "step"]
+
+
+def test_what_happens_once_happens_before(tmp_path: Path) -> None:
+    loop = "    for x, y in loader:\n    " + PASS + "        optimizer.step()\n"
+    code = HEAD + MADE + "for epoch in range(9):\n    optimizer.zero_grad()\n" + loop
+    program = rehearsal(tmp_path, code, "GRD501").written
+    assert kinds(program.before) == ["zero"]
+    assert kinds(program.cycle) == ["forward", "backward", "step"]
+
+
+def test_a_function_without_a_loop_is_called_again(tmp_path: Path) -> None:
+    body = "    loss.backward()\n    optimizer.zero_grad()\n    optimizer.step()\n"
+    code = HEAD + "def update(model, optimizer, loss):\n" + body
+    program = rehearsal(tmp_path, code, "GRD502").written
+    assert kinds(program.cycle) == ["forward", "backward", "zero", "step"]
+
+
+def test_the_remedy_changes_nothing_else(tmp_path: Path) -> None:
+    made = rehearsal(tmp_path, HEAD + MADE + FOR + PASS + "    optimizer.step()\n", "GRD501")
+    assert kinds(made.remedied.cycle) == [*kinds(made.written.cycle), "zero"]
+    assert made.remedied.cycle[:-1] == made.written.cycle
+
+
+def test_a_step_with_a_closure_is_not_run(tmp_path: Path) -> None:
+    closure = (
+        "    def closure():\n        loss = model(x).mean()\n        loss.backward()\n        return loss\n"
+    )
+    code = HEAD + MADE.replace("SGD", "LBFGS") + FOR + closure + "    optimizer.step(closure)\n"
+    (finding,) = found(tmp_path, code, "GRD501")
+    assert finding.claim is None
+
+
+# what is run
+
+
+@pytest.fixture(scope="module")
+def worker() -> Iterator[Worker]:
+    pytest.importorskip("torch")
+    with Worker(sys.executable) as worker:
+        yield worker
+
+
+NET = """\
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, width=16):
+        super().__init__()
+        BEGIN
+        self.inner, self.outer = nn.Linear(8, width), nn.Linear(width, 3)
+
+    def forward(self, x):
+        return self.outer(self.inner(x).relu())
+"""
+TRAIN = """\
+import torch
+from torch import nn
+from net import Net
+
+def fit(loader):
+    model = Net(24)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    for x, y in loader:
+        nn.functional.cross_entropy(model(x), y).backward()
+        optimizer.step()
+
+fit(open("nothing that is there"))
+"""
+
+
+def seen(worker: Worker, tmp_path: Path, begin: str, code: str = TRAIN, seconds: float = 20.0) -> Evidence:
+    findings = found(tmp_path, code, "GRD501", net=NET.replace("BEGIN", begin))
+    path = str(tmp_path / "train.py")
+    request = Request(sys.executable, seconds=seconds)
+    (finding,) = answered(worker, {path: findings}, request)[path]
+    assert finding.evidence is not None
+    return finding.evidence
+
+
+@pytest.mark.torch
+def test_the_model_is_made_as_the_loop_makes_it(worker: Worker, tmp_path: Path) -> None:
+    evidence = seen(worker, tmp_path, "pass")
+    assert evidence.verdict is Verdict.CONFIRMED
+    assert "Net(width=24 from call site), Adam(lr=0.001), 20 steps on input x=float32[16,8]" in evidence.built
+
+
+@pytest.mark.torch
+def test_a_model_that_cannot_be_built_has_a_stand_in(worker: Worker, tmp_path: Path) -> None:
+    evidence = seen(worker, tmp_path, "raise RuntimeError('no weights here')")
+    assert evidence.verdict is Verdict.CONFIRMED
+    assert "stand-in" in evidence.built and "no weights here" in evidence.built
+
+
+@pytest.mark.torch
+def test_a_model_without_end_ends_at_the_limit(worker: Worker, tmp_path: Path) -> None:
+    evidence = seen(worker, tmp_path, "while True: pass", seconds=2.0)
+    assert evidence.verdict is Verdict.COULD_NOT_RUN
+    assert "still running after 2 s" in evidence.reason
+
+
+@pytest.mark.torch
+def test_gradients_of_weights_that_stay_add_up(worker: Worker, tmp_path: Path) -> None:
+    evidence = seen(worker, tmp_path, "pass", TRAIN.replace("Adam", "SGD").replace("1e-3", "1e-6"))
+    assert evidence.measured == pytest.approx(1.301, abs=0.01)  # twenty equal gradients
