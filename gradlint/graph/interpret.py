@@ -401,7 +401,8 @@ class GraphFacts(Interpretation):
 
     def assumed(self, iterable: Value, site: Site) -> int | None:
         """In constructors the places of such iterations are noted, and one may be taken to be so long."""
-        if not self.is_constructing or not self.is_counted_once(iterable):
+        is_over_numbers = isinstance(iterable, Signal)
+        if not self.is_constructing or is_over_numbers or not self.is_counted_once(iterable):
             return None
         place = Place(site.path, site.node.span)
         if self.repetitions is not None and self.repetitions[0] == place:
