@@ -184,9 +184,10 @@ def _shrink(made: Any, settings: dict[str, Any], size: int) -> None:
     for name, value in settings.items():
         if not isinstance(value, int) or isinstance(value, bool) or _DEPTH.match(name):
             continue
-        small = by_name(name, size)
+        guessed = by_name(name, size)
+        small = guessed if isinstance(guessed, int) else size
         is_head = re.fullmatch(r"(.*_)?n?_?heads?", name) is not None
-        if isinstance(small, int) and small < value and (value > _LARGE or is_head):
+        if small < value and (value > _LARGE or is_head):
             with contextlib.suppress(Exception):
                 setattr(made, name, small)
 
