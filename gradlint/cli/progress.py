@@ -18,12 +18,14 @@ PATIENCE = 0.7
 
 
 @contextmanager
-def progress_bar(wanted: bool, label: str = "Checking") -> Iterator[Callable[[int, int], None] | None]:
-    """A function to call with (done, total); None where no terminal would show the bar."""
+def progress_bar(
+    wanted: bool, label: str = "Checking", patience: float | None = None
+) -> Iterator[Callable[..., None] | None]:
+    """A function to call with (done, total) and what is being done; None where no terminal would show it."""
     if not wanted or not sys.stderr.isatty():
         yield None
         return
-    bar = _Bar(label)
+    bar = _Bar(label, PATIENCE if patience is None else patience)
     try:
         yield bar.advance
     finally:
@@ -31,17 +33,18 @@ def progress_bar(wanted: bool, label: str = "Checking") -> Iterator[Callable[[in
 
 
 class _Bar:
-    def __init__(self, label: str) -> None:
+    def __init__(self, label: str, patience: float) -> None:
         self._label = label
-        self._start = time.monotonic()
+        self._begin = time.monotonic() + patience
         self._progress: Progress | None = None
 
-    def advance(self, done: int, total: int) -> None:
+    def advance(self, done: int, total: int, what: str = "") -> None:
         if self._progress is None:
-            if time.monotonic() - self._start < PATIENCE:
+            if time.monotonic() < self._begin:
                 return
             self._progress = _open_bar(self._label, total)
-        self._progress.update(self._progress.task_ids[0], completed=done, total=total)
+        (task,) = self._progress.task_ids
+        self._progress.update(task, completed=done, total=total, description=f"{self._label} {what}".rstrip())
 
     def close(self) -> None:
         if self._progress is not None:
@@ -50,9 +53,12 @@ class _Bar:
 
 def _open_bar(label: str, total: int) -> Progress:
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+    from rich.progress import TimeElapsedColumn as Elapsed
 
-    progress = Progress(console=Console(stderr=True), transient=True)
+    text = TextColumn("{task.description}", markup=False)
+    columns = (SpinnerColumn(), text, BarColumn(), MofNCompleteColumn(), Elapsed())
+    progress = Progress(*columns, console=Console(stderr=True), transient=True)
     progress.add_task(label, total=total)
     progress.start()
     return progress

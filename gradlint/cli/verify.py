@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from itertools import groupby
 
@@ -72,16 +73,21 @@ def _runs(session: Session, chosen: Sequence[Target], own: Sequence[TargetSettin
     request = _request(session.settings)
     findings = _findings(session, chosen)
     runs = []
-    with Worker(request.python) as worker, progress_bar(not session.is_quiet, "Verifying") as progress:
+    with Worker(request.python) as worker, _progress_bar(session) as progress:
         for number, (target, asked) in enumerate(zip(chosen, own, strict=True)):
             if progress is not None:
-                progress(number, len(chosen))
+                progress(number, len(chosen), target.name)
             wanted = replaced(request, given=asked)
             found = examine(worker, target, wanted)
             about = [f for f in findings[target.path] if _is_about(f, target)]
             measured = answered(worker, {target.path: about}, wanted)[target.path] if about else ()
             runs.append(Run(found, measured))
     return runs
+
+
+def _progress_bar(session: Session) -> AbstractContextManager[Callable[..., None] | None]:
+    """Shown at once: the worker takes seconds to start."""
+    return progress_bar(not session.is_quiet, "Verifying", patience=0.0)
 
 
 def _findings(session: Session, chosen: Sequence[Target]) -> dict[str, tuple[Finding, ...]]:
@@ -196,7 +202,7 @@ def verified(session: Session, result: LintResult) -> LintResult:
         return result
     if not session.is_quiet:
         print_error("verifying: this builds and runs the code that was checked")
-    with progress_bar(not session.is_quiet, "Verifying") as progress:
+    with _progress_bar(session) as progress:
         evidence = stamped(claimed, request, progress, cache_folder(session.settings))
     reports = [
         replace(report, findings=evidence.get(report.path, report.findings)) for report in result.reports

@@ -30,7 +30,8 @@ from gradlint.verify.request import Request
 from gradlint.verify.rows import layers
 from gradlint.verify.worker.protocol import Answer, Argument, Built, Failure, Reply, Task
 
-Progress = Callable[[int, int], None]
+Progress = Callable[[int, int, str], None]
+"""Is told how many of how many targets are done, and which comes next."""
 
 
 def stamped(
@@ -64,10 +65,10 @@ def answered(
         for (name, kind), claims in by_target.items():
             is_loop = kind == TRAINING
             target = trained_target(path, claims[0]) if is_loop else Target(path, name, found.get(name))
+            if progress is not None:
+                progress(done, total, target.name)
             known.update(zip(claims, measured(worker, target, claims, request), strict=True))
             done += 1
-            if progress is not None:
-                progress(done, total)
         result[path] = tuple(_with_evidence(findings[path], known))
     return result
 
