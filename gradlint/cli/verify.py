@@ -33,6 +33,7 @@ from gradlint.verify.stamp import answered, stamped
 
 FORMATS = ("text", "json")
 HEALTHY, AT_RISK, NOTHING = 0, 1, 2
+_CODES = {"healthy": HEALTHY, "at risk": AT_RISK, "could not run": NOTHING}
 
 
 class Run(Struct, frozen=True):
@@ -44,10 +45,14 @@ class Run(Struct, frozen=True):
     @property
     def code(self) -> int:
         """1 where the target is at risk, 2 where it could not be run."""
-        if self.found.verdict == "could not run":
-            return NOTHING
-        verdicts = [f.evidence.verdict for f in self.findings if f.evidence is not None]
-        return AT_RISK if Verdict.CONFIRMED in verdicts or self.found.verdict == "at risk" else HEALTHY
+        return _CODES[self.found.verdict]
+
+
+def _judged(found: Verification, findings: tuple[Finding, ...]) -> Run:
+    """A target is at risk as well where a finding about it is confirmed."""
+    is_confirmed = any(f.evidence is not None and f.evidence.verdict is Verdict.CONFIRMED for f in findings)
+    at_risk = is_confirmed and found.verdict == "healthy"
+    return Run(replaced(found, verdict="at risk") if at_risk else found, findings)
 
 
 def run(values: Values) -> int:
@@ -81,7 +86,7 @@ def _runs(session: Session, chosen: Sequence[Target], own: Sequence[TargetSettin
             found = examine(worker, target, wanted)
             about = [f for f in findings[target.path] if _is_about(f, target)]
             measured = answered(worker, {target.path: about}, wanted)[target.path] if about else ()
-            runs.append(Run(found, measured))
+            runs.append(_judged(found, measured))
     return runs
 
 
@@ -107,7 +112,7 @@ def _is_about(finding: Finding, target: Target) -> bool:
 
 def _shown(run: Run, form: str, urls: Mapping[str, str]) -> str:
     if form == "text":
-        return text(run.found)
+        return text(run.found, run.findings)
     return as_json(run.found, [item(f.path, f, urls.get(f.rule)) for f in run.findings])
 
 

@@ -8,22 +8,32 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from gradlint.records.evidence import LayerFlow, Measured, Verification
+from gradlint.records.finding import Finding
 from gradlint.report.encode import number
 from gradlint.report.graph import HALF
+from gradlint.report.header import position
+from gradlint.report.terminal import one_line
+from gradlint.report.verdict import with_verdict
 
 _HEAD = ("line", "layer", "kind", "scale", "measured", "gradient", "measured", "")
 _PHRASES = {"depth-gain": "decades of gradient", "activation-scale": "decades of signal"}
 
 
-def text(found: Verification, *, bars: bool = True) -> str:
-    """How the target was built, its flow, and the verdict."""
+def text(found: Verification, findings: Sequence[Finding] = (), *, bars: bool = True) -> str:
+    """How the target was built, its flow, the findings about it, and the verdict."""
     parts = [
         [title(found)],
         [f"  {line}" for line in _assumed(found)],
         [*table(found.layers, bars=bars)] if found.layers else [],
+        [_about(finding) for finding in findings],
         [*conclusion(found)],
     ]
     return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
+
+
+def _about(finding: Finding) -> str:
+    place = position(finding.cell, finding.span)
+    return one_line(f"{place}: {finding.rule} {with_verdict(finding.message, finding)}")
 
 
 def title(found: Verification) -> str:
@@ -89,7 +99,7 @@ def conclusion(found: Verification) -> Iterator[str]:
         if found.remedy:
             yield f"to supply it: {found.remedy}"
         return
-    if not found.measured and found.verdict:
+    if not found.measured and found.parameters:
         yield "fewer than two layers with weights before the head: no chain to judge"
     for each in found.measured:
         yield _sentence(each)

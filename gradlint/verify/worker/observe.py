@@ -28,13 +28,16 @@ _RECTIFIERS = ("relu", "threshold", "relu6")
 class Call:
     """One output of a module, or of a function that takes a parameter.
 
-    `starved` is the share of its units whose gradient is 0 for all samples, where units are counted. Norms
-    stay where they were computed until they are asked for, since fetching each takes time on a GPU.
+    `arrived` are norms of gradients; those at the other tensors of the output, `beside`, count where none
+    arrives at the first, as at the states of a recurrent layer of which the last alone is used. `starved`
+    is the share of its units whose gradient is 0 for all samples, where units are counted. Norms stay where
+    they were computed until they are asked for, since fetching each takes time on a GPU.
     """
 
     norm: Any
     count: int
     arrived: list[Any] = field(default_factory=list)
+    beside: list[Any] = field(default_factory=list)
     starved: float = 1.0
 
     @property
@@ -45,7 +48,14 @@ class Call:
     @property
     def delta(self) -> float:
         """‖∂L/∂output‖₂."""
-        return math.hypot(*map(float, self.arrived))
+        return math.hypot(*map(float, self.arrived or self.beside))
+
+    def watch(self, others: Iterable[torch.Tensor]) -> None:
+        """Note the gradients at other tensors of the output."""
+        with torch._C.DisableTorchFunction():
+            for other in others:
+                if other.requires_grad:
+                    other.register_hook(lambda gradient: self.beside.append(_size(gradient)))  # type: ignore[no-untyped-call]
 
 
 @dataclass
@@ -87,10 +97,11 @@ class Run:
 
     def settle(self) -> None:
         """Fetch all norms, those of one kind together."""
-        norms = [norm for call in self._made for norm in (call.norm, *call.arrived)]
+        norms = [norm for call in self._made for norm in (call.norm, *call.arrived, *call.beside)]
         known = iter(_fetched(norms))
         for call in self._made:
             call.norm, call.arrived = next(known), [next(known) for _ in call.arrived]
+            call.beside = [next(known) for _ in call.beside]
         self._made.clear()
 
 
@@ -245,6 +256,7 @@ def _hooks(model: nn.Module, watch: Watch, found: Run) -> list[Any]:
         carried = tensors(output)
         if carried:
             call = found.call(carried[0])
+            call.watch(carried[1:])
             found.order.append((paths[id(module)][0], call))
             for path in paths[id(module)]:
                 found.calls.setdefault(path, []).append(call)
