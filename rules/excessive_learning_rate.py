@@ -170,7 +170,7 @@ class ExcessiveLearningRate(Rule):
                 default = "default " if is_default(optimizer.settings, "lr") else ""
                 kind = optimizer.type.rpartition(".")[2]
                 message = f"a {default}learning rate of {rate:g} is beyond what {kind} can take"
-                made = replace(step, place=optimizer.place or step.place, callers=())
+                made = replace(step, place=optimizer.place or step.place)
                 claim = _claim(of, step, optimizer, rate)
                 yield report(self, loop, made, message, [(step, "steps here")], claim=claim)
 

@@ -123,14 +123,14 @@ class HalfOverflowConstant(Rule):
                 continue
             forward = found.forward
             event = replace(forward, place=found.node.place, callers=(*forward.callers, forward.place))
-            region = forward.regions[-1].place
             used = None if found.used is None else found.used.place
-            ends = [(region, "float16 from here on"), (used, "where this is 0")]
+            ends = [(found.since, "float16 from here on"), (used, "where this is 0")]
             yield report(self, loop, event, _message(found), ends, claim=_claim(loop, found))
 
 
 def _message(found: LostConstant) -> str:
-    return f"{found.value:g} is {found.becomes:g} in float16, in which autocast computes this"
+    computed = "in which autocast computes this" if found.is_cast else "as these weights are"
+    return f"{found.value:g} is {found.becomes:g} in float16, {computed}"
 
 
 def _claim(loop: TrainingLoop, found: LostConstant) -> Claim | None:

@@ -32,7 +32,7 @@ from gradlint.source.source import Source
 from gradlint.source.triage import Triggers, mentions_framework
 from gradlint.steps.loop import TrainingLoop
 from gradlint.training.build import Trainings
-from gradlint.training.reach import may_train
+from gradlint.training.reach import may_have_trained
 
 
 class Inspection(Struct, frozen=True):
@@ -60,7 +60,12 @@ def may_define_models(text: str) -> bool:
 
 def may_hold_graphs(text: str) -> bool:
     """Whether a text can hold a model or the computation of a loss."""
-    return may_define_models(text) or may_compute_losses(text) or may_write_networks(text) or may_train(text)
+    return (
+        may_define_models(text)
+        or may_compute_losses(text)
+        or may_write_networks(text)
+        or may_have_trained(text)
+    )
 
 
 class Inspector:
@@ -128,7 +133,7 @@ class Inspector:
         if Objective in self._rules and may_compute_losses(source.text):
             for graph in self._builder.objectives(scope, source.text):
                 yield from self.judge(Objective(graph))
-        if TrainingLoop in self._rules and may_train(source.text):
+        if TrainingLoop in self._rules and may_have_trained(source.text):
             yield from self._said_of_training(scope, source.text)
 
     def _said_of_training(self, scope: ModuleScope, text: str) -> Iterator[Finding]:

@@ -32,6 +32,7 @@ _MENTIONS = re.compile(
 _OTHERS = "mxnet|tensorflow|keras|jax|flax|paddle|mindspore|oneflow|chainer|tinygrad|mlx"
 _OTHER = re.compile(rf"^\s*(?:import|from)\s+(?:{_OTHERS})\b", re.MULTILINE)
 _TORCH = re.compile(r"^\s*(?:import|from)\s.*\b\w*torch", re.MULTILINE)
+_RUN = re.compile(r"^if __name__\b", re.MULTILINE)
 _DOTTED = re.compile(r"([^\W\d]\w*)(?:\.([^\W\d]\w*))?")
 
 Node = tuple[str, str]
@@ -44,6 +45,11 @@ def may_train(text: str) -> bool:
     """
     is_training = _MENTIONS.search(text) is not None or makes_trainer(text)
     return is_training and (_OTHER.search(text) is None or _TORCH.search(text) is not None)
+
+
+def may_have_trained(text: str) -> bool:
+    """Whether a text trains, or is a script that may have others do so, and say with what."""
+    return may_train(text) or (_RUN.search(text) is not None and _OTHER.search(text) is None)
 
 
 def makes_trainer(text: str) -> bool:
