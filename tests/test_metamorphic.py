@@ -160,3 +160,72 @@ def test_a_gradient_that_is_not_tracked_is_no_concern(data: st.DataObject, expre
     )
     code = "import torch\n" + code
     assert not found(code), code
+
+
+ABOUT_STEPS = [rule for rule in RULES if rule.id.startswith(("GRD4", "GRD5"))]
+MADE = (
+    "{m} = nn.Linear(8, 2)\n{o} = torch.optim.SGD({m}.parameters(), lr=0.1)\n"
+    "{s} = torch.amp.GradScaler('cuda')\n"
+)
+ZERO, BACK = "{o}.zero_grad()", "{s}.scale({l}).backward()"
+LOSS = (
+    "with torch.autocast('cuda', dtype=torch.float16):\n    {l} = nn.functional.cross_entropy({m}({x}), {y})"
+)
+UNSCALE, CLIP = "{s}.unscale_({o})", "nn.utils.clip_grad_norm_({m}.parameters(), 1.0)"
+STEP, UPDATE = "{s}.step({o})", "{s}.update()"
+ITERATIONS = {
+    (): (ZERO, LOSS, BACK, UNSCALE, CLIP, STEP, UPDATE),
+    ("GRD403",): (ZERO, LOSS, BACK, CLIP, UNSCALE, STEP, UPDATE),
+    ("GRD404",): (ZERO, LOSS, BACK, UNSCALE, CLIP, STEP),
+    ("GRD501",): (LOSS, BACK, STEP, UPDATE),
+    ("GRD502",): (LOSS, BACK, ZERO, STEP, UPDATE),
+    ("GRD504",): (ZERO, LOSS, BACK, STEP, CLIP, UPDATE),
+}
+STYLES = ("script", "function", "method", "helper", "aliases", "dictionary", "generator")
+
+
+def _indented(text: str, depth: int) -> str:
+    return "".join(f"{'    ' * depth}{line}\n" for line in text.splitlines())
+
+
+@st.composite
+def trainings(draw: st.DrawFn, iteration: tuple[str, ...]) -> str:
+    """A program that trains by these statements in each iteration, written in one of many ways."""
+    style = draw(st.sampled_from(STYLES))
+    drawn = draw(st.lists(NAMES, min_size=6, max_size=6, unique=True))
+    names = dict(
+        zip("mosxyl", [f"{name}_{key}" for name, key in zip(drawn, "mosxyl", strict=True)], strict=True)
+    )
+    made = MADE.format(**names)
+    own = {**names, **{key: f"self.{names[key]}" for key in "mos"}} if style == "method" else names
+    if style == "aliases":
+        made += "".join(f"{names[key]}_again = {names[key]}\n" for key in "mos")
+        own = {**names, **{key: f"{names[key]}_again" for key in "mos"}}
+    if style == "dictionary":
+        made += f"held = {{'o': {names['o']}, 's': {names['s']}}}\n"
+        own = {**names, "o": "held['o']", "s": "held['s']"}
+    body = "\n".join(iteration).format(**own)
+    loop = f"for {names['x']}, {names['y']} in batches:"
+    head = "import torch\nfrom torch import nn\n\n"
+    if style == "method":
+        fields = MADE.format(**own)
+        return (
+            f"{head}class Trainer:\n    def __init__(self):\n{_indented(fields, 2)}\n"
+            f"    def fit(self, batches):\n        {loop}\n{_indented(body, 3)}"
+        )
+    if style == "helper":
+        given = ", ".join(names[key] for key in "mosxy")
+        return f"{head}def step({given}):\n{_indented(body, 1)}\n{made}{loop}\n    step({given})\n"
+    if style == "generator":
+        drawn_from = f"def shuffled(batches):\n    for pair in batches:\n        yield pair\n\n{made}"
+        return f"{head}{drawn_from}{loop.replace('batches', 'shuffled(batches)')}\n{_indented(body, 1)}"
+    if style == "script":
+        return f"{head}{made}{loop}\n{_indented(body, 1)}"
+    return f"{head}def fit(batches):\n{_indented(made, 1)}    {loop}\n{_indented(body, 2)}"
+
+
+@settings(max_examples=120, deadline=None)
+@given(st.data(), st.sampled_from(sorted(ITERATIONS)))
+def test_steps_are_judged_however_they_are_written(data: st.DataObject, wrong: tuple[str, ...]) -> None:
+    code = data.draw(trainings(ITERATIONS[wrong]))
+    assert tuple(sorted({finding.rule for finding in check_text(code, ABOUT_STEPS)})) == wrong, code
