@@ -2,10 +2,11 @@
 
     python benchmarks/repositories.py CHECKOUTS --kept findings.json --write
 
-What is found is kept in a file, where one is named, and taken from there if it is not new. CHECKOUTS is a folder with a checkout of each repository of `repositories.tsv`, at its commit, called
-OWNER+NAME. Judgements stand in `repository_judgements.tsv`: repository, path, line, rule, verdict (true,
-disputed, false), what happens, a public report of it. Findings without a judgement are listed, and the
-status is 1. The rules on training are applied; the rest of docs/precision.md is left as it is.
+What is found is kept in a file, where one is named, and taken from there if that exists. CHECKOUTS is a
+folder with a checkout of each repository of `repositories.tsv`, at its commit, called OWNER+NAME. Judgements
+stand in `repository_judgements.tsv`: repository, path, line, rule, verdict (true, disputed, false), what
+happens, a public report of it. Findings without a judgement are listed, and the status is 1. The rules on
+training are applied; the rest of docs/precision.md is left as it is.
 """
 
 from __future__ import annotations
