@@ -118,8 +118,8 @@ def section(found: Iterable[Found], judgements: dict[tuple[str, ...], Judgement]
         f"The rules on training (families 3 to 5, GRD105, GRD806) over {len(repositories)} repositories,",
         f"every warning and error read: **of {sum(counted.values())}, {counted['true']} are true "
         f"({counted['true'] / total:.0%}), {counted['disputed']} disputed, {counted['false']} false.**",
-        "Where a finding was no risk, the rule was refined until it was silent there, and some repositories are",
-        "here for a defect that was reported: the share says nothing of code that was not read.",
+        "Where a finding was no risk, the rule was refined until it was silent there, and some repositories",
+        "are here for a defect that was reported: the share says nothing of code that was not read.",
         "Notes: " + (", ".join(f"{count} {rule}" for rule, count in sorted(notes.items())) or "none") + ".",
         "",
         "| Where | Rule | Verdict | What happens |",
