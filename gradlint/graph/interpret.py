@@ -69,6 +69,7 @@ from gradlint.semantics.value import (
 
 _SAME = frozenset(
     {
+        *("torch.nn.Buffer", "torch.nn.parameter.Buffer"),
         *("torch.compile", "torch.jit.script", "torch.jit.trace", "torch.nn.DataParallel"),
         *("torch.nn.parallel.DistributedDataParallel", "torch.nn.parallel.DataParallel"),
         *("torch.distributed.fsdp.FullyShardedDataParallel", "torch.optim.swa_utils.AveragedModel"),
@@ -529,7 +530,7 @@ class GraphFacts(Interpretation):
             return self.applier.function(_OF_UTILITIES[last], arguments, site)
         if (known := pretrained(name)) is not None:
             return known
-        if last[:1].isupper() and not name.startswith(("torch", "timm")):
+        if last[:1].isupper() and not last.isupper() and not name.startswith(("torch", "timm")):
             return Items("tuple", arguments.values(), ir.Display(site.node.span, "tuple", ()))
         return self._foreign(f"a call of {name}", arguments.values(), site)
 

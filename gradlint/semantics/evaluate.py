@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gradlint.records import ir
-from gradlint.semantics import constants
+from gradlint.semantics import bystanders, constants
 from gradlint.semantics.bindings import filled, returns_argument, walk
 from gradlint.semantics.builtin import CHANGING, call_builtin, collection_method, extend, store_item
 from gradlint.semantics.command_line import Parser, Supplied, parser_method, supply
@@ -462,6 +462,9 @@ class Evaluator:
             found = _item(value, index.value)
             if found is not None:
                 return found
+        activation = bystanders.item(value, index, node)
+        if activation is not None:
+            return activation
         if isinstance(value, (Reference, ClassObject)):
             return value  # a generic type with its parameters
         return self.interpretation.index(receiver, index, self.site(node, frame))
@@ -745,6 +748,9 @@ class Evaluator:
         if sum([running is closure.function for running in self._running]) >= self._budget.recursion:
             self.interpretation.not_understood("recursion")
             return self._unknown_of(closure, arguments)
+        known = bystanders.result(closure, arguments)
+        if known is not None:
+            return known
         is_worth_it = self.interpretation.follows(closure, len(self._running))
         if not is_worth_it:
             return self._unknown_of(closure, arguments)
@@ -776,13 +782,25 @@ class Evaluator:
     def _wrappers(self, closure: Closure) -> Iterator[Operand]:
         """The decorators of the project that may give something else than the function, the last first."""
         frame = Frame(closure.scope, closure.frame)
-        for node in reversed(getattr(closure.function, "decorators", ())):
+        for node in reversed(self._decorators(closure, frame)):
             if isinstance(node, ir.Name) or (
                 isinstance(node, ir.Call) and isinstance(node.function, ir.Name)
             ):
                 decorator = self.evaluate(node, frame)
                 if isinstance(decorator, Closure) and not returns_argument(decorator.function):
                     yield Operand(decorator, node)
+
+    def _decorators(self, closure: Closure, frame: Frame) -> list[ir.Expression]:
+        """The decorators of a function that may change what it computes."""
+        return [
+            node
+            for node in getattr(closure.function, "decorators", ())
+            if not self._is_transparent(node.function if isinstance(node, ir.Call) else node, frame)
+        ]
+
+    def _is_transparent(self, decorator: ir.Expression, frame: Frame) -> bool:
+        value = self.evaluate(decorator, frame) if isinstance(decorator, ir.Name) else None
+        return isinstance(value, Closure) and bystanders.is_transparent(value)
 
     def _call_wrapped(self, closure: Closure, arguments: Arguments, site: Site) -> Value:
         """Call what the decorators of the project make of a function."""
@@ -823,10 +841,8 @@ class Evaluator:
         try:
             if isinstance(function, ir.Lambda):
                 return self.evaluate(function.body, frame)
-            contexts = [
-                self.evaluate(decorator, Frame(closure.scope, closure.frame))
-                for decorator in function.decorators
-            ]
+            around = Frame(closure.scope, closure.frame)
+            contexts = [self.evaluate(node, around) for node in self._decorators(closure, around)]
             supplied = supply(contexts, function.parameters) if contexts and _is_bare(arguments) else {}
             frame.variables.update(supplied)
             contexts = [context for context in contexts if not isinstance(context, Supplied)]
