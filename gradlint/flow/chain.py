@@ -125,12 +125,16 @@ def _depths(graph: ModelGraph) -> list[int]:
 
 
 def _traced(graph: ModelGraph, depths: list[int], last: int) -> list[int]:
-    """The weighted layers on the deepest way to `last`, in order."""
+    """The weighted layers on the deepest way to `last`, in order.
+
+    Of ways that are equally deep the last one is taken: the values of an attention, not its queries,
+    to which hardly any gradient goes through the softmax.
+    """
     layers: list[int] = []
     number: int | None = last
     while number is not None:
         node = graph.nodes[number]
         if is_weighted(node):
             layers.append(number)
-        number = max(node.inputs, key=lambda before: depths[before], default=None)
+        number = max(reversed(node.inputs), key=lambda before: depths[before], default=None)
     return layers[::-1]
