@@ -438,6 +438,35 @@ def test_the_one_missing_thing_is_named(worker: Worker, tmp_path: Path, code: st
         assert "No such file" in reply.failure.reason
 
 
+INITIALISED = """
+import torch
+from torch import nn
+
+def start(model):
+    for p in model.parameters():
+        nn.init.normal_(p, 0, 5.0)
+
+def main():
+    model = nn.Sequential(nn.Linear(100, 10), nn.Tanh())
+    start(model)
+    model.load_state_dict(torch.load("weights.pt"))
+    model(torch.load("data.pt")).sum().backward()
+"""
+
+
+@pytest.mark.parametrize("name", ["main", "model"])
+def test_functions_that_write_to_a_model_are_run(worker: Worker, tmp_path: Path, name: str) -> None:
+    code = INITIALISED if name == "main" else INITIALISED.replace("def main():", "if True:")
+    code = (
+        code
+        if name == "main"
+        else code.replace("    model(torch", "    print(torch").replace(".sum().backward()", "")
+    )
+    reply = ask(worker, tmp_path, Case(code, name=name))
+    assert reply.failure is None, reply.failure
+    assert reply.layers[0].scale == pytest.approx(math.log10(50), abs=0.2)
+
+
 def by_hand(bend: str, scale: str) -> str:
     return f"""
 import numpy as np

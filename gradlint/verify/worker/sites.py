@@ -124,7 +124,7 @@ def _evaluated(
 def _value(module: types.ModuleType, site: Site, expression: ast.expr) -> Any:
     """An expression at a place, after the statements that it needs."""
     names = _namespace(module, site)
-    for statement in needed_for(site.before, read(expression)):
+    for statement in needed_for(site.before, read(expression), vars(module)[TREE].body):
         _run(module, statement, names)
     code = compile(ast.Expression(expression), module.__file__ or "", "eval")
     return eval(code, names)
@@ -183,7 +183,7 @@ def _model(module: types.ModuleType, site: Site) -> Any:
     name = targets[0].id
     names = _namespace(module, site)
     body = (*site.before, site.statement, *site.after)
-    for statement in needed_for(body, {name}):
+    for statement in needed_for(body, {name}, vars(module)[TREE].body):
         _run_for(module, statement, names, name)
     return names.get(name)
 

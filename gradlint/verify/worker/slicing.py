@@ -10,7 +10,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 
-_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+_DEFINITIONS = (*_FUNCTIONS, ast.ClassDef)
 _IMPORTS = (ast.Import, ast.ImportFrom)
 _BUILTINS = frozenset(
     "abs all any bool bytes callable chr complex dict divmod enumerate filter float frozenset getattr hasattr"
@@ -37,22 +38,31 @@ def needed_by(tree: ast.Module, wanted: str) -> set[str]:
     return _Known(tree.body).needed(wanted)
 
 
-def needed_for(body: Iterable[ast.stmt], names: Iterable[str]) -> list[ast.stmt]:
-    """Of the statements of a block those that these names need, definitions and imports included."""
+def needed_for(
+    body: Iterable[ast.stmt], names: Iterable[str], around: Iterable[ast.stmt] = ()
+) -> list[ast.stmt]:
+    """Of the statements of a block those that these names need, definitions and imports included.
+
+    `around` are those of the module, whose functions the block may call.
+    """
     statements = list(body)
-    needed = _Known(statements).closure(names)
-    return [s for s in statements if not needed.isdisjoint(bound(s)) and not _trains(s)]
+    known = _Known(statements, around)
+    needed = known.closure(names)
+    return [s for s in statements if not needed.isdisjoint(known.changed(s)) and not _trains(s)]
 
 
 class _Known:
     """What the names of a module are bound to, as far as it matters here."""
 
-    def __init__(self, body: list[ast.stmt]) -> None:
+    def __init__(self, body: list[ast.stmt], around: Iterable[ast.stmt] = ()) -> None:
         self._body = body
         self._bound: dict[str, list[ast.stmt]] = {}
         self._imported: dict[str, str] = {}
+        self._writing = {
+            s.name for s in (*around, *body) if isinstance(s, _FUNCTIONS) and _writes(s) and not _trains(s)
+        }
         for statement in body:
-            for name in bound(statement):
+            for name in self.changed(statement):
                 self._bound.setdefault(name, []).append(statement)
             for node in ast.walk(statement):
                 if isinstance(node, ast.Import):
@@ -62,6 +72,19 @@ class _Known:
                     for alias in node.names:
                         origin = "." * node.level + (node.module or "")
                         self._imported[alias.asname or alias.name] = f"{origin}.{alias.name}"
+
+    def changed(self, statement: ast.stmt) -> set[str]:
+        """The names that a statement binds or whose objects it changes, also by handing them to functions.
+
+        Those are functions of the module that write in place, and any that says so by its name.
+        """
+        call = statement.value if isinstance(statement, ast.Expr) else None
+        words = dotted(call.func) if isinstance(call, ast.Call) else []
+        found = bound(statement)
+        if words and (_is_in_place(words[-1]) or (len(words) == 1 and words[0] in self._writing)):
+            assert isinstance(call, ast.Call)
+            found |= {name for each in call.args for name in read(each)}
+        return found
 
     def needed(self, wanted: str) -> set[str]:
         """The names that a definition needs, directly or through others."""
@@ -82,7 +105,7 @@ class _Known:
         """Whether a statement is run."""
         if isinstance(statement, (*_DEFINITIONS, *_IMPORTS)) or self.is_quiet(statement):
             return True
-        return not needed.isdisjoint(bound(statement)) and not _trains(statement)
+        return not needed.isdisjoint(self.changed(statement)) and not _trains(statement)
 
     def is_quiet(self, node: ast.AST) -> bool:
         """Whether running a statement does nothing but compute and bind."""
@@ -111,6 +134,16 @@ class _Known:
             definitions = [s for s in self._bound[first] if isinstance(s, ast.ClassDef)]
             return len(words) == 1 and bool(definitions)
         return first in _BUILTINS and len(words) == 1
+
+
+def _is_in_place(name: str) -> bool:
+    return name.endswith("_") and not name.startswith("_")
+
+
+def _writes(function: ast.AST) -> bool:
+    """Whether a function calls another that writes in place, as initialisers do."""
+    calls = (node.func for node in ast.walk(function) if isinstance(node, ast.Call))
+    return any(isinstance(called, ast.Attribute) and _is_in_place(called.attr) for called in calls)
 
 
 def _definitions(body: Iterable[ast.stmt]) -> list[str]:
