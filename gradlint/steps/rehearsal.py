@@ -20,6 +20,8 @@ _KINDS = frozenset((*_WANTED, *_MODEL_KINDS, "hook"))
 _CALLS = ("forward", "__call__")
 _UNTRACKED = ("no_grad", "inference_mode")
 _IN_ONE_CALL = ("closure", "given")
+_PASS = -1
+"""The number of a pass that is put in."""
 
 
 class Cast(NamedTuple):
@@ -44,23 +46,33 @@ def cast(loop: TrainingLoop, *required: Event, is_shortest: bool = False) -> Cas
         return None
     program = Program(tuple(_acts(loop, found.before)), tuple(_acts(loop, found.cycle)))
     parts = tuple(_parts(loop, program))
-    return Cast(parts, program) if any(map(_is_pass, program.cycle)) else _with_pass(parts, program)
+    return _with_passes(parts, program)
 
 
-def _is_pass(act: Act) -> bool:
-    return act.kind == "forward"
+def _with_passes(parts: tuple[Part, ...], program: Program) -> Cast:
+    """A program in which a pass of what the optimizer holds computes each loss that is from elsewhere."""
+    passes = {act.number for act in (*program.before, *program.cycle) if act.kind == "forward"}
+
+    def is_lost(act: Act) -> bool:
+        return act.kind == "backward" and passes.isdisjoint(act.of)
+
+    if not any(map(is_lost, program.cycle)):
+        return Cast(parts, program)
+    number = _trained(parts)
+    forward = Act(_PASS, "forward", (number,))
+    before, cycle = (
+        tuple(each for a in acts for each in ((forward, replace(a, of=(_PASS,))) if is_lost(a) else (a,)))
+        for acts in (program.before, program.cycle)
+    )
+    known = parts if number in [part.number for part in parts] else (*parts, Part(number, "model"))
+    return Cast(known, Program(before, cycle))
 
 
-def _with_pass(parts: tuple[Part, ...], program: Program) -> Cast:
-    """A program whose loss is from outside, with a pass of what the optimizer holds to compute it."""
+def _trained(parts: tuple[Part, ...]) -> int:
+    """A model that an optimizer holds, or any; a new number where there is none."""
     held = [n for part in parts if part.kind == "optimizer" for n in part.holds]
     models = [part.number for part in parts if part.kind == "model"]
-    number = next(iter([*held, *models]), max((part.number for part in parts), default=0) + 1)
-    if number not in [part.number for part in parts]:
-        parts = (*parts, Part(number, "model"))
-    forward = Act(-1, "forward", (number,))
-    cycle = tuple([replace(a, of=(-1,)) if a.kind == "backward" else a for a in program.cycle])
-    return Cast(parts, Program(program.before, (forward, *cycle)))
+    return next(iter([*held, *models]), max((part.number for part in parts), default=0) + 1)
 
 
 def _acts(loop: TrainingLoop, events: Sequence[Event]) -> Iterator[Act]:

@@ -135,7 +135,7 @@ class Company:
         """A gradient scaler of the device; switched off where `is_on` is false."""
         taken = inspect.signature(torch.amp.GradScaler).parameters.keys() - {"device", "enabled"}
         settings = self.parts[number].settings
-        named = {name: value for name, value in settings.items() if name in taken and value is not None}
+        named = {name: value for name, value in settings.items() if name in taken and _is_known(value)}
         enabled = is_on and settings.get("enabled") is not False
         return torch.amp.GradScaler(self.device, enabled=enabled, **named)
 
@@ -146,7 +146,7 @@ class Company:
         if cls is None:
             return torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)
         names = [n for n in inspect.signature(cls).parameters if n not in ("self", "optimizer")]
-        known = {n: v for n, v in part.settings.items() if n in names and v is not None}
+        known = {n: v for n, v in part.settings.items() if n in names and _is_known(v)}
         missing = {
             n: v for n, v in _ASSUMED.items() if n in names and n not in known and _is_needed(cls, n, known)
         }
@@ -169,13 +169,13 @@ class Company:
         return ""
 
     def _called(self, part: Part) -> str:
-        positional, named = arguments(part.settings)
-        layers = [self._called(self.parts[n]) for n in part.holds]
-        text = ", ".join([*layers, *map(repr, positional), *[f"{n}={v!r}" for n, v in named.items()]])
         own = self.targets.get(part.name)
         if own is not None:
             given = ", ".join(f"{a.name}={a.expression} {_from(a.origin)}" for a in own.arguments())
             return f"{part.name}({given})"
+        positional, named = arguments(part.settings)
+        layers = [self._called(self.parts[n]) for n in part.holds]
+        text = ", ".join([*layers, *map(repr, positional), *[f"{n}={v!r}" for n, v in named.items()]])
         return f"{part.type.rpartition('.')[2]}({text})"
 
 
@@ -187,7 +187,7 @@ def _settings(part: Part, rate: float | None) -> dict[str, Any]:
     """The settings of an optimizer that are known, at another rate where one is given."""
     cls = optimizer_class(part)
     taken = inspect.signature(cls).parameters.keys() - {"params"}
-    found = {name: value for name, value in part.settings.items() if name in taken and value is not None}
+    found = {name: value for name, value in part.settings.items() if name in taken and _is_known(value)}
     found = {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
     default = {"lr": _RATE} if cls is torch.optim.SGD else {}
     return {**default, **found, **({} if rate is None else {"lr": rate})}
@@ -202,11 +202,18 @@ def _is_needed(cls: Any, name: str, known: dict[str, Any]) -> bool:
 
 def arguments(settings: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
     """Positional and named arguments of a constructor. Raises `UnknownPartError` where one is not known."""
-    if any(value is None for value in settings.values()):
-        raise UnknownPartError("an argument is not known")
+    if any(not _is_known(value) for value in settings.values()):
+        raise UnknownPartError("an argument of its constructor is not known")
     plain = {n: tuple(v) if isinstance(v, list) else v for n, v in settings.items()}
-    count = sum(name.startswith("(") for name in plain)
-    return [plain[f"({n})"] for n in range(count)], {n: v for n, v in plain.items() if not n.startswith("(")}
+    places = [f"({n})" for n in range(sum(name.startswith("(") for name in plain))]
+    if not plain.keys() >= set(places):
+        raise UnknownPartError("an argument of its constructor is not known")
+    return [plain[place] for place in places], {n: v for n, v in plain.items() if n not in places}
+
+
+def _is_known(value: Any) -> bool:
+    """Whether a setting is a constant, also within a list."""
+    return value is not None and not (isinstance(value, list) and None in value)
 
 
 def optimizer_class(part: Part) -> type[Any]:

@@ -52,11 +52,11 @@ def _answer(question: Question, targets: dict[str, Recipe], reason: str, device:
     try:
         company, why = _company(rehearsal, targets, device, task)
         values = _values(question, rehearsal, company)
+        built = _built(question, rehearsal, company, reason or why)
     except NotExercisedError as error:
         return Answer(question.number, "not exercised", [], reason=str(error))
     except Exception as error:
         return Answer(question.number, "failed", [], reason=f"{type(error).__name__}: {str(error)[:300]}")
-    built = _built(question, rehearsal, company, reason or why)
     return Answer(question.number, "measured", values, "float32", "", built, company.uses_stand_ins)
 
 
