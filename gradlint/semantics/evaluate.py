@@ -658,7 +658,11 @@ class Evaluator:
                 return self.evaluate(written, frame)
         if target.name == "builtins.map" and len(arguments.positional) == 2:
             return self._map(arguments.positional[0].value, arguments.positional[1].value, site)
-        if target.name == "builtins.filter" and len(arguments.positional) == 2:
+        if (
+            target.name == "builtins.filter"
+            and len(arguments.positional) == 2
+            and not self._is_lazy(arguments)
+        ):
             return self._filter(arguments.positional[0].value, arguments.positional[1].value, site)
         if target.name == "functools.partial" and arguments.positional and not arguments.open:
             function, *given = [operand.value for operand in arguments.positional]
@@ -693,6 +697,10 @@ class Evaluator:
         items, count = self._items(iterable, site)
         called = [self.call(function, Arguments((Operand(item, site.node),)), site) for item in items]
         return Items("list", called, site.node, self._is_open(called, count))
+
+    def _is_lazy(self, arguments: Arguments) -> bool:
+        """Whether what is gone through is a value of an interpretation to which order matters."""
+        return self.interpretation.is_ordered and _is_domain(arguments.positional[1].value)
 
     def _is_open(self, items: Sequence[Value], count: Count) -> bool:
         """Whether there may be more or less than these items, which so many iterations gave."""
@@ -1013,7 +1021,9 @@ class Evaluator:
         is_open = self._is_open(found, self._generate(node, 0, inner, found))
         if node.kind == "dict":
             return _table_of(node, found, is_open)
-        return Items("list" if node.kind == "generator" else node.kind, found, node, is_open)
+        if node.kind == "generator":
+            return self.interpretation.lazily(Items("list", found, node, is_open))
+        return Items(node.kind, found, node, is_open)
 
     def _generate(self, node: ir.Comprehension, depth: int, frame: Frame, found: list[Value]) -> Count:
         """Evaluate the element for every binding of the generators; how many of them there are."""

@@ -162,6 +162,10 @@ class Interpretation:
         """An item of something that is no collection with known items."""
         return self.unknown((receiver.value,))
 
+    def lazily(self, found: Items) -> Value:
+        """What a generator expression gives that goes through these items once."""
+        return found
+
     def unpacked(self, value: Value, count: int) -> Value:
         """What is taken apart into `count` variables."""
         return value

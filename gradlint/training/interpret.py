@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from msgspec.structs import replace
+
 from gradlint.records import ir
 from gradlint.semantics.classes import is_module as is_module_class
 from gradlint.semantics.classes import is_optimizer
@@ -26,6 +28,7 @@ from gradlint.training.calls import called_by_name
 from gradlint.training.choices import CALLED, joined, of_options
 from gradlint.training.escaping import escaped
 from gradlint.training.functions import CALLS
+from gradlint.training.holding import held
 from gradlint.training.making import constructed
 from gradlint.training.methods import call_method
 from gradlint.training.models import Models
@@ -47,6 +50,7 @@ from gradlint.training.values import (
     Symbol,
     Tensor,
     Tool,
+    Weight,
     has_tensors,
     options,
     tensors,
@@ -242,6 +246,13 @@ class TrainingFacts(Stateful):
         """A registry is asked for what a run by default takes."""
         default = value.default if isinstance(value, Symbol) and self.is_by_default else None
         return default if isinstance(default, Known) and isinstance(default.value, str) else value
+
+    def lazily(self, found: Items) -> Value:
+        """Parameters that a generator gives are gone through once."""
+        if not found.items or not all(isinstance(item, Weight) for item in found.items):
+            return found
+        given = held(found) or Parameters(None, False)
+        return replace(given, spent={"drawn": Known(self.symbols.fresh().number)})
 
     def items(self, value: Value) -> Items | None:
         """Ranges are loops, however short."""
