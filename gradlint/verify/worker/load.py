@@ -118,11 +118,14 @@ def run(module: types.ModuleType, text: str, path: str, wanted: str) -> None:
             module.__dict__[name] = guessed[name] = guess(name, int)
 
 
+_OF = "in|out|input|output|hidden|embed|embedding|emb|vocab|vocabulary|seq|sequence|max|latent|d"
+    "in|out|input|output|hidden|embed|embedding|emb|feature|vocab|vocabulary|seq|sequence|max|latent|image|d"
+)
 _SIZE = re.compile(
-    r"(n|num|nb|in|out|input|output|hidden|max)_?(of_)?[a-z]+|(.*_)?(size|dims?|len|length|width|height|features"
-    r"|channels|classes|labels|units|vocab|vocabulary|tokens)|d_\w+",
+    rf"(n|num|nb|number)_(of_)?[a-z_]+|(image|img)_size|({_OF})_(size|dims?|len|length|width|height|features|channels|units|model)",
     re.IGNORECASE,
 )
+"""Names that nothing but a size has."""
 
 
 def _size_bound(statement: ast.stmt) -> str:
