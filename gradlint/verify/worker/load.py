@@ -119,10 +119,9 @@ def run(module: types.ModuleType, text: str, path: str, wanted: str) -> None:
 
 
 _OF = "in|out|input|output|hidden|embed|embedding|emb|vocab|vocabulary|seq|sequence|max|latent|d"
-    "in|out|input|output|hidden|embed|embedding|emb|feature|vocab|vocabulary|seq|sequence|max|latent|image|d"
-)
+_WHAT = "size|dims?|len|length|width|height|features|channels|units|model"
 _SIZE = re.compile(
-    rf"(n|num|nb|number)_(of_)?[a-z_]+|(image|img)_size|({_OF})_(size|dims?|len|length|width|height|features|channels|units|model)",
+    rf"(n|num|nb|number)_(of_)?[a-z_]+|(image|img)_size|({_OF})_({_WHAT})",
     re.IGNORECASE,
 )
 """Names that nothing but a size has."""
