@@ -685,6 +685,10 @@ READ = {
     "comprehension": ("x = torch.stack([self.a(x) for _ in range(self.n)])", ["linear", "stack"]),
     "input list": ("x = self.a(torch.cat(x, dim=1))", ["reshape", "linear"]),
     "rows": ("for a, b in zip([self.a], x.split(2)): x = a(b)", ["select", "linear"]),
+    "type in between": (
+        "import typing\n        x = typing.cast(int, self.a)(torch.jit.annotate(torch.Tensor, x))",
+        ["linear"],
+    ),
     "eval": ("x = eval('F.relu')(self.a(x))", ["linear", "relu"]),
     "own module": ("x = getattr(sys.modules[__name__], 'twice')(x)", ["scale"]),
     "globals": ("x = globals()['twice'](x)", ["scale"]),

@@ -74,13 +74,15 @@ _SAME = frozenset(
         *("torch.nn.parallel.DistributedDataParallel", "torch.nn.parallel.DataParallel"),
         *("torch.distributed.fsdp.FullyShardedDataParallel", "torch.optim.swa_utils.AveragedModel"),
         *("torch.nn.SyncBatchNorm.convert_sync_batchnorm", "torch.jit.ignore", "torch.jit.export"),
-        *("torch.fx.wrap", "torch._dynamo.disable", "torch.jit.annotate", "typing.cast"),
+        *("torch.fx.wrap", "torch._dynamo.disable"),
         *("torch.autograd.Variable", "torch.autograd.variable.Variable", "tqdm.tqdm", "tqdm.auto.tqdm"),
     }
 )
 _DATA_PARALLEL = frozenset(
     {"torch.nn.parallel.data_parallel", "torch.nn.parallel.data_parallel.data_parallel"}
 )
+_TYPED = frozenset({"typing.cast", "typing_extensions.cast", "torch.jit.annotate"})
+"""Functions that give their second argument, which the first says the type of."""
 _DICTIONARIES = frozenset({"builtins.dict", "collections.OrderedDict"})
 _WEIGHT_NORM = frozenset({"weight_norm", "spectral_norm", "orthogonal"})
 _NO_GRAD = frozenset({"torch.no_grad", "torch.inference_mode", "torch.autograd.no_grad"})
@@ -459,6 +461,8 @@ class GraphFacts(Interpretation):
         first = arguments.positional[0].value if arguments.positional else None
         last = name.rpartition(".")[2]
         self.recorder.is_recast = self.recorder.is_recast or last == "autocast"
+        if name in _TYPED and len(arguments.positional) > 1:
+            return arguments.positional[1].value
         if name in _SAME or (last in _WEIGHT_NORM and "nn.utils" in name):
             if last == "spectral_norm" and isinstance(first, Layer):
                 self.members.rescale(first, None, place)

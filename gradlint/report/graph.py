@@ -24,6 +24,9 @@ _SHOWN = (
     "hidden_size",
     "p",
 )
+_FAR = 30.0
+"""Decades beyond which both ends of an interval say no more than that nothing is known."""
+
 HALF = 10
 """Decades on either side of the axis of a bar."""
 
@@ -58,7 +61,8 @@ def _settings(node: Node) -> str:
     scheme = {p.initial.scheme for name, p in node.parameters.items() if name.startswith("weight")} - {
         "default"
     }
-    return ", ".join([*[f"{name}={_plain(value)}" for name, value in shown], *sorted(scheme)])
+    drawn = ["weights not known" if name == "unknown" else name for name in sorted(scheme)]
+    return ", ".join([*[f"{name}={_plain(value)}" for name, value in shown], *drawn])
 
 
 def _plain(value: Setting) -> str:
@@ -124,6 +128,8 @@ def decades(found: Interval) -> str:
 
     `-` where there is nothing at all, `?` where nothing is known.
     """
+    if found.lo < -_FAR < _FAR < found.hi:
+        return "?"
     if not math.isfinite(found.lo) and not math.isfinite(found.hi):
         return "-" if found.lo == found.hi else "?"
     if not math.isfinite(found.lo):
