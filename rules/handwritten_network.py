@@ -72,11 +72,10 @@ class HandwrittenNetwork(Rule):
     """A network written with arrays begins where its gradient does not reach.
 
     ### Why is this bad?
-    Nothing sets the scale of such weights. Of n inputs, weights from N(0, 1) make sums of size √n and those
-    from [0, 1) of size n/2: a sigmoid or tanh is saturated, its slope is 0, no step changes anything;
-    behind ReLU the signal grows from layer to layer. A chain of sigmoids divides the gradient by four per
-    layer, a loop over time by any factor at every step. Softmax overflows from 710 on (88 in single
-    precision) unless the maximum is taken off first.
+    Of n inputs, weights from N(0, 1) make sums of size √n and those from [0, 1) of size n/2: a sigmoid or
+    tanh is saturated, no step changes anything; behind ReLU the signal grows from layer to layer. A chain of
+    sigmoids divides the gradient by four per layer, a loop over time by any factor at every step. Softmax
+    overflows from 710 on (88 in single precision) unless the maximum is taken off first.
 
     ### How it is verified
     The code itself runs on standardised input: the share of saturated arguments, the growth of the signal,
@@ -94,7 +93,6 @@ class HandwrittenNetwork(Rule):
     ### References
     - Glorot, Bengio (2010), Understanding the difficulty of training deep feedforward neural networks
     - [SoftMax Overflow](https://github.com/FlorianMuellerklein/Machine-Learning/issues/2)
-    - [Softmax activation](https://github.com/RyanDsilva/nn-from-scratch/issues/11)
     """
 
     id = "GRD901"

@@ -55,8 +55,7 @@ class InitNeverApplied(Rule):
     ### Why is this bad?
     Nothing calls it, no module passes its tests, the layer that it drew is replaced afterwards, or a method
     without an underscore changes a copy. The layers keep torch's own initialisation, fan_in · Var(w) = 1/3,
-    which loses signal from layer to layer where the one that was meant keeps it. Nothing fails; the model
-    only trains worse.
+    which loses signal from layer to layer. Nothing fails; the model only trains worse.
 
     ### How it is verified
     fan_in · Var(w) of a weight of the model once it is constructed: still 1/3.

@@ -134,17 +134,6 @@ class SymmetricInit(Rule):
             *_filled("inner", 0.1),
             forward="return self.outer(torch.tanh(self.inner(x)))",
         ),
-        "dropout between": _net(
-            *_filled("inner", 0.1),
-            *_filled("outer", 0.1)[2:],
-            forward="return self.outer(F.dropout(torch.tanh(self.inner(x))))",
-        ),
-        "one unit": _net(
-            "self.net = nn.Sequential(nn.Linear(16, 1), nn.Tanh(), nn.Linear(1, 4))",
-            "nn.init.ones_(self.net[0].weight)",
-            "self.net[0].bias.data.zero_()",
-            "nn.init.ones_(self.net[2].weight)",
-        ),
     }
 
     def check(self, model: Model) -> Iterator[Finding]:
@@ -163,9 +152,8 @@ class SymmetricInit(Rule):
     def _reported(self, model: Model, message: str, parts: Sequence[Parameter]) -> Finding:
         graph, first = model.graph, parts[0]
         rows = first.shape[0] if first.shape else None
-        claim = Claim(
-            Metric.UNIQUE_GRADIENT_ROWS, f"{graph.name}:{first.path}", 0.5, 1 / rows if rows else 0.0
-        )
+        share = 1 / rows if rows else 0.0
+        claim = Claim(Metric.UNIQUE_GRADIENT_ROWS, f"{graph.name}:{first.path}", 0.5, share)
         places = [p.initial.place or p.made for p in parts]
         others = [(place, f"{part.path} too") for place, part in zip(places[1:6], parts[1:6], strict=True)]
         span = within(graph, places[0], first.made)

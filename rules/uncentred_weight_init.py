@@ -42,8 +42,7 @@ class UncentredWeightInit(Rule):
     ### Why is this bad?
     A mean m of the weights adds the same term m·Σx to all units of a layer. Behind ReLU or sigmoid,
     where all x are positive, it grows with fan_in instead of √fan_in: three layers of 64 units with
-    weights from [0, 1) make the signal 10 000 times larger, and all units do nearly the same, for the
-    matrix is all but of rank one.
+    weights from [0, 1) make the signal 10 000 times larger, and all units do nearly the same.
 
     ### How it is verified
     The flow is predicted with the weights as written and with weights around 0, of the same variance or

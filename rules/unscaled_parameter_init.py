@@ -59,8 +59,7 @@ class UnscaledParameterInit(Rule):
 
     ### When it is fine
     Where the scale has no effect: before normalisation, in embeddings, tokens and positions, in shallow
-    or narrow layers. `torch.randn(n, m) / math.sqrt(n)` and `normal_(w, std=0.02)` in a normalised model
-    are not reported.
+    or narrow layers; with `torch.randn(n, m) / math.sqrt(n)`, `normal_(w, std=0.02)` in a normalised model.
 
     ### Fix safety
     No fix: the right scale depends on the activation.

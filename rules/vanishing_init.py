@@ -64,8 +64,7 @@ class VanishingInit(Rule):
     and last gradient, or else the scale of what the head is given over that of the input.
 
     ### When it is fine
-    In the output layer, in the last layer of a residual branch, before normalisation, or in a model so
-    shallow that little is lost: none of these is reported.
+    In the output layer, in the last layer of a residual branch, before a norm, or in a shallow model.
 
     ### Fix safety
     No fix: the right scale depends on the activation.

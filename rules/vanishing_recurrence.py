@@ -49,18 +49,16 @@ class VanishingRecurrence(Rule):
     of the output, with a sequence of the length that the code states.
 
     ### When it is fine
-    Where the length is not known or short; where the recurrent matrix is orthogonal or the identity;
-    where all states are read, by attention, by pooling or by a loss at every step. A GRU or another
-    cell that carries its state past the weights is a note; for an LSTM there is
-    [closed-forget-gate](closed-forget-gate.md).
+    Where the length is not known or short; where the recurrent matrix is orthogonal or the identity; where
+    all states are read, by attention, by pooling or by a loss at every step. A GRU or another cell that
+    carries its state past the weights is a note; an LSTM has [a rule of its own](closed-forget-gate.md).
 
     ### Fix safety
     There is no fix to apply: other cells and other initialisations train differently.
 
     ### References
     - Pascanu, Mikolov, Bengio (2013), On the difficulty of training recurrent neural networks, ICML
-    - Le, Jaitly, Hinton (2015), A simple way to initialize recurrent networks of rectified linear units,
-      https://arxiv.org/abs/1504.00941
+    - Le, Jaitly, Hinton: [A simple way to initialize](https://arxiv.org/abs/1504.00941), 2015
     - [Proper CUDNN RNN initialisation](https://github.com/speechbrain/speechbrain/issues/104)
     """
 
