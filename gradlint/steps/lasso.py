@@ -17,6 +17,7 @@ _ASIDE = ("hook", "drop", "freeze", "half", "replace", "clip")
 """Events that loops over parameters are made for."""
 
 _MOST_STATES = 20_000
+"""States that are looked at, all searches for one way together; where that is not enough, there is none."""
 _MOST_WANTED = 10
 
 
@@ -48,6 +49,7 @@ def lasso(loop: TrainingLoop, required: Sequence[Event], wanted: Sequence[Event]
 class _Search:
     def __init__(self, loop: TrainingLoop, required: Sequence[Event]) -> None:
         self._loop, self._ways = loop, loop.ways
+        self._left = _MOST_STATES
         anchors = [event for event in required if event.kind not in _ASIDE] or required
         points = {loop.point(event) for event in anchors}
         around = [each for each in loop.training.loops if each & points]
@@ -62,7 +64,7 @@ class _Search:
         if not self._points:
             path = self._path([self._ways.start], outside, lambda s: s[0] == self._end, lambda s: True)
             return None if path is None else Lasso((), tuple(self._events(path)))
-        found = (self._around(head, outside, inside) for head in self._heads())
+        found = (self._around(head, outside, inside) for head in self._heads() if self._left > 0)
         return next((lasso for lasso in found if lasso is not None), None)
 
     def _around(self, head: State, outside: Sequence[Event], inside: Sequence[Event]) -> Lasso | None:
@@ -95,7 +97,8 @@ class _Search:
         first = [(state, bits.get(state[0], 0)) for state in starts]
         came: dict[tuple[State, int], tuple[State, int] | None] = dict.fromkeys(first)
         pending = deque(first)
-        while pending and len(came) < _MOST_STATES:
+        while pending and self._left > 0:
+            self._left -= 1
             state, seen = node = pending.popleft()
             for following in filter(allows, self._ways.following(state)):
                 new = (following, seen | bits.get(following[0], 0))
