@@ -1,4 +1,4 @@
-"""What is known of functions that need not be followed holds where their source is read, and where it is not."""
+"""What is known of functions that need not be followed, where their source is read and where it is not."""
 
 from __future__ import annotations
 
