@@ -210,6 +210,14 @@ class Net(nn.Module):
 """,
         "cdist svd svd rfft atan2 inverse add",
     ),
+    "a product of tensors in a list": (
+        """
+class Net(nn.Module):
+    def forward(self, x):
+        return torch.einsum("bi,bi->b", [x, x.tanh()])
+""",
+        "tanh einsum",
+    ),
     "a module that is run on several devices": (
         """
 class Net(nn.Module):

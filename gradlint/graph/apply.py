@@ -608,6 +608,8 @@ class Applier:
         values = arguments.values()
         texts = [value for value in values if isinstance(value, Known) and isinstance(value.value, str)]
         operands = [value for value in values if not any(value is text for text in texts)]
+        if len(operands) == 1 and isinstance(operands[0], Items) and not operands[0].open:
+            operands = operands[0].items
         equation = str(texts[0].value) if len(texts) == 1 else ""
         for at, weight in enumerate(operands if len(operands) == 2 else ()):
             other = operands[1 - at]
