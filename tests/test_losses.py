@@ -37,7 +37,7 @@ ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
     "softsign": F.softsign,
 }
 LOSSES = (
-    *("cross_entropy", "nll_loss", "kl_div", "mse_loss"),
+    *("cross_entropy", "nll_loss", "kl_div", "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"),
     *("binary_cross_entropy_with_logits", "multilabel_soft_margin_loss", "binary_cross_entropy"),
 )
 OVER_CLASSES = ("cross_entropy", "nll_loss", "kl_div")
