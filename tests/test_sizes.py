@@ -27,11 +27,7 @@ def value(given: int | list[int]) -> Value:
 @pytest.mark.torch
 @given(st.integers(1, 40), st.integers(1, 12), st.sampled_from(["chunk", "split", "tensor_split"]))
 def test_tensors_are_cut_as_torch_does_it(size: int, by: int, name: str) -> None:
-<<<<<<< Updated upstream
     """Where pieces differ in size they are not known, unless these were given."""
-=======
-    """What is told apart is what torch gives; sizes that differ, or pieces that are missing, are not known."""
->>>>>>> Stashed changes
     torch = pytest.importorskip("torch")
     real = [len(part) for part in getattr(torch.zeros(size), name)(by)]
     found = cut(name, value(by), size)
