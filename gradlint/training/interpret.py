@@ -8,7 +8,6 @@ from msgspec.structs import replace
 
 from gradlint.records import ir
 from gradlint.semantics.classes import is_module as is_module_class
-from gradlint.semantics.classes import is_optimizer
 from gradlint.semantics.interpretation import Arguments, Budget, Operand, Site
 from gradlint.semantics.value import (
     ClassObject,
@@ -25,7 +24,8 @@ from gradlint.semantics.value import (
 from gradlint.training import defaults
 from gradlint.training.attributes import attribute, element, item
 from gradlint.training.calls import called_by_name
-from gradlint.training.choices import CALLED, joined, of_options
+from gradlint.training.choices import joined
+from gradlint.training.dispatch import called_method, method_of
 from gradlint.training.escaping import escaped
 from gradlint.training.functions import CALLS
 from gradlint.training.holding import held
@@ -35,40 +35,23 @@ from gradlint.training.models import Models
 from gradlint.training.operators import applied
 from gradlint.training.ordered import NOWHERE
 from gradlint.training.passing import passed
-from gradlint.training.profiles import hooks
 from gradlint.training.states import Stateful
-from gradlint.training.tools import call_tool, profile_of_class
-from gradlint.training.torch_calls import is_loss_layer
 from gradlint.training.values import (
     Bound,
     Either,
-    Given,
     Module,
     Optimizer,
     Parameters,
-    Scaler,
     Symbol,
     Tensor,
-    Tool,
     Weight,
     has_tensors,
     options,
     tensors,
     within,
 )
+from gradlint.training.worth import is_loss, is_worth_constructing
 from gradlint.training.writing import collected, dropped, holds_module, hooked, stored
-
-_STEPS = frozenset(
-    {
-        *("backward", "zero_grad", "clip_grad_norm_", "clip_grad_value_", "unscale_", "manual_backward"),
-        *("GradScaler", "configure_optimizers", "optim"),
-    }
-)
-"""Names by which code is known to train."""
-
-
-_REFUSED = frozenset({"BCELoss", "binary_cross_entropy"})
-"""Losses of torch that autocast refuses."""
 
 _MOST_OPTIONS = 8
 _KEPT = (Symbol, Module, Instance, Optimizer, Items, Table, Parameters, Bound, Closure, Partial)
@@ -181,42 +164,15 @@ class TrainingFacts(Stateful):
 
     def method(self, receiver: Operand, name: str, arguments: Arguments, site: Site) -> Value:
         """A method of an object that is not of the project, or of its base that is not."""
-        value, arguments = receiver.value, self.settled(arguments)
-        if isinstance(value, Symbol) and value.default is not None:
-            found = defaults.method(self.symbols, value, name, arguments)
-            if found is not None:
-                return found
-        if isinstance(value, Either):
-            return of_options(self, value, name, arguments, site)
-        if isinstance(value, Bound) and name == "__call__":
-            return self._called_bound(value, arguments, site)
-        if isinstance(value, (Optimizer, Scaler)) and name in value.attributes:
-            return self.method_of(value.attributes[name], "__call__", arguments, site)
-        if isinstance(value, Tool):
-            return call_tool(self, value, name, arguments, site)
-        if isinstance(value, Given) and name == "__call__":
-            return value.value
-        return call_method(self, value, name, arguments, site)
+        return called_method(self, receiver.value, name, arguments, site)
+
+    def method_of(self, value: Value, name: str, arguments: Arguments, site: Site) -> Value:
+        """`value.name(…)`, whatever `value` is."""
+        return method_of(self, value, name, arguments, site)
 
     def settled(self, arguments: Arguments) -> Arguments:
         """What code from outside the project is given: settings by their defaults, where these apply."""
         return arguments if self.is_by_default else defaults.otherwise(self.symbols, arguments)
-
-    def _called_bound(self, method: Bound, arguments: Arguments, site: Site) -> Value:
-        """A method is called that was kept, as it was then."""
-        if isinstance(method.receiver, Tool):
-            return call_tool(self, method.receiver, method.name, arguments, site)
-        return call_method(self, method.receiver, method.name, arguments, site)
-
-    def method_of(self, value: Value, name: str, arguments: Arguments, site: Site) -> Value:
-        """`value.name(…)`, whatever `value` is."""
-        operand = Operand(value, site.node)
-        if name == "__call__" and isinstance(value, CALLED):
-            return self.evaluator.call(value, arguments, site)
-        if isinstance(value, (Instance, Items, Table, Closure, ClassObject)):
-            target = self.evaluator.attribute(operand, name, site)
-            return self.evaluator.call(target, arguments, site)
-        return self.method(operand, name, arguments, site)
 
     def attribute(self, receiver: Operand, name: str, site: Site) -> Value:
         """An attribute of something unknown: always the same one."""
@@ -273,12 +229,7 @@ class TrainingFacts(Stateful):
 
     def is_opaque(self, target: Instance) -> bool:
         """The forward pass of a model is one event; a loss is computed."""
-        return is_module_class(target.type) and not self._is_loss(target)
-
-    def _is_loss(self, target: Instance) -> bool:
-        """Whether a module is made of losses of torch that autocast may refuse, and of no other layers."""
-        layers = [part for part in target.attributes.values() if not isinstance(part, (Known, Tensor))]
-        return self.models.names(target.type, _REFUSED) and all(map(is_loss_layer, layers))
+        return is_module_class(target.type) and not is_loss(self.models, target)
 
     def called(self, target: Instance, arguments: Arguments, site: Site) -> Value:
         """A model is called."""
@@ -291,22 +242,9 @@ class TrainingFacts(Stateful):
     def follows(self, target: Closure | ClassObject, depth: int) -> bool:
         """Functions are followed, and the constructors of what may train."""
         if isinstance(target, ClassObject):
-            return depth < 8 and self.is_worth_constructing(target)
+            return depth < 8 and is_worth_constructing(self.models, target)
         self.followed.add(id(target.function))
         return depth < 16
-
-    def is_worth_constructing(self, cls: ClassObject) -> bool:
-        """Whether an object's own methods may train, or hold what is trained."""
-        if is_optimizer(cls) or profile_of_class(cls) is not None:
-            return False
-        if is_module_class(cls):
-            is_hooked = any(cls.member(name) is not None for name in hooks())
-            return is_hooked or self.models.names(cls, _STEPS | _REFUSED)
-        return not any(isinstance(base, Reference) for base in cls.lineage()) or self.trains(cls)
-
-    def trains(self, cls: ClassObject) -> bool:
-        """Whether a class names what only training code does."""
-        return self.models.names(cls, _STEPS)
 
     def replaced(self, receiver: Operand, index: Operand, value: Operand, site: Site) -> Value:
         """`x[i] = v`."""
