@@ -39,7 +39,8 @@ def _about(finding: Finding) -> str:
 def title(found: Verification) -> str:
     """The target with its arguments, and where it stands."""
     given = ", ".join(f"{name}={value}" for name, value, _ in found.arguments)
-    return f"{found.name}({given})  {found.path}:{found.line}"
+    line = f":{found.line}" if found.line else ""
+    return f"{found.name}({given})  {found.path}{line}"
 
 
 def _assumed(found: Verification) -> Iterator[str]:

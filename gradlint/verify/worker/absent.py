@@ -25,7 +25,7 @@ class Absent:
 
     def __init__(self, name: str) -> None:
         self.__dict__["_name"] = name
-        self.__dict__["__name__"] = name.rpartition(".")[2]
+        self.__dict__["__module__"], _, self.__dict__["__name__"] = name.rpartition(".")
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") and name.endswith("__"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import re
+import sys
 import time
 import types
 from collections.abc import Callable, Iterator, Sequence
@@ -224,8 +225,9 @@ def search(
                 return _found(attempt, origins, notes)
             if isinstance(error, MemoryError):
                 raise error
-            if isinstance(error, AbsentError):
-                raise NotBuiltError(str(error))
+            absent = _absent(error)
+            if absent is not None:
+                raise NotBuiltError(str(absent))
             first = first or (error, attempt.values)
             new = [{**chosen, **change} for change in mended(error, attempt.slots(), size)]
             new = [each for each in new if _key(each) not in seen]
@@ -233,6 +235,14 @@ def search(
             waiting = new + waiting
     assert first is not None
     raise _explained(first[0], first[1], maker.given)
+
+
+def _absent(error: BaseException) -> AbsentError | None:
+    """The error that a package is missing, also where torch takes its stand-in for no module."""
+    found = re.match(r"([\w.]+) is not a Module subclass", str(error))
+    if found and "." in found[1] and found[1].partition(".")[0] not in sys.modules:
+        return AbsentError(found[1])
+    return error if isinstance(error, AbsentError) else None
 
 
 def _key(chosen: dict[str, Any]) -> str:

@@ -47,6 +47,9 @@ def load(path: str, name: str, roots: Sequence[str], text: str | None = None) ->
     sys.meta_path.insert(0, _Finder(tuple(dict.fromkeys(folders))))
     full = f"{package[0]}.{stem}" if package[0] else stem
     _open_packages(package[0])
+    known = sys.modules.get(full)
+    if known is not None and {FAILED, name.partition(".")[0]} <= vars(known).keys():
+        return known  # its package has imported it already, and what it registers is registered
     module = types.ModuleType(full)
     module.__file__ = path
     module.__package__ = package[0]
