@@ -114,12 +114,11 @@ class InitNeverApplied(Rule):
         ),
         "called by name": _HEAD
         + _net(_MLP, "getattr(self, 'start')()", method=_method("start"), after="\n\nnet = Net()\n"),
-        "function of another file's business": _HEAD + _LINEAR + _net(_MLP),
         "replaced, then drawn": _HEAD
         + _LINEAR
         + _net("self.net = nn.Linear(8, 8)", "self.net = nn.Linear(8, 8)", "self.apply(init)"),
-        "scaled in place": _HEAD + _net("self.net = nn.Linear(8, 8)", "self.net.weight.data.mul_(0.1)"),
-        "kept": _HEAD + _net("net = self.net = nn.Linear(8, 8)", "net.weight.data = net.weight.mul(0.1)"),
+        "scaled in place": _HEAD + _net("self.net = nn.Linear(8, 8)", "self.net.weight.data.mul_(2.0)"),
+        "kept": _HEAD + _net("net = self.net = nn.Linear(8, 8)", "net.weight.data = net.weight.mul(2.0)"),
         "the other function matches": _HEAD
         + _init("isinstance(m, nn.Conv2d)", name="first")
         + _init("isinstance(m, nn.Linear)", name="second")
