@@ -115,6 +115,12 @@ def lines_of(span: Span, lines: Sequence[str]) -> str:
     return "\n".join(lines[span.line - 1 : span.end_line])
 
 
+def text_of(statement: ir.Statement, lines: Sequence[str]) -> str:
+    """The lines of a statement, those of its decorators among them."""
+    decorators = statement.decorators if isinstance(statement, (ir.Function, ir.Class)) else ()
+    return "\n".join([lines_of(each.span, lines) for each in (*decorators, statement)])
+
+
 def is_definition(statement: ir.Statement, lines: Sequence[str]) -> bool:
     """Whether a statement of a module defines a function or a class, lowered or not."""
     if isinstance(statement, (ir.Function, ir.Class)):

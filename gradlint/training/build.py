@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from gradlint.graph.entries import is_definition, lines_of, lowered
+from gradlint.graph.entries import is_definition, lines_of, lowered, text_of
 from gradlint.records import ir
 from gradlint.records.graph import Place
 from gradlint.records.training import Training
@@ -104,7 +104,7 @@ class Trainings:
     def _definitions(self, scope: ModuleScope, lines: list[str]) -> list[str]:
         """The definitions of a module in which training may begin, those first that others do not name."""
         found = {
-            name: (lines_of(statement.span, lines), statement.span)
+            name: (text_of(statement, lines), statement.span)
             for name, bound in scope.bindings.items()
             for statement in bound
             if not isinstance(statement, ir.Binding) and is_definition(statement, lines)
@@ -145,7 +145,7 @@ class Trainings:
 
     def _leading(self, cls: ClassObject, methods: list[Closure], lines: list[str]) -> list[Closure]:
         """The methods that train, or name others of the class that do; all where such may be inherited."""
-        texts = [lines_of(method.function.span, lines) for method in methods]
+        texts = [_text_of(method, lines) for method in methods]
         bases = "\n".join([lines_of(base.span, lines) for base in cls.definition.bases])
         if self._reach.leads(cls.scope, bases):
             return methods
@@ -167,6 +167,11 @@ _TELLING = ("backward", "step", "clip", "hook", "half", "zero", "schedule", "uns
 def _changed(function: ir.Function) -> Iterator[str]:
     """The attributes that a method changes after the object was made."""
     return stored(function) if function.name != "__init__" else iter(())
+
+
+def _text_of(method: Closure, lines: list[str]) -> str:
+    function = method.function
+    return text_of(function, lines) if isinstance(function, ir.Function) else lines_of(function.span, lines)
 
 
 def _callers_first(methods: list[Closure], lines: list[str]) -> list[Closure]:

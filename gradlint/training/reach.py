@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
-from gradlint.graph.entries import lines_of
+from gradlint.graph import entries
 from gradlint.records import ir
 from gradlint.semantics.neighbours import EVERYTHING, text_of
 from gradlint.semantics.project import Project
@@ -183,7 +183,7 @@ class Reach:
         self._makes[scope.path] = makes_trainer(text)
         self._texts[scope.path] = {
             name: "\n".join(
-                [lines_of(each.span, lines) for each in bound if not isinstance(each, ir.Binding)]
+                [entries.text_of(each, lines) for each in bound if not isinstance(each, ir.Binding)]
             )
             for name, bound in scope.bindings.items()
         }
