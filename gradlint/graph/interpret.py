@@ -711,6 +711,10 @@ class GraphFacts(Interpretation):
         """An object that derives from a layer or a container of torch.nn and has no forward of its own."""
         return self.applier.module(target, arguments, site)
 
+    def initialised(self, model: Instance, initialise: Value, site: Site) -> Value:
+        """The innermost modules come first."""
+        return self.members.initialise_all(model, initialise, site)
+
     def inherited(self, receiver: Value, name: str, arguments: Arguments, site: Site) -> Value:
         """A method of a base from outside the project."""
         if not isinstance(receiver, Instance):

@@ -115,6 +115,15 @@ class ClassName(Value, frozen=True, eq=False):
 Reader = Callable[[Value, Site], list[Value]]
 
 
+def _initialises_itself(value: Value) -> bool:
+    """Whether a module is a model with a method of its own that initialises its parts."""
+    return (
+        isinstance(value, Instance)
+        and value.type.member("_init_weights") is not None
+        and (value.type.member("post_init") is not None)
+    )
+
+
 class Members:
     """Looks into modules for the interpretation."""
 
@@ -208,7 +217,10 @@ class Members:
             return Known(known in value.attributes or known in value.settings or known in value.parts)
         if isinstance(value, Instance) and is_kind_of(value, Reference("torch.nn.Module")):
             return Known(known in value.attributes or value.type.member(known) is not None)
-        return Anything()
+        is_there = isinstance(value, Instance) and (
+            known in value.attributes or value.type.member(known) is not None
+        )
+        return Known(True) if is_there else Anything()
 
     def method(self, value: Value, name: str, arguments: Arguments, site: Site) -> Value:
         """A method of a module other than calling it."""
@@ -299,6 +311,15 @@ class Members:
             name, place = getattr(function.function, "name", ""), Place(site.path, site.node.span)
             self._facts.unmatched.append(Unapplied(name, "unmatched", place))
         return value
+
+    def initialise_all(self, model: Instance, initialise: Value, site: Site) -> Value:
+        """Apply a function to the modules of a model, without models within that did so themselves."""
+        own = {id(part) for path, part in descendants(model) if path and _initialises_itself(part)}
+        inner = {id(part) for _, one in descendants(model) if id(one) in own for _, part in descendants(one)}
+        for _, part in reversed(list(descendants(model))):
+            if is_module(part) and id(part) not in inner:
+                self._facts.evaluator.call(initialise, Arguments((Operand(part, site.node),)), site)
+        return Known(None)
 
     def _register(self, value: Value, name: str, arguments: Arguments, site: Site) -> Value:
         key, stored = arguments.get(0, "name"), arguments.get(1, _STORES[name])

@@ -57,6 +57,12 @@ DISPATCHING = frozenset(
 )
 """Methods that choose among implementations of one formula, of which the last argument is the plain one."""
 
+INITIALISING = "transformers.modeling_utils.PreTrainedModel.init_weights"
+"""Applies `_init_weights` to every module of a model that was not initialised as a model of its own."""
+
+_DRAWING = "transformers.initialization"
+"""A module that wraps the functions of torch.nn.init under their own names."""
+
 _ACTIVATIONS = frozenset({"transformers.activations.ACT2FN", "transformers.activations.ClassInstantier"})
 _EXACT = {
     **{
@@ -85,6 +91,18 @@ def result(closure: Closure, arguments: Arguments) -> Value | None:
         return Known(None)
     given = arguments.values()
     return given[-1] if name in DISPATCHING and given and not arguments.open else None
+
+
+def initialises(closure: Closure) -> bool:
+    """Whether a method initialises all modules of its object."""
+    return closure.scope.name in _MODULES and _full_name(closure) == INITIALISING
+
+
+def original(closure: Closure) -> Reference | None:
+    """The function of torch that a function only wraps."""
+    name = getattr(closure.function, "name", "")
+    is_wrapper = closure.scope.name == _DRAWING and name.endswith("_") and closure.owner is None
+    return Reference(f"torch.nn.init.{name}") if is_wrapper else None
 
 
 def item(owner: Value, key: Value, node: ir.Expression) -> Value | None:

@@ -759,6 +759,12 @@ class Evaluator:
         known = bystanders.result(closure, arguments)
         if known is not None:
             return known
+        drawing = bystanders.original(closure)
+        if drawing is not None:
+            return self.call(drawing, arguments, site)
+        if bystanders.initialises(closure) and isinstance(closure.receiver, Instance):
+            initialise = self.attribute(Operand(closure.receiver, site.node), "_init_weights", site)
+            return self.interpretation.initialised(closure.receiver, initialise, site)
         is_worth_it = self.interpretation.follows(closure, len(self._running))
         if not is_worth_it:
             return self._unknown_of(closure, arguments)

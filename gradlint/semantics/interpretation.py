@@ -142,6 +142,10 @@ class Interpretation:
         """The result of an operator of Python."""
         return self.unknown([operand.value for operand in operands])
 
+    def initialised(self, model: Instance, initialise: Value, site: Site) -> Value:
+        """A function is applied to each module of a model, without those that are such models themselves."""
+        return self.unknown((model, initialise))
+
     def inherited(self, receiver: Value, name: str, arguments: Arguments, site: Site) -> Value:
         """The result of `super().name(...)` where that is a method from outside the project."""
         return self.unknown([receiver, *arguments.values()])
