@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -126,13 +127,18 @@ def _is_python(cell: dict[str, Any]) -> bool:
     return {editor, cell.get("language", "python")} == {"python"}
 
 
+_COMPACT = re.compile(r'(?:\ufeff)?\s*\{\s*"(?:[^"\\]|\\.)*":\S')
+"""A JSON text without a blank behind the colon of its first key."""
+
+
 def _with_codes(text: str, codes: dict[int, str]) -> str:
     """The notebook's text with the code of the numbered cells replaced."""
     parts: list[str] = []
     at = 0
+    gap = "" if _COMPACT.match(text) else " "
     for number, (start, end) in enumerate(_code_spans(text), 1):
         if number in codes and start < end:
-            parts += [text[at:start], _rendered(text[start:end], codes[number])]
+            parts += [text[at:start], _rendered(text[start:end], codes[number], gap)]
             at = end
     return "".join([*parts, text[at:]])
 
@@ -149,15 +155,18 @@ def _code_spans(text: str) -> Iterator[tuple[int, int]]:
             yield cell.get("source", cell.get("input", (0, 0)))
 
 
-def _rendered(raw: str, code: str) -> str:
-    """`code` as JSON, in the form of the value `raw`: one string, or a list of lines laid out alike."""
+def _rendered(raw: str, code: str, gap: str) -> str:
+    """`code` as JSON, in the form of the value `raw`: one string, or a list of lines laid out alike.
+
+    Where that does not show what stands behind a comma, it is `gap`.
+    """
     escaped = raw.isascii() and "\\u" in raw
     if not raw.startswith("["):
         return json.dumps(code, ensure_ascii=escaped)
     items = [json.dumps(line, ensure_ascii=escaped) for line in code.splitlines(keepends=True)]
     places = list(elements(raw, 0))
     if not places:
-        return f"[{', '.join(items)}]"
+        return f"[{f',{gap}'.join(items)}]"
     lead = raw[1 : places[0][0]]
-    between = raw[places[0][1] : places[1][0]] if len(places) > 1 else f",{lead or ' '}"
+    between = raw[places[0][1] : places[1][0]] if len(places) > 1 else f",{lead or gap}"
     return f"[{lead}{between.join(items)}{raw[places[-1][1] :]}"
