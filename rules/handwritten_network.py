@@ -126,6 +126,16 @@ class HandwrittenNetwork(Rule):
         "centred": _net("(np.random.rand(256, 64) - 0.5) * 0.1"),
         "largest taken off": _softmax(" - z.max(axis=1, keepdims=True)"),
         "clipped": _script(_TIME + "    np.clip(dW, -5, 5, out=dW)|     W -= 0.1 * dW"),
+        "layers without a number": _script(
+            "class Net:|     def __init__(self, sizes):|         pairs = zip(sizes[:-1], sizes[1:])| "
+            "        self.W = [np.random.randn(a, b) / np.sqrt(a) for a, b in pairs]| | "
+            "    def forward(self, x):|         self.a = [x]|         for W in self.W:| "
+            "            self.a.append(sigmoid(self.a[-1] @ W))|         return self.a[-1]| | "
+            "    def backward(self, y, rate):|         d = self.forward(y) - y| "
+            "        for i in reversed(range(len(self.W))):|             step = self.a[i].T @ d| "
+            "            d = (d @ self.W[i].T) * self.a[i] * (1 - self.a[i])| "
+            "            self.W[i] -= rate * step"
+        ),
         "random data": _script(
             "x = np.random.randn(100, 50)| w = np.zeros((50, 1))| for _ in range(100):| "
             "    p = sigmoid(x.dot(w))|     w -= 0.1 * x.T.dot(p - 1) / 100"

@@ -258,7 +258,10 @@ def _behind(graph: ModelGraph, number: int) -> Node:
 
 
 def _goes_back(subject: Handwritten, node: Node) -> bool:
-    return node.settings.get(TRANSPOSED) is True and drawn_at(node) in subject.weights
+    """Whether a product takes a gradient to where it came from: the weight is square, and transposed."""
+    size = number(node, "in_features")
+    is_square = size is not None and size == number(node, "out_features")
+    return is_square and node.settings.get(TRANSPOSED) is True and drawn_at(node) in subject.weights
 
 
 def _one_after_another(subject: Handwritten) -> Iterator[Node]:
