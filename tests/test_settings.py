@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 import gradlint
 from gradlint.records.graph import Setting
 from gradlint.records.training import Training
+from gradlint.semantics import settings_file
 from gradlint.semantics.project import Project
 from gradlint.semantics.settings_file import UNKNOWN, Folder, composed, merged, resolved
 from gradlint.syntax.extract import extract, lower_omitted
@@ -427,3 +429,41 @@ def test_hydra_instantiates_what_settings_name(tmp_path: Path) -> None:
     found = trainings(tmp_path, INSTANTIATED, files)
     assert optimizers(found)["AdamW"]["lr"] == 0.5
     assert {thing.type for training in found for thing in training.things} >= {"net.Net"}
+
+
+LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 10)
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        LAUGHS,
+        "a: &a [*a]\n",
+        'a: !!int ""\n',
+        "a: !!timestamp foo\n",
+        "a: !!bool foo\n",
+        "a: !!python/object/apply:os.getcwd []\n",
+    ],
+)
+def test_hostile_settings_are_unknown(text: str) -> None:
+    assert settings_file.decoded(text, "yaml") is settings_file.UNKNOWN
+
+
+def test_references_that_branch_end() -> None:
+    data = {"lr": 1.0, "x": ["${x}"] * 12}
+    assert settings_file.resolved(data) is settings_file.UNKNOWN
+    assert settings_file.resolved({"lr": 1.0, "y": "${lr}"}) == {"lr": 1.0, "y": 1.0}
+
+
+@pytest.mark.parametrize(
+    "defaults",
+    ["  - c\n" * 10, '  - "": d\n', '  - "a\\0b"\n', "  - pipe\n"],
+    ids=["itself", "", "null", "pipe"],
+)
+def test_hostile_defaults_are_unknown(tmp_path: Path, defaults: str) -> None:
+    (tmp_path / "c.yaml").write_text(f"defaults:\n{defaults}  - _self_\nlr: 1.0\n")
+    os.mkfifo(tmp_path / "pipe.yaml")
+    folder = settings_file.Folder((str(tmp_path),), set())
+    assert settings_file.composed(folder, "", "c") is settings_file.UNKNOWN

@@ -23,6 +23,7 @@ from gradlint.graph.unapplied import uncalled, unnamed, without_effect
 from gradlint.graph.values import BASE, Container, Signal, Weight, descendants, signals
 from gradlint.graph.writes import writes_elsewhere
 from gradlint.records import ir
+from gradlint.records.facts import FileFacts
 from gradlint.records.graph import ModelGraph, Parameter, Place, Unapplied
 from gradlint.records.span import Span
 from gradlint.semantics.classes import is_module as is_module_class
@@ -59,6 +60,7 @@ class Builder:
         self.reasons: Counter[str] = Counter()
         self._failures: list[str] = []
         self._seeks_kept = False
+        self._classes: dict[str, tuple[FileFacts, list[ClassObject]]] = {}
         self._text = ""
 
     def begin(self) -> None:
@@ -80,6 +82,7 @@ class Builder:
         """Give back what is only kept because it may be asked for again."""
         self._facts.memory.forget()
         self._call_sites.forget()
+        self._classes.clear()
 
     def models(self, scope: ModuleScope, text: str) -> Iterator[ModelGraph]:
         """The graphs of the models of a module with this text, classes from bottom to top.
@@ -150,6 +153,12 @@ class Builder:
 
     def classes(self, scope: ModuleScope) -> list[ClassObject]:
         """The classes of a module that derive from torch.nn.Module, from top to bottom."""
+        known = self._classes.get(scope.path)
+        if known is None or known[0] is not scope.facts:
+            known = self._classes[scope.path] = (scope.facts, self._found_classes(scope))
+        return known[1]
+
+    def _found_classes(self, scope: ModuleScope) -> list[ClassObject]:
         names = [name for name, statements in scope.bindings.items() if any(map(_defines_class, statements))]
         values = [self._evaluator.module_name(scope, name) for name in names]
         found = [value for value in values if isinstance(value, ClassObject) and is_module_class(value)]

@@ -20,7 +20,8 @@ from gradlint.training.interpret import TrainingFacts
 from gradlint.training.reach import Reach
 
 _WORD = re.compile(r"[^\W\d]\w*")
-_ATTRIBUTE = re.compile(r"\.(\w+)")
+_MEMBER = re.compile(r"\.(\w+)|[\"'](\w+)[\"']|\bself(\()")
+"""Attributes that a method names, in quotes among them, and calls of the object itself."""
 _CALLED = re.compile(r"\.(\w+)\(")
 
 MOST_STEPS = 400_000
@@ -146,13 +147,14 @@ class Trainings:
     def _leading(self, cls: ClassObject, methods: list[Closure], lines: list[str]) -> list[Closure]:
         """The methods that train, or name others of the class that do; all where such may be inherited."""
         texts = [_text_of(method, lines) for method in methods]
-        bases = "\n".join([lines_of(base.span, lines) for base in cls.definition.bases])
-        if self._reach.leads(cls.scope, bases):
+        given = [lines_of(base.span, lines) for base in cls.definition.bases]
+        given += [text for m, text in zip(methods, texts, strict=True) if _name(m) == "__init__"]
+        if self._reach.leads(cls.scope, "\n".join(given)):
             return methods
-        calls = [set(_ATTRIBUTE.findall(text)) for text in texts]
+        calls = [set(_called(text)) for text in texts]
         leads = [self._reach.leads(cls.scope, text) for text in texts]
         for _ in methods:
-            names = {getattr(m.function, "name", "") for m, does in zip(methods, leads, strict=True) if does}
+            names = {_name(m) for m, does in zip(methods, leads, strict=True) if does}
             more = [does or not names.isdisjoint(called) for does, called in zip(leads, calls, strict=True)]
             if more == leads:
                 break
@@ -167,6 +169,16 @@ _TELLING = ("backward", "step", "clip", "hook", "half", "zero", "schedule", "uns
 def _changed(function: ir.Function) -> Iterator[str]:
     """The attributes that a method changes after the object was made."""
     return stored(function) if function.name != "__init__" else iter(())
+
+
+def _name(method: Closure) -> str:
+    return getattr(method.function, "name", "")
+
+
+def _called(text: str) -> Iterator[str]:
+    """The members of its object that a method may call."""
+    for attribute, quoted, itself in _MEMBER.findall(text):
+        yield attribute or quoted or ("__call__" if itself else "")
 
 
 def _text_of(method: Closure, lines: list[str]) -> str:

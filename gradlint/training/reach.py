@@ -9,13 +9,15 @@ from functools import lru_cache
 
 from gradlint.graph import entries
 from gradlint.records import ir
+from gradlint.records.span import Span
 from gradlint.semantics.neighbours import EVERYTHING, text_of
 from gradlint.semantics.project import Project
 from gradlint.semantics.scope import ModuleScope, absolute_module
 from gradlint.training.profiles import profiles
 
 _ACTS = re.compile(
-    r"\.(?:manual_)?backward\b|\bautograd\.(?:grad|backward)\b|\bgrad\(|\.step\b|\btraining_step\b|"
+    r"\.\s*\\?\s*(?:manual_)?backward\b|(?<!def )\bbackward\(|[\"']backward[\"']|\bautograd\.grad\b|\bgrad\(|"
+    r"\.\s*\\?\s*step\b|[\"']step[\"']|\btraining_step\b|"
     r"\.register_(?:full_backward_|backward_|post_accumulate_grad_)?hook\b"
 )
 """What no code is judged without: a gradient that is computed, or a step."""
@@ -33,7 +35,9 @@ _OTHERS = "mxnet|tensorflow|keras|jax|flax|paddle|mindspore|oneflow|chainer|tiny
 _OTHER = re.compile(rf"^\s*(?:import|from)\s+(?:{_OTHERS})\b", re.MULTILINE)
 _TORCH = re.compile(r"^\s*(?:import|from)\s.*\b\w*torch", re.MULTILINE)
 _RUN = re.compile(r"^if __name__\b", re.MULTILINE)
-_DOTTED = re.compile(r"([^\W\d]\w*)(?:\.([^\W\d]\w*))?")
+_DOTTED = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
+_WITHIN = re.compile(r"^[ \t]+(?:from[ \t]+(\.*)([\w.]*)[ \t]+import|import[ \t]+()([\w.]+))", re.MULTILINE)
+"""Imports within definitions: the dots before the name of a module, and that name."""
 
 Node = tuple[str, str]
 """A file and a name that it binds, or everything."""
@@ -104,7 +108,7 @@ class Reach:
     def _acts(self, path: str, text: str) -> bool:
         if _ACTS.search(text) or (_CASTS.search(text) and _LOSS.search(text)):
             return True
-        return self._makes.get(path, False) and _libraries()[2].search(text) is not None
+        return self._makes.get(path, False) and any(word.search(text) for word in _libraries()[1:])
 
     def _follow(self, roots: Sequence[Node]) -> None:
         """Find out about names and all that they lead to."""
@@ -150,27 +154,36 @@ class Reach:
 
     def _named(self, scope: ModuleScope, text: str) -> Iterator[Node]:
         """The names of a module that a text mentions, those of imported modules by attribute."""
-        for name, attribute in dict.fromkeys(_DOTTED.findall(text)):
+        for dotted in dict.fromkeys(_DOTTED.findall(text)):
+            name, _, rest = dotted.partition(".")
             bound = scope.bindings.get(name)
             if bound is None:
                 yield from [(scope.path, name)] if scope.stars else ()
-            elif attribute and all(isinstance(each, ir.Binding) and not each.member for each in bound):
+            elif rest and all(isinstance(each, ir.Binding) and not each.member for each in bound):
                 for each in bound:
                     assert isinstance(each, ir.Binding)
-                    yield from self._imported(scope, each, attribute)
+                    yield from self._attribute(scope, absolute_module(each, scope), rest)
             else:
                 yield scope.path, name
+        for before, name, first, whole in _WITHIN.findall(text):
+            binding = ir.Binding(Span(1, 1, 1, 1), "", name or whole, "", len(before or first))
+            yield from self._attribute(scope, absolute_module(binding, scope), "")
+
+    def _attribute(self, scope: ModuleScope, module: str, attributes: str) -> Iterator[Node]:
+        """What attributes of a module, and of modules within it, mean; everything where they end at one."""
+        name, _, rest = attributes.partition(".")
+        inner = self._project.locate(f"{module}.{name}", scope) if name else None
+        if inner is not None:
+            yield from self._attribute(scope, f"{module}.{name}", rest)
+        path = self._project.locate(module, scope)
+        if path is not None:
+            yield path, name or EVERYTHING
 
     def _imported(self, scope: ModuleScope, binding: ir.Binding, attribute: str) -> Iterator[Node]:
         """What an import binds; of a module, one attribute or all."""
-        base = absolute_module(binding, scope)
-        path = self._project.locate(base, scope)
+        module = absolute_module(binding, scope)
         member = attribute if binding.member in ("", "*") else binding.member
-        if path is not None:
-            yield path, member
-        inner = self._project.locate(f"{base}.{member}", scope) if member != EVERYTHING else None
-        if inner is not None:
-            yield inner, EVERYTHING
+        yield from self._attribute(scope, module, "" if member == EVERYTHING else member)
 
     def _module(self, path: str) -> dict[str, str]:
         """The code behind each name of a module."""

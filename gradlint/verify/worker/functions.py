@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import math
 import types
 from collections.abc import Callable, Iterator
@@ -102,9 +103,9 @@ def callee(module: types.ModuleType, name: str, arguments: list[Argument], secon
 def _fitting(callee: Callee) -> dict[str, Form]:
     """The first forms of numbers, masks and indices with which a function runs."""
     error: BaseException | None = None
-    for shape in FLOAT_SHAPES:
+    for shape, has_masks in itertools.product(FLOAT_SHAPES, (True, False)):
         for other in mask_shapes(shape):
-            callee.forms = dict(_forms(callee.function, shape, other))
+            callee.forms = dict(_forms(callee.function, shape, other, has_masks))
             try:
                 callee.run("randn", 0)
             except _MISFITS as misfit:
@@ -114,12 +115,16 @@ def _fitting(callee: Callee) -> dict[str, Form]:
     raise NoInputError(f"no input was found with which it runs: {error}")
 
 
-def _forms(function: Any, shape: tuple[int, ...], other: tuple[int, ...]) -> Iterator[tuple[str, Form]]:
+def _forms(
+    function: Any, shape: tuple[int, ...], other: tuple[int, ...], has_masks: bool
+) -> Iterator[tuple[str, Form]]:
+    """The form of every input; of those that are called masks, truth values where these are tried."""
     for name, p in inspect.signature(function).parameters.items():
         if p.default is not p.empty or p.kind not in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY):
             continue
         text = str(p.annotation)
-        if "Bool" in text:
+        is_mask = has_masks and "mask" in name and p.annotation is p.empty
+        if "Bool" in text or is_mask:
             yield name, Form(BOOL, other)
         elif "Long" in text:
             yield name, Form(INT, other, shape[-1])
@@ -132,6 +137,8 @@ def measure(question: Question, callee: Callee) -> float:
     conditions = list(BATTERY) if question.condition in ("", "any") else [question.condition]
     if any(condition not in BATTERY for condition in conditions):
         raise NotExercisedError(f"no input of the battery meets the condition {question.condition!r}")
+    if question.condition == "all masked" and all(form.kind != BOOL for form in callee.forms.values()):
+        raise NotExercisedError("no input is known to be a mask")
     worst = 0.0
     for condition in conditions:
         for variant in range(len(BATTERY[condition])):

@@ -1,0 +1,136 @@
+"""Definitions are read as training wherever what trains is named: by members, within functions, by dots."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import gradlint
+
+STEPPER = """
+class Stepper:
+    def __init__(self, o):
+        self.o = o
+
+    def up(self, loss):
+        loss.backward()
+        self.o.step()
+
+    def __call__(self, loss):
+        self.up(loss)
+"""
+
+TRAINER = """
+import torch
+from torch import nn
+
+
+class Trainer:
+    def __init__(self, m):
+        self.m = m
+        self.o = torch.optim.SGD(m.parameters(), lr=0.1)
+        self.s = Stepper(self.o)
+
+    def fit(self, loader):
+        for x, y in loader:
+            loss = nn.functional.mse_loss(self.m(x), y)
+            {call}
+"""
+
+GO = """
+def go(model, opt, loader, lossf):
+    for x, y in loader:
+        opt.zero_grad()
+        lossf(model(x), y).backward()
+        opt.step()
+"""
+
+MAIN = """
+import torch
+from torch import nn
+{above}
+
+def main(loader):
+    {within}
+    model = nn.Linear(10, 1)
+    other = nn.Linear(10, 1)
+    opt = torch.optim.SGD(other.parameters(), lr=0.1)
+    {call}(model, opt, loader, nn.MSELoss())
+"""
+
+DIRECT = """
+import torch
+from torch import nn
+
+model = nn.Linear(10, 1)
+opt = torch.optim.SGD(model.parameters(), lr=0.1)
+
+
+def fit(loader):
+    for x, y in loader:
+        loss = nn.functional.mse_loss(model(x), y)
+        {backward}
+        {step}
+"""
+
+
+def rules(folder: Path) -> set[str]:
+    return {finding.rule for finding in gradlint.check([str(folder)], isolated=True)}
+
+
+@pytest.mark.parametrize("call", ["self.s.up(loss)", "self.s(loss)"])
+def test_what_an_attribute_does_is_read(tmp_path: Path, call: str) -> None:
+    (tmp_path / "train.py").write_text(TRAINER.format(call=call) + STEPPER)
+    assert "GRD501" in rules(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("above", "within", "call"),
+    [
+        ("from helper import go", "", "go"),
+        ("", "from helper import go", "go"),
+        ("", "import helper", "helper.go"),
+        ("import pkg.sub.helper", "", "pkg.sub.helper.go"),
+        ("import pkg.sub.helper as h", "", "h.go"),
+        ("from pkg.sub import helper", "", "helper.go"),
+        ("from pkg.sub import *", "", "helper.go"),
+    ],
+)
+def test_imports_are_followed_wherever_they_stand(tmp_path: Path, above: str, within: str, call: str) -> None:
+    (tmp_path / "pkg" / "sub").mkdir(parents=True)
+    (tmp_path / "pkg" / "__init__.py").write_text("")
+    (tmp_path / "pkg" / "sub" / "__init__.py").write_text("from . import helper\n")
+    for folder in (tmp_path, tmp_path / "pkg" / "sub"):
+        (folder / "helper.py").write_text(GO)
+    (tmp_path / "train.py").write_text(MAIN.format(above=above, within=within or "pass", call=call))
+    assert "GRD510" in rules(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("backward", "step"),
+    [
+        ("loss.backward()", "opt.step()"),
+        ("loss. backward()", "opt. step()"),
+        ('getattr(loss, "backward")()', 'getattr(opt, "step")()'),
+    ],
+)
+def test_acts_are_seen_in_every_spelling(tmp_path: Path, backward: str, step: str) -> None:
+    (tmp_path / "train.py").write_text(DIRECT.format(backward=backward, step=step))
+    assert "GRD501" in rules(tmp_path)
+
+
+def test_what_never_trains_is_not_run(tmp_path: Path) -> None:
+    from gradlint.lint.models import Texts
+    from gradlint.semantics.project import Project
+    from gradlint.training.reach import Reach
+
+    path = tmp_path / "model.py"
+    path.write_text(
+        "def make():\n    return net()\n\n\ndef net():\n    return 1\n\n\ndef fit(l):\n    l.backward()\n"
+    )
+    texts = Texts()
+    scope = Project(texts.facts, texts.lower).scope(str(path))
+    reach = Reach(Project(texts.facts, texts.lower))
+    reach.begin(scope, texts.text(str(path)))
+    assert [reach.leads(scope, name) for name in ("make", "net", "fit")] == [False, False, True]
