@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from gradlint.graph.einops import rearranged
 from gradlint.graph.rearrange import cut
+from gradlint.graph.rearrange import rearranged as rearranged_by
 from gradlint.graph.sizes import Sizes
 from gradlint.records import ir
 from gradlint.records.span import Span
+from gradlint.semantics.interpretation import Arguments, Operand
 from gradlint.semantics.value import Items, Known, Value
 
 NOWHERE = ir.Literal(Span(1, 1, 1, 1), None)
@@ -65,3 +67,24 @@ PATTERNS: list[tuple[Sizes, str, dict[str, int], Sizes]] = [
 @pytest.mark.parametrize(("before", "pattern", "lengths", "after"), PATTERNS)
 def test_patterns_say_how_long_axes_are(before: Sizes, pattern: str, lengths: Any, after: Sizes) -> None:
     assert rearranged(before, pattern, lengths) == after
+
+
+@pytest.mark.torch
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=3), st.lists(st.integers(2, 4), max_size=2))
+def test_tensors_are_expanded_as_torch_does_it(shape: list[int], added: list[int]) -> None:
+    """What is kept moves behind the dimensions that are added in front."""
+    torch = pytest.importorskip("torch")
+    sizes = [*added, *[-1] * len(shape)]
+    operands = tuple([Operand(value(each), NOWHERE) for each in (0, *sizes)])
+    before = Sizes(dict(enumerate(shape)), len(shape))
+    found = rearranged_by("expand", before, Arguments(operands))
+    real = torch.zeros(shape).expand(sizes).shape
+    assert found is not None
+    assert (found.known, found.rank) == (dict(enumerate(real)), len(real))
+
+
+def test_sizes_from_the_end_are_kept_or_forgotten() -> None:
+    operands = tuple([Operand(value(each), NOWHERE) for each in (0, -1)])
+    found = rearranged_by("expand", Sizes({-3: 4, -1: 8}), Arguments(operands))
+    assert found is not None
+    assert found.known == {-1: 8}

@@ -71,7 +71,9 @@ def _repeated(before: Sizes, times: list[int | None]) -> Sizes:
 
 
 def _expanded(before: Sizes, sizes: list[int | None]) -> Sizes:
-    kept = {at: n for at, n in before.known.items() if at < len(sizes) and sizes[at] == -1}
+    added = len(sizes) - before.rank if before.rank is not None else 0
+    places = {at + added if at >= 0 else at: n for at, n in before.known.items()}
+    kept = {at: n for at, n in places.items() if -len(sizes) <= at < len(sizes) and sizes[at] == -1}
     given = {at: n for at, n in enumerate(sizes) if n is not None and n >= 0}
     return Sizes({**kept, **given}, len(sizes))
 
