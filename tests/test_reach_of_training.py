@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,13 @@ def test_imports_are_followed_wherever_they_stand(tmp_path: Path, above: str, wi
 def test_acts_are_seen_in_every_spelling(tmp_path: Path, backward: str, step: str) -> None:
     (tmp_path / "train.py").write_text(DIRECT.format(backward=backward, step=step))
     assert "GRD501" in rules(tmp_path)
+
+
+def test_a_script_that_keeps_what_training_gives_is_read(tmp_path: Path) -> None:
+    script = MAIN.partition("def main")[2].partition("\n")[2]
+    code = textwrap.dedent(script.format(within="loader = data()", call="history = go"))
+    (tmp_path / "train.py").write_text(MAIN.partition("{above}")[0] + GO + code)
+    assert "GRD510" in rules(tmp_path)
 
 
 def test_what_never_trains_is_not_run(tmp_path: Path) -> None:

@@ -96,8 +96,7 @@ class Trainings:
 
     def _script(self, scope: ModuleScope, lines: list[str]) -> Iterator[Training]:
         body = [s for s in scope.facts.body if not isinstance(s, ir.Import) and not is_definition(s, lines)]
-        calling = [s for s in body if not isinstance(s, ir.Assign)]
-        if calling and any(self._reach.leads(scope, lines_of(s.span, lines)) for s in calling):
+        if any(self._reach.leads(scope, lines_of(s.span, lines)) for s in body):
             code = tuple(lowered(body, scope))
             place = Place(scope.path, body[0].span)
             yield from self._run("", place, lambda: self._evaluator.run_script(code, scope))
