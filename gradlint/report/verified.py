@@ -28,7 +28,7 @@ def text(found: Verification, findings: Sequence[Finding] = (), *, bars: bool = 
         [_about(finding) for finding in findings],
         [*conclusion(found)],
     ]
-    return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
+    return "\n\n".join("\n".join(map(one_line, part)) for part in parts if part) + "\n"
 
 
 def _about(finding: Finding) -> str:
