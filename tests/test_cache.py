@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradlint.lint.cache import SCHEMA, Cache
+from gradlint.records.finding import Claim, Metric
 
 ENTRIES = {f"key {number}": bytes([number]) * 300 for number in range(100)}
 
@@ -171,3 +172,8 @@ def test_a_new_folder_is_marked_as_a_cache(tmp_path: Path) -> None:
     fill(tmp_path / "cache")
     assert (tmp_path / "cache" / "CACHEDIR.TAG").read_text().startswith("Signature: 8a477f597d28d172")
     assert (tmp_path / "cache" / ".gitignore").read_text() == "*\n"
+
+
+def test_numbers_of_claims_look_alike_before_and_behind_the_cache() -> None:
+    claim = Claim(Metric.NON_FINITE_GRADIENT, "f:x", 1, 2, least=3)
+    assert repr((claim.bound, claim.predicted, claim.least)) == "(1.0, 2.0, 3.0)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import Enum
 
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from gradlint.records.evidence import Evidence, Verdict
 from gradlint.records.rehearsal import Rehearsal
@@ -123,6 +124,13 @@ class Claim(Struct, frozen=True):
     condition: str = ""
     least: float | None = None
     rehearsal: Rehearsal | None = None
+
+    def __post_init__(self) -> None:
+        """Numbers are floats however they were written: from a cache they come as such."""
+        for name in ("bound", "predicted", "least"):
+            value = getattr(self, name)
+            if isinstance(value, int):
+                force_setattr(self, name, float(value))
 
 
 class Edit(Struct, frozen=True):
