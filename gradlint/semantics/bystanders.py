@@ -76,16 +76,16 @@ _BY_TANH = frozenset({"gelu_new", "gelu_fast", "gelu_accurate", "gelu_pytorch_ta
 """What configurations call activations, and the functions of torch.nn.functional that they mean."""
 
 
-_MODULES = frozenset(
+MODULES = frozenset(
     {name.rpartition(".")[0] for name in TRANSPARENT}
     | {name.rsplit(".", 2)[0] for name in SILENT | DISPATCHING}
+    | {_DRAWING}
 )
+"""Where all these functions stand: of those in other modules nothing is known."""
 
 
 def result(closure: Closure, arguments: Arguments) -> Value | None:
     """What a call gives that need not be followed."""
-    if closure.scope.name not in _MODULES:
-        return None
     name = _full_name(closure)
     if name in SILENT:
         return Known(None)
@@ -95,7 +95,7 @@ def result(closure: Closure, arguments: Arguments) -> Value | None:
 
 def initialises(closure: Closure) -> bool:
     """Whether a method initialises all modules of its object."""
-    return closure.scope.name in _MODULES and _full_name(closure) == INITIALISING
+    return _full_name(closure) == INITIALISING
 
 
 def original(closure: Closure) -> Reference | None:
@@ -121,7 +121,7 @@ def item(owner: Value, key: Value, node: ir.Expression) -> Value | None:
 
 def is_transparent(decorator: Closure) -> bool:
     """Whether a function computes the same without a decorator."""
-    return decorator.scope.name in _MODULES and _full_name(decorator) in TRANSPARENT
+    return decorator.scope.name in MODULES and _full_name(decorator) in TRANSPARENT
 
 
 def _full_name(closure: Closure) -> str:

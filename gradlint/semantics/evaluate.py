@@ -756,15 +756,10 @@ class Evaluator:
         if sum([running is closure.function for running in self._running]) >= self._budget.recursion:
             self.interpretation.not_understood("recursion")
             return self._unknown_of(closure, arguments)
-        known = bystanders.result(closure, arguments)
-        if known is not None:
-            return known
-        drawing = bystanders.original(closure)
-        if drawing is not None:
-            return self.call(drawing, arguments, site)
-        if bystanders.initialises(closure) and isinstance(closure.receiver, Instance):
-            initialise = self.attribute(Operand(closure.receiver, site.node), "_init_weights", site)
-            return self.interpretation.initialised(closure.receiver, initialise, site)
+        if closure.scope.name in bystanders.MODULES:
+            known = self._bystander(closure, arguments, site)
+            if known is not None:
+                return known
         is_worth_it = self.interpretation.follows(closure, len(self._running))
         if not is_worth_it:
             return self._unknown_of(closure, arguments)
@@ -780,6 +775,16 @@ class Evaluator:
                 closure, arguments, lambda: self._called(closure, arguments, site)
             )
         return self._called(closure, arguments, site)
+
+    def _bystander(self, closure: Closure, arguments: Arguments, site: Site) -> Value | None:
+        """What a function gives of which that is known without following it."""
+        drawing = bystanders.original(closure)
+        if drawing is not None:
+            return self.call(drawing, arguments, site)
+        if bystanders.initialises(closure) and isinstance(closure.receiver, Instance):
+            initialise = self.attribute(Operand(closure.receiver, site.node), "_init_weights", site)
+            return self.interpretation.initialised(closure.receiver, initialise, site)
+        return bystanders.result(closure, arguments)
 
     def _called(self, closure: Closure, arguments: Arguments, site: Site) -> Value:
         outer = self._callers
