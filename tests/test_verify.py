@@ -29,6 +29,7 @@ from gradlint.verify.examine import examine
 from gradlint.verify.judge import verdict
 from gradlint.verify.plan import Target, graphs
 from gradlint.verify.request import Request
+from gradlint.verify.worker.protocol import Task, encode
 
 pytestmark = pytest.mark.torch
 pytest.importorskip("torch")
@@ -208,8 +209,8 @@ def test_relative_names_are_found_in_a_folder_that_is_no_package(tmp_path: Path)
     assert command("verify", f"{path}::Net", "--isolated").returncode == 0
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="looks at the processes of Linux")
-def test_nothing_is_left_when_a_run_is_ended(tmp_path: Path) -> None:
+def began(tmp_path: Path) -> tuple[subprocess.Popen[bytes], Path]:
+    """A run of a model that waits in its forward pass, and the status of the process that it waits in."""
     started = tmp_path / "started"
     waiting = f"        import os, time\n        open({str(started)!r}, 'w').write(str(os.getpid()))\n"
     path = saved(tmp_path, HEALTHY.replace("return self", "time.sleep(1000)\n        return self"))
@@ -218,7 +219,56 @@ def test_nothing_is_left_when_a_run_is_ended(tmp_path: Path) -> None:
     deadline = time.monotonic() + 60
     while not (started.exists() and started.read_text()) and time.monotonic() < deadline:
         time.sleep(0.1)
+    return run, Path(f"/proc/{started.read_text()}/status")
+
+
+def has_ended(status: Path) -> bool:
+    try:
+        return "State:\tZ" in status.read_text()
+    except OSError:
+        return True
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at the processes of Linux")
+def test_nothing_is_left_when_a_run_is_ended(tmp_path: Path) -> None:
+    run, status = began(tmp_path)
     run.send_signal(signal.SIGTERM)
     assert run.wait(timeout=30) == 128 + signal.SIGTERM
-    status = Path(f"/proc/{started.read_text()}/status")
-    assert not status.exists() or "State:\tZ" in status.read_text()
+    assert has_ended(status)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at the processes of Linux")
+def test_nothing_is_left_when_a_run_is_killed(tmp_path: Path) -> None:
+    """Nobody is there to end what was begun: the worker and the process of the task end by themselves."""
+    run, status = began(tmp_path)
+    above = next(line for line in status.read_text().splitlines() if line.startswith("PPid"))
+    worker = Path(f"/proc/{above.split()[1]}/status")
+    run.kill()
+    run.wait(timeout=30)
+    deadline = time.monotonic() + 10
+    while not (has_ended(status) and has_ended(worker)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert has_ended(status) and has_ended(worker)
+
+
+def test_a_worker_ends_with_who_asks_where_it_cannot_fork(tmp_path: Path) -> None:
+    """As on macOS: the task runs in the worker itself, while somebody can still ask."""
+    path = saved(
+        tmp_path, HEALTHY.replace("return self", "__import__('time').sleep(1000)\n        return self")
+    )
+    folder = Path(gradlint.verify.worker.__file__).parent
+    code = f"import sys; sys.path.insert(0, {str(folder.parent)!r})\nfrom worker import serve\n"
+    code += "serve.CAN_FORK = False\nserve.main()"
+    asked = Task(0, path, "Net", [], [], [], [], "cpu", "float32", 60.0, 0, wants_flow=True)
+    run = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert run.stdin is not None and run.stdout is not None
+    with run.stdout:
+        assert '"protocol"' in run.stdout.readline()
+        run.stdin.write(encode(asked))
+        run.stdin.flush()
+        time.sleep(1.0)
+        assert run.poll() is None
+        run.stdin.close()
+        assert run.wait(timeout=10) == 1

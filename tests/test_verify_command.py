@@ -60,6 +60,9 @@ MISTAKES = {
     "broken.py": r"`broken.py` cannot be read: .* \(line 2\)",
     "model.py --device gpu": "`--device`: unknown device `gpu`",
     "model.py --dtype int8": "`--dtype`: unknown value `int8`",
+    "model.py --report=": "`--report` names no file",
+    "model.py --report -": "`--report -`: the page is written to a file",
+    "model.py --color blue": "`--color`: unknown value `blue`; it may be auto, always, never",
     "model.py --output-format xml": "`--output-format`: unknown value `xml`",
 }
 
@@ -156,3 +159,23 @@ def test_short_forms_tell_the_verdict(form: str) -> None:
     finding = Finding("GRD101", "x", Severity.ERROR, "m", Span(1, 1, 1, 2), claim=claim, evidence=evidence)
     result = LintResult((FileReport("a.py", (finding,)),), (), lambda _: Source("a.py", ""))
     assert "m [measured: -5.1 (1 seed, cpu float32): confirmed] [x]" in render(form, result, RenderOptions())
+
+
+@pytest.mark.parametrize("words", [["check", "model.py"], ["verify", "model.py"], ["graph", "model.py::Net"]])
+def test_colours_are_chosen_for_every_command(
+    folder: Path, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    own = [] if words[0] == "graph" else ["--isolated"]
+    (folder / "model.py").write_text(ALONE)
+    run([*words, *own, "--color", "always"])
+    colored = capsys.readouterr().out
+    run([*words, *own, "--color", "never"])
+    plain = capsys.readouterr().out
+    assert "\x1b[" in colored and "\x1b" not in plain
+    assert re.sub(r"\x1b\[[\d;]*m", "", colored) == plain
+
+
+@pytest.mark.parametrize("path", ["", "-"])
+def test_a_page_needs_a_file(folder: Path, capsys: pytest.CaptureFixture[str], path: str) -> None:
+    assert run(["check", "model.py", "--isolated", f"--report={path}"]) == 2
+    assert "`--report" in capsys.readouterr().err

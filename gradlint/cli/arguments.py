@@ -88,6 +88,8 @@ _PLAIN: Mapping[Shape, Callable[[str], Any]] = {Shape.NUMBER: int, Shape.DECIMAL
 
 CACHE_FOLDER = _setting("--cache-dir", "FOLDER", "Where to remember it.", RUN)
 
+COLOR = _value("--color", "WHEN", "Use colours: auto, always or never.", OUTPUT)
+
 SELECTION = (
     _setting("--select", "RULES", "Use these rules: codes, prefixes, names or ALL.", RULES, shape=Shape.MANY),
     _setting("--extend-select", "RULES", "Use these rules as well.", RULES, shape=Shape.MANY),
@@ -123,7 +125,7 @@ SELECTION = (
     _toggle("--cache", "Remember what was found in files that do not change.", RUN),
     CACHE_FOLDER,
     _switch("--quiet", "Print findings and nothing else.", OUTPUT, short=("-q",)),
-    _value("--color", "WHEN", "Use colours: auto, always or never.", OUTPUT),
+    COLOR,
     _switch("--debug", "Show the traceback of an internal error.", RUN, hidden=True),
 )
 
@@ -198,6 +200,7 @@ VERIFY = (
     *LIMITS,
     _value("--output-format", "FORMAT", "The form of the report: text or json.", OUTPUT),
     REPORT,
+    COLOR,
     _switch("--quiet", "Print results and nothing else.", OUTPUT, short=("-q",)),
     _value("--config", "FILE", "Use this configuration file and no other.", RUN),
     _switch("--isolated", "Use no configuration file.", RUN),

@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 
 from gradlint.cli.arguments import CHECK, PATHS, Values
-from gradlint.cli.errors import UsageError, require_choice
+from gradlint.cli.errors import UsageError, color_choice, require_page
 from gradlint.cli.progress import progress_bar
 from gradlint.cli.session import Session, open_session
 from gradlint.cli.terminal import print_error, print_out, save
@@ -21,13 +21,13 @@ from gradlint.report.render import STATISTICS, render
 from gradlint.report.terminal import wants_color
 from gradlint.source.read import read
 
-COLORS = ("auto", "always", "never")
 STDIN = "-"
 
 
 def run(values: Values) -> int:
     """Check files and report; the exit code says whether anything bad enough was found."""
-    require_choice("--color", values.get("color", "auto"), COLORS)
+    color_choice(values)
+    require_page(values.get("report"))
     if STDIN in values[PATHS]:
         return _check_stdin(values)
     session = open_session(values, CHECK)
@@ -142,7 +142,7 @@ def rendered(session: Session, result: LintResult, *, color: bool) -> str:
 
 def uses_color(session: Session) -> bool:
     """Whether what is published is to be coloured."""
-    choice = str(session.values.get("color", "auto"))
+    choice = color_choice(session.values)
     if session.values.get("output_file"):
         return choice == "always"
     return wants_color(choice, sys.stdout, os.environ)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from typing import Any
 
 from gradlint.config.error import did_you_mean
 
@@ -16,6 +18,24 @@ def require_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         hint = did_you_mean(value, choices) or f"; it may be {', '.join(choices)}"
         raise UsageError(f"`{option}`: unknown value `{value}`{hint}")
+
+
+COLORS = ("auto", "always", "never")
+
+
+def color_choice(values: Mapping[str, Any]) -> str:
+    """What is given to `--color`. Raises `UsageError` where that is none of its choices."""
+    choice = str(values.get("color", "auto"))
+    require_choice("--color", choice, COLORS)
+    return choice
+
+
+def require_page(path: str | None) -> None:
+    """Raise `UsageError` where what is given to `--report` names no file; None is given to it by nobody."""
+    if path == "":
+        raise UsageError("`--report` names no file")
+    if path == "-":
+        raise UsageError("`--report -`: the page is written to a file, not to the standard output; name one")
 
 
 def missing(paths: tuple[str, ...]) -> UsageError:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import ast
+import os
+import sys
 from pathlib import Path
 
 from gradlint.cli.arguments import PATHS, Values
-from gradlint.cli.errors import UsageError, require_choice
+from gradlint.cli.errors import UsageError, color_choice, require_choice
 from gradlint.cli.terminal import print_error, print_out
 from gradlint.config.error import did_you_mean
 from gradlint.flow.propagate import GradientFlow, propagate
 from gradlint.lint.models import UnknownArgumentError, model_names, models
 from gradlint.report.graph import as_json, dot, text
+from gradlint.report.terminal import wants_color
 from gradlint.source.source import SourceError
 
 FORMATS = ("text", "json", "dot", "svg")
@@ -20,6 +23,7 @@ FORMATS = ("text", "json", "dot", "svg")
 def run(values: Values) -> int:
     """Print or draw the graphs of the models that were named."""
     require_choice("--format", values["format"], FORMATS)
+    color_choice(values)
     given = _given(values.get("arg", []))
     targets = values[PATHS]
     if not targets:
@@ -32,7 +36,8 @@ def run(values: Values) -> int:
     elif values["format"] == "svg":
         print_out(_svg(flows))
     else:
-        print_out("\n".join(map(text, flows)))
+        color = wants_color(color_choice(values), sys.stdout, os.environ)
+        print_out("\n".join([text(flow, color=color) for flow in flows]))
     return 0
 
 

@@ -13,6 +13,7 @@ from gradlint.cli.arguments import (
     BASELINE,
     CACHE_FOLDER,
     CHECK,
+    COLOR,
     PATHS,
     VERIFY,
     Argument,
@@ -124,6 +125,7 @@ def _parameters(command: str) -> list[inspect.Parameter]:
             _positional(PATHS, "PATH[::CLASS]", "A file, or one model in it.", None),
             _arguments(),
             _form(),
+            _option(COLOR),
         ]
     if command == "verify":
         where = _positional(PATHS, "PATH[::NAME]", "A file, or one model in it.", None)

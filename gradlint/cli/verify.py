@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -12,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace as replaced
 
 from gradlint.cli.arguments import PATHS, VERIFY, Values
-from gradlint.cli.errors import UsageError, require_choice
+from gradlint.cli.errors import UsageError, color_choice, require_choice, require_page
 from gradlint.cli.progress import progress_bar
 from gradlint.cli.session import Session, open_session
 from gradlint.cli.targets import given, settings_for, targets
@@ -23,6 +24,7 @@ from gradlint.lint.result import FileReport, LintResult
 from gradlint.records.evidence import Verdict, Verification
 from gradlint.records.finding import Finding
 from gradlint.report.items import item
+from gradlint.report.terminal import wants_color
 from gradlint.report.verified import as_json, text
 from gradlint.source.read import read
 from gradlint.verify.client import Worker
@@ -59,6 +61,8 @@ def run(values: Values) -> int:
     """Build and run the targets; 1 where one is at risk, 2 where none could be run."""
     form = str(values.get("output_format", "text"))
     require_choice("--output-format", form, FORMATS)
+    require_page(values.get("report"))
+    color = wants_color(color_choice(values), sys.stdout, os.environ)
     if not values[PATHS]:
         raise UsageError("name a file, or a model in it: `gradlint verify model.py::Net`")
     session = open_session(values, VERIFY)
@@ -66,7 +70,7 @@ def run(values: Values) -> int:
     own = settings_for(chosen, given(values.get("arg", []), values.get("input", [])))
     runs = _runs(session, chosen, own)
     urls = {rule.id: rule.url() for rule in session.rules}
-    print_out(_joined([_shown(each, form, urls) for each in runs], form))
+    print_out(_joined([_shown(each, form, urls, color=color) for each in runs], form))
     if values.get("report"):
         _save_page(session, str(values["report"]), runs)
     codes = [each.code for each in runs]
@@ -110,9 +114,9 @@ def _is_about(finding: Finding, target: Target) -> bool:
     return is_trained or target_of(finding.claim).partition(".")[0] == target.name
 
 
-def _shown(run: Run, form: str, urls: Mapping[str, str]) -> str:
+def _shown(run: Run, form: str, urls: Mapping[str, str], *, color: bool) -> str:
     if form == "text":
-        return text(run.found, run.findings)
+        return text(run.found, run.findings, color=color)
     return as_json(run.found, [item(f.path, f, urls.get(f.rule)) for f in run.findings])
 
 

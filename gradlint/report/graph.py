@@ -12,6 +12,7 @@ from gradlint.flow.chain import Chain, longest_chain
 from gradlint.flow.propagate import GradientFlow
 from gradlint.mathematics.interval import Interval
 from gradlint.records.graph import Node, Setting
+from gradlint.report.terminal import Paint, Style
 
 _SILENT = frozenset({"reshape", "identity", "select", "constant", "parameter"})
 _SHOWN = (
@@ -71,7 +72,7 @@ def _plain(value: Setting) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value).replace(" ", "")
 
 
-def text(flow: GradientFlow) -> str:
+def text(flow: GradientFlow, *, color: bool = False) -> str:
     """A table: per operation the predicted scale of the signal, and the gradient with a bar."""
     found = list(rows(flow))
     head = ("line", "layer", "op", "settings", "scale", "gradient", "")
@@ -80,8 +81,10 @@ def text(flow: GradientFlow) -> str:
         for r in found
     ]
     widths = [max(len(row[i]) for row in (head, *body)) for i in range(len(head))]
-    lines = [_line(row, widths) for row in (head, *body)]
-    return "\n".join([title(flow), "", *lines, "", *conclusion(flow), ""])
+    paint = Paint(color)
+    first, *lines = [_line(row, widths) for row in (head, *body)]
+    above = [paint(title(flow), Style.BOLD), "", paint(first, Style.DIM)]
+    return "\n".join([*above, *lines, "", *conclusion(flow), ""])
 
 
 def _line(row: tuple[str, ...], widths: list[int]) -> str:

@@ -12,28 +12,39 @@ from gradlint.records.finding import Finding
 from gradlint.report.encode import number
 from gradlint.report.graph import HALF
 from gradlint.report.header import position
-from gradlint.report.terminal import one_line
+from gradlint.report.terminal import SEVERITY_STYLE, Paint, Style, one_line
 from gradlint.report.verdict import with_verdict
 
 _HEAD = ("line", "layer", "kind", "scale", "measured", "gradient", "measured", "")
 _PHRASES = {"depth-gain": "decades of gradient", "activation-scale": "decades of signal"}
 
 
-def text(found: Verification, findings: Sequence[Finding] = (), *, bars: bool = True) -> str:
+def text(
+    found: Verification, findings: Sequence[Finding] = (), *, bars: bool = True, color: bool = False
+) -> str:
     """How the target was built, its flow, the findings about it, and the verdict."""
+    paint = Paint(color)
+    last = [*map(one_line, conclusion(found))]
+    is_run = found.verdict != "could not run"
+    verdict = len(last) - 1 if is_run else 0
+    last[verdict] = paint(last[verdict], _STYLES.get(found.verdict, Style.WARNING))
     parts = [
-        [title(found)],
-        [f"  {line}" for line in _assumed(found)],
-        [*table(found.layers, bars=bars)] if found.layers else [],
-        [_about(finding) for finding in findings],
-        [*conclusion(found)],
+        [paint(one_line(title(found)), Style.BOLD)],
+        [one_line(f"  {line}") for line in _assumed(found)],
+        [one_line(line) for line in table(found.layers, bars=bars)] if found.layers else [],
+        [_about(finding, paint) for finding in findings],
+        last,
     ]
-    return "\n\n".join("\n".join(map(one_line, part)) for part in parts if part) + "\n"
+    return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
 
 
-def _about(finding: Finding) -> str:
+_STYLES = {"healthy": Style.GOOD, "could not run": Style.ERROR}
+
+
+def _about(finding: Finding, paint: Paint) -> str:
     place = position(finding.cell, finding.span)
-    return one_line(f"{place}: {finding.rule} {with_verdict(finding.message, finding)}")
+    rule = paint(finding.rule, SEVERITY_STYLE[finding.severity])
+    return f"{place}: {rule} {one_line(with_verdict(finding.message, finding))}"
 
 
 def title(found: Verification) -> str:

@@ -23,6 +23,8 @@ from gradlint.verify.worker.protocol import VERSION, Failure, Hello, Reply, Task
 _WORKER = Path(__file__).parent / "worker"
 _START = 120.0
 """Seconds that importing torch may take."""
+CAN_FORK = sys.platform == "linux"
+"""Whether one worker serves all tasks."""
 _GRACE = 15.0
 """Seconds that the worker may take to end a task at its limit."""
 
@@ -74,6 +76,8 @@ class Worker:
         if not line:
             self.close()
             return Reply(task.number, None, [], [], Failure("running", "the worker ended without an answer"))
+        if not CAN_FORK:
+            self.close()  # it serves one task
         return msgspec.convert(json.loads(line), Reply)
 
     def _started(self) -> subprocess.Popen[str]:
@@ -117,7 +121,7 @@ class Worker:
         except (OSError, subprocess.TimeoutExpired):
             process.kill()
         process.wait()
-        if sys.platform == "linux":
+        if CAN_FORK:
             kill_marked(self._token)
         assert process.stdout is not None
         process.stdout.close()

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import select
 import selectors
 import shutil
 import signal
@@ -63,8 +64,11 @@ class Channel:
             self.reply = message["reply"]
 
 
-def run_apart(task: Task) -> Reply:
-    """The reply to a task; where its process gave none, why."""
+def run_apart(task: Task, requests: int = -1) -> Reply:
+    """The reply to a task; where its process gave none, why.
+
+    It is ended where the pipe of `requests` is closed at its other end: nobody waits for the reply then.
+    """
     adopt_orphans()
     folder = tempfile.mkdtemp(prefix="gradlint-")
     pipe = os.path.join(folder, "reply")
@@ -81,7 +85,7 @@ def run_apart(task: Task) -> Reply:
         fcntl.fcntl(output, _PIPE_SIZE, _AT_ONCE)
     channel = Channel(folder, messages, output)
     try:
-        ended = _watch(task, channel, child)
+        ended = _watch(task, channel, child, requests)
     finally:
         kill_descendants()
         for descriptor in (messages, output):
@@ -126,7 +130,7 @@ def _tell(pipe: str, text: str) -> None:
     os.close(descriptor)
 
 
-def _watch(task: Task, channel: Channel, child: int) -> str:
+def _watch(task: Task, channel: Channel, child: int, requests: int) -> str:
     """How the process ended: "" by itself with a reply, else what happened."""
     deadline = time.monotonic() + task.seconds
     with selectors.DefaultSelector() as selector:
@@ -146,10 +150,20 @@ def _watch(task: Task, channel: Channel, child: int) -> str:
             if done:
                 channel.take(channel.messages)
                 return "" if channel.reply else _ending(status)
+            if is_abandoned(requests):
+                return "nobody waits for it any more"
             if time.monotonic() > deadline:
                 return f"was still running after {task.seconds:g} s (--verify-timeout)"
             if task.megabytes and resident() > task.megabytes * _MEGA:
                 return f"took more than {task.megabytes} MB of memory (--verify-memory)"
+
+
+def is_abandoned(pipe: int) -> bool:
+    """Whether nobody can write to a pipe any more; False of none."""
+    look = select.poll()
+    if pipe >= 0:
+        look.register(pipe, 0)
+    return any(event & select.POLLHUP for _, event in look.poll(0))
 
 
 def _ending(status: int) -> str:

@@ -10,7 +10,8 @@ import importlib
 import os
 import platform
 import sys
-from typing import IO
+import threading
+from typing import IO, NoReturn
 
 from .protocol import VERSION, Failure, Hello, Reply, Task, decode_task, encode
 
@@ -23,9 +24,18 @@ def main() -> None:
     _send(replies, hello())
     for line in requests:
         task = decode_task(line)
-        _send(replies, answer(task))
+        if not CAN_FORK:
+            threading.Thread(target=_end_with, args=(requests.fileno(),), daemon=True).start()
+        _send(replies, answer(task, requests.fileno()))
         if not CAN_FORK:
             break
+
+
+def _end_with(requests: int) -> NoReturn:
+    """End this process as soon as nobody can ask anything any more."""
+    while os.read(requests, 1):
+        pass
+    os._exit(1)
 
 
 def _private_channels() -> tuple[IO[str], IO[str]]:
@@ -64,13 +74,13 @@ def hello() -> Hello:
     return Hello(VERSION, platform.python_version(), str(torch.__version__), devices)
 
 
-def answer(task: Task) -> Reply:
-    """What came of a task, whatever its code does."""
+def answer(task: Task, requests: int = -1) -> Reply:
+    """What came of a task, whatever its code does; `requests` is where it came from."""
     if CAN_FORK:
         from .fork import run_apart
 
         _import_for(task)
-        return run_apart(task)
+        return run_apart(task, requests)
     from .perform import perform
 
     try:
