@@ -34,6 +34,11 @@ PYTHON = (
     "x = 1\r",
     "t = 'a' # ?",
 )
+INDENTED = (
+    "\n  a = [1,\n    2]\n  for i in a:\n    %time i",
+    "    x = 1\r\n    if x:\r\n\r\n        y = 2\r\n    # done",
+    "\tu = 1\n\t!ls",
+)
 MAGIC = (
     "%matplotlib inline",
     "!ls -l",
@@ -53,7 +58,7 @@ CELLS = ("%%bash\necho 'a\n", "%%time\nx = 1", "\n%%html\n<p>", "%sql\nSELECT 1"
 
 codes = st.one_of(
     st.lists(st.sampled_from(PYTHON + MAGIC), max_size=5).map("\n".join),
-    st.sampled_from(CELLS),
+    st.sampled_from(CELLS + INDENTED),
     st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=30),
 )
 texts = st.text(st.characters(codec="utf-8"), max_size=10)
@@ -142,6 +147,20 @@ def test_magics_leave_python_with_the_same_lines(parts: list[str]) -> None:
     assert all(part in python for part in kept)
 
 
+@pytest.mark.parametrize("cell", INDENTED)
+def test_an_indented_cell_is_python_in_the_same_columns(cell: str) -> None:
+    lines = cell.replace("\r\n", "\n").split("\n")
+    source = decode("a.ipynb", json.dumps({"cells": [{"cell_type": "code", "source": cell}]}).encode())
+    names = [node for node in ast.walk(ast.parse(source.text)) if isinstance(node, ast.Name)]
+    assert names
+    for node in names:
+        written = lines[node.lineno - 1][node.col_offset :]
+        assert written.startswith(node.id)
+    edited = source.text.replace("= 1", "= 10").replace("[1", "[10")
+    code = json.loads(encode(source, edited))["cells"][0]["source"]
+    assert code == cell.replace("= 1", "= 10").replace("[1", "[10")
+
+
 def test_cells_of_other_languages_are_blank() -> None:
     for cell in CELLS[:1] + CELLS[2:4]:
         assert ast.dump(ast.parse(without_magics(cell))) == ast.dump(ast.parse(""))
@@ -156,22 +175,27 @@ def test_cells_of_other_languages_are_blank() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "line"),
+    ("content", "line", "words"),
     [
-        (b"", 1),
-        (b'{"cells": [\n oops]}', 2),
-        (b"[]", 1),
-        (b'{"cells": [1]}', 1),
-        (b'{"cells": [{"cell_type": "code", "source": 3}]}', 1),
-        (b'{\n"a": "\xff"}', 2),
-        (b'{"cells": [{"cell_type": "code", "source": "\\ud800"}]}', 1),
-        (b"[" * 100_000, 1),
+        (b"", 1, "Expecting value"),
+        (b'{"cells": [\n oops]}', 2, "Expecting value"),
+        (b"[]", 1, "no cells"),
+        (b'{"cells": [1]}', 1, "cell 1 is no object"),
+        (b'{"cells": 1}', 1, "its cells are no list"),
+        (b'{"worksheets": [{}]}', 1, "a worksheet without a list of cells"),
+        (b'{"metadata": [], "cells": []}', 1, "its metadata are no object"),
+        (b'{"metadata": {"kernelspec": 1}, "cells": []}', 1, "metadata that are no object"),
+        (b'{"cells": [{"cell_type": "raw"}, {}]}', 1, "cell 2 has no type"),
+        (b'{"cells": [{"cell_type": "code", "source": 3}]}', 1, "cell 1 has code that is no text"),
+        (b'{\n"a": "\xff"}', 2, "UTF-8"),
+        (b'{"cells": [{"cell_type": "code", "source": "\\ud800"}]}', 1, "surrogate"),
+        (b"[" * 100_000, 1, "too deeply"),
     ],
 )
-def test_broken_notebooks_are_told(content: bytes, line: int) -> None:
-    with pytest.raises(SourceError, match="notebook") as caught:
+def test_broken_notebooks_are_told(content: bytes, line: int, words: str) -> None:
+    with pytest.raises(SourceError, match=words) as caught:
         decode("a.ipynb", content)
-    assert caught.value.line == line
+    assert caught.value.line == line and "notebook" in str(caught.value)
 
 
 def test_an_edit_may_not_merge_cells() -> None:

@@ -26,7 +26,8 @@ class Excerpts:
             return lines
         for known in source.cells:
             if known.number == cell:
-                return lines[known.first_line - 1 :][: known.line_count]
+                shown = lines[known.first_line - 1 :][: known.line_count]
+                return [line.replace("\f", " ") for line in shown]
         return ()
 
     def line(self, path: str, cell: int | None, number: int) -> str:

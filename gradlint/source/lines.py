@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 LINE_END = re.compile(r"\r\n|\r|\n")
 
@@ -20,10 +21,10 @@ def with_line_feeds(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
-def restore(original: str, shown: list[str], text: str) -> str:
+def restore(original: str, shown: list[str], text: str, write: Callable[[str], str] = str) -> str:
     """`text`, an edit of the lines `shown`, with every unchanged line as it stands in `original`.
 
-    `shown` has a line for each line of `original`; new lines end as most lines there do.
+    `shown` has a line for each line of `original`; `write` gives the form of new lines, which end as most do.
     """
     old = LINE_END.split(original)
     endings = [*LINE_END.findall(original), ""]
@@ -31,7 +32,7 @@ def restore(original: str, shown: list[str], text: str) -> str:
     lines = text.split("\n")
     parts: list[str] = []
     for line, origin in zip(lines, _origins(shown, lines), strict=True):
-        parts.append(line if origin is None else old[origin])
+        parts.append(write(line) if origin is None else old[origin])
         parts.append(newline if origin is None else endings[origin] or newline)
     return "".join(parts[:-1])
 

@@ -10,6 +10,7 @@ PYTHON_CELLS = frozenset(
 )
 FOREIGN_LANGUAGES = frozenset({"fs", "md", "r", "scala", "sh", "sql"})
 
+INDENT = re.compile(r"(?:[ \t]*\n)*([ \t]+)\S")
 PERHAPS = re.compile(r"^[ \t\f]*[%!?,;/]|\?[ \t]*$|=[ \t]*[!%]|^\f$", re.MULTILINE)
 CELL_MAGIC = re.compile(r"\s*(%%?)(\w*)")
 ESCAPE = re.compile(r"[ \t\f]*[%!?,;/]")
@@ -39,6 +40,24 @@ def without_magics(cell: str) -> str:
         if replacement is not None:
             _replace(lines, number, replacement)
     return "\n".join(lines)
+
+
+def without_indentation(cell: str) -> str:
+    """The cell without the indentation of its first line in any line, as IPython runs it.
+
+    Columns stay what they are: a form feed, which begins a line anew for Python, ends what is taken away.
+    """
+    indent = INDENT.match(cell)
+    if indent is None:
+        return cell
+    return re.sub(rf"^{indent[1]}(?=[ \t]*\S)", f"{indent[1][:-1]}\f", cell, flags=re.MULTILINE)
+
+
+def with_indentation(cell: str, line: str) -> str:
+    """A line of the cell without indentation, as the cell itself has its lines."""
+    indent = INDENT.match(cell)
+    shown = "" if indent is None else f"{indent[1][:-1]}\f"
+    return f"{indent[1]}{line.removeprefix(shown)}" if indent and line.startswith(shown) else line
 
 
 def without_code(cell: str) -> str:

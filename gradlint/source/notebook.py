@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from msgspec import Struct
 
 from gradlint.source.jsontext import elements, members, skip_blanks
 from gradlint.source.lines import restore, with_line_feeds
-from gradlint.source.magics import without_code, without_magics
+from gradlint.source.magics import with_indentation, without_code, without_indentation, without_magics
 from gradlint.source.source import Cell, Source, SourceError
 
 SEPARATOR = "\n\f\n"
@@ -55,7 +56,12 @@ def encode_notebook(source: Source, text: str) -> bytes:
     if len(codes) != len(cells):
         raise SourceError("the edit does not keep the notebook's cells apart")
     changed = {
-        cell.number: restore(cell.code, cell.python.split("\n"), code)
+        cell.number: restore(
+            cell.code,
+            cell.python.split("\n"),
+            code,
+            partial(with_indentation, with_line_feeds(cell.code)),
+        )
         for cell, code in zip(cells, codes, strict=True)
         if code != cell.python
     }
@@ -95,9 +101,39 @@ def _code_cells(notebook: dict[str, Any]) -> list[_CodeCell]:
             if cell["cell_type"] == "code"
         ]
         "".join(cell.python for cell in cells).encode("utf-8")
-    except (AttributeError, KeyError, TypeError, UnicodeEncodeError) as error:
-        raise SourceError(f"not a notebook: {type(error).__name__}: {error}") from None
+    except UnicodeEncodeError:
+        raise SourceError("not a notebook: a cell holds half of a surrogate pair") from None
+    except (AttributeError, KeyError, TypeError):
+        raise SourceError(f"not a notebook: {_misshapen(notebook)}") from None
     return cells
+
+
+def _misshapen(notebook: dict[str, Any]) -> str:
+    """What in the structure is not as the format has it, in words."""
+    if not isinstance(notebook.get("metadata", {}), dict):
+        return "its metadata are no object"
+    sheets = notebook.get("worksheets", [])
+    if not isinstance(notebook.get("cells", []), list) or not isinstance(sheets, list):
+        return "its cells are no list"
+    if any(not isinstance(sheet, dict) or not isinstance(sheet.get("cells"), list) for sheet in sheets):
+        return "a worksheet without a list of cells"
+    number, cell = next((each for each in enumerate(_cells(notebook), 1) if not _is_cell(each[1])), (0, None))
+    if not number:
+        return "metadata that are no object"
+    if not isinstance(cell, dict):
+        return f"cell {number} is no object"
+    return (
+        f"cell {number} has no type" if "cell_type" not in cell else f"cell {number} has code that is no text"
+    )
+
+
+def _is_cell(cell: object) -> bool:
+    """Whether a cell has a type and, if it holds code, code that is text."""
+    if not isinstance(cell, dict) or "cell_type" not in cell:
+        return False
+    code = cell.get("source", cell.get("input", ""))
+    lines = code if isinstance(code, list) else [code]
+    return cell["cell_type"] != "code" or all(isinstance(line, str) for line in lines)
 
 
 def _cells(notebook: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -109,7 +145,7 @@ def _cells(notebook: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def _code_cell(number: int, cell: dict[str, Any]) -> _CodeCell:
     code = "".join(cell.get("source", cell.get("input", "")))
     convert = without_magics if _is_python(cell) else without_code
-    return _CodeCell(number, code, convert(with_line_feeds(code)))
+    return _CodeCell(number, code, without_indentation(convert(with_line_feeds(code))))
 
 
 def _speaks_python(metadata: dict[str, Any]) -> bool:
