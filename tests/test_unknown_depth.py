@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import re
+from pathlib import Path
 
 import pytest
 
+import gradlint
 from gradlint.lint.check_text import check_text
 from gradlint.records.finding import Finding, Severity
 from gradlint.rule.registry import load
@@ -107,3 +109,78 @@ def test_no_size_needs_to_be_known() -> None:
     share = math.log10(math.sqrt(1 / 6))
     for (note,) in (known, unknown):
         assert f"({share:.2f} decades)" in note.message
+
+
+STACK = """
+import sys
+from torch import nn
+
+TABLE = {"small": (1, 2), "base": (2, 3)}
+
+
+def stage(depth, width=64):
+    layers = [nn.Linear(64, width), nn.ReLU()]
+    for _ in range(depth - 1):
+        layers += [nn.Linear(width, width), nn.ReLU()]
+    return nn.Sequential(*layers)
+
+
+class Net(nn.Module):
+    def __init__(self, depth):
+        super().__init__()
+        self.depth = depth
+        self.layers = nn.ModuleList([nn.Linear(64, 64) for _ in range(self.depth)])
+        self.head = nn.Linear(64, 10)
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = layer(x).relu()
+        return self.head(x)
+
+
+class Staged(nn.Module):
+    def __init__(self, name):
+        super().__init__()
+        first, second = TABLE[name]
+        self.layers = nn.Sequential(stage(first), stage(depth=second))
+        self.head = nn.Linear(64, 10)
+
+    def forward(self, x):
+        return self.head(self.layers(x))
+"""
+SAYS = "        self.depth = depth"
+STATED = {
+    "by calls": STACK + "\n\nnets = [Net(2), Net(depth=4)]",
+    "by a subclass": STACK + "\n\nclass Deep(Net):\n    def __init__(self):\n        super().__init__(5)\n",
+    "by assert": STACK.replace(SAYS, f"        assert depth in (2, 3)\n{SAYS}"),
+    "by an error": STACK.replace(
+        SAYS, f'        if depth > 4:\n            raise ValueError("depth")\n{SAYS}'
+    ),
+    "by a table": STACK.replace(SAYS, '        self.depth = {"s": 2, "l": 4}.get(depth)'),
+    "by a loop over numbers": STACK + "\n\nfor n in (2, 4):\n    net = Net(n)\n",
+}
+UNSTATED = {
+    "depth": STACK,
+    "config.depth": STACK.replace(SAYS, "        self.depth = config.depth").replace("depth):", "config):"),
+}
+UNSTATED["int"] = STACK + "\n\nnet = Net(int(sys.argv[1]))"
+
+
+@pytest.mark.parametrize("name", STATED)
+def test_nothing_is_said_where_the_code_says_how_many(name: str) -> None:
+    assert not notes(STATED[name])
+
+
+@pytest.mark.parametrize("name", UNSTATED)
+def test_the_note_names_what_says_how_many(name: str) -> None:
+    (note,) = notes(UNSTATED[name])
+    assert note.message.endswith(f"`{'depth' if name == 'int' else name}` says how many there are")
+
+
+def test_calls_in_other_files_say_how_many(tmp_path: Path) -> None:
+    (tmp_path / "model.py").write_text(STACK)
+    (tmp_path / "train.py").write_text("from model import Net\nnet = Net(4)\n")
+    model, cache = str(tmp_path / "model.py"), str(tmp_path / "cache")
+    assert not gradlint.check([model], isolated=True, cache_dir=cache, select=["GRD102"])
+    (tmp_path / "train.py").write_text("from model import Net\nnet = Net(depth_of(net))\n")
+    assert [f.rule for f in gradlint.check([model], isolated=True, cache_dir=cache)] == ["GRD102"]

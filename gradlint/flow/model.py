@@ -19,12 +19,14 @@ class Model(Struct, frozen=True, dict=True):
     """One model of the file that is checked; its flow is predicted when a rule first asks for it.
 
     `look_elsewhere` tells whether code outside of the model may draw its weights anew; `build` gives its
-    graph where its constructor iterates so often at a place of which that is not known.
+    graph where its constructor iterates so often at a place of which that is not known, `undecided` the name
+    that decides it, None where the code says how often.
     """
 
     graph: ModelGraph
     look_elsewhere: Callable[[], bool] = lambda: False
     build: Callable[[Place, int], ModelGraph | None] = lambda place, times: None
+    undecided: Callable[[Place], str | None] = lambda place: ""
 
     def deepened(self, place: Place, times: int) -> Model | None:
         """The same model with so many iterations at a place of which their number is not known."""

@@ -9,6 +9,7 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gradlint.flow.propagate import is_weighted
 from gradlint.records.graph import Place
@@ -30,7 +31,7 @@ class Repeated(Struct, frozen=True):
     """Layers that are repeated at `place`, so that each iteration loses `decades` of the gradient (below 0).
 
     From `times` iterations on, as in `model`, THRESHOLD decades are lost at least; `layers` are those with
-    weights in one iteration.
+    weights in one iteration, `decided_by` names what gives their number.
     """
 
     place: Place
@@ -38,6 +39,7 @@ class Repeated(Struct, frozen=True):
     layers: int
     times: int
     model: Model
+    decided_by: str = ""
 
 
 def losing(model: Model) -> Iterator[Repeated]:
@@ -50,8 +52,9 @@ def losing(model: Model) -> Iterator[Repeated]:
     for place in graph.uncounted[:_FEW]:
         deepened = lru_cache(partial(model.deepened, place))
         found = _judged(place, deepened) if _loss(deepened(2)) > max(_loss(model), 0.0) else None
-        if found is not None:
-            yield found
+        decided_by = model.undecided(place) if found is not None else None
+        if found is not None and decided_by is not None:
+            yield replace(found, decided_by=decided_by)
 
 
 def _judged(place: Place, deepened: Callable[[int], Model | None]) -> Repeated | None:

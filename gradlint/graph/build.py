@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from msgspec.structs import replace
 
@@ -18,6 +18,7 @@ from gradlint.graph.modules import UNFILLED
 from gradlint.graph.reach import Reach
 from gradlint.graph.recorder import frozen
 from gradlint.graph.sequences import Sequences
+from gradlint.graph.stated import module, undecided
 from gradlint.graph.training import Trainer
 from gradlint.graph.unapplied import uncalled, unnamed, without_effect
 from gradlint.graph.values import BASE, Container, Signal, Weight, descendants, signals
@@ -29,7 +30,7 @@ from gradlint.records.span import Span
 from gradlint.semantics.classes import is_module as is_module_class
 from gradlint.semantics.evaluate import EXHAUSTED, Evaluator
 from gradlint.semantics.interpretation import Arguments, Operand, Site
-from gradlint.semantics.neighbours import applies_to, neighbours, rests_on, text_of
+from gradlint.semantics.neighbours import applies_to, calls_any, neighbours, rests_on, text_of
 from gradlint.semantics.project import Project
 from gradlint.semantics.scope import Frame, ModuleScope
 from gradlint.semantics.value import ClassObject, Closure, Instance, Items, Known, Table, Value
@@ -50,6 +51,7 @@ class Builder:
     """Builds the graphs of the models of a project."""
 
     def __init__(self, project: Project) -> None:
+        self._project = project
         self._facts = GraphFacts()
         self._evaluator = Evaluator(self._facts, project.resolve)
         self._trainer = Trainer(self._facts, self._evaluator, project)
@@ -201,6 +203,18 @@ class Builder:
                 return next((one for one in self.sequences(scope, text) if one.place == graph.place), None)
         finally:
             self.reasons, self._seen = reasons, seen
+
+    def undecided(self, place: Place) -> str | None:
+        """The name that decides how often a constructor iterates at a place; None where the code says it."""
+        scope = self._project.scope(place.path)
+        beside = neighbours(place.path)
+        if scope is None or beside is None:
+            return ""
+        self._evaluator.consulted |= rests_on(place.path, beside)
+        paths = (path for path in beside if calls_any(scope.bindings, text_of(path)))
+        others = [other for path in paths if (other := self._project.scope(path)) is not None]
+        here, *rest = [module(each, partial(self._evaluator.module_name, each)) for each in (scope, *others)]
+        return undecided(place, here, rest)
 
     def _graph(
         self,

@@ -127,7 +127,7 @@ class Inspector:
             for graph in self._builder.models(scope, source.text):
                 elsewhere = partial(self._builder.is_initialised_elsewhere, graph, source.text)
                 deepened = partial(self._builder.deepened, graph, scope, source.text)
-                yield from self.judge(Model(graph, elsewhere, deepened))
+                yield from self.judge(Model(graph, elsewhere, deepened, self._builder.undecided))
             yield from map(internal_error, self._builder.take_failures())
         yield from self._said_of_arrays(scope, source)
         if Objective in self._rules and may_compute_losses(source.text):

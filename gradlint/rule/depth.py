@@ -98,9 +98,10 @@ def _between(model: Model) -> str:
 def per_layer(found: Repeated) -> str:
     """What one layer of those that are repeated leaves of the gradient, and how many of them are a risk."""
     each = found.decades / found.layers
+    decided = f"; `{found.decided_by}` says how many there are" if found.decided_by else ""
     return (
         f"{_between(found.model)} leaves {times(each)} of the gradient per layer ({each:.2f} decades): "
-        f"from {found.times} iterations on, {THRESHOLD:.0f} decades are lost"
+        f"from {found.times} iterations on, {THRESHOLD:.0f} decades are lost{decided}"
     )
 
 

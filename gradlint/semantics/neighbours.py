@@ -19,6 +19,9 @@ MOST = 400
 _NAMED = re.compile(r"\.\s*([^\W\d]\w*)|[\"']([^\W\d]\w*)[\"']")
 
 
+_CALLED = re.compile(r"\b([^\W\d]\w*)\(")
+
+
 _APPLIED = re.compile(r"(?<!self)\.apply\(")
 
 
@@ -32,6 +35,11 @@ def applies_to(name: str, text: str) -> bool:
         return False
     is_drawn = _WALKED.search(text) is not None and _DRAWN.search(text) is not None
     return is_drawn or _APPLIED.search(text) is not None
+
+
+def calls_any(names: Iterable[str], text: str) -> bool:
+    """Whether code calls something by one of these names."""
+    return not frozenset(names).isdisjoint(_CALLED.findall(text))
 
 
 def neighbours(path: str) -> tuple[str, ...] | None:
