@@ -83,6 +83,15 @@ class MissingZeroGrad(Rule):
             "        loss = nn.functional.mse_loss(model(x), y) / 4\n        loss.backward()\n"
             "        if (i + 1) % 4 == 0:\n            optimizer.step()\n"
         ),
+        "a step with the last batch of an epoch, and no zeroing": (
+            _START + "for epoch in range(9):\n    for i, (x, y) in enumerate(loader):\n"
+            "        loss = nn.functional.mse_loss(model(x), y) / len(loader)\n        loss.backward()\n"
+            "        if i == len(loader) - 1:\n            optimizer.step()\n"
+        ),
+        "a getter that is handed in": (
+            "def fit(model, draw, optimizer, criterion):\n    for _ in range(1000):\n        x, y = draw()\n"
+            "        criterion(model(x), y).backward()\n        optimizer.step()\n"
+        ),
         "one of two optimizers": (
             _GAN + "    loss = -critic(generator(torch.randn(16, 4))).mean()\n    loss.backward()\n"
             "    for_generator.step()\n"
@@ -141,6 +150,30 @@ class MissingZeroGrad(Rule):
             "        loss = nn.functional.mse_loss(model(x), y) / len(loader)\n        loss.backward()\n"
             "        if i == len(loader) - 1:\n            optimizer.step()\n"
         ),
+        "a step with the last batch, by a remainder": (
+            _START
+            + "for epoch in range(9):\n    optimizer.zero_grad()\n    for i, (x, y) in enumerate(loader):\n"
+            "        loss = nn.functional.mse_loss(model(x), y) / len(loader)\n        loss.backward()\n"
+            "        if (i + 1) % len(loader) == 0:\n            optimizer.step()\n"
+        ),
+        "by a function that is handed in": (
+            "def fit(model, loader, optimizer, criterion, clear):\n    for x, y in loader:\n"
+            "        clear()\n        criterion(model(x), y).backward()\n        optimizer.step()\n"
+        ),
+        "by a function that an object is given": (
+            "import torch\nfrom torch import nn\n\nclass Learner:\n    def __init__(self, net, reset_fn):\n"
+            "        self.net = net\n        self.reset_fn = reset_fn\n"
+            "        self.optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3)\n\n"
+            "    def fit(self, loader):\n        for x, y in loader:\n            self.reset_fn()\n"
+            "            nn.functional.mse_loss(self.net(x), y).backward()\n"
+            "            self.optimizer.step()\n"
+        ),
+        "by what is told of each step": (
+            "def fit(model, loader, optimizer, criterion, callbacks):\n"
+            "    for i, (x, y) in enumerate(loader):\n"
+            "        criterion(model(x), y).backward()\n        optimizer.step()\n"
+            "        for callback in callbacks:\n            callback(i)\n"
+        ),
         "in a helper": (
             _START
             + "def forget(net):\n    for p in net.parameters():\n        p.grad = None\n\n"
@@ -196,8 +229,7 @@ class MissingZeroGrad(Rule):
         for of in gradients_of(loop):
             used = of.used()
             for step in of.steps.values():
-                points = loop.together(step, used.values())
-                first = of.around(step, points, of.may_zero, of.about("escape"), of.filling)
+                first = of.around(step, used.values(), of.may_zero, of.about("escape"), of.filling)
                 if first.only(*used):
                     message = "this pass adds to gradients that a step has used already"
                     last = loop.before(step, of.filling).events & used.keys() or first.events

@@ -135,7 +135,7 @@ class StepBeforeBackward(Rule):
         """In a loop, a step comes before the backward pass, right after gradients were zeroed, or without."""
         for of in gradients_of(loop):
             for zero, step in of.idle():
-                late = of.around(step, loop.together(step, of.filled.values()), of.writing, of.about("step"))
+                late = of.around(step, of.filled.values(), of.writing, of.about("step"))
                 passes = [each for n, each in sorted(of.filled.items()) if n in late.events]
                 if passes and loop.before(step, of.filling).ends:
                     ends = [(zero, "zeroed here"), (passes[0], "filled only here")]

@@ -82,12 +82,12 @@ def _again(of: Gradients, mode: Event, passes: dict[int, Event]) -> Event | None
     iteration reaches it in training mode.
     """
     loop = of.loop
-    points = loop.together(mode, passes.values())
-    again = of.around(mode, points, lambda e: e.kind in ("train", "escape", "set") or e.number in passes)
+    changes = ("train", "escape", "set")
+    again = of.around(mode, passes.values(), lambda e: e.kind in changes or e.number in passes)
     trained = passes[min(passes)]
     first = loop.before(trained, lambda e: e.kind in ("train", "eval") and _may_be_about(loop, trained, e))
     is_left = not again.only(*passes) or not first.events <= {mode.number} | _trains(loop)
-    return None if is_left or not points or not _begins(loop, first) else passes[min(again.events)]
+    return None if is_left or not _begins(loop, first) else passes[min(again.events)]
 
 
 def _trains(loop: TrainingLoop) -> set[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from gradlint.records.training import Event, Thing
@@ -38,10 +38,18 @@ class Gradients:
         """Whether an event is of these kinds and may be about these gradients."""
         return self.loop.about(self.optimizer, *kinds)
 
-    def around(self, event: Event, points: frozenset[int], *counting: Counts) -> Outcome:
-        """What comes first after an event, of what one of these counts, while a loop of `points` goes on."""
+    def around(self, event: Event, others: Iterable[Event], *counting: Counts) -> Outcome:
+        """What comes first after an event, of what one of these counts, while a loop around it goes on.
+
+        It is around one of the others as well: of such loops the innermost in which anything comes.
+        """
         counts = _any_of(counting)
-        return self.loop.ways.after(event.number, counts, points.__contains__)
+        found = Outcome(frozenset(), False)
+        for points in self.loop.shared(event, others):
+            found = self.loop.ways.after(event.number, counts, points.__contains__)
+            if found.events:
+                break
+        return found
 
     def used(self) -> dict[int, Event]:
         """The backward passes that certainly lead to a step before the gradients are zeroed, at the latest in

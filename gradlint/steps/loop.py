@@ -77,9 +77,13 @@ class TrainingLoop:
 
     def together(self, event: Event, others: Iterable[Event]) -> frozenset[int]:
         """The points of the innermost loop around an event and one of others; none outside of loops."""
+        return next(iter(self.shared(event, others)), frozenset())
+
+    def shared(self, event: Event, others: Iterable[Event]) -> list[frozenset[int]]:
+        """The points of each loop around an event and one of others, from the innermost out."""
         beside = {self.point(other) for other in others}
         loops = [points for points in self.training.loops if self.point(event) in points and points & beside]
-        return min(loops, key=len, default=frozenset())
+        return sorted(loops, key=len)
 
     # roles
 
@@ -159,6 +163,8 @@ class TrainingLoop:
 
     def concerns(self, event: Event, optimizer: frozenset[int]) -> bool | None:
         """Whether an event is about an optimizer, or about parameters that it holds."""
+        if event.settings.get("reach") == "anything":
+            return None
         found: set[bool | None] = set()
         for number in event.things:
             thing = self.thing(number)

@@ -55,9 +55,8 @@ def _early(of: Gradients, event: Event) -> Misordered | None:
     loop = of.loop
     about = of.about("step", "escape")
     first = loop.ways.first(lambda each: each.number == event.number or about(each))
-    points = loop.together(event, of.steps.values())
-    late = of.around(event, points, about)
-    if points and first.only(event.number) and late.only(*of.steps):
+    late = of.around(event, of.steps.values(), about)
+    if first.only(event.number) and late.only(*of.steps):
         reason = "the schedule is stepped before the optimizer, and skips its first learning rate"
         return Misordered(event, of.steps[min(late.events)], reason, lead=1)
     return None

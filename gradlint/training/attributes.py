@@ -103,7 +103,9 @@ def element(facts: TrainingFacts, iterable: Value, site: Site) -> Value:
     found = list(tensors(iterable))
     if found:
         return facts.mixed((iterable,))
-    return facts.symbols.fresh(iterable if isinstance(iterable, (Symbol, Module, Instance)) else None)
+    made = facts.symbols.fresh(iterable if isinstance(iterable, (Symbol, Module, Instance)) else None)
+    facts.symbols.lengths.draws(made, iterable)
+    return made
 
 
 def _group(held_parameters: Parameters, node: ir.Expression) -> Symbol | Table:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from gradlint.semantics.evaluate import Generator
-from gradlint.semantics.interpretation import Arguments, Site
+from gradlint.semantics.interpretation import Arguments, Site, known
 from gradlint.semantics.value import Items, Known, Value
 from gradlint.training.defaults import entries
 from gradlint.training.holding import held, is_parameters, union
@@ -59,6 +59,10 @@ def called_builtin(facts: TrainingFacts, last: str, arguments: Arguments, site: 
         return facts.mixed(values)
     if last in ("next", "vars"):
         return facts.element(values[0], site) if values else facts.symbols.fresh()
+    if last == "range" and len(values) == 1:
+        numbers = facts.symbols.fresh()
+        facts.symbols.lengths.stops(numbers, values[0])
+        return numbers
     if last == "str" and kinds_of_device(values[:1]):
         return values[0]
     return facts.symbols.fresh()
@@ -97,7 +101,10 @@ def iterated(facts: TrainingFacts, last: str, arguments: Arguments, site: Site) 
         return replace(generators[0], shape=partial(_paired, facts, values, generators[0], last, site))
     items = [facts.element(value, site) for value in values if not isinstance(value, Known)]
     if last == "enumerate" and items:
-        pair = Items("tuple", [facts.symbols.fresh(), items[0]], site.node)
+        index, start = facts.symbols.fresh(), known(arguments.get(1, "start"))
+        length = facts.symbols.derived(("builtin", "len"), values[:1])
+        facts.symbols.lengths.counts(index, length, start if isinstance(start, int) else 0)
+        pair = Items("tuple", [index, items[0]], site.node)
         return Items("list", [pair], site.node, True)
     return values[0] if values and not isinstance(values[0], Known) else facts.symbols.fresh()
 

@@ -213,8 +213,10 @@ class TrainingFacts(Stateful):
     def items(self, value: Value) -> Items | None:
         """Ranges are loops, however short."""
         if isinstance(value, Known) and isinstance(value.value, range):
-            nowhere = ir.Literal(NOWHERE, None)
-            return Items("list", [self.symbols.fresh()], nowhere, True)
+            index = self.symbols.fresh()
+            if value.value.step == 1:
+                self.symbols.lengths.counts(index, Known(len(value.value)), value.value.start)
+            return Items("list", [index], ir.Literal(NOWHERE, None), True)
         return None
 
     def truth(self, value: Value) -> bool | None:

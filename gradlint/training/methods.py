@@ -39,6 +39,8 @@ from gradlint.training.stepping import (
 )
 from gradlint.training.tensor_methods import of_parameters, of_tensor
 from gradlint.training.values import (
+    BY_CALL,
+    BY_METHOD,
     Bound,
     Module,
     Optimizer,
@@ -109,7 +111,7 @@ def _unknown_method(facts: TrainingFacts, value: Value, name: str, arguments: Ar
         return replace(given, is_certain=False, is_divided=None)
     if name not in _READING:
         facts.escapes(arguments.values(), site)
-    made = facts.symbols.fresh(value if isinstance(value, Symbol) else None)
+    made = facts.symbols.fresh(value if isinstance(value, Symbol) else None, name=BY_METHOD)
     facts.keep(made, arguments.values())
     return made
 
@@ -125,7 +127,7 @@ def _called(facts: TrainingFacts, value: Value, arguments: Arguments, site: Site
     if changed or functions:
         facts.escapes([*changed, *functions], site)
     if changed or not (arguments.values() or arguments.open):
-        made = facts.symbols.fresh(value)
+        made = facts.symbols.fresh(value, name=BY_CALL)
         facts.keep(made, arguments.values())
         return made
     return facts.passes(value, arguments, site)

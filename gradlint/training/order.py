@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gradlint.records.training import Point
@@ -76,6 +76,7 @@ class Order:
         self._scopes: list[_Scope] = []
         self._suspended: list[list[_Scope]] = []
         self._born: dict[int, int] = {}
+        self._told: set[int] = set()
 
     def points(self) -> tuple[Point, ...]:
         """All points as records, the last one being where the code ends."""
@@ -259,23 +260,32 @@ class Order:
         if often:
             loop.head = self._point(_Point())
 
-    def leaves_loop(self) -> None:
-        """The loop ends."""
+    def leaves_loop(self, last: Mapping[int, bool]) -> None:
+        """The loop ends, in an iteration in which some tests have these outcomes, and only in that."""
         loop = self._scopes.pop()
         assert isinstance(loop, _Loop)
         self.ends |= loop.continues
         if loop.head is not None:
-            self._close(loop, loop.head)
+            self._close(loop, loop.head, last)
         self.ends |= loop.breaks
 
-    def _close(self, loop: _Loop, head: int) -> None:
+    def _close(self, loop: _Loop, head: int, last: Mapping[int, bool]) -> None:
         """Lead the end of the body back to its head."""
         inside = self._points[head:]
         tests = {atom for point in inside for atom, _ in point.decisions}
-        forgets = frozenset([atom for atom in tests if self._born[atom] >= loop.born])
-        latch = self._point(_Point(forgets=forgets))
+        own = frozenset([atom for atom in tests if self._born[atom] >= loop.born])
+        telling = [Truth(atom, self._born[atom], not last[atom]) for atom in own & last.keys() - self._told]
+        self._told |= own
+        ends = set(self.ends)
+        for test in telling:
+            self._decide(test, False)
+        latch = self._point(_Point(forgets=own))
         self._points[latch].next.append(head)
         self.loops.append(frozenset(range(head, latch + 1)))
+        if telling:
+            self.ends = ends
+            for test in telling:
+                self._decide(test, True)
 
 
 def outermost_first(loops: Sequence[frozenset[int]]) -> tuple[frozenset[int], ...]:

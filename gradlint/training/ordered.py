@@ -114,7 +114,7 @@ class Ordered(Interpretation):
 
     def looped(self) -> None:
         """Its end."""
-        self.recorder.order.leaves_loop()
+        self.recorder.order.leaves_loop(self.symbols.lengths.last)
 
     def leaves(self, kind: str) -> None:
         """A jump."""

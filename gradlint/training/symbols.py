@@ -7,6 +7,7 @@ from collections.abc import Hashable, Sequence
 from gradlint.semantics.constants import fold
 from gradlint.semantics.interpretation import Operand
 from gradlint.semantics.value import Collection, Items, Known, Value
+from gradlint.training.lengths import Lengths
 from gradlint.training.values import SCALE, Either, Symbol, Tensor, Truth, born_of, key_of, negated
 
 _CONTRARY = {"ne": "eq", "is_not": "is", "ge": "lt", "le": "gt", "not_in": "in"}
@@ -25,6 +26,7 @@ class Symbols:
         self._remainders: set[int] = set()
         self._defaults: dict[int, bool] = {}
         self._asked: dict[int, frozenset[int]] = {}
+        self.lengths = Lengths()
         self.periodic: set[int] = set()
         """The tests that hang on a remainder, as in `i % n == 0`, or on a counter that is set back."""
 
@@ -75,6 +77,7 @@ class Symbols:
         self._asked[atom] = frozenset([value.number for value in sources if isinstance(value, Symbol)])
         if any(self._is_periodic(source) for source in sources):
             self.periodic.add(atom)
+        self.lengths.tests(what, sources, atom)
         default = self._default("bool" if what == "truth" else what, sources)
         if isinstance(default, Known):
             self._defaults[atom] = bool(default.value)
@@ -163,6 +166,7 @@ class Symbols:
             made = self.derived(("operator", name), values, SCALE if scaled else "", default)
             if name == "mod":
                 self._remainders.add(made.number)
+            self.lengths.computes(name, values, made)
             return made
         else:
             result = self._test(plain, values)

@@ -22,6 +22,9 @@ from gradlint.training.profiles import Profile
 SCALE = "GradScaler.get_scale"
 """The type of the number that a gradient scaler multiplies by, and of what is computed of it."""
 
+BY_CALL, BY_METHOD = "()", ".()"
+"""Names, among the attributes of an object, of what calling it gives, and of what a method of it does."""
+
 
 class Symbol(Value, frozen=True, eq=False):
     """An object or a number of which only its identity is known.

@@ -16,6 +16,8 @@ from gradlint.semantics.value import (
 )
 from gradlint.training.tensor_methods import BOUNDS
 from gradlint.training.values import (
+    BY_CALL,
+    BY_METHOD,
     Module,
     Optimizer,
     Parameters,
@@ -85,7 +87,11 @@ def collected(facts: TrainingFacts, method: Method, arguments: Arguments, site: 
 
 
 def dropped(facts: TrainingFacts, value: Value, node: ir.Expression, site: Site) -> None:
-    """What a clamp of a gradient gives, or the norm that clipping does, is thrown away."""
+    """What a clamp of a gradient gives, or the norm that clipping does, is thrown away; or something that is
+    not known was called for its effect alone.
+    """
+    if isinstance(value, Symbol) and isinstance(value.parent, Symbol):
+        _done(facts, value, value.parent, site)
     if isinstance(value, Tensor) and isinstance(node, ir.Call) and not _writes(node):
         name = getattr(node.function, "name", "") or getattr(node.function, "id", "")
         of = () if value.gradient is None else (value.gradient,)
@@ -93,6 +99,22 @@ def dropped(facts: TrainingFacts, value: Value, node: ir.Expression, site: Site)
             facts.recorder.note("drop", site, of, settings={"form": name})
         elif not of:
             facts.recorder.add("clip", site, {"dropped": True})
+            passed = facts.recorder.last("forward", site)
+            if passed and all(isinstance(each, Symbol) for each in passed):
+                facts.recorder.note("escape", site, passed, settings={"reach": "anything"})
+
+
+def _done(facts: TrainingFacts, result: Symbol, by: Symbol, site: Site) -> None:
+    """A function may do anything to what is trained; a method to an optimizer that its object has."""
+    if result.name == BY_CALL:
+        facts.recorder.note("escape", site, (by,), settings={"reach": "anything"})
+    elif result.name == BY_METHOD and any(map(_is_stepped, by.attributes.values())):
+        facts.recorder.note("escape", site, (by,))
+
+
+def _is_stepped(value: Value) -> bool:
+    """Whether a value is an optimizer, by what it is or what is asked of it."""
+    return isinstance(value, Optimizer) or (isinstance(value, Symbol) and "step" in value.attributes)
 
 
 def hooked(facts: TrainingFacts, hook: Value, of: Parameters, site: Site) -> None:
