@@ -12,7 +12,7 @@ from gradlint.rule.epsilon import add_epsilon
 from gradlint.rule.rule import Rule
 from gradlint.semantics.backflow import infinite_gradient
 from gradlint.semantics.discard import discards
-from gradlint.semantics.tensor import Application, Facts, Witness
+from gradlint.semantics.tensor import SIGMOID, Application, Facts, Witness
 from gradlint.semantics.trace import Trace
 
 _USED = r"(?=\s*[(,)\]}#\n]|\s+as\b|\s*$)"
@@ -35,7 +35,8 @@ class InfiniteGradientAtZero(Rule):
     With an epsilon inside the root or a clamp from below by a positive number; after a test of the
     operand; where the result is only compared or logged. `x.norm()`, `torch.linalg.vector_norm`,
     `torch.cdist`, `torch.dist` and `x.std()` define their gradient at 0 as 0; ReLU lets nothing through.
-    The norm of what layers compute is a note: it is hardly ever 0. A root behind `torch.where` or a
+    The norm of what layers compute is a note: it is hardly ever 0; so is a sigmoid's output, which is 0 below
+    -103 only, where no gradient drives it. A root behind `torch.where` or a
     mask belongs to [nan-through-where](nan-through-where.md).
 
     ### Fix safety
@@ -126,7 +127,12 @@ class InfiniteGradientAtZero(Rule):
             claim = non_finite_gradient(trace, value, slope, zero.condition)
             message = f"the gradient of {written} is infinite at 0, which {zero.reason} reaches"
             place, fix = application.site.node.span, _fix(application)
-            yield self.finding(place, message, claim, severity=severity(zero), fix=fix)
+            yield self.finding(place, message, claim, severity=_severity(zero), fix=fix)
+
+
+def _severity(zero: Witness) -> Severity | None:
+    """A note where 0 is hardly ever reached: there the gradient of a sigmoid's root vanishes as well."""
+    return Severity.NOTE if zero.reason == SIGMOID else severity(zero)
 
 
 def _reached(a: Application) -> Witness | None:

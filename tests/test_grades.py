@@ -87,6 +87,56 @@ def test_private_helpers_are_judged_by_their_callers(trained: str, predicted: st
     ) - {""}
 
 
+SAMPLER = """
+import torch
+from torch import nn
+
+class Sampler(nn.Module):
+    @torch.no_grad()
+    def sample(self, x, times):
+        for time in times:
+            x = self.step(x, time)
+        return x
+
+    def targets(self, x):
+        with torch.inference_mode():
+            return self.taught(x)
+
+class Net(Sampler):
+    def forward(self, x):
+        return {}
+
+    def step(self, x, time):
+        return x - self.spread(time) * x
+
+    def taught(self, x):
+        return self.spread(x) * x
+
+    def spread(self, x):
+        return torch.sqrt((x ** 2).sum()) if x.ndim else self.spread(x[None])
+"""
+
+
+@pytest.mark.parametrize(
+    ("trained", "expected"),
+    [
+        ("self.net(x)", set()),
+        ("self.net(self.sample(x, x))", set()),
+        ("self.step(x, 1)", {"GRD601 error"}),
+        ("self.net(x) * super().taught(x)", {"GRD601 error"}),
+        ("torch.vmap(self.spread)(x)", {"GRD601 error"}),
+    ],
+)
+def test_methods_that_are_only_named_without_gradients_have_none(trained: str, expected: set[str]) -> None:
+    assert severities(SAMPLER.format(trained)) == expected
+
+
+def test_the_root_of_a_sigmoid_is_hardly_ever_zero() -> None:
+    root = "import torch\n\ndef f(x):\n    return {}\n"
+    assert severities(root.format("x.sigmoid().sqrt()")) == {"GRD601 note"}
+    assert severities(root.format("(1 - x.sigmoid()).sqrt()")) == {"GRD601 error"}
+
+
 @pytest.mark.parametrize(
     ("used", "expected"),
     [

@@ -14,10 +14,11 @@ from gradlint.semantics.value import ClassObject
 _BLOCKS = ("body", "then", "otherwise", "final")
 
 
-class SelfCall(NamedTuple):
-    """A call of a method of the same object, and whether it stands where the module does not train."""
+class OwnNaming(NamedTuple):
+    """A method of the same object that is named within another one, and whether nothing is trained there."""
 
     method: str
+    within: str
     at_inference: bool
 
 
@@ -77,38 +78,60 @@ def _namings(node: object, function: str, untracked: bool) -> Iterator[Naming]:
 
 @lru_cache(maxsize=16)
 def inference_only(cls: ClassObject) -> frozenset[str]:
-    """The methods that are called under `if not self.training` and nowhere else in the class."""
-    if not _asks_for_training(cls.definition.body):
+    """The methods that a class, or a base of it, names only under `if not self.training`, without gradients
+    or in another such method.
+    """
+    bodies = [base.definition.body for base in cls.lineage() if isinstance(base, ClassObject)]
+    if not any(map(_may_ask, bodies)):
         return frozenset()
-    calls = set(_calls(cls.definition.body, False))
-    return frozenset(call.method for call in calls if call.at_inference) - {
-        call.method for call in calls if not call.at_inference
-    }
+    namings = [naming for body in bodies for naming in _own_namings(body, "", False)]
+    kept = {n.method for n in namings if not n.method.startswith("__")} - {"forward"}
+    while lost := kept & {n.method for n in namings if not n.at_inference and n.within not in kept}:
+        kept -= lost
+    found = kept & {n.method for n in namings if n.at_inference}
+    while more := (kept - found) & {n.method for n in namings if n.within in found}:
+        found |= more
+    return frozenset(found)
+
+
+def _may_ask(body: tuple[ir.Statement, ...]) -> bool:
+    return _asks_for_training(body) or any(
+        isinstance(method, ir.Function) and _leaves_out_gradients(method) for method in body
+    )
+
+
+def _leaves_out_gradients(node: ir.Function | ir.With) -> bool:
+    contexts = node.decorators if isinstance(node, ir.Function) else [item.context for item in node.items]
+    return any(map(is_untracked, contexts))
 
 
 def _asks_for_training(body: tuple[ir.Statement, ...]) -> bool:
     return any(
         (isinstance(statement, ir.Branch) and _tests_training(statement.test) is not None)
+        or (isinstance(statement, ir.With) and _leaves_out_gradients(statement))
         or any(_asks_for_training(getattr(statement, block, ())) for block in _BLOCKS)
         for statement in body
     )
 
 
-def _calls(node: object, at_inference: bool) -> Iterator[SelfCall]:
+def _own_namings(node: object, within: str, at_inference: bool) -> Iterator[OwnNaming]:
     if isinstance(node, tuple):
         for item in node:
-            yield from _calls(item, at_inference)
+            yield from _own_namings(item, within, at_inference)
             at_inference = at_inference or _leaves_when_training(item)
     elif isinstance(node, ir.Branch):
         trains = _tests_training(node.test)
-        yield from _calls(node.test, at_inference)
-        yield from _calls(node.then, at_inference or trains is False)
-        yield from _calls(node.otherwise, at_inference or trains is True)
+        yield from _own_namings(node.test, within, at_inference)
+        yield from _own_namings(node.then, within, at_inference or trains is False)
+        yield from _own_namings(node.otherwise, within, at_inference or trains is True)
     elif isinstance(node, ir.Node):
-        if isinstance(node, ir.Call) and _is_own(node.function):
-            yield SelfCall(node.function.name, at_inference)  # type: ignore[union-attr]
-        for field in node.__struct_fields__:
-            yield from _calls(getattr(node, field), at_inference)
+        if _is_own(node):
+            yield OwnNaming(node.name, within, at_inference)  # type: ignore[attr-defined]
+        elif isinstance(node, (ir.Function, ir.With)):
+            at_inference = at_inference or _leaves_out_gradients(node)
+            within = within or getattr(node, "name", "")
+        for field in node.__struct_fields__[1:]:
+            yield from _own_namings(getattr(node, field), within, at_inference)
 
 
 def _leaves_when_training(node: object) -> bool:
@@ -128,5 +151,11 @@ def _tests_training(test: ir.Expression) -> bool | None:
     return True if _is_own(test) and getattr(test, "name", "") == "training" else None
 
 
-def _is_own(node: ir.Expression) -> bool:
-    return isinstance(node, ir.Attribute) and isinstance(node.value, ir.Name) and node.value.id == "self"
+def _is_own(node: object) -> bool:
+    """Whether a node is an attribute of the object itself, or of what it is as one of a base."""
+    if not isinstance(node, ir.Attribute):
+        return False
+    called = node.value.function if isinstance(node.value, ir.Call) else None
+    if isinstance(called, ir.Name):
+        return called.id == "super"
+    return isinstance(node.value, ir.Name) and node.value.id == "self"

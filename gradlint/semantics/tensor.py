@@ -23,6 +23,9 @@ class Witness(NamedTuple):
     rare: bool = False
 
 
+SIGMOID = "a sigmoid output"
+"""Why 0 is reached where arguments are far below 0."""
+
 CONDITIONS = ("zeros", "equal rows", "randn", "large inputs", "one-hot logits", "all masked")
 """The entries of the input battery, the plainest first."""
 

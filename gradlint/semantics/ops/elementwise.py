@@ -16,6 +16,7 @@ from gradlint.semantics.ops.table import transfer
 from gradlint.semantics.tensor import (
     EVERYWHERE,
     NOWHERE,
+    SIGMOID,
     Application,
     Facts,
     Witness,
@@ -158,14 +159,14 @@ def sigmoid(a: Application) -> Facts:
     lo, hi = _logistic(x.lo), _logistic(x.hi)
     if stays_within(a.value(0), _ROUNDS_TO_ONE):
         return Facts(lo, hi)
-    large = Witness("a sigmoid output", "large inputs")
-    return Facts(lo, hi, large if x.lo < -_UNDERFLOW else None, large if x.hi > _ROUNDS_TO_ONE else None)
+    low, high = Witness(SIGMOID, "large inputs"), Witness("a saturated sigmoid", "large inputs")
+    return Facts(lo, hi, low if x.lo < -_UNDERFLOW else None, high if x.hi > _ROUNDS_TO_ONE else None)
 
 
 @transfer("hardsigmoid")
 def hardsigmoid(a: Application) -> Facts:
     """Clipped line: exactly 0 and 1 beyond ±3."""
-    x, large = a.facts(0), Witness("a sigmoid output", "large inputs")
+    x, large = a.facts(0), Witness("a saturated sigmoid", "large inputs")
     return Facts(0.0, 1.0, large if x.lo <= -3 else None, large if x.hi >= 3 else None)
 
 
