@@ -230,7 +230,134 @@ class Net(nn.Module):
 """,
         "linear tanh",
     ),
+    "a layer of torch constructed by its name within one that derives from it": (
+        """
+class Mixin:
+    pass
+
+class Net(nn.Linear, Mixin):
+    def __init__(self, width):
+        nn.Linear.__init__(self, width, 2, bias=False)
+        self.scale = 2.0
+
+    def forward(self, x):
+        return nn.Linear.forward(self, x) * self.scale
+""",
+        "linear scale",
+    ),
+    "operands that are named, and a remainder": (
+        """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.main = nn.Linear(4, 4)
+
+    def forward(self, x):
+        return torch.bmm(input=self.main(x), mat2=x) % 3.0
+""",
+        "linear matmul remainder",
+    ),
+    "a dictionary of tensors that comes in": (
+        """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.main = nn.Linear(4, 4)
+
+    def forward(self, batch):
+        mask = batch.pop("mask")
+        out = {key: self.main(value) for key, value in batch.items()}
+        return out["a"] * mask
+""",
+        "select select linear mul",
+    ),
+    "items that are folded": (
+        """
+from functools import reduce
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.parts = nn.ModuleList([nn.Linear(4, 4) for _ in range(3)])
+
+    def forward(self, x):
+        return reduce(lambda a, b: a + b, [part(x) for part in self.parts])
+""",
+        "linear linear linear add add",
+    ),
+    "a tensor that may be left out elsewhere": (
+        """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.main, self.side = nn.Linear(4, 4), nn.Linear(4, 4)
+
+    def forward(self, x, condition=None):
+        return self.main(x) + self.side(condition)
+""",
+        "linear linear add",
+    ),
+    "numbers computed by torch that choose a layer": (
+        """
+from somewhere import Stochastic
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.main = nn.Linear(4, 4)
+        rates = [rate.item() for rate in torch.linspace(0, 0.1, 2)]
+        self.drop = nn.Identity()
+        self.unused = Stochastic(rates[1])
+
+    def forward(self, x):
+        return self.drop(self.main(x))
+""",
+        "linear identity",
+    ),
+    "a list of numbers that is continued as often as nobody says": (
+        """
+class Net(nn.Module):
+    def __init__(self, width, depth):
+        super().__init__()
+        layers = []
+        for stride in [2] + [1] * (depth - 1):
+            layers.append(nn.Conv1d(width, width, 3, stride))
+        self.body = nn.Sequential(*layers)
+
+    def forward(self, x):
+        return self.body(x)
+""",
+        "conv1d conv1d",
+    ),
+    "attention that is given its weights": (
+        """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.q, self.k, self.v = nn.Linear(8, 8), nn.Linear(8, 8), nn.Linear(8, 8)
+        self.out = nn.Linear(8, 8)
+
+    def forward(self, x):
+        attended, _ = F.multi_head_attention_forward(
+            x, x, x, 8, 2, None, torch.cat([self.q.bias, self.k.bias, self.v.bias]), None, None, False, 0.0,
+            self.out.weight, self.out.bias, use_separate_proj_weight=True, q_proj_weight=self.q.weight,
+            k_proj_weight=self.k.weight, v_proj_weight=self.v.weight,
+        )
+        return attended
+""",
+        "parameter parameter parameter cat linear add linear add linear add attention linear",
+    ),
 }
+
+UNBOUND = """
+class Net(Module):
+    def __init__(self):
+        super().__init__()
+        self.main = Sequential(nn.Linear(8, 8), ReLU())
+
+    def forward(self, x):
+        return rearrange(F.gelu(self.main(x)), "b (h w) -> b h w", h=2)
+"""
 
 
 def graph_of(tmp_path: Path, code: str) -> ModelGraph:
@@ -249,6 +376,16 @@ def test_forms_are_read(form: str, tmp_path: Path) -> None:
     graph = graph_of(tmp_path, code)
     assert not graph.reasons
     assert ops(graph) == expected.split()
+
+
+@pytest.mark.parametrize(("head", "is_read"), [("", True), ("from shapes import *\n", False)])
+def test_names_that_nothing_binds_mean_what_they_mean_in_the_field(
+    head: str, is_read: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "model.py"
+    path.write_text(head + UNBOUND)
+    found = [ops(graph) for graph in models(str(path), "Net") if graph is not None]
+    assert (found == [["linear", "relu", "gelu", "reshape"]]) is is_read
 
 
 FUNCTION = """

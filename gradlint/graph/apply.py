@@ -20,6 +20,7 @@ from gradlint.graph.functions import (
     Form,
 )
 from gradlint.graph.layers import LAYERS
+from gradlint.graph.multihead import multihead
 from gradlint.graph.rearrange import cut, indexed, rearranged
 from gradlint.graph.sizes import MOST, whole
 from gradlint.graph.values import (
@@ -39,6 +40,7 @@ from gradlint.graph.values import (
     tuple_of,
     whole_of,
 )
+from gradlint.records import ir
 from gradlint.records.graph import Initial, Place, Setting
 from gradlint.records.losses import LOSS_LAYERS, LOSSES
 from gradlint.semantics.evaluate import EXHAUSTED
@@ -142,6 +144,8 @@ class Applier:
             return tuple_of([attended, Anything()], site.node)
         if layer.type in TRANSFORMERS:
             return self._blocks.transformer(layer, inputs, site)
+        if not inputs and arguments.positional:
+            inputs = [self._given(arguments.positional[0], site)]
         if not inputs:
             return self._recorder.unknown("a layer without inputs", (layer,), site)
         if layer.type in ("TransformerEncoder", "TransformerDecoder"):
@@ -157,6 +161,11 @@ class Applier:
         made = self._recorder.emit(op, taken, site, layer.settings, layer)
         self._recorder.depend(made.number, inputs[len(taken) :])
         return self._indexed(made, site)
+
+    def _given(self, missing: Operand, site: Site) -> Signal:
+        """What a layer is called with may be left out elsewhere, here it is a tensor."""
+        name = missing.node.id if isinstance(missing.node, ir.Name) else "input"
+        return self._recorder.emit("input", (), site, {"name": name, "index": 0})
 
     def _indexed(self, made: Signal, site: Site) -> Value:
         """What pooling gives, and where it was taken from if that is asked for."""
@@ -230,12 +239,14 @@ class Applier:
 
     def _function(self, name: str, arguments: Arguments, site: Site) -> Value:
         plain = name[:-1] if name.endswith("_") and not name.endswith("__") else name
+        arguments = _in_order(arguments) if plain in BINARY else arguments
         values = arguments.values()
         if plain in CONSTANT:
             return self._recorder.emit("constant", (), site, {"value": None})
         if plain in LOSSES:
             return self._loss(plain, arguments, site)
-        if not any(_has_gradient(value) for value in values) and not self._starts_here(plain, values):
+        has_gradient = any(_has_gradient(value) or self._are_weights(value) for value in values)
+        if not has_gradient and not self._starts_here(plain, values):
             self._recorder.hand_out(values)
             return Anything(f"{name} of nothing that is known")
         if plain == "sum_of" or plain in ("cat", "concat", "concatenate", "stack", "hstack", "vstack"):
@@ -246,6 +257,8 @@ class Applier:
             return self._with_weights(plain, arguments, site)
         if plain in _PAIRS and len(arguments.positional) > 1:
             return self._recorder.emit(plain, [self._recorder.signal(v, site) for v in values[:2]], site)
+        if plain == "multi_head_attention_forward":
+            return self._multihead(arguments, site)
         if plain == "scaled_dot_product_attention" or plain == "flex_attention":
             return self._attention(arguments, site)
         if plain in NOT_DIFFERENTIABLE:
@@ -285,7 +298,7 @@ class Applier:
             bias, *factors = arguments.positional
             product = Operand(self._arithmetic("matmul", factors, site), site.node)
             return self._arithmetic("add", (product, bias), site)
-        form = UNARY.get(plain)
+        form = UNARY.get(plain) or UNARY.get(name)
         if form is not None:
             return self._unary(form, arguments, site)
         if plain in UNBOUNDED:
@@ -302,6 +315,11 @@ class Applier:
     def _starts_here(self, name: str, values: Sequence[Value]) -> bool:
         """Whether a training pass meets its first tensor here: what is activated is no number."""
         return name in ACTIVATIONS and bool(values) and self._is_data(values[0])
+
+    def _are_weights(self, value: Value) -> bool:
+        """Whether a value is a collection of weights that the forward pass puts together."""
+        is_forward = not self._facts.is_constructing
+        return is_forward and isinstance(value, Items) and any(isinstance(v, Weight) for v in value.items)
 
     def _is_data(self, value: Value) -> bool:
         """Whether a value may be a tensor that came into a training pass from outside."""
@@ -463,6 +481,12 @@ class Applier:
         }
         return self._recorder.emit("attention", inputs, site, settings)
 
+    def _multihead(self, arguments: Arguments, site: Site) -> Value:
+        made = multihead(self._recorder, arguments, site)
+        if made is None:
+            return self._recorder.unknown("attention", arguments.values(), site)
+        return tuple_of([made, Anything()], site.node)
+
     def _pieces(self, name: str, arguments: Arguments, site: Site) -> Value:
         signal = self._first(arguments, site)
         if name == "unbind":
@@ -537,8 +561,10 @@ class Applier:
             return self._one("neg", values[0], site)
         if name in ("pos", "invert"):
             return values[0]
-        if name in ("mod", "floordiv"):
-            return self._recorder.unknown("a division with a remainder", values, site)
+        if name == "mod":
+            return self._unbounded("remainder", values, site)
+        if name == "floordiv":
+            return self._not_differentiable("floor", name, values, site)
         return self._not_differentiable("compare", name, values, site)
 
     def _one(self, op: str, value: Value, site: Site, settings: dict[str, Setting] | None = None) -> Value:
@@ -651,6 +677,17 @@ class Applier:
         if op == "div":
             return self._one("scale", self._one("reciprocal", value, site), site, {"factor": constant})
         return self._recorder.unknown(f"{op} with something unknown", (value,), site)
+
+
+def _in_order(arguments: Arguments) -> Arguments:
+    """`torch.matmul(input=a, other=b)` as `torch.matmul(a, b)`."""
+    named = dict(arguments.keywords)
+    given = list(arguments.positional)
+    for position, names in enumerate((("input",), ("other", "mat2", "vec2", "exponent"))):
+        name = next((each for each in names if each in named), None)
+        if name is not None and len(given) == position and not arguments.open:
+            given.append(named.pop(name))
+    return Arguments(tuple(given), named, arguments.open, arguments.certain)
 
 
 _WHOLE = frozenset({"long", "int", "int64", "int32", "int16", "int8", "uint8", "bool", "short"})

@@ -34,6 +34,7 @@ from gradlint.graph.recorder import Recorder
 from gradlint.graph.rows import rows
 from gradlint.graph.sizes import SizeOf, size_at, whole
 from gradlint.graph.unapplied import Copied, Replaced
+from gradlint.graph.unbound import meaning
 from gradlint.graph.values import (
     BASE,
     Anything,
@@ -54,6 +55,7 @@ from gradlint.records.span import Span
 from gradlint.semantics.classes import is_module as is_module_class
 from gradlint.semantics.evaluate import ARM_EXHAUSTED, EXHAUSTED
 from gradlint.semantics.interpretation import Arguments, Budget, Count, Interpretation, Operand, Site
+from gradlint.semantics.scope import ModuleScope
 from gradlint.semantics.value import (
     ClassObject,
     Closure,
@@ -109,6 +111,9 @@ _MOST_OPTIONS = 64
 
 _ENDS = 2
 """So many modules of each end of a long list are run where code trains."""
+
+_OF_MAPPINGS = frozenset({"items", "values", "pop", "get"})
+"""Methods by which an input of a forward pass shows itself to be a dictionary of tensors."""
 
 _EINX = {"add": "add", "subtract": "sub", "multiply": "mul", "divide": "truediv"} | {
     name: name for name in ("equal", "less", "less_equal", "greater", "greater_equal")
@@ -267,6 +272,10 @@ class GraphFacts(Interpretation):
         self.members.escape(sources)
         return Anything()
 
+    def unbound(self, name: str, scope: ModuleScope) -> Value:
+        """A name that is known in the field means what it does there."""
+        return meaning(name, scope) or self.unknown(())
+
     def parameter(self, parameter: ir.Parameter, closure: Closure) -> Value:
         """What a constructor or forward is given when it is called from outside: its default."""
         if parameter.kind in ("arguments", "keywords"):
@@ -413,6 +422,16 @@ class GraphFacts(Interpretation):
         self.uncounted.append(place)
         return None
 
+    def listed(self, items: Items, site: Site) -> Sequence[Value] | None:
+        """In constructors all that is known of a list is gone through, as often as it is there."""
+        if not self.is_constructing or len(items.items) < 2 or len(items.items) > self.budget.unrolled:
+            return None
+        place = Place(site.path, site.node.span)
+        if self.repetitions is not None and self.repetitions[0] == place:
+            return [*items.items, *items.items[-1:] * (self.repetitions[1] - 1)]
+        self.uncounted.append(place)
+        return list(items.items)
+
     @contextmanager
     def repeating(self, place: Place, times: int) -> Iterator[None]:
         """Within the block constructors iterate so often at one place of which that is not known."""
@@ -453,8 +472,10 @@ class GraphFacts(Interpretation):
                 return made
         if name == APPLY:
             return self.custom.applied(arguments, site)
-        if name.endswith(".forward") and class_of(name[:-8]) is not None and arguments.positional:
-            return self._unbound_forward(arguments, site)
+        if name.endswith((".forward", ".__init__")) and arguments.positional:
+            owner, _, method = name.rpartition(".")
+            if class_of(owner) is not None:
+                return self._unbound_method(method, arguments, site)
         if name in _PARAMETERS:
             rebuilt = self._rebuilt("Parameter", arguments, site) if self.recorder.paths else None
             return rebuilt if rebuilt is not None else self._parameter(arguments, place)
@@ -538,16 +559,21 @@ class GraphFacts(Interpretation):
             return Items("tuple", arguments.values(), ir.Display(site.node.span, "tuple", ()))
         return self._foreign(f"a call of {name}", arguments.values(), site)
 
-    def _unbound_forward(self, arguments: Arguments, site: Site) -> Value:
-        """`nn.Conv2d.forward(self, x)`."""
+    def _unbound_method(self, method: str, arguments: Arguments, site: Site) -> Value:
+        """`nn.Conv2d.__init__(self, 3, 8, 3)`, `nn.Conv2d.forward(self, x)`."""
         (module, *given) = arguments.positional
         rest = Arguments(tuple(given), arguments.keywords, arguments.open, max(arguments.certain - 1, 0))
+        if method == "__init__":
+            return self.inherited(module.value, method, rest, site)
         if not isinstance(module.value, (Layer, Container, Instance)):
             return self._foreign("a module that is not known", arguments.values(), site)
         return self.applier.module(module.value, rest, site)
 
     def _foreign(self, reason: str, values: Sequence[Value], site: Site) -> Value:
-        if any(next(signals(value), None) is not None for value in values):
+        is_result = not self.is_constructing and any(
+            next(signals(value), None) is not None for value in values
+        )
+        if is_result:
             return self.recorder.unknown(reason, values, site)
         self.recorder.hand_out(values)
         self.members.escape(values)
@@ -683,6 +709,8 @@ class GraphFacts(Interpretation):
                 return Anything()
         if last == "len" and first is not None and (length := self.recorder.sizes(first).at(0)) is not None:
             return Known(length)
+        if name == "functools.reduce" and (folded := self._folded(values, site)) is not None:
+            return folded
         if name.startswith("builtins."):
             opened = [self.items(value) or value for value in values]
             made = rows(last, opened, site.node, lambda value: self.element(value, site))
@@ -695,6 +723,17 @@ class GraphFacts(Interpretation):
         if last in ("float", "int", "bool"):
             return self._read(last, values, site)
         return self._foreign(f"a call of {last}", values, site)
+
+    def _folded(self, values: Sequence[Value], site: Site) -> Value | None:
+        """`functools.reduce(function, items, start)`."""
+        items = (self.items(values[1]) or values[1]) if len(values) > 1 else None
+        if not isinstance(items, Items) or items.open:
+            return None
+        start, *rest = (*values[2:], *items.items) or (Anything(),)
+        for item in rest:
+            pair = Arguments((Operand(start, site.node), Operand(item, site.node)))
+            start = self.evaluator.call(values[0], pair, site)
+        return start
 
     def _is_asked_for_text(self, value: Value, classes: Value) -> bool:
         """Whether a constructor asks of an argument that nobody gives whether it is a text: it may be."""
@@ -775,11 +814,21 @@ class GraphFacts(Interpretation):
             if name.startswith("new_"):
                 rebuilt = self._rebuilt(name, arguments, site) if name == "new_tensor" else None
                 return rebuilt or self.recorder.emit("constant", (), site, {"value": None})
+            if isinstance(value, Signal) and name in _OF_MAPPINGS:
+                return self._entries(value, name, site)
             everything = Arguments((receiver, *arguments.positional), arguments.keywords, arguments.open)
             return self.applier.function(name, everything, site)
         if isinstance(value, ClassName):
             return Anything()
         return self._foreign(f"a method {name} of something unknown", [value, *arguments.values()], site)
+
+    def _entries(self, signal: Signal, name: str, site: Site) -> Value:
+        """What a dictionary of tensors gives that came into the forward pass."""
+        entry = self.recorder.emit("select", (signal,), site)
+        if name in ("pop", "get"):
+            return entry
+        pair = Items("tuple", [Anything(), entry], site.node)
+        return Items("list", [pair if name == "items" else entry], site.node, True)
 
     def _pretrained(self, model: Pretrained, name: str, arguments: Arguments, site: Site) -> Value:
         """A method of a pretrained model: called, it applies its last layer to something unknown."""
@@ -868,6 +917,8 @@ class GraphFacts(Interpretation):
             return value.items[0] if value.open and len(value.items) == 1 else self.join(value.items)
         if isinstance(value, Table) and value.values() and not isinstance(index, Known):
             return self.join(value.values())
+        if isinstance(value, Table) and value.others:
+            return self.join(value.others)
         return self.members.index(value, index, site)
 
     def settings(self, found: Table) -> Value:

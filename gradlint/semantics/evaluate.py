@@ -316,7 +316,7 @@ class Evaluator:
             return value
         if constants.is_builtin(node.id):
             return Reference(f"builtins.{node.id}")
-        return self.interpretation.unbound(node.id)
+        return self.interpretation.unbound(node.id, frame.scope)
 
     # expressions
 
@@ -1081,6 +1081,9 @@ class Evaluator:
         if isinstance(iterable, Items) and not iterable.open and len(iterable.items) <= most:
             return list(iterable.items), Count.LISTED
         if isinstance(iterable, Items) and iterable.items:
+            listed = self.interpretation.listed(iterable, site)
+            if listed is not None:
+                return listed, Count.LISTED
             return [self._join(iterable.items)], self._any_number(iterable)
         if isinstance(iterable, Table) and not iterable.open and len(iterable.entries) <= most:
             return [Known(key) for key in iterable.entries], Count.LISTED

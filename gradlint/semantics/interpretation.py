@@ -23,7 +23,7 @@ from gradlint.semantics.value import (
 
 if TYPE_CHECKING:
     from gradlint.semantics.evaluate import Evaluator
-    from gradlint.semantics.scope import Frame
+    from gradlint.semantics.scope import Frame, ModuleScope
 
 
 class Operand(Struct, frozen=True, eq=False):
@@ -118,12 +118,18 @@ class Interpretation:
         """How many items an iteration of unknown length is taken to give; None if one stands for all."""
         return None
 
+    def listed(self, items: Items, site: Site) -> Sequence[Value] | None:
+        """What an iteration over items, of which there may be others, is taken to give; None if their join
+        stands for all.
+        """
+        return None
+
     def unknown(self, sources: Sequence[Value]) -> Value:
         """The value of which nothing is known but that it was made of `sources`."""
         raise NotImplementedError
 
-    def unbound(self, name: str) -> Value:
-        """A name that nothing in the project binds."""
+    def unbound(self, name: str, scope: ModuleScope) -> Value:
+        """A name in a module that nothing in the project binds."""
         return self.unknown(())
 
     def parameter(self, parameter: ir.Parameter, closure: Closure) -> Value:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from gradlint.records import ir
 from gradlint.semantics.classes import is_module as is_module_class
 from gradlint.semantics.interpretation import Arguments, Budget, Operand, Site
+from gradlint.semantics.scope import ModuleScope
 from gradlint.semantics.value import (
     ClassObject,
     Closure,
@@ -129,7 +130,7 @@ class TrainingFacts(Stateful):
             if isinstance(source, _KEPT):
                 made.attributes[f"({position})"] = source
 
-    def unbound(self, name: str) -> Value:
+    def unbound(self, name: str, scope: ModuleScope) -> Value:
         """It means the same wherever it is used."""
         return self.symbols.derived(("name", name), ())
 
