@@ -137,6 +137,64 @@ def test_the_root_of_a_sigmoid_is_hardly_ever_zero() -> None:
     assert severities(root.format("(1 - x.sigmoid()).sqrt()")) == {"GRD601 error"}
 
 
+MASKED = """
+import torch
+from torch import nn
+
+class Autoencoder(nn.Module):
+    def masked(self, x, keep):
+        mask = torch.ones(x.shape[:2])
+        mask[:, :keep] = 0
+        return self.encoder(x), torch.gather(mask, 1, torch.rand(x.shape[:2]).argsort(1))
+
+    def forward_loss(self, x, pred, mask):
+        return ((pred - x).square().mean(-1) * mask).sum({0}) / mask.sum({0})
+
+    def forward(self, x, given):
+        encoded, mask = self.masked(x, 4)
+        return self.forward_loss(x, self.decoder(encoded), {1})
+"""
+
+
+@pytest.mark.parametrize(
+    ("dim", "mask", "expected"),
+    [("", "mask", "note"), ("1", "mask", "note"), ("", "given", "note"), ("1", "given", "warning")],
+)
+def test_a_mask_of_a_whole_batch_or_that_is_drawn_hardly_ever_covers_all(
+    dim: str, mask: str, expected: str
+) -> None:
+    assert severities(MASKED.format(dim, mask)) == {f"GRD604 {expected}"}
+
+
+PAIRS = """
+import torch
+
+def loss(z, labels):
+    same = torch.eq(labels[:, None], labels[None]).float()
+    {}
+    log_prob = torch.log_softmax(z @ z.t(), 1)
+    return -((log_prob * same).sum(1) / same.sum(1)).mean()
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("same = same * (1 - torch.eye(len(z)))", {"GRD604 warning"}),
+        (
+            "same *= torch.scatter(torch.ones_like(same), 1, torch.arange(len(z))[:, None], 0)",
+            {"GRD604 warning"},
+        ),
+        ("same.fill_diagonal_(0)", {"GRD604 warning"}),
+        ("same = same - torch.eye(len(z))", {"GRD604 warning"}),
+        ("same = torch.where(same.sum(1, keepdim=True) > 1, same, 1)", set()),
+        ("same = same * (1 - torch.eye(len(z))) + 1e-6", set()),
+    ],
+)
+def test_a_row_may_have_no_partner_besides_itself(line: str, expected: set[str]) -> None:
+    assert severities(PAIRS.format(line)) == expected
+
+
 @pytest.mark.parametrize(
     ("used", "expected"),
     [

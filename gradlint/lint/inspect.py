@@ -27,7 +27,9 @@ from gradlint.semantics.interpretation import Site
 from gradlint.semantics.neighbours import text_of
 from gradlint.semantics.project import Project
 from gradlint.semantics.scope import ModuleScope
+from gradlint.semantics.tensor import Application, Tensor
 from gradlint.semantics.trace import Trace
+from gradlint.semantics.value import Known
 from gradlint.source.source import Source
 from gradlint.source.triage import Triggers, mentions_framework
 from gradlint.steps.loop import TrainingLoop
@@ -194,11 +196,15 @@ class Inspector:
         if finding.severity is Severity.NOTE:
             return finding
         heard: list[Finding] = []
+        is_spared = False
         for trace in helped:
-            if any(a.site.node.span == finding.span for a in trace.applications):
-                heard += [
-                    f for f in self._found(trace, scope) if f.rule == finding.rule and f.span == finding.span
-                ]
+            here = [a for a in trace.applications if a.site.node.span == finding.span]
+            found = self._found(trace, scope) if here else []
+            said = [f for f in found if f.rule == finding.rule and f.span == finding.span]
+            heard += said
+            is_spared = is_spared or any(_is_whole(a, trace) for a in here if not said)
+        if is_spared and not heard:
+            return replace(finding, severity=Severity.NOTE)
         worst = max(heard, key=lambda f: f.severity.rank, default=finding)
         milder = worst.severity.rank < finding.severity.rank
         return replace(finding, severity=worst.severity, message=worst.message) if milder else finding
@@ -270,6 +276,12 @@ def _materialised(finding: Finding, lines: list[str]) -> Finding:
 def _drops_comment(edit: Edit, lines: list[str]) -> bool:
     """Whether a comment stands between what the edit keeps; a plain removal means what it removes."""
     return bool(edit.parts) and _text(edit, lines).count("#") < excerpt(edit.span, lines).count("#")
+
+
+def _is_whole(application: Application, trace: Trace) -> bool:
+    """Whether a gradient comes through an operation, all of whose operands are known."""
+    is_trained = application.tracked and application.number in trace.reached
+    return is_trained and all(isinstance(o.value, (Tensor, Known)) for o in application.operands)
 
 
 def _text(edit: Edit, lines: list[str]) -> str:

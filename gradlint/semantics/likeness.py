@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gradlint.records.finding import UNMEASURED
-from gradlint.semantics.tensor import REARRANGING, Tensor, Witness, is_input, same
+from gradlint.semantics.tensor import REARRANGING, Tensor, Witness, is_input, made, origin, same
 from gradlint.semantics.value import Value
 
 _DEEPEST = 12
@@ -55,3 +55,16 @@ def parallel(first: Value | None, second: Value | None) -> Witness:
     if same(first, second) or of_same_rows(first, second):
         return Witness("the cosine of a row with itself", "randn")
     return Witness("a cosine similarity", "equal rows" if interchangeable(first, second) else UNMEASURED)
+
+
+def is_off_diagonal(value: Value | None) -> bool:
+    """Whether something is 0 where a row meets itself and 1 elsewhere: 1 - eye(n), ones with zeros put in."""
+    found = made(origin(value), "sub", "rsub", "scatter", "logical_not", "invert")
+    if found is None:
+        return False
+    if found.primitive == "scatter":
+        return found.constant(3, "src") == 0 and made(origin(found.value(0)), "ones_like", "ones") is not None
+    if found.primitive == "sub" and found.constant(0) != 1:
+        return False
+    taken = found.value(1, "other") if found.primitive == "sub" else found.value(0)
+    return made(origin(taken), "eye") is not None

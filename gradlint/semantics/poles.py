@@ -93,7 +93,10 @@ def _is_parameter(value: Value) -> bool:
 
 
 def _empty_weights(quotient: Application) -> Witness | None:
-    """Why the divisor of a weighted mean Σ w·x / Σ w can be 0, where the weights are an input."""
+    """Why the divisor of a weighted mean Σ w·x / Σ w can be 0, where the weights are an input.
+
+    Those of a whole batch hardly ever are.
+    """
     summed, weights = made(origin(quotient.value(0)), "sum"), made(origin(quotient.value(1, "other")), "sum")
     product = made(origin(summed.value(0)), "mul") if summed is not None else None
     if product is None or weights is None:
@@ -103,7 +106,7 @@ def _empty_weights(quotient: Application) -> Witness | None:
         return None
     if not any(same(origin(operand.value), weight) for operand in product.operands):
         return None
-    return Witness(WEIGHTS, "zeros")
+    return Witness(WEIGHTS, "zeros", rare=not weights.has(1, "dim"))
 
 
 def _is_power(value: Value | None) -> bool:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from gradlint.records.finding import UNMEASURED
 from gradlint.semantics.cosine import cosine_of, is_unit
 from gradlint.semantics.expansion import is_squared_distance
-from gradlint.semantics.likeness import interchangeable, of_same_rows, parallel
+from gradlint.semantics.likeness import interchangeable, is_off_diagonal, of_same_rows, parallel
 from gradlint.semantics.moderate import stays_within
 from gradlint.semantics.ops.table import transfer
 from gradlint.semantics.tensor import (
@@ -330,6 +330,8 @@ def subtract(a: Application) -> Facts:
         return Facts(lo, hi, None, y.zero)
     if y.lo == y.hi == 1 and x.lo >= 0 and x.one:
         return Facts(lo, hi, x.one)
+    if x.boolean and made(origin(a.value(1, "other")), "eye") is not None:
+        return Facts(-1.0, 1.0, boolean=True)
     vanishes = _vanishing(a, x, y)
     itself = Witness("the difference of a row from itself", "randn") if "randn" in vanishes else None
     return Facts(lo, hi, itself or _expanded_distance(a, vanishes), vanishes=vanishes)
@@ -382,9 +384,16 @@ def multiply(a: Application) -> Facts:
         hi,
         x.zero or y.zero,
         (x.one if both_bounded and y.one else None),
-        boolean=x.boolean and y.boolean,
+        boolean=_is_mask_of_both(a, x, y),
         vanishes=x.vanishes | y.vanishes,
     )
+
+
+def _is_mask_of_both(a: Application, x: Facts, y: Facts) -> bool:
+    """Whether both factors are 0 or 1, one of them for being a truth value."""
+    if not (x.boolean or y.boolean):
+        return False
+    return all(f.boolean or is_off_diagonal(a.value(*at)) for f, at in ((x, (0,)), (y, (1, "other"))))
 
 
 @transfer("div")
@@ -493,8 +502,17 @@ def where(a: Application) -> Facts | None:
 
 @transfer("masked_fill")
 def masked_fill(a: Application) -> Facts:
-    """x with some elements replaced; nothing is claimed to be reached."""
+    """x with some elements replaced; nothing is claimed to be reached, but by a mask without its diagonal."""
+    if a.facts(0).boolean and a.constant(2, "value") == 0 and made(origin(a.value(1, "mask")), "eye"):
+        return Facts(0.0, 1.0, boolean=True)
     return a.facts(0).joined(a.facts(2, "value")).without_witnesses()
+
+
+@transfer("fill_diagonal")
+def fill_diagonal(a: Application) -> Facts:
+    """x with another diagonal."""
+    x = a.facts(0)
+    return Facts(0.0, 1.0, boolean=True) if x.boolean and a.constant(1, "fill_value") == 0 else Facts()
 
 
 @transfer("index_put")

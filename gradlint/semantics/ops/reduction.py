@@ -27,6 +27,7 @@ _MENDING = ("masked_select", "index_put", "masked_fill", "where", "clamp_min", "
 """Primitives by which a zero row may have been seen to."""
 
 _FEATURES = "computed features"
+_ORDERS = frozenset({"lt", "le", "gt", "ge"})
 _EQUAL_ROWS = frozenset({"equal rows"})
 _NAMED = {"a square": "a sum of squares", "an absolute value": "a sum of absolute values"}
 
@@ -44,7 +45,8 @@ def total(a: Application) -> Facts | None:
         return None
     x = a.facts(0)
     if x.boolean:
-        return Facts(0.0, zero=Witness("a count", "all masked"), count=True)
+        is_rare = not a.has(1, "dim") and _is_given(a.value(0))
+        return Facts(0.0, zero=Witness("a count", "all masked", is_rare), count=True)
     if _is_product_of_unit_rows(a):
         factors = made(a.value(0), "mul")
         assert factors is not None
@@ -53,6 +55,15 @@ def total(a: Application) -> Facts | None:
         zero = _across_softmax(a) if _is_softmax(x) else _all_zero(a, x) or _squared_features(a)
         return Facts(x.lo, math.inf, zero)
     return Facts(hi=0.0 if x.hi <= 0 else math.inf)
+
+
+def _is_given(mask: Value | None) -> bool:
+    """Whether a mask is an input as such, or made of lengths: it hardly ever covers a whole batch."""
+    found = producer(origin(mask))
+    if found is None:
+        return True
+    sides = [origin(found.value(0)), origin(found.value(1, "other"))]
+    return found.primitive in _ORDERS and any(made(side, "arange") is not None for side in sides)
 
 
 def _squared_features(a: Application) -> Witness | None:
