@@ -329,6 +329,47 @@ class Net(nn.Module):
 """,
         "conv1d conv1d",
     ),
+    "layers of which one is chosen, and one that may be left out": (
+        """
+class Net(nn.Module):
+    def __init__(self, width, deep, normal):
+        super().__init__()
+        layers = [nn.Linear(width, width)]
+        if deep:
+            layers.append(nn.Tanh())
+        else:
+            layers.append(nn.ReLU())
+        if normal == "batch":
+            layers.append(nn.BatchNorm1d(width))
+        elif normal is not None:
+            raise ValueError(normal)
+        self.body = nn.Sequential(*layers)
+        self.heads = nn.ModuleList()
+        if deep:
+            self.heads.append(nn.Linear(width, 2))
+
+    def forward(self, x):
+        return self.heads[0](self.body(x))
+""",
+        "linear tanh relu join batch_norm identity join linear identity join",
+    ),
+    "one of several tensors in a list": (
+        """
+class Net(nn.Module):
+    def __init__(self, deep):
+        super().__init__()
+        self.deep, self.a, self.b = deep, nn.Linear(4, 4), nn.Linear(4, 4)
+
+    def forward(self, x):
+        found = [x]
+        if self.deep:
+            found.append(self.a(x))
+        else:
+            found.append(self.b(x))
+        return torch.cat(found)
+""",
+        "linear linear join cat",
+    ),
     "attention that is given its weights": (
         """
 class Net(nn.Module):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from msgspec import Struct
 
 from gradlint.graph import initial
 from gradlint.graph.apply import Applier
+from gradlint.graph.arms import Arms
 from gradlint.graph.blocks import TRANSFORMERS, attention, stack_of, transformer_layer
 from gradlint.graph.construct import (
     CONTAINERS,
@@ -423,14 +424,21 @@ class GraphFacts(Interpretation):
         return None
 
     def listed(self, items: Items, site: Site) -> Sequence[Value] | None:
-        """In constructors all that is known of a list is gone through, as often as it is there."""
-        if not self.is_constructing or len(items.items) < 2 or len(items.items) > self.budget.unrolled:
+        """In constructors all of a list that is put together is gone through, as `[2] + [1] * (depth - 1)`."""
+        is_put_together = isinstance(items.node, ir.Operation) and len(items.items) > 1
+        if not self.is_constructing or not is_put_together or len(items.items) > self.budget.unrolled:
             return None
         place = Place(site.path, site.node.span)
         if self.repetitions is not None and self.repetitions[0] == place:
             return [*items.items, *items.items[-1:] * (self.repetitions[1] - 1)]
         self.uncounted.append(place)
         return list(items.items)
+
+    def arms(self, variables: Mapping[str, Value], site: Site) -> Arms | None:
+        """Models put one of several layers, or none, into lists; or one of several tensors."""
+        if self.is_training:
+            return None
+        return Arms(variables, self.join, Place(site.path, site.node.span))
 
     @contextmanager
     def repeating(self, place: Place, times: int) -> Iterator[None]:

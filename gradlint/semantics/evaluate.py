@@ -1389,6 +1389,7 @@ class Evaluator:
         heaps: list[Changes] = []
         jumps: set[str] = set()
         alive: list[int] = []
+        arms = self.interpretation.arms(before, self.site(_nothing_at(node), frame))
         self.interpretation.chooses(test, isinstance(node, ir.Try) and len(bodies) > 1)
         for position, body in enumerate(bodies):
             self.interpretation.takes(position)
@@ -1400,13 +1401,16 @@ class Evaluator:
             self.execute(body, frame)
             self._most = most
             changes = self.heap.take_back()
+            if arms is not None:
+                arms.ends(frame.alive or frame.jump != "raise")
             jumps.add("" if frame.alive else frame.jump)
             if frame.alive:
                 alive.append(position)
                 ends.append(frame.variables)
                 heaps.append(changes)
-        self._open_since(mark)
-        self._loosen(self._grown[grown:])
+        settled = arms.settle() if arms is not None else ()
+        changed = [*self._changed[mark:], *self._grown[grown:]]
+        self._loosen([each for each in changed if id(each) not in settled])
         self._conditions = conditions if len(ends) == len(bodies) else (*conditions, _arm(node, len(bodies)))
         frame.alive = bool(ends)
         frame.jump = next((kind for kind in ("continue", "break", "return") if kind in jumps), "raise")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
 
@@ -95,6 +95,16 @@ class Budget(Struct, frozen=True):
     recursion: int = 1
 
 
+class Ways(Protocol):
+    """Follows what the ways through a branch do to collections."""
+
+    def ends(self, is_left: bool) -> None:
+        """One of them ends, by an error where nothing is left of it."""
+
+    def settle(self) -> Collection[int]:
+        """All ended; the identities of collections of which is known how much they hold."""
+
+
 class Interpretation:
     """A table from primitive to meaning, and how its values join.
 
@@ -122,6 +132,10 @@ class Interpretation:
         """What an iteration over items, of which there may be others, is taken to give; None if their join
         stands for all.
         """
+        return None
+
+    def arms(self, variables: Mapping[str, Value], site: Site) -> Ways | None:
+        """What follows the collections in variables through a branch; None if nothing does."""
         return None
 
     def unknown(self, sources: Sequence[Value]) -> Value:
