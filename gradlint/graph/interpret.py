@@ -424,7 +424,7 @@ class GraphFacts(Interpretation):
         return None
 
     def listed(self, items: Items, site: Site) -> Sequence[Value] | None:
-        """In constructors all of a list that is put together is gone through, as `[2] + [1] * (depth - 1)`."""
+        """In constructors all of a list like `[2] + [1] * (depth - 1)` is gone through."""
         is_put_together = isinstance(items.node, ir.Operation) and len(items.items) > 1
         if not self.is_constructing or not is_put_together or len(items.items) > self.budget.unrolled:
             return None
