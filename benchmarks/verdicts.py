@@ -36,15 +36,10 @@ HALF = 0.5
 RATES = {"SGD": (0.1, 0.3, 1.0, 0.03), "Adam": (1e-2, 3e-3, 1e-3)}
 """Tried in this order until one is enough."""
 REASONS = {
-    "3 ReLU layers, all zero": "the biases, which are not zero, wake one layer per step, so nothing"
-    " stays dead and no rule speaks",
     "6 convolutions, He": "slow with plain SGD, which breaks at the next higher rate; Adam learns it",
     "RNN, 20 steps, orthogonal": "slow with plain SGD; Adam learns it",
     "RNN, 30 steps, all read": "slow with plain SGD, since one step of thirty tells; Adam learns it",
-    "GRU, 60 steps": "of a cell that carries its state the rule says so in a note",
-    "LSTM, 60 steps": "the same",
     "fully masked attention": "whether a mask covers a row is not known from code: a note, confirmed",
-    "squares of squares": "the powers stand between one layer and the head; rules on depth take two layers",
 }
 ROOT = Path(__file__).resolve().parent.parent
 PAGE, LABELS = ROOT / "docs" / "verdicts.md", ROOT / "benchmarks" / "verdict_labels.tsv"
@@ -240,7 +235,8 @@ Where they differ:
 What the numbers do not say: the choice of models is ours and most are clear cases; between the depths at
 which everything trains and those at which nothing does, labels depend on the task and the steps.
 More learning rates of SGD were added after a first run, in which some shallow models had not learned at
-0.1 nor at 0.01.
+0.1 nor at 0.01. Four sick models that gradlint had not found before led to what rules say of them now
+(GRD108, GRD208, GRD302, GRD305), so they are no independent test of it: 80 of {len(compared)} agreed before.
 
 ## Repeat it
 

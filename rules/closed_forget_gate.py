@@ -13,7 +13,7 @@ from gradlint.records.finding import Finding, Severity
 from gradlint.rule.depth import times
 from gradlint.rule.places import made_at, related, within
 from gradlint.rule.rule import Rule
-from gradlint.rule.steps import LEAST, gain_over, recurrent_gain
+from gradlint.rule.steps import LEAST, gain_over, is_rounded_away, recurrent_gain
 
 _OPEN = 0.5
 """The forget bias from which on a gate counts as open: σ(0.5) = 0.62."""
@@ -73,8 +73,9 @@ class ClosedForgetGate(Rule):
 
     ### When it is fine
     Where the forget bias is set to about 1 or more, the length is not known or short, or all states are
-    read. What the task asks for may lie within the last few steps: a gate that is left alone is a note,
-    a bias on the wrong gate a warning.
+    read. What the task asks for may lie within the last few steps: a gate that is left alone is a note up
+    to some 50 steps, and a warning where less than 2⁻²⁴ is left of the first step, which float32 rounds
+    away when the steps are added up. So is a bias on the wrong gate.
 
     ### Fix safety
     There is no fix to apply: an open gate trains differently.
@@ -91,7 +92,8 @@ class ClosedForgetGate(Rule):
     threshold = "recurrence-decades"
     help = "set rows H to 2H of one bias to 1: the order is i, f, g, o, and the two biases add up"
     bad: ClassVar[Mapping[str, str]] = {
-        "left alone": _net(_LSTM),
+        "left alone": _net(_LSTM, "x = x.view(-1, 28, 32)", _LAST),
+        "left alone, too long to be added up": _net(_LSTM, "x = x.view(-1, 60, 32)", _LAST),
         "cell in a loop": _net(_CELL, *_LOOP),
         "zeroed": _net(
             _LSTM + _BIASES.format("nn.init.zeros_(p)"), _VIEW, "return self.head(self.rnn(x)[1][0][-1])"
@@ -132,7 +134,8 @@ class ClosedForgetGate(Rule):
                 f"{times(claim.predicted)} of the gradient at the first step ({claim.predicted:.1f} decades)"
             )
             message = f"{found.steps} steps with a forget gate that starts half closed leave {left}"
-            yield self.finding(made_at(model.graph, found.node), message, claim)
+            severity = Severity.WARNING if is_rounded_away(found) else None
+            yield self.finding(made_at(model.graph, found.node), message, claim, severity=severity)
 
     def _misplaced(self, model: Model, wrong: WrongGate, found: Recurrence | None) -> Finding:
         """A bias on another gate; the claim is about the length that the code states, or an assumed one."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
 
-from gradlint.flow.attribution import POWERS
+from gradlint.flow.attribution import POWERS, Growth
 from gradlint.flow.model import Model
 from gradlint.records.finding import Finding, Severity
+from gradlint.records.graph import Node
 from gradlint.rule.depth import LEAST, activation_scale, times
 from gradlint.rule.places import related, used_at
 from gradlint.rule.rule import Rule
@@ -81,6 +82,10 @@ class PowerActivation(Rule):
         "product with itself": _net("y = 2 * self.f(x)\n        return y * y"),
         "torch.pow, cube": _net("return torch.pow(2 * self.f(x), 3)", _XAVIER, depth=3),
         "method, scaled": _net("return self.f(2 * x).square()"),
+        "between one layer and the head": _net(
+            "x = self.f(x)\n        for _ in range(4):\n            x = (3 * x) ** 2\n        return x",
+            depth=1,
+        ),
         "module": _SQUARE + _net("return self.act(2 * self.f(x))", "self.act = Square()"),
     }
     good: ClassVar[Mapping[str, str]] = {
@@ -88,19 +93,23 @@ class PowerActivation(Rule):
         "normalised": _net("return self.norm(self.f(x)) ** 2", "self.norm = nn.LayerNorm(1024)"),
         "normalised behind": _net("return self.norm(self.f(x) ** 2)", "self.norm = nn.LayerNorm(1024)"),
         "residual": _net("return x + 0.1 * self.g(F.relu(self.f(x)) ** 2)", "self.g = nn.Linear(1024, 1024)"),
+        "powers of a normal density": _net("return torch.exp(-(self.f(x) / 0.1) ** 2)", depth=2),
+        "a square and its root": _net("return ((3 * self.f(x)) ** 2 + 1e-6) ** 0.5", depth=1),
         "two layers": _net("return self.f(x) ** 2", depth=2),
         "power of one": _net("return F.relu(self.f(x)) ** 1"),
     }
 
     def check(self, model: Model) -> Iterator[Finding]:
-        """Report a chain along which at least two powers blow up the signal."""
-        powers, grown = model.direct(POWERS), model.growth
-        if len(powers) < 2 or grown is None or not grown.least >= LEAST:
-            return
-        first, last = grown.first, grown.last
-        decades = grown.decades.centre
+        """Report the first stretch along which at least two powers blow up the signal."""
+        for powers, grown in model.grown_by(POWERS):
+            if len(powers) > 1 and grown.least >= LEAST:
+                yield self._reported(model, powers, grown)
+                return
+
+    def _reported(self, model: Model, powers: Sequence[Node], grown: Growth) -> Finding:
+        first, last, decades = grown.first, grown.last, grown.decades.centre
         moved = f"multiply the scale of the signal by {times(decades)} ({decades:+.1f} decades)"
-        yield self.finding(
+        return self.finding(
             used_at(model.graph, powers[0]),
             f"{len(powers)} powers between layers {moved}",
             activation_scale(model, first, last, grown.decades, grown.least),

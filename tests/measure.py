@@ -55,11 +55,19 @@ def construct(code: str, name: str) -> Any:
 
 
 class Subject:
-    """A model of an example, constructed from `seed`."""
+    """A model of an example, constructed from `seed`, after so many updates."""
 
-    def __init__(self, code: str, graph: ModelGraph, steps: int = STEPS, seed: int = 0) -> None:
-        self.code, self.graph, self.steps, self.seed = code, graph, steps, seed
-        self.target = Target(self.construct, self.fitted, torch.float64, seed=seed, steps=steps)
+    def __init__(
+        self, code: str, graph: ModelGraph, steps: int = STEPS, seed: int = 0, updates: int = 0
+    ) -> None:
+        self.code, self.graph, self.steps, self.seed, self.updates = code, graph, steps, seed, updates
+        self.target = Target(
+            self.construct, self.fitted, torch.float64, seed=seed, steps=steps, updates=updates
+        )
+
+    def seeded(self, seed: int) -> Subject:
+        """The same, constructed from another seed."""
+        return Subject(self.code, self.graph, self.steps, seed, self.updates)
 
     def construct(self) -> Any:
         return construct(self.code, self.graph.name)
@@ -106,13 +114,18 @@ def measured(claim: Claim, subject: Subject, name: str) -> float:
     value = measure(subject, name)
     if abs(value - claim.bound) > NEAR and (agrees(value, claim) or not is_beyond(value, claim)):
         return value
-    others = [measure(Subject(subject.code, subject.graph, subject.steps, seed), name) for seed in SEEDS[1:]]
+    others = [measure(subject.seeded(seed), name) for seed in SEEDS[1:]]
     return statistics.median([value, *others])
 
 
 def steps_of(claim: Claim) -> int:
     found = re.search(r"steps=(\d+)", claim.condition)
     return int(found[1]) if found else STEPS
+
+
+def updates_of(claim: Claim) -> int:
+    found = re.search(r"updates=(\d+)", claim.condition)
+    return int(found[1]) if found else 0
 
 
 # What there is to measure in a model about which nothing is claimed

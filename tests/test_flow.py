@@ -380,6 +380,19 @@ def test_a_wider_input_gives_a_wider_prediction(seed: int, scale: float, factor:
     assert outer.moments[last].second.decades.widened(0.02).contains(inner.moments[last].second.decades)
 
 
+@pytest.mark.parametrize("scale", [0.5, 2.0, 6.0])
+@pytest.mark.parametrize("is_density", [False, True])
+def test_exponentials_are_no_larger_than_samples_show(scale: float, is_density: bool) -> None:
+    """The signal times a scale, or less its square, which no exponential makes larger than 1."""
+    twin = models.Twin()
+    number = twin.emit("scale", lambda x: scale * x, twin.input(), settings={"factor": scale})
+    for op, call in (("square", torch.square), ("neg", torch.neg)) if is_density else ():
+        number = twin.emit(op, call, number)
+    number = twin.emit("exp", torch.exp, number)
+    result = twin.measure(torch.randn(64, 256, dtype=torch.float64).requires_grad_(), 0, number)
+    assert result.predicted_rms.widened(0.02).contains(result.rms)
+
+
 def _recurrent(op: str, hidden: int, arguments: dict[str, Any], **settings: Any) -> Node:
     weight = Parameter("weight_hh", None, Initial(**arguments))
     gates = {"rnn": 1, "lstm": 4, "gru": 3}[op]
@@ -396,6 +409,7 @@ def _recurrent(op: str, hidden: int, arguments: dict[str, Any], **settings: Any)
         ("lstm", {}, {}, 0.62),
         ("lstm", {}, {"forget_bias": 1.0}, 0.828),
         ("gru", {}, {}, 0.623),
+        ("gru", {}, {"forget_bias": 1.0}, 0.778),
     ],
 )
 def test_recurrence_loses_as_much_per_step_as_torch(

@@ -254,3 +254,28 @@ def test_steps_through_a_recurrence(state: str, optimizer: str, rate: float, sev
     text = RECURRENT.format(made=cell, state=state, optimizer=optimizer, rate=rate)
     clipping = [rule for rule in load() if rule.id == "GRD301"]
     assert [finding.severity.value for finding in check_text(text, clipping)] == [severity]
+
+
+LONG = """
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.rnn = {made}(8, 64, batch_first=True)
+        self.head = nn.Linear(64, 4)
+
+    def forward(self, x):
+        out, _ = self.rnn(x.view(-1, {steps}, 8))
+        return self.head(out[:, -1])
+"""
+
+
+@pytest.mark.parametrize("made", ("nn.GRU", "nn.LSTM"))
+@pytest.mark.parametrize(("steps", "severity"), ((12, None), (30, "note"), (45, "note"), (60, "warning")))
+def test_steps_over_which_gates_carry_a_state(made: str, steps: int, severity: str | None) -> None:
+    """A warning where float32 rounds away what the first step adds to the gradient of the weights."""
+    about_gates = [rule for rule in load() if rule.id in ("GRD302", "GRD305")]
+    found = check_text(LONG.format(made=made, steps=steps), about_gates)
+    graded = [each.severity.value for each in found if each.claim and abs(each.claim.least or 0.0) >= 3]
+    assert graded == ([severity] if severity else [])

@@ -44,7 +44,15 @@ class Chain(Struct, frozen=True):
 
 def longest_chain(flow: GradientFlow) -> Chain | None:
     """The longest chain of weighted layers before the head; None where there are fewer than two."""
-    layers = _carrying(flow, deepest(flow.graph)[:-1])
+    return _over(flow, _carrying(flow, deepest(flow.graph)[:-1]))
+
+
+def chain_to_head(flow: GradientFlow) -> Chain | None:
+    """From the first weighted layer on the deepest way to the head, with it; None where they are one."""
+    return _over(flow, deepest(flow.graph))
+
+
+def _over(flow: GradientFlow, layers: list[int]) -> Chain | None:
     if len(layers) < 2:
         return None
     first, last = layers[0], layers[-1]

@@ -19,6 +19,8 @@ _LEAST, _MOST = 1e-250, 1e250
 _LEAST_KEPT = 1e-12
 _LARGEST = 1e150
 _LARGE = 1e4
+_DRAWN = 3.0
+"""Standard deviations within which a thousand elements lie."""
 _SYMMETRIC = 1e-6
 _WIDE = 1e3
 _COARSE = tuple([10.0**k for k in range(-6, 7)])
@@ -153,15 +155,30 @@ def glu(node: Node, inputs: tuple[Moments, ...]) -> Effect:
 
 @register("exp")
 def exponential(node: Node, inputs: tuple[Moments, ...]) -> Effect:
-    """E[e^(2x)] = e^(2m + 2v) of x ~ N(m, v), forward and backward; the covariance is e^(2m + v + c)."""
+    """E[e^(2x)] = e^(2m + 2v) of x ~ N(m, v), forward and backward; the covariance is e^(2m + v + c).
+
+    What is far out on the normal curve makes most of that where v is large, and does not occur: up to
+    `_DRAWN` deviations it is e^(2m + 2v)·Φ(_DRAWN - 2√v). Of what is no normal signal, such as -y², only
+    E[e^(2x)] ≥ e^(2m) holds.
+    """
     x = inputs[0]
     if not x.mean.is_finite:
         return Effect(replace(UNKNOWN, width=x.width), (TOP,))
     v = x.centred
-    second = _exp(x.mean * 2.0 + v * 2.0)
-    spread = ONE - _exp(-x.variance)
-    moments = replace(x, second=second, spread=spread.clamped(0.0, 1.0), mean=_exp(x.mean + v * 0.5))
-    return Effect(moments, (second,))
+    if x.is_skewed:
+        second = Interval(_exp(x.mean * 2.0).lo, math.inf)
+        mean = Interval(_exp(x.mean).lo, math.inf)
+    else:
+        whole = _exp(x.mean * 2.0 + v * 2.0)
+        second = Interval(min(whole.lo, _LARGEST) * _up_to(v.lo), whole.hi)
+        mean = _exp(x.mean + v * 0.5)
+    spread = (ONE - _exp(-x.variance)).clamped(0.0, 1.0)
+    return Effect(replace(x, second=second, spread=spread, mean=mean, is_skewed=True), (second,))
+
+
+def _up_to(variance: float) -> float:
+    """The share of E[e^(2x)], x ~ N(m, variance), that lies within `_DRAWN` deviations."""
+    return 0.5 * math.erfc((2 * math.sqrt(max(variance, 0.0)) - _DRAWN) / math.sqrt(2))
 
 
 def _exp(exponent: Interval) -> Interval:

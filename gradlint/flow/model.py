@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from functools import cached_property
 
 from msgspec import Struct
 
 from gradlint.flow.attribution import SUMS, Growth, Step, growth, steps
-from gradlint.flow.chain import Chain, longest_chain
+from gradlint.flow.chain import Chain, chain_to_head, longest_chain
 from gradlint.flow.faults import Fault, faults
 from gradlint.flow.propagate import GradientFlow, propagate
 from gradlint.flow.unrolled import Repeated, losing
@@ -67,10 +67,15 @@ class Model(Struct, frozen=True, dict=True):
         """What the nodes along the chain do to the gradient; empty where there is no chain."""
         return () if self.chain is None else steps(self.flow, self.chain)
 
-    @property
-    def growth(self) -> Growth | None:
-        """What becomes of the signal's scale along the chain; None where that is not certain."""
-        return None if self.chain is None else growth(self.flow, self.chain, self.steps)
+    def grown_by(self, operations: Collection[str]) -> Iterator[tuple[list[Node], Growth]]:
+        """Along the chain, and on to the head: the nodes of these operations, one after another, and what
+        becomes of the signal's scale, where that is certain.
+        """
+        for chain in (self.chain, chain_to_head(self.flow)):
+            found = () if chain is None else steps(self.flow, chain)
+            grown = None if chain is None else growth(self.flow, chain, found)
+            if grown is not None:
+                yield [step.node for step in found if step.is_direct and step.op in operations], grown
 
     def direct(self, operations: Collection[str]) -> list[Node]:
         """The nodes of these operations that the whole gradient of the chain passes, one after another."""

@@ -21,7 +21,7 @@ _MARGIN = 0.08
 
 
 class _Cell(Struct, frozen=True):
-    """σ² = fan·Var of both weights of one gate, the variance of both biases, the forget bias."""
+    """σ² = fan·Var of both weights of one gate, the variance of both biases, that of the carrying gate."""
 
     recurrent: float
     inner: float
@@ -55,7 +55,9 @@ def step_gain(node: Node, x: Moments = STANDARDISED, layer: int = 0) -> Interval
 
 
 def forget_bias(node: Node, layer: int = 0) -> Interval:
-    """What the forget gate of an LSTM is given on average before σ: the rows [H, 2H) of both biases."""
+    """What the forget gate of an LSTM or the update gate of a GRU, which carry the state on, is given on
+    average before σ: the rows [H, 2H) of both biases.
+    """
     hidden = number(node, "hidden_size")
     given = setting(node, "forget_bias", 0.0)
     if not hidden or given is None:
@@ -88,7 +90,7 @@ def recurrent_parameter(node: Node, name: str, layer: int = 0) -> Parameter | No
 
 def _cells(node: Node, layer: int = 0) -> list[_Cell]:
     hidden, inputs = number(node, "hidden_size"), number(node, "input_size")
-    is_gated = node.op.startswith("lstm")
+    is_gated = node.op.startswith(("lstm", "gru"))
     forget = forget_bias(node, layer) if is_gated else ZERO
     if not hidden or not inputs or not forget.is_finite:
         return []
@@ -134,14 +136,16 @@ def _gru(cell: _Cell, x: float) -> _Step:
     """h ← z·h + (1 - z)·tanh(U x + r·W h): E[z] + √(σ_w²·(E[(1-z)²]·E[tanh'²]·E[r²] + gates))."""
     h = 0.0
     for _ in range(_STEPS):
-        gate = _gate(cell.recurrent * h + cell.inner * x + cell.bias)
+        q = cell.recurrent * h + cell.inner * x + cell.bias
+        gate, carry = _gate(q), _gate(q, cell.forget)
+        renewed = 1 - 2 * carry.mean + carry.second
         new = _tanh(gate.second * cell.recurrent * h + cell.inner * x + cell.bias)
-        h = gate.second * (h + new.second)
-    candidate = gate.second * new.slope
+        h = carry.second * h + renewed * new.second
+    candidate = renewed * new.slope
     reset = candidate * gate.slope * cell.recurrent * h
-    update = gate.slope * (h + new.second)
+    update = carry.slope * (h + new.second)
     radius = math.sqrt(cell.recurrent * (candidate * gate.second + reset + update))
-    return _Step(gate.mean + radius, cell.inner * (candidate + reset + update), h, max(h, new.second))
+    return _Step(carry.mean + radius, cell.inner * (candidate + reset + update), h, max(h, new.second))
 
 
 def _lstm(cell: _Cell, x: float) -> _Step:

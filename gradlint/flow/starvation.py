@@ -1,4 +1,4 @@
-"""Zeros that meet zeros: parameters that start at zero and never get a gradient.
+"""Zeros that meet zeros: parameters that start at zero and get no gradient, for ever or at first.
 
 A product with a factor of zero passes no gradient to the other factor. Where both start at zero, both
 stay there; where only one does, it moves with the first step and the other one with the second.
@@ -7,6 +7,7 @@ stay there; where only one does, it moves with the first step and the other one 
 from __future__ import annotations
 
 from collections.abc import Iterator, Set
+from itertools import pairwise
 
 from gradlint.flow.propagate import is_weighted
 from gradlint.records.graph import ModelGraph, Node, Parameter
@@ -36,24 +37,35 @@ def is_zero(parameter: Parameter) -> bool:
 
 
 def starved(graph: ModelGraph) -> list[Parameter]:
-    """The parameters, biases aside, that start at zero and stay there, in the order of their use.
+    """The parameters, biases aside, that start at zero and stay there, in the order of their use."""
+    *_, zeros = _still_zero(graph)
+    return list({held.path: held for _, held in _used(graph, zeros)}.values())
 
-    Every step of training moves the parameters that get a gradient; the search ends when none of those
-    that are still zero does.
+
+def woken(graph: ModelGraph) -> list[list[tuple[Node, Parameter]]]:
+    """The parameters that start at zero by the step of training that moves them first, biases aside.
+
+    Each stands with the nodes that use it; those that stay at zero are left out.
     """
+    stages = list(_still_zero(graph))
+    return [list(_used(graph, before - after)) for before, after in pairwise(stages)]
+
+
+def _still_zero(graph: ModelGraph) -> Iterator[set[str]]:
+    """The paths of the parameters that are zero at first, and after each step that moves some of them."""
     zeros = {p.path for p in graph.parameters if p.path and p.is_trained and is_zero(p)}
-    while zeros:
-        without = _Pass(graph, zeros).without_gradient()
-        if zeros <= without:
-            break
-        zeros &= without
-    used = {
-        parameter.path: parameter
-        for node in graph.nodes
-        for name, parameter in node.parameters.items()
-        if parameter.path in zeros and name != "bias"
-    }
-    return list(used.values())
+    yield zeros
+    while zeros and not zeros <= (without := _Pass(graph, zeros).without_gradient()):
+        zeros = zeros & without
+        yield zeros
+
+
+def _used(graph: ModelGraph, paths: Set[str]) -> Iterator[tuple[Node, Parameter]]:
+    """The uses of these parameters, but for biases, in order."""
+    for node in graph.nodes:
+        for name, parameter in node.parameters.items():
+            if parameter.path in paths and name != "bias":
+                yield node, parameter
 
 
 class _Pass:

@@ -26,8 +26,11 @@ LONG = 10
 
 _NORMS = frozenset({"layer_norm", "batch_norm", "rms_norm", "group_norm", "instance_norm"})
 
-_DEVIATION = {"tanh": 0.15, "relu": 0.25}
-"""Standard deviation of the decades per step over 1/√width: the same matrix acts at every step."""
+_DEVIATION = {"tanh": 0.15, "relu": 0.25, "gated": 0.06}
+"""Standard deviation of the decades per step over 1/√width: the same matrix acts at every step.
+
+Gates let most of a state pass without it, where the recurrent weights are as torch draws them.
+"""
 
 _GROWING = frozenset(
     {
@@ -110,7 +113,14 @@ def carried_decades(node: Node, x: Moments, steps: int) -> Interval:
 
 def _per_step(node: Node, width: int | None) -> float:
     relu = node.settings.get("nonlinearity") == "relu"
-    return _DEVIATION["relu" if relu else "tanh"] / math.sqrt(width or 64)
+    kind = "gated" if _is_gated(node) else "relu" if relu else "tanh"
+    return _DEVIATION[kind] / math.sqrt(width or 64)
+
+
+def _is_gated(node: Node) -> bool:
+    """Whether gates carry the state of a layer or cell on, and its recurrent weights are torch's own."""
+    held = [each for name, each in node.parameters.items() if name.startswith("weight_hh")]
+    return node.op.startswith(("lstm", "gru")) and all(each.initial.scheme == "default" for each in held)
 
 
 def reads_last(graph: ModelGraph, node: Node) -> bool:
@@ -288,7 +298,8 @@ def _deviation(flow: GradientFlow, first: int, second: int) -> float:
     nodes = [flow.graph.nodes[number] for number in flow.path(first, second)]
     cell = nodes[-1]
     bends = {node.op for node in nodes} | {str(cell.settings.get("nonlinearity", ""))}
-    kind = "tanh" if bends & {"tanh", "sigmoid", "lstm_cell", "gru_cell"} else "relu"
+    is_bent = bends & {"tanh", "sigmoid", "lstm_cell", "gru_cell"}
+    kind = "gated" if _is_gated(cell) else "tanh" if is_bent else "relu"
     width = flow.moments[first].width or number(cell, "hidden_size")
     return _DEVIATION[kind] / math.sqrt(width or 64)
 

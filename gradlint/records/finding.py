@@ -75,6 +75,7 @@ class Claim(Struct, frozen=True):
     The units of what models do, all at initialisation and in training mode:
     depth-gain: S = log10(‖δ_first‖₂ / ‖δ_last‖₂) in decades, subject "Net:first->last", modules by path,
     or a parameter for the function that joins it to the signal, or "input" for what the model is given;
+    after as many steps of gradient descent, each of length 0.1, as the condition says ("updates=1");
     activation-scale: log10 of the root mean square of the last output over that of the first, likewise;
     saturation: the share of elements in saturation (softmax: of rows with a maximum above 1/2), "Net:module",
     where "Net:" is everything in the model;

@@ -34,9 +34,10 @@ _PHRASES = {
 def prediction(claim: Claim) -> str:
     """What a backward pass is foretold to measure, where, and on which input."""
     phrase = _PHRASES.get(claim.metric, f"{claim.metric.value.replace('-', ' ')}: {{predicted}}")
-    is_known = isfinite(claim.predicted) or claim.metric is Metric.STEP_SCALE
+    is_known = isfinite(claim.predicted) or claim.metric in (Metric.STEP_SCALE, Metric.DEPTH_GAIN)
     number = f"{claim.predicted:.3g}" if is_known else "not finite"
     subject = f" at `{claim.subject}`" if claim.subject else ""
-    where = "with" if claim.rehearsal is not None else "on the input"
+    is_set = claim.rehearsal is not None or claim.condition.startswith(("steps=", "updates="))
+    where = "with" if is_set else "on the input"
     condition = f" {where} `{claim.condition}`" if claim.condition else ""
     return phrase.format(predicted=number) + subject + condition

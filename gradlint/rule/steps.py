@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from gradlint.flow.model import Model
 from gradlint.flow.time import Recurrence
 from gradlint.mathematics.interval import Interval
@@ -11,6 +13,9 @@ from gradlint.rule.places import made_at, within
 
 LEAST = 1.0
 """Decades from which on rules about recurrences speak at all; settings decide what is reported."""
+
+ROUNDED = 24 * math.log10(2)
+"""Decades from which on float32 rounds away what the first step adds to weights that all steps share."""
 
 CONFIRMED = 3.0
 """Decades over all steps from which on a measurement confirms that a gradient vanishes or explodes."""
@@ -27,6 +32,11 @@ def gain_over(decades: Interval, subject: str, steps: int, least: float | None =
     bound = -CONFIRMED if predicted < 0 else CONFIRMED
     least = max(-decades.hi, decades.lo, 0.0) if least is None else least
     return Claim(Metric.RECURRENT_GAIN, subject, bound, predicted, f"steps={steps}", least)
+
+
+def is_rounded_away(found: Recurrence) -> bool:
+    """Whether the last step's share of the weights' gradient surely leaves nothing of the first one's."""
+    return found.mildest <= -ROUNDED
 
 
 def place_of(model: Model, found: Recurrence) -> Span:

@@ -26,13 +26,19 @@ OF_FUNCTIONS = frozenset({functions.GRADIENT, functions.VALUE})
 
 def of_model(question: Question, subject: Subject) -> Answer:
     """What is measured of a model: one seed; three where that settles nothing."""
-    own = replace(subject, steps=steps_of(question) or subject.steps)
+    own = replace(subject, steps=steps_of(question) or subject.steps, updates=_updates_of(question))
     return _answered(question, lambda: _values(question, own))
 
 
 def steps_of(question: Question) -> int:
     """The time steps that a question is about, 0 where it is about none."""
     found = re.search(r"steps=(\d+)", question.condition)
+    return int(found[1]) if found else 0
+
+
+def _updates_of(question: Question) -> int:
+    """After how many steps of gradient descent a question asks, 0 where of the model as it is made."""
+    found = re.search(r"updates=(\d+)", question.condition)
     return int(found[1]) if found else 0
 
 

@@ -79,21 +79,9 @@ def unique_gradient_rows(subject: Subject, name: str) -> float:
         return unique_rows(stepped(subject), name)
 
 
-def stepped(subject: Subject, steps: int = 2, size: float = 0.1) -> nn.Module:
-    """The model with gradients, after steps of length `size` along them."""
-    model = subject.model()
-    for _ in range(steps):
-        observe(model, *subject.inputs())
-        trained = [p for p in model.parameters() if p.grad is not None]
-        norm = (
-            math.hypot(*[float(torch.linalg.vector_norm(p.grad)) for p in trained if p.grad is not None])
-            or 1.0
-        )
-        with torch.no_grad():
-            for p in trained:
-                assert p.grad is not None
-                p.sub_(size * p.grad / norm)
-                p.grad = None
+def stepped(subject: Subject, steps: int = 2) -> nn.Module:
+    """The model with gradients, after steps along them."""
+    model = subject.descended(steps)
     observe(model, *subject.inputs())
     return model
 

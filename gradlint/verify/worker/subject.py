@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import random
 import sys
 import time
@@ -21,6 +22,8 @@ from .redirect import taken_as
 BATCH = 64
 MANY = 256
 STEPS = 8
+SIZE = 0.1
+"""The length of a step of gradient descent."""
 
 
 _set_default_dtype, _manual_seed = torch.set_default_dtype, torch.manual_seed
@@ -48,7 +51,8 @@ def exact(seed: int, precision: torch.dtype = torch.float64) -> Iterator[None]:
 class Subject:
     """A target: how it is made, and what it is given for so many time steps.
 
-    `dtype` is that of its parameters and inputs; `seed` is set before it is made.
+    `dtype` is that of its parameters and inputs; `seed` is set before it is made. It is run as it is made,
+    or after so many `updates` of gradient descent.
     """
 
     make: Callable[[], nn.Module]
@@ -57,8 +61,9 @@ class Subject:
     device: str = "cpu"
     seed: int = 0
     steps: int = STEPS
+    updates: int = 0
     affordable: Callable[[int], int] = lambda steps: BATCH
-    _runs: dict[tuple[int, int, torch.dtype, int, bool], Run] = field(default_factory=dict)
+    _runs: dict[tuple[int, int, torch.dtype, int, int, bool], Run] = field(default_factory=dict)
 
     def set_up(self) -> contextlib.AbstractContextManager[None]:
         """Random numbers, precision and device for one experiment."""
@@ -80,6 +85,14 @@ class Subject:
         made = self.make()
         return getattr(made, "_orig_mod", made).to(self.dtype).to(self.device).train()
 
+    def descended(self, updates: int) -> nn.Module:
+        """The model anew, after so many steps of length `SIZE` along its gradients."""
+        model = self.model()
+        for _ in range(updates):
+            observe(model, *self.inputs())
+            _descend([p for p in model.parameters() if p.grad is not None])
+        return model
+
     def inputs(self, batch: int = 0) -> tuple[list[Any], dict[str, Any]]:
         """Random inputs."""
         positional, named = self.fitted(self.steps).draw(batch or self.batch, self.dtype)
@@ -90,12 +103,22 @@ class Subject:
 
     def run(self, batch: int = 0, *, counts_units: bool = False) -> Run:
         """One forward and backward pass, remembered."""
-        key = (self.seed, batch or self.batch, self.dtype, self.steps, counts_units)
+        key = (self.seed, batch or self.batch, self.dtype, self.steps, self.updates, counts_units)
         if key not in self._runs:
             with self.set_up():
-                model = self.model()
+                model = self.descended(self.updates)
                 self._runs[key] = observe(model, *self.inputs(batch), counts_units=counts_units)
         return self._runs[key]
+
+
+def _descend(trained: list[nn.Parameter]) -> None:
+    """Move parameters against their gradients, which are taken away."""
+    gradients = [p.grad for p in trained if p.grad is not None]
+    norm = math.hypot(*[float(torch.linalg.vector_norm(gradient)) for gradient in gradients]) or 1.0
+    with torch.no_grad():
+        for p, gradient in zip(trained, gradients, strict=True):
+            p.sub_(SIZE * gradient / norm)
+            p.grad = None
 
 
 def _moved(value: Any, device: str) -> Any:
