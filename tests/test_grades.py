@@ -166,6 +166,30 @@ def test_a_mask_of_a_whole_batch_or_that_is_drawn_hardly_ever_covers_all(
     assert severities(MASKED.format(dim, mask)) == {f"GRD604 {expected}"}
 
 
+SAVED = """
+import torchaudio
+from elsewhere import audio
+
+def save(x, path, writer):
+    wave = x / x.abs().max()
+    {}
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("torchaudio.save(path, wave.unsqueeze(0).cpu(), 16000)", set()),
+        ("audio.save(path, wave.cpu(), 16000)", set()),
+        ("writer.add_audio('wave', wave, 16000)", set()),
+        ("audio.compare(path, wave, 16000)", {"GRD604 warning"}),
+        ("torchaudio.save(path, wave, 16000); return wave", {"GRD604 warning"}),
+    ],
+)
+def test_no_gradient_comes_back_from_a_file(line: str, expected: set[str]) -> None:
+    assert severities(SAVED.format(line)) == expected
+
+
 PAIRS = """
 import torch
 

@@ -44,3 +44,19 @@ def test_guarded(how: str) -> None:
 @pytest.mark.parametrize("how", UNGUARDED)
 def test_unguarded(how: str) -> None:
     assert [f.rule for f in check_text(HEAD + UNGUARDED[how], RULES)] == ["GRD601"]
+
+
+OFFSET = "import torch\n\n\ndef f(size, anchors):\n    return {}\n"
+
+
+@pytest.mark.parametrize(
+    ("result", "expected"),
+    [
+        ("torch.log(size / anchors + 1e-16)", []),
+        ("(size / anchors.exp() + 1e-8).sqrt()", []),
+        ("torch.log(size / anchors) + 1e-16", ["GRD605"]),
+        ("size / anchors + 1e-16", ["GRD605"]),
+    ],
+)
+def test_an_epsilon_behind_a_quotient_may_be_for_what_comes_next(result: str, expected: list[str]) -> None:
+    assert [f.rule for f in check_text(OFFSET.format(result), RULES)] == expected

@@ -120,15 +120,21 @@ def unnamed(cls: ClassObject, text: str) -> Iterator[Unapplied]:
     """
     scope = cls.scope
     for name in dict.fromkeys(_OF_ONE.findall(text)):
-        function = _drawing(scope, name) if _mentions(name, text, r"(?<![\w.])") == 1 else None
+        function = _drawing(scope, name) if _mentions(name, text) == 1 else None
         if function is not None and _is_constructed(cls):
             beside = neighbours(scope.path)
-            if beside is not None and not any(_mentions(name, text_of(path)) for path in beside):
+            if beside is not None and not any(_occurs(name, text_of(path)) for path in beside):
                 yield Unapplied(name, "uncalled", Place(scope.path, function.header))
 
 
-def _mentions(name: str, text: str, before: str = r"\b") -> int:
-    return len(re.findall(rf"{before}{re.escape(name)}\b", text))
+def _mentions(name: str, text: str) -> int:
+    """How often a text names a function, or hands on something of a module by that name; not as a method."""
+    word = re.escape(name)
+    return len(re.findall(rf"(?<![\w.]){word}\b|\.{word}\b(?!\s*\()", text))
+
+
+def _occurs(name: str, text: str) -> bool:
+    return re.search(rf"\b{re.escape(name)}\b", text) is not None
 
 
 def _drawing(scope: ModuleScope, name: str) -> ir.Function | None:

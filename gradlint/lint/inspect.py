@@ -279,9 +279,10 @@ def _drops_comment(edit: Edit, lines: list[str]) -> bool:
 
 
 def _is_whole(application: Application, trace: Trace) -> bool:
-    """Whether a gradient comes through an operation, all of whose operands are known."""
-    is_trained = application.tracked and application.number in trace.reached
-    return is_trained and all(isinstance(o.value, (Tensor, Known)) for o in application.operands)
+    """Whether all operands of an operation are known, and a gradient comes through it if one carries any."""
+    values = [operand.value for operand in application.operands]
+    is_trained = application.number in trace.reached or not any(map(trace.carries_gradient, values))
+    return application.tracked and is_trained and all(isinstance(v, (Tensor, Known)) for v in values)
 
 
 def _text(edit: Edit, lines: list[str]) -> str:

@@ -12,6 +12,7 @@ from gradlint.semantics.trace import Trace
 from gradlint.semantics.value import Known
 
 _CARRIED = REARRANGING | {"mul", "div", "neg", "add", "sub", "sum", "mean", "abs", "square"}
+_ROOTED = frozenset({"log", "log2", "log10", "sqrt", "rsqrt", "pow"})
 _TINY = 1e-3
 _DEEP = 5
 
@@ -30,19 +31,27 @@ class LateGuard(Struct, frozen=True, eq=False):
 def late_guard(trace: Trace, application: Application) -> LateGuard | None:
     """The guard behind `application`, if there is one."""
     for user in trace.uses.of(application.number):
-        found = _at_once(application, user)
+        found = _at_once(trace, application, user)
         if found is not None:
             return found
     return next(_later(trace, application.number), None)
 
 
-def _at_once(application: Application, user: Application) -> LateGuard | None:
+def _at_once(trace: Trace, application: Application, user: Application) -> LateGuard | None:
     """A bound or a small number that is put on the result itself."""
     if user.primitive in ("clamp", "clamp_min", "clamp_max", "maximum", "minimum", "hardtanh"):
         return _bound(application, user)
-    if user.primitive == "add" and application.primitive in POLES and not user.has(2, "alpha"):
+    is_offset = user.primitive == "add" and application.primitive in POLES and not user.has(2, "alpha")
+    if is_offset and not _serves_another(trace, application, user):
         return _offset(application, user)
     return None
+
+
+def _serves_another(trace: Trace, application: Application, offset: Application) -> bool:
+    """Whether a small number keeps a logarithm or root of a quotient away from 0, not the quotient itself."""
+    users = list(trace.uses.of(offset.number))
+    is_taken = any(user.primitive in _ROOTED and user.value(0, "input") is not None for user in users)
+    return application.primitive == "div" and is_taken
 
 
 def _bound(application: Application, user: Application) -> LateGuard | None:

@@ -71,6 +71,11 @@ _SCALARS = frozenset({"int", "float", "bool", "str", "bytes", "complex"})
 _READERS = frozenset(
     {"float", "int", "bool", "str", "repr", "len", "isinstance", "hasattr", "type", "print", "range"}
 )
+_WRITERS = frozenset(
+    {"save", "write", "imwrite", "imsave", "imshow", "save_image", "add_scalar", "add_image", "add_images"}
+    | {"add_audio", "add_histogram"}
+)
+"""What puts numbers into a file or a picture, from where no gradient comes back."""
 _INTEGERS = frozenset({"LongTensor", "IntTensor", "ShortTensor", "ByteTensor"})
 _ARRAYS = frozenset({"ndarray", "ArrayLike", "NDArray", "Image", "DataFrame", "Series"})
 
@@ -289,6 +294,8 @@ class ValueFacts(Interpretation):
         return result if is_constant else self._derived((result,))
 
     def _call(self, name: str, arguments: Arguments, site: Site) -> Value:
+        if name.rpartition(".")[2] in _WRITERS:
+            return Known(None)
         if name.startswith(_ARRAY_MODULES):
             self.arrays |= _roots(arguments.values())
             return Tensor(self._number(None), TOP, _roots(arguments.values()), False)
@@ -334,6 +341,8 @@ class ValueFacts(Interpretation):
             return self._call_module(value, arguments, site)
         if isinstance(value, (Constructed, Instance)):
             return self._object_method(receiver, name, arguments, site)
+        if name in _WRITERS and not arguments.open:
+            return Known(None)
         if name in _ARRAY_METHODS:
             self.arrays |= _roots((value,))
         if name == "__call__":
