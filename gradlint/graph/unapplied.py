@@ -130,7 +130,7 @@ def unnamed(cls: ClassObject, text: str) -> Iterator[Unapplied]:
 def _mentions(name: str, text: str) -> int:
     """How often a text names a function, or hands on something of a module by that name; not as a method."""
     word = re.escape(name)
-    return len(re.findall(rf"(?<![\w.]){word}\b|\.{word}\b(?!\s*\()", text))
+    return len(re.findall(rf"(?<![\w.]){word}\b|\.{word}\b(?!\s*[(.])", text))
 
 
 def _occurs(name: str, text: str) -> bool:
