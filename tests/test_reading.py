@@ -370,6 +370,40 @@ class Net(nn.Module):
 """,
         "linear linear join cat",
     ),
+    "blocks that nobody gives": (
+        """
+class Plain(nn.Module):
+    expansion = 1
+
+    def __init__(self, width, planes):
+        super().__init__()
+        self.main = nn.Linear(width, planes)
+
+    def forward(self, x):
+        return self.main(x).relu()
+
+class Wide(Plain):
+    expansion = 2
+
+    def __init__(self, width, planes):
+        super().__init__(width, planes)
+        self.main = nn.Linear(width, 2 * planes)
+
+class Head(nn.Module):
+    def forward(self, x):
+        return x.exp()
+
+class Net(nn.Module):
+    def __init__(self, block, layers):
+        super().__init__()
+        self.body = nn.Sequential(*[block(64, 64) for _ in range(layers[0])])
+        self.head = nn.Linear(64 * block.expansion, 10)
+
+    def forward(self, x):
+        return self.head(self.body(x))
+""",
+        "linear relu linear relu join linear",
+    ),
     "attention that is given its weights": (
         """
 class Net(nn.Module):

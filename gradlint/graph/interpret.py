@@ -24,6 +24,7 @@ from gradlint.graph.construct import (
     torch_base,
 )
 from gradlint.graph.custom import APPLY, Custom, apply_of
+from gradlint.graph.fitting import fitting, is_asked_as_class
 from gradlint.graph.functions import ACTIVATIONS, ALIASING, LIKE, METADATA, PIECES, SIZES, UNARY
 from gradlint.graph.geometric import Geometric, stands_for
 from gradlint.graph.memory import Memory, Traces
@@ -288,7 +289,22 @@ class GraphFacts(Interpretation):
             configuration = self.evaluator.annotated(parameter.annotation, closure)
             if configuration is not None:
                 return configuration
-        return Anything()
+        return self._fitting(parameter, closure)
+
+    def _fitting(self, parameter: ir.Parameter, closure: Closure) -> Value:
+        """A class of blocks that nobody gives is one of those in the module that have what it is asked."""
+        asked = is_asked_as_class(parameter, closure)
+        if not asked or not self.is_constructing:
+            return Anything()
+        scope = closure.scope
+        defined = [
+            name
+            for name, bound in scope.bindings.items()
+            if any(isinstance(each, ir.Class) or getattr(each, "defines_class", False) for each in bound)
+        ]
+        values = [self.evaluator.module_name(scope, name) for name in defined]
+        found = fitting(asked, [value for value in values if value is not None], closure.receiver)
+        return Choice(tuple(found)) if len(found) > 1 else next(iter(found), Anything())
 
     def join(self, values: Sequence[Value]) -> Value:
         """One of several: a node that is either input, a choice of modules, or anything."""

@@ -133,6 +133,10 @@ class Members:
 
     # reading
 
+    def _of_option(self, value: Value, name: str) -> Value:
+        member = value.member(name) if isinstance(value, ClassObject) else None
+        return self.attribute(value, name) if member is None else member
+
     def attribute(self, value: Value, name: str) -> Value:
         """`value.name`."""
         if isinstance(value, ClassName):
@@ -164,7 +168,7 @@ class Members:
         if isinstance(value, (Weight, Drawn)):
             return _of_weight(value, name)
         if isinstance(value, Choice):
-            found_ = [self.attribute(o, name) for o in value.options if not isinstance(o, Known)]
+            found_ = [self._of_option(o, name) for o in value.options if not isinstance(o, Known)]
             return self._facts.evaluator.join(found_) if found_ else Anything()
         if isinstance(value, Container) and isinstance(value.held, Table) and name in value.held.entries:
             return value.held.entries[name]
