@@ -102,6 +102,11 @@ class ExcessiveLearningRate(Rule):
             + "else:\n    optimizer = torch.optim.Adam(model.parameters(), lr=1.0)\n"
             + _LOOP
         ),
+        "layers in a row": (
+            "import torch\nfrom torch import nn\n\nmodel = nn.Sequential(\n    nn.Linear(64, 128), "
+            "nn.ReLU(), nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, 10)\n).to(device)\n"
+            "optimizer = torch.optim.Adam(model.parameters(), lr=0.5)\n" + _LOOP
+        ),
         "in a class": (
             _NET
             + "class Learner:\n    def __init__(self):\n        self.net = Net()\n"
@@ -144,6 +149,11 @@ class ExcessiveLearningRate(Rule):
             _NET.replace("64", "6").replace("128", "12")
             + "model = Net()\noptimizer = torch.optim.Adam(model.parameters(), lr=0.1)\n"
             + _LOOP
+        ),
+        "a few layers of a few numbers": (
+            "import torch\nfrom torch import nn\n\nmodel = nn.Sequential(\n    nn.Linear(2, 8), nn.Tanh(), "
+            "nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 1)\n)\n"
+            "optimizer = torch.optim.Adam(model.parameters(), lr=0.1)\n" + _LOOP
         ),
         "an image": (
             "import torch\n\nimage = torch.rand(3, 64, 64, requires_grad=True)\n"

@@ -50,8 +50,8 @@ class GraphKeptAlive(Rule):
 
     ### Why is this bad?
     A loss holds the graph that it was computed by. A running sum of losses holds the graphs of all batches
-    so far, and `retain_graph=True` the activations of a pass that is not used again: memory grows from
-    step to step until there is none left, and the sum is slower with every term.
+    so far, a list of them too, and `retain_graph=True` the activations of a pass that is not used again:
+    memory grows from step to step until there is none left, and the sum is slower with every term.
 
     ### How it is verified
     How many graphs of one iteration are held after 20 of them, beyond those where the sum is of numbers or
@@ -81,6 +81,17 @@ class GraphKeptAlive(Rule):
             "        loss = nn.functional.mse_loss(net(x), y)\n        running += loss\n"
             "        loss.backward()\n        optimizer.step()\n    return running / len(loader)\n"
         ),
+        "a list": _LOOP.replace("total = 0", "losses = []") + "    losses.append(loss)\n",
+        "a list in an attribute": (
+            "import torch\nfrom torch import nn\n\nclass Learner:\n    def __init__(self, net):\n"
+            "        self.net, self.history = net, []\n"
+            "        self.optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3)\n\n"
+            "    def fit(self, loader):\n        for x, y in loader:\n"
+            "            self.optimizer.zero_grad()\n"
+            "            loss = nn.functional.mse_loss(self.net(x), y)\n"
+            "            loss.backward()\n            self.optimizer.step()\n"
+            "            self.history.append(loss)\n"
+        ),
         "a meter": _METER + _LOOP + "    meter.update(loss)\n",
         "a mean, in an attribute": (
             "from torch import nn\n\nclass Learner:\n    def __init__(self, net, optimizer):\n"
@@ -98,6 +109,23 @@ class GraphKeptAlive(Rule):
         ),
     }
     good: ClassVar[Mapping[str, str]] = {
+        "a list of numbers": _LOOP.replace("total = 0", "losses = []") + "    losses.append(loss.item())\n",
+        "a list of what is detached": (
+            _LOOP.replace("total = 0", "losses = []") + "    losses.append(loss.detach())\n"
+        ),
+        "a list that is passed back": (
+            _START.replace("total = 0", "losses = []")
+            + "for x, y in loader:\n    losses.append(nn.functional.cross_entropy(model(x), y))\n"
+            "    if len(losses) == 8:\n        sum(losses).backward()\n        optimizer.step()\n"
+            "        optimizer.zero_grad()\n        losses.clear()\n"
+        ),
+        "a list of the last losses": (
+            _LOOP.replace("total = 0", "losses = []") + "    losses.append(loss)\n    losses = losses[-10:]\n"
+        ),
+        "a list that is emptied": (
+            _LOOP.replace("total = 0", "losses = []")
+            + "    losses.append(loss)\n    if len(losses) > 99:\n        del losses[:]\n"
+        ),
         "a number": _LOOP + "    total += loss.item()\n",
         "a meter of numbers": _METER + _LOOP + "    meter.update(loss.item())\n",
         "a meter that is passed back": (
@@ -151,8 +179,13 @@ class GraphKeptAlive(Rule):
         for keep in loop.events("keep"):
             used = [each for each in passes if keep.source <= each.source and _is_beside(loop, keep, each)]
             is_loss = keep.is_certain and keep.settings.get("loss") is True
+            is_list = keep.settings.get("list") is True
+            if is_list and not _is_put_away(loop, keep, passes):
+                continue
             if is_loss and used and not any(each.states & keep.states for each in passes):
-                message = "what is added up keeps the graph of every batch"
+                message = (
+                    f"what is {'put into a list' if is_list else 'added up'} keeps the graph of every batch"
+                )
                 claim = _claim(loop, keep, used[0], without(at(keep)), 20)
                 yield report(self, loop, keep, message, [(used[0], "the graph is used here")], claim=claim)
         for backward in passes:
@@ -173,6 +206,19 @@ def _is_beside(loop: TrainingLoop, keep: Event, backward: Event) -> bool:
     """Whether something is kept in every iteration of the loop in which it is passed back."""
     points = loop.around(backward)
     return bool(points) and loop.point(keep) in points
+
+
+def _is_put_away(loop: TrainingLoop, keep: Event, passes: list[Event]) -> bool:
+    """Whether something is put into a list behind its backward pass, which nothing goes through again, and
+    nothing is taken out of a list in the same loop.
+    """
+    through = [each for each in passes if each.source & keep.source or not each.source]
+    released = [e for e in loop.events("release") if loop.point(e) in loop.around(keep)]
+    if len(through) != 1 or _retains(through[0]) or released:
+        return False
+    (backward,) = through
+    before = loop.before(keep, lambda event: event.number in {*keep.source, backward.number})
+    return before.only(backward.number) and loop.around(keep) == loop.around(backward)
 
 
 def _retains(backward: Event) -> bool:

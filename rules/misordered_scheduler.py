@@ -36,8 +36,9 @@ class MisorderedScheduler(Rule):
     ### Why is this bad?
     Stepped before the optimizer's first step, a schedule skips its first rate. An exponential or a step
     schedule of epochs that is stepped with every batch has brought the rate down to nothing within the
-    first epochs, and a cycle over all batches that is stepped once per epoch never leaves its warm-up. One
-    that is stepped with both has no pace at all.
+    first epochs, a cosine of as many steps as there are epochs goes up and down from then on, and a cycle
+    over all batches that is stepped once per epoch never leaves its warm-up. One that is stepped with both
+    has no pace at all. Lightning steps a schedule with every epoch unless its "interval" is "step".
 
     ### How it is verified
     By how many rates the schedule is ahead of one that is stepped in the right place, in 20 steps of the
@@ -89,6 +90,21 @@ class MisorderedScheduler(Rule):
             + _BATCHES
             + "        scheduler.step()\n"
         ),
+        "a cosine of as many steps as epochs, with every batch": (
+            "from torch import nn, optim\n\ndef fit(net, loader, epochs):\n"
+            "    sgd = optim.SGD(net.parameters(), lr=0.1)\n"
+            "    schedule = optim.lr_scheduler.CosineAnnealingLR(sgd, T_max=epochs)\n"
+            "    for epoch in range(epochs):\n        for x, y in loader:\n            sgd.zero_grad()\n"
+            "            nn.functional.mse_loss(net(x), y).backward()\n            sgd.step()\n"
+            "            schedule.step()\n"
+        ),
+        "a cosine over all batches, with every epoch": (
+            _START
+            + "scheduler = CosineAnnealingLR(optimizer, T_max=90 * len(loader))\n"
+            + _EPOCH
+            + _BATCHES
+            + "    scheduler.step()\n"
+        ),
         "with every batch and every epoch": (
             _START
             + "scheduler = CosineAnnealingLR(optimizer, T_max=90)\n"
@@ -131,6 +147,28 @@ class MisorderedScheduler(Rule):
             + _EPOCH
             + _BATCHES
             + "        scheduler.step()\n"
+        ),
+        "a cosine over the epochs": (
+            _START
+            + "scheduler = CosineAnnealingLR(optimizer, T_max=90)\n"
+            + _EPOCH
+            + _BATCHES
+            + "    scheduler.step()\n"
+        ),
+        "a cosine over all batches": (
+            _START
+            + "scheduler = CosineAnnealingLR(optimizer, T_max=90 * len(loader))\n"
+            + _EPOCH
+            + _BATCHES
+            + "        scheduler.step()\n"
+        ),
+        "as many seeds as steps": (
+            "from torch import nn, optim\n\ndef fit(make, loader):\n    for seed in range(10):\n"
+            "        net = make(seed)\n        sgd = optim.SGD(net.parameters(), lr=0.1)\n"
+            "        schedule = optim.lr_scheduler.CosineAnnealingLR(sgd, T_max=10)\n"
+            "        for step in range(10):\n            sgd.zero_grad()\n"
+            "            net(next(loader)).mean().backward()\n            sgd.step()\n"
+            "            schedule.step()\n"
         ),
         "with every batch or every epoch": (
             _START

@@ -11,6 +11,7 @@ from gradlint.rule.rewrite import enclosed
 from gradlint.rule.rule import Rule
 from gradlint.semantics.bindings import walk
 from gradlint.semantics.severed import Cut, loss_of, original, severed
+from gradlint.semantics.switched import switched_on
 from gradlint.semantics.tensor import made, sources
 from gradlint.semantics.trace import Trace
 from gradlint.semantics.value import ClassObject, Table, Value
@@ -28,8 +29,9 @@ class RebuiltLoss(Rule):
     `torch.tensor(loss)`, `loss.item()`, `Variable(loss.data)` and `loss.detach()` keep the value of a
     loss and drop the graph that computed it. With `requires_grad=True` the error that would tell so
     ("element 0 of tensors does not require grad") is silenced: `backward` runs, fills the gradient of
-    the new tensor alone, and the model never learns. The same holds of what `training_step` returns to a
-    trainer that calls `backward` on it.
+    the new tensor alone, and the model never learns. The same holds where the model's output was detached
+    and `requires_grad` set on the loss of it, and of what `training_step` returns to a trainer that calls
+    `backward` on it.
 
     ### How it is verified
     By a backward pass: of the parameters that computed the loss, none has a gradient afterwards.
@@ -72,6 +74,16 @@ class RebuiltLoss(Rule):
             "import torch\n\ndef step(model, x, y):\n    wrong = (model(x).argmax(-1) != y).float().mean()\n"
             "    wrong.requires_grad = True\n    wrong.backward()\n"
         ),
+        "switched on behind a detached output": (
+            "import torch.nn.functional as F\n\ndef step(model, optimizer, x, y):\n"
+            "    out = model(x).detach()\n    loss = F.mse_loss(out, y)\n    loss.requires_grad = True\n"
+            "    loss.backward()\n    optimizer.step()\n"
+        ),
+        "switched on behind arrays": (
+            "import torch\n\ndef step(model, criterion, optimizer, x, y):\n"
+            "    out = torch.from_numpy(model(x).detach().numpy())\n"
+            "    loss = criterion(out, y)\n    loss.requires_grad_(True)\n    loss.backward()\n"
+        ),
         "list of numbers": (
             "import torch as t\n\ndef epoch(model, criterion, loader):\n    losses = []\n"
             "    for x, y in loader:\n        losses.append(criterion(model(x), y).item())\n"
@@ -95,6 +107,15 @@ class RebuiltLoss(Rule):
         "adversarial input": (
             "import torch\n\ndef attack(model, criterion, x, y):\n    x = x.detach().requires_grad_()\n"
             "    loss = criterion(model(x), y)\n    loss.backward()\n    return x.grad.sign()\n"
+        ),
+        "switched on where it was on": (
+            "import torch.nn.functional as F\n\ndef step(model, optimizer, x, y):\n"
+            "    loss = F.mse_loss(model(x), y)\n    loss.requires_grad_()\n    loss.backward()\n"
+        ),
+        "switched on, beside a detached teacher": (
+            "import torch.nn.functional as F\n\ndef step(model, teacher, optimizer, x):\n"
+            "    loss = F.mse_loss(model(x), teacher(x).detach())\n    loss.requires_grad_(True)\n"
+            "    loss.backward()\n"
         ),
         "training by parts": (
             "import torch\n\ndef step(bottom, top, x):\n    hidden = bottom(x)\n"
@@ -131,10 +152,12 @@ class RebuiltLoss(Rule):
         """Report calls of backward whose graph begins at a rebuilt tensor."""
         for backward in trace.applied(*_BACKWARD):
             loss = loss_of(backward)
-            cut = severed(loss)
+            rebuilt = severed(loss)
+            cut = rebuilt or switched_on(loss)
             if cut is None or _is_read(trace, loss):
                 continue
-            message = "no gradient reaches what computed this loss: it was rebuilt from its value"
+            how = "it was" if rebuilt else "what it is computed of was"
+            message = f"no gradient reaches what computed this loss: {how} rebuilt from its value"
             related = (Related(backward.site.node.span, "backward starts here"),)
             claim = Claim(Metric.GRADIENT_ARRIVES, f"{trace.name}:backward", 0.0, 0.0)
             site = cut.application.site if cut.application.site.path == trace.scope.path else backward.site

@@ -230,7 +230,7 @@ class Return(Node, frozen=True, array_like=True, tag=True, gc=False):
 
 
 class Branch(Node, frozen=True, array_like=True, tag=True, gc=False):
-    """`if test: then else: otherwise`; a `match` becomes a chain of them with unknown tests."""
+    """`if test: then else: otherwise`; a `match` becomes a chain of them."""
 
     test: Expression
     then: tuple[Statement, ...]

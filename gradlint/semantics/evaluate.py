@@ -54,6 +54,8 @@ _DEEPEST_JOIN = 4
 _NAMED = {"values": 0, "indices": -1}
 """Where the named results of max, sort, topk … stand in the tuple."""
 
+_DISPATCHING = frozenset({"functools.singledispatch", "functools.singledispatchmethod"})
+
 EXHAUSTED = "too much code behind one function"
 """Why an entry was not followed to its end: its budget was spent."""
 
@@ -561,6 +563,8 @@ class Evaluator:
             return self._call_instance(target, arguments, site)
         if isinstance(target, Method):
             if isinstance(target.receiver, Super):
+                if isinstance(target.receiver.receiver, ClassObject) and target.name == "__call__":
+                    return self._object_of(target.receiver.receiver, arguments, site)
                 return self.interpretation.inherited(target.receiver.receiver, target.name, arguments, site)
             found = self._collection_method(target, arguments, site)
             return found if found is not None else self._unknown_of(target.receiver, arguments)
@@ -728,6 +732,22 @@ class Evaluator:
         return self.interpretation.called(target, arguments, site)
 
     def _construct(self, cls: ClassObject, arguments: Arguments, site: Site) -> Value:
+        call = self._call_of_metaclass(cls) if self.interpretation.is_ordered else None
+        if call is not None:
+            return self._call_closure(self._bind(call, cls), arguments, site)
+        return self._object_of(cls, arguments, site)
+
+    def _call_of_metaclass(self, cls: ClassObject) -> Closure | None:
+        """What is run where a class is called, if its metaclass is of the project and says so."""
+        for base in cls.lineage():
+            for keyword in base.definition.keywords if isinstance(base, ClassObject) else ():
+                if keyword.name == "metaclass" and isinstance(base, ClassObject):
+                    metaclass = self.evaluate(keyword.value, Frame(base.scope))
+                    call = metaclass.member("__call__") if isinstance(metaclass, ClassObject) else None
+                    return call if isinstance(call, Closure) else None
+        return None
+
+    def _object_of(self, cls: ClassObject, arguments: Arguments, site: Site) -> Value:
         is_worth_it = self.interpretation.follows(cls, len(self._running))
         if not is_worth_it or self._objects >= self._budget.objects:
             return self.interpretation.construct(cls, arguments, site)
@@ -763,6 +783,8 @@ class Evaluator:
         is_worth_it = self.interpretation.follows(closure, len(self._running))
         if not is_worth_it:
             return self._unknown_of(closure, arguments)
+        if self.interpretation.is_ordered and self._is_dispatched(closure):
+            return self.interpretation.call(Reference("functools.singledispatch"), arguments, site)
         if self._is_wrapped(closure):
             return self._call_wrapped(closure, arguments, site)
         if isinstance(closure.function, ir.Lambda):
@@ -793,6 +815,14 @@ class Evaluator:
             return self._invoke(closure, arguments)
         finally:
             self._callers = outer
+
+    def _is_dispatched(self, closure: Closure) -> bool:
+        """Whether the type of its first argument decides which function is run in place of this one."""
+        names = [
+            node for node in getattr(closure.function, "decorators", ()) if not isinstance(node, ir.Call)
+        ]
+        found = [self.evaluate(node, Frame(closure.scope, closure.frame)) for node in names]
+        return any(isinstance(value, Reference) and value.name in _DISPATCHING for value in found)
 
     def _is_wrapped(self, closure: Closure) -> bool:
         """Whether a decorator of the project may give something else than the function."""
@@ -1665,6 +1695,13 @@ class Evaluator:
         for target in node.targets:
             if isinstance(target, ir.Name):
                 frame.variables.pop(target.id, None)
+            elif isinstance(target, ir.Attribute) and self.interpretation.is_ordered:
+                nothing = Operand(Known(None), target)
+                receiver = self.evaluate(target.value, frame)
+                self._store(receiver, target.name, nothing, self.site(target, frame))
+            elif isinstance(target, ir.Index) and self.interpretation.is_ordered:
+                emptied = Method(self.evaluate(target.value, frame), "clear", target)
+                self.interpretation.collected(emptied, Arguments(), self.site(target, frame))
 
     def _import(self, node: ir.Import, frame: Frame) -> None:
         for binding in node.bindings:

@@ -13,9 +13,13 @@ from gradlint.semantics.tensor import CALL, REARRANGING, Application, Tensor, ma
 from gradlint.semantics.value import Items, Value
 
 _FAR = 512
-_SAME = REARRANGING | {"requires_grad_", ".scale", "scale", "either"}
+SAME = REARRANGING | {"requires_grad_", ".scale", "scale", "either"}
+"""Steps that a loss goes through and stays what it is."""
+
 _LINEAR = frozenset({"add", "sub", "mul", "div", "neg", "mean", "sum", "stack", "cat"})
-_CUTTING = frozenset({"tensor", "as_tensor", "Variable", "detach", "item", "numpy", "tolist", "from_numpy"})
+CUTTING = frozenset({"tensor", "as_tensor", "Variable", "detach", "item", "numpy", "tolist", "from_numpy"})
+"""Steps past which no gradient comes back."""
+
 _UNDRESSING = ("detach", "item", "cpu", "numpy", "clone", "requires_grad_")
 _FIRST_ONLY = frozenset({"div"}) | REARRANGING
 
@@ -89,8 +93,8 @@ def _starts(value: Value) -> Iterator[Start]:
         elif maker is None or not _is_passed(maker):
             yield start
         else:
-            plain = start.plain and maker.primitive in _SAME
-            pending.extend(Start(operand, plain) for operand in reversed(_passed(maker)))
+            plain = start.plain and maker.primitive in SAME
+            pending.extend(Start(operand, plain) for operand in reversed(passed(maker)))
 
 
 def _number(value: Value) -> int:
@@ -100,10 +104,11 @@ def _number(value: Value) -> int:
 def _is_passed(maker: Application) -> bool:
     if maker.primitive == "requires_grad_":
         return maker.value(0) is not None and not _is_blind(maker.value(0))
-    return maker.primitive in _SAME or maker.primitive in _LINEAR
+    return maker.primitive in SAME or maker.primitive in _LINEAR
 
 
-def _passed(maker: Application) -> list[Value]:
+def passed(maker: Application) -> list[Value]:
+    """The operands whose elements a step hands on."""
     if maker.primitive in (".scale", "scale") and len(maker.operands) > 1:
         return [maker.operands[1].value]
     count = 1 if maker.primitive in _FIRST_ONLY else len(maker.operands)
@@ -113,18 +118,18 @@ def _passed(maker: Application) -> list[Value]:
 def _is_blind(value: Value | None) -> bool:
     """Whether `value` was computed by something without a gradient, such as a comparison."""
     maker = producer(value)
-    while maker is not None and maker.primitive in _SAME | _LINEAR:
+    while maker is not None and maker.primitive in SAME | _LINEAR:
         maker = producer(maker.value(0))
-    return maker is not None and maker.primitive in NON_DIFFERENTIABLE - _CUTTING - LEAVES
+    return maker is not None and maker.primitive in NON_DIFFERENTIABLE - CUTTING - LEAVES
 
 
 def _cut(start: Start) -> Application | None:
     """What cut a start from its own past, if that is worth a gradient."""
     maker = producer(start.value)
-    if maker is None or (maker.primitive not in _CUTTING and maker.primitive != "requires_grad_"):
+    if maker is None or (maker.primitive not in CUTTING and maker.primitive != "requires_grad_"):
         return None
     source = maker.value(0, "data")
-    return maker if (_is_derived(source) if start.plain else _is_computed(source)) else None
+    return maker if (_is_derived(source) if start.plain else is_computed(source)) else None
 
 
 def _is_live(value: Value) -> bool:
@@ -138,7 +143,7 @@ def _is_derived(value: Value | None) -> bool:
     )
 
 
-def _is_computed(value: Value | None) -> bool:
+def is_computed(value: Value | None) -> bool:
     """Whether a gradient-carrying operation stands somewhere behind `value`."""
     return any(map(_is_step, _tensors_behind(value)))
 

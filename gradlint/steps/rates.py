@@ -52,12 +52,42 @@ def _is_network(of: Gradients, rate: float) -> bool:
     at least begins with weights that a few steps at this rate replace.
     """
     for owner in of.loop.owners(of.optimizer) or ():
-        graph = of.loop.graphs(of.loop.thing(owner))
-        weights = [p.shape or () for p in graph.parameters if p.is_trained] if graph is not None else []
-        layers = [shape for shape in weights if len(shape) >= 2]
+        layers = [shape for shape in _weights(of, owner) if len(shape) >= 2]
         if len(layers) >= 3 and any(map(partial(_is_replaced, rate), layers)):
             return True
     return False
+
+
+def _weights(of: Gradients, owner: int) -> Iterator[Sequence[int | None]]:
+    """The shapes of the trained parameters of a model, outputs first: by its graph, or by its layers."""
+    model = of.loop.thing(owner)
+    graph = of.loop.graphs(model)
+    if graph is not None:
+        yield from (p.shape or () for p in graph.parameters if p.is_trained)
+    elif model.type == "torch.nn.Sequential" and not _is_frozen(of, owner):
+        parts = [of.loop.thing(number) for number in sorted(model.parts)]
+        yield from (_shape(part) for part in parts if part.type in _LAYERS)
+
+
+_LAYERS = {
+    "torch.nn.Linear": 0,
+    "torch.nn.Conv1d": 1,
+    "torch.nn.Conv2d": 2,
+    "torch.nn.Conv3d": 3,
+}
+"""Layers with a weight, and in how many dimensions they go along what they are given."""
+
+
+def _shape(layer: Thing) -> list[int | None]:
+    """The shape of a layer's weight, as far as its arguments say."""
+    inputs, width = (layer.settings.get(name) for name in ("(0)", "(2)"))
+    extent = [width if isinstance(width, int) else None] * _LAYERS[layer.type]
+    return [None, inputs if isinstance(inputs, int) else None, *extent]
+
+
+def _is_frozen(of: Gradients, owner: int) -> bool:
+    """Whether some of a model's parameters may not be trained."""
+    return any(of.loop.is_same(owner, n) is not False for e in of.loop.events("freeze") for n in e.things)
 
 
 def _is_replaced(rate: float, shape: Sequence[int | None]) -> bool:

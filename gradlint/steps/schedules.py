@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from math import log10
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from gradlint.records.training import Event, Thing
 from gradlint.steps.gradients import Gradients, gradients_of
 from gradlint.steps.loop import TrainingLoop
@@ -39,7 +41,8 @@ def schedules_of(loop: TrainingLoop) -> Iterator[Misordered]:
             if schedule is None or schedule.optimizer not in of.optimizer:
                 continue
             found = _early(of, event) or _hurried(of, event, schedule)
-            found = found or _slow(of, event, schedule) or _at_two_paces(of, event)
+            found = found or _slow(of, event, schedule) or _of_a_library(of, event, schedule)
+            found = found or _at_two_paces(of, event)
             if found is not None:
                 yield found
 
@@ -87,6 +90,9 @@ def decay(schedule: Thing, steps: int) -> float | None:
 def _hurried(of: Gradients, event: Event, schedule: Thing) -> Misordered | None:
     """A decay over epochs is stepped with every batch."""
     step = _beside(of, event)
+    if step is not None and event.settings.get("pace") == "hurried":
+        reason = "the schedule lasts as many steps as there are epochs, and is stepped with every batch"
+        return Misordered(event, step, reason, lead=19)
     lost = decay(schedule, _BATCHES)
     if step is None or lost is None or lost >= _SPENT:
         return None
@@ -119,11 +125,28 @@ def _is_beside(loop: TrainingLoop, inner: Event, outer: Event) -> bool:
 def _slow(of: Gradients, event: Event, schedule: Thing) -> Misordered | None:
     """A cycle that counts batches is stepped once per epoch."""
     loop = of.loop
-    if not schedule.type.endswith(".OneCycleLR") or "steps_per_epoch" not in schedule.settings:
+    is_cycle = schedule.type.endswith(".OneCycleLR") and "steps_per_epoch" in schedule.settings
+    if not is_cycle and event.settings.get("pace") != "slow":
         return None
     points = loop.around(event)
     within = [s for s in of.steps.values() if loop.point(s) in points and loop.around(s) < points]
     if not within or len(within) < len(of.steps):
         return None
     reason = "a cycle over all batches is stepped once per epoch, and ends within its warm-up"
+    if not is_cycle:
+        reason = "the schedule lasts as many steps as there are batches, and is stepped once per epoch"
     return Misordered(event, within[0], reason, lead=-19)
+
+
+_PACES = {
+    "hurried": "the schedule lasts as many steps as there are epochs, and is told to step with every batch",
+    "slow": "the schedule lasts as many steps as there are batches, and is stepped with every epoch",
+}
+
+
+def _of_a_library(of: Gradients, event: Event, schedule: Thing) -> Misordered | None:
+    """A library steps the schedule at another pace than the library itself has told its length in."""
+    reason, steps = _PACES.get(str(event.settings.get("pace"))), list(of.steps.values())
+    if reason is None or not steps or not steps[0].settings.get("automatic") or schedule.place is None:
+        return None
+    return Misordered(replace(event, place=schedule.place, callers=()), steps[0], reason, "trained here")

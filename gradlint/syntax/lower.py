@@ -9,6 +9,7 @@ from typing import Any
 from gradlint.records import ir
 from gradlint.records.span import Span
 from gradlint.syntax.columns import Columns
+from gradlint.syntax.patterns import bound_by, subject_of, test_of
 
 _LARGEST = 2**63
 
@@ -376,31 +377,29 @@ class Lowering:
         )
 
     def _match(self, node: ast.Match) -> ir.Statement:
-        subject = self.expression(node.subject)
+        subject, held = subject_of(self.expression(node.subject))
         chain: tuple[ir.Statement, ...] = ()
         for case in reversed(node.cases):
-            span = self.span(case.pattern)
-            captured = [_captured(span, name, subject) for name in _captures(case.pattern)]
-            guard = [self.expression(case.guard)] if case.guard else []
-            test = ir.Unknown(span, "pattern", (subject, *guard))
-            chain = (*captured, ir.Branch(self.span(node), test, self.body(case.body), chain))
-        return ir.Branch(self.span(node), ir.Literal(self.span(node), True), chain, ())
+            chain = self._case(case, subject, self.span(node), chain)
+        return ir.Branch(self.span(node), ir.Literal(self.span(node), True), (*held, *chain), ())
+
+    def _case(
+        self, case: ast.match_case, subject: ir.Expression, around: Span, others: tuple[ir.Statement, ...]
+    ) -> tuple[ir.Statement, ...]:
+        span = self.span(case.pattern)
+        test = test_of(case.pattern, subject, span, self.expression)
+        guard = None if case.guard is None else self.expression(case.guard)
+        if test is not None and guard is not None:
+            test = ir.Operation(span, "and", (test, guard))
+        test = guard if test is None else test
+        bound = tuple(bound_by(case.pattern, subject, span))
+        body = self.body(case.body)
+        return (*bound, *(body if test is None else (ir.Branch(around, test, body, others),)))
 
 
 def _captured(span: Span, name: str, *sources: ir.Expression) -> ir.Statement:
     """The assignment to a name that a pattern or an exception is bound to."""
     return ir.Assign(span, (ir.Name(span, name),), ir.Unknown(span, "capture", sources))
-
-
-def _captures(pattern: ast.pattern) -> list[str]:
-    names = []
-    for node in ast.walk(pattern):
-        name = (
-            getattr(node, "rest", None) if isinstance(node, ast.MatchMapping) else getattr(node, "name", None)
-        )
-        if name:
-            names.append(name)
-    return names
 
 
 _EXPRESSIONS: dict[type, Callable[[Lowering, Any], ir.Expression]] = {

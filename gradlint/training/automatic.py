@@ -13,6 +13,7 @@ from gradlint.semantics.value import Closure, Instance, Items, Known, Reference,
 from gradlint.training.backward_pass import backward
 from gradlint.training.configuration import half_of, option
 from gradlint.training.holding import parameters_of
+from gradlint.training.paces import interval_of
 from gradlint.training.profiles import Automatic
 from gradlint.training.values import (
     Context,
@@ -126,8 +127,8 @@ class _Run:
         for name in self.how.after_backward:
             self.call(name)
 
-    def step(self, optimizer: Optimizer, schedules: list[Scheduler]) -> None:
-        """What follows for one optimizer."""
+    def step(self, optimizer: Optimizer, schedules: list[Scheduler], found: Value) -> None:
+        """What follows for one optimizer, with schedules that are somewhere in what was found."""
         note, site = self.facts.recorder.note, self.site
         by = () if self.scaler is None else (self.scaler,)
         if by:
@@ -143,7 +144,7 @@ class _Run:
             note("update", site, by)
         note("zero", site, (optimizer,))
         for schedule in schedules:
-            note("schedule", site, (schedule,))
+            note("schedule", site, (schedule,), settings=interval_of(self.how, found, schedule))
 
     def schedules(self, found: Value, optimizer: Optimizer) -> Iterator[Scheduler]:
         """Those that are made with the optimizer, and the library's own."""
@@ -175,7 +176,7 @@ def _run(this: _Run, only_step: bool) -> None:
     facts = this.facts
     if only_step:
         for optimizer in optimizers:
-            this.step(optimizer, [])
+            this.step(optimizer, [], optimizer)
         return
     is_own = isinstance(this.model, Instance) and _is_false(this.model.attributes.get(this.how.manual))
     if isinstance(this.model, Instance) and found is not None:
@@ -190,7 +191,7 @@ def _run(this: _Run, only_step: bool) -> None:
     if not is_own:
         this.goes_back(loss)
         assert found is not None
-        this.step(optimizers[0], list(this.schedules(found, optimizers[0])))
+        this.step(optimizers[0], list(this.schedules(found, optimizers[0])), found)
     facts.looped()
 
 

@@ -18,6 +18,7 @@ from gradlint.semantics.scope import ModuleScope
 from gradlint.semantics.value import ClassObject, Closure, Instance, Known
 from gradlint.training.interpret import TrainingFacts
 from gradlint.training.reach import Reach
+from gradlint.training.values import options
 
 _WORD = re.compile(r"[^\W\d]\w*")
 _MEMBER = re.compile(r"\.(\w+)|[\"'](\w+)[\"']|\bself(\()")
@@ -36,6 +37,9 @@ class Trainings:
         self._evaluator = Evaluator(self._facts, project.resolve)
         self._limit = 0
         self._reach = Reach(project)
+        self._scope: ModuleScope | None = None
+        self._lines: list[str] = []
+        self._read: set[int] = set()
         self._failures: list[str] = []
         self._reasons: Counter[str] = Counter()
 
@@ -62,25 +66,28 @@ class Trainings:
         self._limit = self._evaluator.spent + MOST_STEPS
         try:
             self._reach.begin(scope, text)
+            self._scope, self._lines = scope, lines
+            self._read.clear()
             yield from self._script(scope, lines)
             for name in self._definitions(scope, lines):
                 value = self._evaluator.module_name(scope, name)
-                if isinstance(value, ClassObject) and value.scope is scope:
-                    yield from self._methods(value, lines)
-                elif isinstance(value, Closure) and value.scope is scope:
-                    yield from self._function(value, "")
+                for option in options(value) if value is not None else ():
+                    if isinstance(option, ClassObject) and option.scope is scope:
+                        yield from self._methods(option, lines)
+                    elif isinstance(option, Closure) and option.scope is scope:
+                        yield from self._function(option, "")
         finally:
             self._evaluator.script = None
 
     def _run(self, name: str, place: Place, run: Callable[[], object]) -> Iterator[Training]:
-        """What happens when code is run, and in functions within it that only other code can call.
+        """What happens when code is run, and in functions and classes within it that only other code can use.
 
         Where reading it fails, that is noted and the rest goes on.
         """
         if self._evaluator.spent >= self._limit:
             self._reasons["too much training code in one file"] += 1
             return
-        nested = len(self._evaluator.nested)
+        nested, classes = len(self._evaluator.nested), len(self._evaluator.nested_classes)
         self._facts.begin()
         try:
             run()
@@ -93,6 +100,10 @@ class Trainings:
             yield training
         for closure in self._evaluator.nested[nested:]:
             yield from self._function(closure, f"{name}." if name else "")
+        for cls in self._evaluator.nested_classes[classes:]:
+            if cls.scope is self._scope and id(cls.definition) not in self._read:
+                self._read.add(id(cls.definition))
+                yield from self._methods(cls, self._lines)
 
     def _script(self, scope: ModuleScope, lines: list[str]) -> Iterator[Training]:
         body = [s for s in scope.facts.body if not isinstance(s, ir.Import) and not is_definition(s, lines)]

@@ -59,9 +59,9 @@ def called_builtin(facts: TrainingFacts, last: str, arguments: Arguments, site: 
         return facts.mixed(values)
     if last in ("next", "vars"):
         return facts.element(values[0], site) if values else facts.symbols.fresh()
-    if last == "range" and len(values) == 1:
+    if last == "range" and len(values) in (1, 2):
         numbers = facts.symbols.fresh()
-        facts.symbols.lengths.stops(numbers, values[0])
+        facts.symbols.lengths.spans(numbers, values[0] if len(values) == 2 else Known(0), values[-1])
         return numbers
     if last == "str" and kinds_of_device(values[:1]):
         return values[0]

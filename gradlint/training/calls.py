@@ -134,7 +134,10 @@ def _scheduler(facts: TrainingFacts, name: str, arguments: Arguments, site: Site
     of = arguments.get(0, "optimizer") or arguments.get(1, "optimizer")
     changed = of.value if of is not None else facts.symbols.fresh()
     names = _SCHEDULES.get(name.rpartition(".")[2], ())
-    return Scheduler(name, changed, arguments_of(arguments, ("", *names)), site)
+    told = [arguments.get(names.index(each) + 1, each) for each in ("T_max", "total_steps") if each in names]
+    length = next((operand.value for operand in told if operand is not None), None)
+    settings = arguments_of(arguments, ("", *names))
+    return Scheduler(name, changed, settings, site, length, facts.symbols.count)
 
 
 # functions with a meaning of their own

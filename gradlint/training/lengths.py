@@ -17,9 +17,13 @@ class _Number(NamedTuple):
 
 
 class _Index(NamedTuple):
-    """What an index is in the first iteration of its loop, and in the last."""
+    """What an index is in the first iteration of its loop, if that is known, and in the last.
 
-    first: int
+    `born` is the number of the symbol.
+    """
+
+    born: int
+    first: int | None
     last: _Number
 
 
@@ -36,22 +40,42 @@ class Lengths:
         self._sums: dict[int, _Number] = {}
         self._indices: dict[Hashable, _Index] = {}
         self._remainders: dict[int, _Number] = {}
-        self._stops: dict[int, Value] = {}
+        self._ranges: dict[int, tuple[Value, Value]] = {}
+        self._products: dict[int, tuple[_Number, ...]] = {}
         self.last: dict[int, bool] = {}
 
-    def stops(self, numbers: Symbol, stop: Value) -> None:
-        """These are the numbers from 0 to before another one."""
-        self._stops[numbers.number] = stop
+    def spans(self, numbers: Symbol, start: Value, stop: Value) -> None:
+        """These are the numbers from one to before another."""
+        self._ranges[numbers.number] = start, stop
 
     def draws(self, index: Symbol, numbers: Value) -> None:
         """An index is one of some numbers."""
-        if isinstance(numbers, Symbol) and numbers.number in self._stops:
-            self.counts(index, self._stops[numbers.number])
+        if isinstance(numbers, Symbol) and numbers.number in self._ranges:
+            start, stop = self._ranges[numbers.number]
+            base, more = self._number(stop)
+            first = start.value if isinstance(start, Known) and type(start.value) is int else None
+            self._indices[key_of(index)] = _Index(index.number, first, _Number(base, more - 1))
 
     def counts(self, index: Symbol, length: Value, start: int = 0) -> None:
         """An index counts the iterations of a loop, which has so many, from a number on."""
         base, more = self._number(length)
-        self._indices[key_of(index)] = _Index(start, _Number(base, more + start - 1))
+        self._indices[key_of(index)] = _Index(index.number, start, _Number(base, more + start - 1))
+
+    def is_counted(self, length: Value, since: int, before: int) -> bool:
+        """Whether a number is that of the iterations of a loop whose index is born between two others."""
+        return self._is_counted(self._number(length), since, before)
+
+    def _is_counted(self, length: _Number, since: int, before: int) -> bool:
+        found = [index for index in self._indices.values() if since <= index.born < before]
+        return any(
+            length == _Number(index.last.base, index.last.more + 1 - (index.first or 0)) for index in found
+        )
+
+    def factors(self, product: Value, since: int, before: int) -> int:
+        """How many factors a product has beside one number of iterations of such a loop; 0 without."""
+        factors = self._products.get(product.number, ()) if isinstance(product, Symbol) else ()
+        counted = [factor for factor in factors if self._is_counted(factor, since, before)]
+        return len(factors) - 1 if counted else 0
 
     def computes(self, operator: str, operands: Sequence[Value], made: Symbol) -> None:
         """A number is computed of others."""
@@ -60,6 +84,8 @@ class Lengths:
         left, right = operands
         if operator == "mod":
             self._divides(left, right, made)
+        elif operator == "mul":
+            self._products[made.number] = (*self._factors(left), *self._factors(right))
         elif operator in ("add", "sub") and isinstance(right, Known) and type(right.value) is int:
             base, more = self._number(left)
             added = right.value if operator == "add" else -right.value
@@ -67,7 +93,7 @@ class Lengths:
 
     def _divides(self, left: Value, right: Value, made: Symbol) -> None:
         index, divisor = self._index(left), self._number(right)
-        if index is not None and index.last.base == divisor.base and 0 <= index.first <= 1:
+        if index is not None and index.last.base == divisor.base and index.first in (0, 1):
             missing = divisor.more - index.last.more
             if missing > 0:
                 self._remainders[made.number] = index.last
@@ -92,7 +118,12 @@ class Lengths:
         index = self._indices.get(base)
         if index is None:
             return None
-        return _Index(index.first + more, _Number(index.last.base, index.last.more + more))
+        first = None if index.first is None else index.first + more
+        return _Index(index.born, first, _Number(index.last.base, index.last.more + more))
+
+    def _factors(self, value: Value) -> tuple[_Number, ...]:
+        known = self._products.get(value.number) if isinstance(value, Symbol) else None
+        return known or (self._number(value),)
 
     def _number(self, value: Value) -> _Number:
         if isinstance(value, Known) and type(value.value) is int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from gradlint.semantics.interpretation import Arguments, Site
-from gradlint.semantics.value import Closure, Partial, Value
+from gradlint.semantics.value import Closure, Instance, Partial, Value
 from gradlint.training.backward_pass import by_method
 from gradlint.training.model_methods import (
     SAME,
@@ -111,7 +111,8 @@ def _unknown_method(facts: TrainingFacts, value: Value, name: str, arguments: Ar
         return replace(given, is_certain=False, is_divided=None)
     if name not in _READING:
         facts.escapes(arguments.values(), site)
-    made = facts.symbols.fresh(value if isinstance(value, Symbol) else None, name=BY_METHOD)
+    of = value if isinstance(value, (Symbol, Instance)) else None
+    made = facts.symbols.fresh(of, name=BY_METHOD)
     facts.keep(made, arguments.values())
     return made
 

@@ -105,6 +105,11 @@ class Order:
         return next((scope.born for scope in reversed(self._scopes) if isinstance(scope, _Loop)), 0)
 
     @property
+    def around(self) -> list[int]:
+        """What is born in each loop that is being read has at least this number; the outermost first."""
+        return [scope.born for scope in self._scopes if isinstance(scope, _Loop) and scope.born]
+
+    @property
     def test(self) -> Truth | None:
         """What the innermost choice depends on."""
         return self._choices[-1].test if self._choices else None

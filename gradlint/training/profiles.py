@@ -34,7 +34,8 @@ class Automatic(Struct, frozen=True, forbid_unknown_fields=True):
     the model's own where its attribute `manual` is False. The methods `after_backward` and `before_step`
     of the model run there; where one that is `replaced` is written in the project, it may do anything.
     `callbacks` is the argument that holds objects which may act at every point. With `warmup` the
-    library makes its schedule.
+    library makes its schedule. `batches` and `epochs` are the attributes that say how many there are in all,
+    for schedules that are stepped with every epoch unless their "interval" says "step".
     """
 
     model: str
@@ -48,6 +49,8 @@ class Automatic(Struct, frozen=True, forbid_unknown_fields=True):
     replaced: tuple[str, ...] = ()
     callbacks: str = ""
     warmup: bool = False
+    batches: str = ""
+    epochs: str = ""
 
 
 class Starts(Struct, frozen=True, forbid_unknown_fields=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from gradlint.records.graph import Setting
-from gradlint.semantics.interpretation import Arguments, Count, Operand
+from gradlint.semantics.interpretation import Arguments, Count, Operand, Site
 from gradlint.semantics.scope import Frame
 from gradlint.semantics.value import ClassObject, Closure, Instance, Items, Known, Partial, Reference, Value
 from gradlint.training.ordered import Ordered
@@ -118,6 +118,8 @@ class Stateful(Ordered):
     def carried(self, values: Sequence[Value], before: Sequence[Value]) -> None:
         """States that keep the graph of one iteration into the next."""
         for value, start in zip(values, before, strict=True):
+            if isinstance(start, Items) and value is not start:
+                self.recorder.note("release", Site(start.node, ""))
             if isinstance(start, Symbol) and value is not start and start.number in self._states:
                 self.symbols.counts(value)
                 mixed = self.mixed((value,))

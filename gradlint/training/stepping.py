@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from gradlint.semantics.interpretation import Arguments, Operand, Site
 from gradlint.semantics.value import Closure, Instance, Known, Partial, Value
 from gradlint.training.holding import held, parameters_of
+from gradlint.training.paces import pace_of
 from gradlint.training.settings import arguments_of
 from gradlint.training.values import (
     SCALE,
@@ -55,7 +56,8 @@ def step(facts: TrainingFacts, value: Value, arguments: Arguments, site: Site) -
     elif given is not None and _may_be_optimizer(given) and not may_be(value, Optimizer, Scheduler):
         facts.recorder.note(kind, site, (given,), by=(value,))
     else:
-        facts.recorder.note(kind, site, (value,), settings=arguments_of(arguments, ("given",)))
+        settings = arguments_of(arguments, ("given",)) | pace_of(facts, value)
+        facts.recorder.note(kind, site, (value,), settings=settings)
     for option in (each for of in (value, given) if of is not None for each in options(of)):
         if isinstance(option, Optimizer) and _AFTER_STEP in option.attributes:
             facts.method_of(

@@ -92,12 +92,18 @@ class Scaler(Value, frozen=True, eq=False):
 
 
 class Scheduler(Value, frozen=True, eq=False):
-    """A schedule of learning rates."""
+    """A schedule of learning rates.
+
+    `length` is how many steps of its own it is made for, where it is told; `born` the number of the next
+    symbol when it was made.
+    """
 
     type: str
     optimizer: Value
     settings: dict[str, Setting]
     site: Site
+    length: Value | None = None
+    born: int = 0
 
 
 class Context(Value, frozen=True, eq=False):

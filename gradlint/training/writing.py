@@ -10,10 +10,13 @@ from gradlint.semantics.interpretation import Arguments, Operand, Site
 from gradlint.semantics.value import (
     Closure,
     Instance,
+    Items,
     Known,
     Method,
+    Reference,
     Value,
 )
+from gradlint.training.profiles import profile_of
 from gradlint.training.tensor_methods import BOUNDS
 from gradlint.training.values import (
     BY_CALL,
@@ -26,6 +29,7 @@ from gradlint.training.values import (
     Tensor,
     Weight,
     options,
+    parts,
     tensors,
     within,
 )
@@ -75,22 +79,31 @@ def _written(facts: TrainingFacts, weight: Weight | Tensor, name: str, value: Va
 
 
 def collected(facts: TrainingFacts, method: Method, arguments: Arguments, site: Site) -> None:
-    """A tensor with its graph is put into a list that may outlive the iteration."""
-    if method.name not in ("append", "add", "insert", "extend"):
-        return
-    mixed = facts.mixed(arguments.values())
-    if mixed.passes:
-        settings: dict[str, Setting] = {"method": method.name}
-        facts.recorder.note(
-            "collect", site, (), source=mixed.passes, is_certain=mixed.is_certain, settings=settings
-        )
+    """A tensor with its graph is put into a list that was there before the loop, or a list is emptied."""
+    if method.name in ("clear", "pop"):
+        facts.recorder.note("release", site)
+    if method.name == "append" and _is_lasting(method.receiver):
+        mixed = facts.mixed(arguments.values())
+        if mixed.passes:
+            is_loss = any(t.reduction for value in arguments.values() for t in tensors(value))
+            settings: dict[str, Setting] = {"loss": is_loss, "list": True}
+            facts.recorder.note(
+                "keep", site, source=mixed.passes, is_certain=mixed.is_certain, settings=settings
+            )
+
+
+def _is_lasting(value: Value) -> bool:
+    """Whether a value is a list that began empty, of which it is not known any more how much it holds."""
+    if not isinstance(value, Items) or value.kind != "list" or not value.open:
+        return False
+    return isinstance(value.node, ir.Display) and not value.node.items
 
 
 def dropped(facts: TrainingFacts, value: Value, node: ir.Expression, site: Site) -> None:
     """What a clamp of a gradient gives, or the norm that clipping does, is thrown away; or something that is
     not known was called for its effect alone.
     """
-    if isinstance(value, Symbol) and isinstance(value.parent, Symbol):
+    if isinstance(value, Symbol) and value.parent is not None:
         _done(facts, value, value.parent, site)
     if isinstance(value, Tensor) and isinstance(node, ir.Call) and not _writes(node):
         name = getattr(node.function, "name", "") or getattr(node.function, "id", "")
@@ -100,16 +113,37 @@ def dropped(facts: TrainingFacts, value: Value, node: ir.Expression, site: Site)
         elif not of:
             facts.recorder.add("clip", site, {"dropped": True})
             passed = facts.recorder.last("forward", site)
-            if passed and all(isinstance(each, Symbol) for each in passed):
+            if passed and all(_is_unknown(facts, each) for each in passed):
                 facts.recorder.note("escape", site, passed, settings={"reach": "anything"})
 
 
-def _done(facts: TrainingFacts, result: Symbol, by: Symbol, site: Site) -> None:
+def _done(facts: TrainingFacts, result: Symbol, by: Value, site: Site) -> None:
     """A function may do anything to what is trained; a method to an optimizer that its object has."""
     if result.name == BY_CALL:
         facts.recorder.note("escape", site, (by,), settings={"reach": "anything"})
-    elif result.name == BY_METHOD and any(map(_is_stepped, by.attributes.values())):
+    elif result.name == BY_METHOD and isinstance(by, Instance) and _has_other_methods(by):
+        facts.escapes((by,), site)
+    elif result.name == BY_METHOD and any(map(_is_stepped, parts(by))):
         facts.recorder.note("escape", site, (by,))
+
+
+def _has_other_methods(instance: Instance) -> bool:
+    """Whether the class of an object may inherit from code of which nothing is known."""
+    foreign = [base.name for base in instance.type.lineage() if isinstance(base, Reference)]
+    return not foreign or any(not name.startswith(_KNOWN) and profile_of(name) is None for name in foreign)
+
+
+_KNOWN = ("torch.", "builtins.", "abc.", "typing.")
+"""Where bases come from whose methods leave alone what their objects train."""
+
+
+def _is_unknown(facts: TrainingFacts, called: Value) -> bool:
+    """Whether nothing but a call says what an object is."""
+    is_model = bool(_OF_MODELS & called.attributes.keys()) if isinstance(called, Symbol) else True
+    return not is_model and not facts.holding(called)
+
+
+_OF_MODELS = frozenset({"train", "eval", "parameters", "zero_grad", "state_dict"})
 
 
 def _is_stepped(value: Value) -> bool:
