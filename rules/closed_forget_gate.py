@@ -109,7 +109,7 @@ class ClosedForgetGate(Rule):
         "opened by a helper": _net(_LSTM + "\nopen_gates(self.rnn)", _SHORT, _LAST, above=_HELPER),
         "opened by assignment": _net(_LSTM + "\nself.rnn.bias_ih_l0.data[64:128] = 1", _SHORT, _LAST),
         "opened by chunk": _net(_LSTM + "\nself.rnn.bias_hh_l0.data.chunk(4)[1].fill_(2)", _SHORT, _LAST),
-        "all biases": _net(_LSTM + _BIASES.format("p.data.fill_(1.0)"), _SHORT, _LAST),
+        "all biases": _net(_LSTM + _BIASES.format("p.data.fill_(0.5)"), _SHORT, _LAST),
         "unknown length": _net(_LSTM, _LAST),
         "short": _net(_LSTM, "x = x.view(-1, 8, 32)", _LAST),
         "all states": _net(_LSTM, _VIEW, "return self.head(self.rnn(x)[0].max(dim=1)[0])"),

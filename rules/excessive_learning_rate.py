@@ -51,8 +51,8 @@ class ExcessiveLearningRate(Rule):
     gradient: at 10 and more a step overshoots wherever the curvature is above a fifth.
 
     ### How it is verified
-    By how much the first step changes the weights, as a share of their size: healthy training moves them by
-    a thousandth to a hundredth, more than a tenth is no learning.
+    By how much the first step, or of SGD any of the first 20, changes the weights as a share of their size:
+    healthy training moves them by a thousandth to a hundredth, more than a tenth is no learning.
 
     ### When it is fine
     Fits of a few numbers, pixels of an image and linear models take such rates, and schedules that begin
@@ -187,10 +187,11 @@ class ExcessiveLearningRate(Rule):
 
 def _claim(of: Gradients, step: Event, optimizer: Thing, rate: float) -> Claim | None:
     """Adam's kin move each weight by the rate, of a layer with 30 inputs by ten times the rate of its size;
-    how far SGD moves them goes with the gradient.
+    how far SGD moves them goes with the gradient, which soon grows where steps are too long.
     """
     plain, slow = is_descent(optimizer.type), optimizer.type.endswith("RMSprop")
     lower = opened(new("make", [optimizer.number], lr=0.1 if plain else 1e-4 if slow else 1e-3))
     rehearsal = rehearsed(of.loop, (step,), lower, about=[optimizer.number])
-    predicted = 0.0 if plain else math.log10(10 * rate)
-    return claimed(Metric.UPDATE_RATIO, subject(of.loop, step), -1.0, predicted, rehearsal, least=-1.0)
+    predicted, condition = (0.0, "steps=20") if plain else (math.log10(10 * rate), "")
+    about = subject(of.loop, step)
+    return claimed(Metric.UPDATE_RATIO, about, -1.0, predicted, rehearsal, condition=condition, least=-1.0)

@@ -8,7 +8,7 @@ from typing import ClassVar
 from gradlint.records.finding import Claim, Finding, Metric, Severity
 from gradlint.records.training import Event
 from gradlint.rule.loops import report, subject
-from gradlint.rule.rehearse import at, claimed, followed, new, rehearsed
+from gradlint.rule.rehearse import at, beneath_clipping, claimed, followed, new, rehearsed
 from gradlint.rule.rule import Rule
 from gradlint.steps.gradients import Gradients, gradients_of
 from gradlint.steps.loop import TrainingLoop
@@ -245,4 +245,5 @@ def _claim(of: Gradients, step: Event, backward: Event) -> Claim | None:
     remedy = followed(at(step), new("zero", step.things))
     rehearsal = rehearsed(of.loop, (step, backward), remedy, about=of.optimizer)
     about = subject(of.loop, step, backward)
-    return claimed(Metric.STEP_SCALE, about, 0.3, 1.3, rehearsal, condition="steps=20", least=0.3)
+    condition = ",".join(filter(None, ("steps=20", beneath_clipping(rehearsal))))
+    return claimed(Metric.STEP_SCALE, about, 0.3, 1.3, rehearsal, condition=condition, least=0.3)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
 
 from gradlint.records.finding import Claim, Finding, Metric, Severity
 from gradlint.records.training import Event
 from gradlint.rule.loops import report, subject
-from gradlint.rule.rehearse import Change, claimed, first, kind, new, rehearsed, told, without
+from gradlint.rule.rehearse import Change, at, claimed, kind, new, preceded, rehearsed, told, without
 from gradlint.rule.rule import Rule
 from gradlint.steps.disabled import disabled_in
 from gradlint.steps.loop import TrainingLoop
@@ -180,14 +180,14 @@ class TrainingDisabled(Rule):
 
 def _claim(loop: TrainingLoop, event: Event, *others: Event) -> Claim | None:
     """What training in the right mode shows beside this one."""
-    rehearsal = rehearsed(loop, (*others, event), _remedy(event), stand_in="modal")
+    rehearsal = rehearsed(loop, (*others, event), _remedy(event, others), stand_in="modal")
     about = subject(loop, *others, event)
     if event.kind != "eval":
         return claimed(Metric.RAISES, about, 1, 1, rehearsal, condition="iterations=1")
     return claimed(Metric.TRAINING_DIFFERENCE, about, 0.01, 0.5, rehearsal, least=0.01)
 
 
-def _remedy(event: Event) -> Change:
+def _remedy(event: Event, trained: Sequence[Event]) -> Change:
     if event.kind == "eval":
-        return first(new("train", event.things))
+        return preceded(at(*trained), new("train", event.things))
     return without(kind("freeze")) if event.kind == "freeze" else told(kind("forward"), no_grad=None)

@@ -9,7 +9,7 @@ from typing import ClassVar
 from gradlint.records.finding import Claim, Finding, Metric, Severity
 from gradlint.records.training import Event
 from gradlint.rule.loops import report, subject
-from gradlint.rule.rehearse import at, claimed, rehearsed, told
+from gradlint.rule.rehearse import at, beneath_clipping, claimed, rehearsed, told
 from gradlint.rule.rule import Rule
 from gradlint.steps.gradients import Gradients, gradients_of, is_written
 from gradlint.steps.known import is_adaptive
@@ -152,7 +152,8 @@ class UndividedAccumulation(Rule):
 def _claim(of: Gradients, backward: Event, step: Event) -> Claim | None:
     rehearsal = rehearsed(of.loop, (backward, step), told(at(backward), divided=PERIOD), about=of.optimizer)
     times = math.log10(PERIOD)
-    return claimed(Metric.STEP_SCALE, subject(of.loop, backward, step), times / 2, times, rehearsal)
+    about, condition = subject(of.loop, backward, step), beneath_clipping(rehearsal)
+    return claimed(Metric.STEP_SCALE, about, times / 2, times, rehearsal, condition=condition)
 
 
 def _is_undivided(backward: Event) -> bool:

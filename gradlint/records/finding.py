@@ -114,6 +114,7 @@ class Claim(Struct, frozen=True):
     training-difference: ‖w - w*‖₂ / ‖w* - w₀‖₂ of all parameters after 20 steps, w* being those with the
     remedy and w₀ those before;
     update-ratio: log10 of ‖Δw‖₂/‖w‖₂ over the first step, all parameters with two or more axes together;
+    where the condition says so ("steps=20") over the first of so many that goes to the bound, or the longest;
     schedule-lead: by how many rates of its schedule the optimizer is ahead of the remedy in the step
     at which that is furthest from 0, of 20.
     """

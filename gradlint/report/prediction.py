@@ -26,7 +26,7 @@ _PHRASES = {
     Metric.KEPT_GRAPHS: "graphs of an iteration that are still held at the end: {predicted}",
     Metric.TRAINED_SHARE: "share of the parameters that are trained: {predicted}",
     Metric.TRAINING_DIFFERENCE: "distance of the trained weights from those with the remedy: {predicted}",
-    Metric.UPDATE_RATIO: "decades of the first update over the weights: {predicted}",
+    Metric.UPDATE_RATIO: "decades of an update over the weights: {predicted}",
     Metric.SCHEDULE_LEAD: "rates of the schedule that it is ahead: {predicted}",
 }
 

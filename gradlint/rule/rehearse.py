@@ -127,11 +127,6 @@ def opened(*acts: Act) -> Change:
     return lambda program: replace(program, before=(*acts, *program.before))
 
 
-def first(*acts: Act) -> Change:
-    """Begin every round with something."""
-    return lambda program: replace(program, cycle=(*acts, *program.cycle))
-
-
 def moved(which: Which, behind: Which) -> Change:
     """Put an act of a round right behind the last of others."""
 
@@ -176,6 +171,16 @@ def claimed(
     if rehearsal is None:
         return None
     return Claim(metric, about, bound, predicted, condition, least, rehearsal)
+
+
+def beneath_clipping(rehearsal: Rehearsal | None) -> str:
+    """The condition under which a loop clips nothing: gradients a hundredth as long as it lets them be.
+
+    Where clipping shortens every step, its length tells nothing of what it is made of. Empty where the
+    loop does not clip.
+    """
+    clips = rehearsal is not None and any(act.kind == "clip" for act in rehearsal.remedied.cycle)
+    return "norm=0.01" if clips else ""
 
 
 def no_gradient(loop: TrainingLoop, step: Event, others: Sequence[Event], remedy: Change) -> Claim | None:

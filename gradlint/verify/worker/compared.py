@@ -84,7 +84,10 @@ def _taken(show: Show, stage: Stage) -> list[Step]:
 def _lengthened(stage: Stage, conditions: Conditions, times: float) -> float:
     """The factor of the loss with which the gradient is so many times as large as what it is clipped to."""
     program = stage.rehearsal.remedied
-    bounds = [threshold(act, conditions.threshold) for act in program.cycle if act.kind == "clip"]
+    every = [threshold(act, conditions.threshold) for act in program.cycle if act.kind == "clip"]
+    bounds = [bound for bound in every if math.isfinite(bound)]
+    if every and not bounds and times < 1:
+        return 1.0
     found = stage.show(program, replace(conditions, steps=1, threshold=math.inf)).clipped
     if not bounds or not found or not found[0]:
         raise NotExercisedError("the loop clips nothing with the remedy either")
@@ -152,9 +155,13 @@ def training_difference(stage: Stage, question: Question) -> float:
 
 
 def update_ratio(stage: Stage, question: Question) -> float:
-    """log10 of ‖Δw‖₂/‖w‖₂ over the first step."""
-    ratio = _first(stage.show(stage.rehearsal.written, replace(stage.conditions, steps=1)), stage).ratio
-    return log10_ratio(ratio, 1.0)
+    """log10 of ‖Δw‖₂/‖w‖₂ over the first of so many steps that goes to the bound, or else the longest."""
+    conditions = replace(stage.conditions, steps=int(number(question, "steps", 1)))
+    steps = _taken(stage.show(stage.rehearsal.written, conditions), stage)
+    if not steps:
+        raise NotExercisedError("the optimizer takes no step")
+    ratios = [step.ratio if math.isfinite(step.ratio) else math.inf for step in steps]
+    return log10_ratio(next((each for each in ratios if each >= 10**question.bound), max(ratios)), 1.0)
 
 
 def schedule_lead(stage: Stage, question: Question) -> float:
@@ -175,7 +182,8 @@ COMPARISONS: dict[str, Callable[[Stage, Question], float]] = {
     "update-ratio": update_ratio,
     "schedule-lead": schedule_lead,
 }
-_ONE_ROUND = ("flushed-gradients", "lost-updates", "update-ratio")
+_ONE_ROUND = ("flushed-gradients", "lost-updates")
+_ONE_STEP = ("step-scale", "update-ratio")
 
 
 def rounds_of(question: Question) -> str:
@@ -186,6 +194,6 @@ def rounds_of(question: Question) -> str:
         count = (
             1
             if question.metric in _ONE_ROUND
-            else int(number(question, "steps", 0)) or (1 if question.metric == "step-scale" else ROUNDS)
+            else int(number(question, "steps", 0)) or (1 if question.metric in _ONE_STEP else ROUNDS)
         )
     return f"{count} {'iteration' if question.metric == 'raises' else 'step'}{'s' if count > 1 else ''}"
