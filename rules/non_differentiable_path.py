@@ -23,6 +23,10 @@ def _net(*forward: str, layers: str = "", methods: str = "") -> str:
     )
 
 
+_PLACES = frozenset({"topk", "sort", "argsort"})
+"""Functions that say where something stands: a model of which only that comes out chooses for others."""
+
+
 class NonDifferentiablePath(Rule):
     """An operation without a derivative stands between trained parameters and all that is returned.
 
@@ -37,7 +41,8 @@ class NonDifferentiablePath(Rule):
     ### When it is fine
     With a straight-through estimator, gumbel_softmax, or a custom autograd function; where the index
     only picks what carries a gradient itself, such as the largest scores; in metrics and in code for
-    inference; beside another output; where another method trains the parameters.
+    inference; beside another output; where another method trains the parameters; in a model that gives
+    nothing but the places of the largest scores, for others to look up.
 
     ### Fix safety
     No fix: there is more than one way to make a choice smooth.
@@ -98,6 +103,11 @@ class NonDifferentiablePath(Rule):
             "chosen = self.first.weight.sum(-1)[index]",
             "return chosen * scores.softmax(-1)",
         ),
+        "the places of the largest scores and nothing else": _net(
+            "scores = self.last(torch.relu(self.first(x)))",
+            "found = scores.topk(2, dim=-1).indices",
+            "return torch.where(found < 4, found, torch.full_like(found, -1))",
+        ),
         "only at inference": _net(
             "y = self.last(self.first(x))", "if self.training:", "    return y", "return y.argmax(-1)"
         ),
@@ -121,6 +131,8 @@ class NonDifferentiablePath(Rule):
     def check(self, model: Model) -> Iterator[Finding]:
         """Report each operation that leaves parameters without a gradient."""
         for cut in severed(model, reading=False):
+            if cut.is_everything and cut.by in _PLACES:
+                continue
             what = "a comparison" if cut.op == "compare" else f"{cut.by}()"
             message = f"{what} has no gradient for {named(cut.parameters)}"
             claim = no_gradient(model, cut.parameters[0])
