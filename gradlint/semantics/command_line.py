@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from gradlint.records import ir
@@ -21,21 +21,13 @@ class Parser(Value, frozen=True, eq=False):
 
 
 class Supplied(Value, frozen=True, eq=False):
-    """What a decorator gives to a function that is called without: by name, or as the first parameter."""
+    """What a decorator gives to a function that is called without: by name, or as the first parameter; with
+    `is_own` the function's own defaults.
+    """
 
     named: dict[str, Value]
     first: Value | None = None
-
-
-def supply(contexts: Sequence[Value], parameters: Sequence[ir.Parameter]) -> Mapping[str, Value]:
-    """The parameters that decorators fill, by name."""
-    found: dict[str, Value] = {}
-    names = [parameter.name for parameter in parameters]
-    for context in contexts:
-        if isinstance(context, Supplied):
-            found |= {name: value for name, value in context.named.items() if name in names}
-            found |= {name: context.first for name in names[:1] if context.first is not None}
-    return found
+    is_own: bool = False
 
 
 def parser(evaluator: Evaluator, arguments: Arguments, site: Site) -> Value:

@@ -18,7 +18,8 @@ from gradlint.records import ir
 from gradlint.semantics import bystanders, constants
 from gradlint.semantics.bindings import filled, returns_argument, walk
 from gradlint.semantics.builtin import CHANGING, call_builtin, collection_method, extend, store_item
-from gradlint.semantics.command_line import Parser, Supplied, parser_method, supply
+from gradlint.semantics.command_line import Parser, Supplied, parser_method
+from gradlint.semantics.declared_line import Declared, declared_method, supply
 from gradlint.semantics.extent import MAX_ITEMS, fits, size
 from gradlint.semantics.heap import Changes, Heap
 from gradlint.semantics.instantiate import NAMES as INSTANTIATING
@@ -581,6 +582,8 @@ class Evaluator:
             return None
         if isinstance(method.receiver, Parser):
             return parser_method(self, method.receiver, method.name, arguments)
+        if isinstance(method.receiver, Declared):
+            return declared_method(self, method.receiver, method.name)
         if isinstance(method.receiver, (FilePath, Opened)):
             return of_path(method.receiver, method.name)
         if isinstance(method.receiver, Registry):
@@ -892,7 +895,7 @@ class Evaluator:
                 return self.evaluate(function.body, frame)
             around = Frame(closure.scope, closure.frame)
             contexts = [self.evaluate(node, around) for node in self._decorators(closure, around)]
-            supplied = supply(contexts, function.parameters) if contexts and _is_bare(arguments) else {}
+            supplied = supply(self, contexts, closure) if contexts and _is_bare(arguments) else {}
             frame.variables.update(supplied)
             contexts = [context for context in contexts if not isinstance(context, Supplied)]
             self.interpretation.enters(closure)
@@ -1799,7 +1802,7 @@ def _is_domain(value: Value) -> bool:
     )
 
 
-_SOURCES = (FilePath, Opened, Parser)
+_SOURCES = (FilePath, Opened, Parser, Declared)
 """What leads to settings."""
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gradlint.records import ir
 from gradlint.records.span import Span
 from gradlint.semantics.command_line import Supplied, option, parser
+from gradlint.semantics.declared_line import application, command_line, default_of, parser_of_classes
 from gradlint.semantics.extent import fits
 from gradlint.semantics.interpretation import Arguments, Site, known
 from gradlint.semantics.neighbours import EVERYTHING
@@ -183,4 +184,13 @@ _FUNCTIONS: dict[str, Meaning] = {
     **{f"{name}.build_from_cfg": built for name in REGISTERING},
     "argparse.ArgumentParser": parser,
     "click.option": option,
+    "dataclasses.field": default_of,
+    "typer.Typer": application,
+    **dict.fromkeys(("typer.Option", "typer.Argument"), default_of),
+    **dict.fromkeys(("typer.run", "tyro.cli", "fire.Fire", "jsonargparse.CLI"), command_line),
+    **dict.fromkeys(("simple_parsing.parse", "draccus.parse", "pyrallis.parse"), command_line),
+    **dict.fromkeys(
+        ("transformers.HfArgumentParser", "transformers.hf_argparser.HfArgumentParser", "trl.TrlParser"),
+        parser_of_classes,
+    ),
 }
