@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from statistics import stdev
 from typing import Any
 
 import pytest
@@ -571,6 +572,27 @@ def test_gradients_are_relative_to_the_last_weighted_layer() -> None:
     assert flow.gradient[1] == flow.between(1, 3)
     assert flow.path(1, 3) == (2, 3)
     assert flow.deviation(1, 3) == pytest.approx(0.25 / 8)
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "strays"),
+    [("gelu", 64, True), ("gelu", 16, True), ("relu", 64, False), ("tanh", 64, False)],
+)
+def test_a_scale_that_strays_takes_the_gradient_along(name: str, width: int, strays: bool) -> None:
+    """The gain of GELU depends on q, and q grows with itself: S varies by more than what each layer draws."""
+    found: list[Any] = []
+    for seed in range(24):
+        torch.manual_seed(seed)
+        twin = models.Twin()
+        first = x = twin.layer("linear", nn.Linear(width, width), twin.input(), "kaiming_normal", {}, "zeros")
+        for _ in range(12):
+            x = twin.layer(
+                "linear", nn.Linear(width, width), twin.activation(name, x), "kaiming_normal", {}, "zeros"
+            )
+        found.append(twin.measure(torch.randn(64, width).requires_grad_(), first, x))
+    measured, predicted = stdev(each.decades for each in found), found[0].deviation
+    assert measured < 1.3 * predicted < 4 * measured
+    assert (predicted > 1.5 * 0.25 * math.sqrt(12 / width)) is strays
 
 
 def test_positive_weights_explode() -> None:

@@ -19,6 +19,7 @@ from gradlint.flow import (
     recurrence,
 )
 from gradlint.flow.backward import NOTHING, Contribution, Frame, gather, multiplied
+from gradlint.flow.fluctuation import strays
 from gradlint.flow.initial import Law, law
 from gradlint.flow.linear_layers import bias_law, weight_law
 from gradlint.flow.moments import STANDARDISED, Moments
@@ -97,9 +98,13 @@ class GradientFlow(Struct, frozen=True):
         return tuple(_pull(self.graph, self.effects, {last: ZERO}))
 
     def deviation(self, first: int, last: int) -> float:
-        """The standard deviation of S that finite width makes, in decades: DEVIATION·√Σ 1/width."""
-        nodes = [self.graph.nodes[number] for number in self.path(first, last)]
-        return DEVIATION * math.sqrt(sum(1 / self._width(node) for node in nodes if is_weighted(node)))
+        """The standard deviation of S that finite width makes, in decades.
+
+        DEVIATION·√Σ 1/width, and what comes of a scale that strays where the gain depends on it.
+        """
+        nodes = [self.graph.nodes[number] for number in (first, *self.path(first, last))]
+        own = DEVIATION * math.sqrt(sum(1 / self._width(node) for node in nodes[1:] if is_weighted(node)))
+        return math.hypot(own, strays(nodes, self.moments, self.effects, ASSUMED_WIDTH))
 
     def _width(self, node: Node) -> int:
         return self.moments[node.number].width or ASSUMED_WIDTH
