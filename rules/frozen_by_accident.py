@@ -11,6 +11,26 @@ from gradlint.rule.switch import called, spelt
 from gradlint.semantics.freezing import frozen_in_optimizer, misspelt, on_modules
 from gradlint.semantics.trace import Trace
 
+_OWN = """from torch import nn
+
+class Encoder(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(16, 8)
+
+    def forward(self, x):
+        return self.layer(x)
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.encoder, self.head = Encoder(), nn.Linear(8, 2)
+        self.encoder.{}
+
+    def forward(self, x):
+        return self.head(self.encoder(x))
+"""
+
 
 class FrozenByAccident(Rule):
     """Parameters are frozen, or meant to be, by something that does not do what it says.
@@ -61,18 +81,14 @@ class FrozenByAccident(Rule):
         "frozen by a helper": (
             "from torch import nn, optim\n\ndef freeze(module):\n"
             "    for name, p in module.named_parameters():\n        p.requires_grad_(False)\n\n"
-            "net = nn.Linear(4, 4)\nfreeze(net)\n"
-            'optimizer = optim.Adam([{"params": net.parameters(), "lr": 1e-3}])\n'
+            "def prepare(net: nn.Module):\n    freeze(net)\n"
+            '    return optim.Adam([{"params": net.parameters(), "lr": 1e-3}])\n'
         ),
         "a tensor without a gradient": (
             "import torch\n\nw, b = torch.ones(3, requires_grad=True), torch.zeros(1)\n"
             "optimizer = torch.optim.SGD([w, b])\n"
         ),
-        "attribute of an own module": (
-            "from torch import nn\n\nclass Encoder(nn.Module):\n    pass\n\nclass Net(nn.Module):\n"
-            "    def __init__(self):\n        super().__init__()\n        self.encoder = Encoder()\n"
-            "        self.encoder.requires_grad = False\n"
-        ),
+        "attribute of an own module": (_OWN.format("requires_grad = False")),
     }
     good: ClassVar[Mapping[str, str]] = {
         "new head": (
@@ -121,11 +137,7 @@ class FrozenByAccident(Rule):
         "attribute of a module": (
             "from torchvision import models\n\nnet = models.resnet18()\nnet.requires_grad_(False)\n"
         ),
-        "attribute of an own module": (
-            "from torch import nn\n\nclass Encoder(nn.Module):\n    pass\n\nclass Net(nn.Module):\n"
-            "    def __init__(self):\n        super().__init__()\n        self.encoder = Encoder()\n"
-            "        self.encoder.requires_grad_(False)\n"
-        ),
+        "attribute of an own module": (_OWN.format("requires_grad_(False)")),
     }
 
     def check(self, trace: Trace) -> Iterator[Finding]:

@@ -95,9 +95,9 @@ class RebuiltLoss(Rule):
             "    scaler.scale(loss).backward()\n"
         ),
         "accelerator": (
-            "import torch\n\ndef step(self, accelerator, batch):\n"
-            "    loss = torch.FloatTensor([self.model(batch).loss]).requires_grad_()\n"
-            "    accelerator.backward(loss)\n"
+            "import torch\n\ndef step(self, accelerator, batch, target):\n"
+            "    loss = self.criterion(self.model(batch), target)\n"
+            "    accelerator.backward(torch.FloatTensor([loss]).requires_grad_())\n"
         ),
     }
     good: ClassVar[Mapping[str, str]] = {

@@ -42,6 +42,16 @@ class _Accelerator:
         return lambda *given, **named: given[0] if len(given) == 1 else given
 
 
+class _Holder:
+    """What holds a model and what trains it as attributes: the first argument of a method."""
+
+    def __init__(self, model: nn.Module, targets: str) -> None:
+        self._known = model, targets
+
+    def __getattr__(self, name: str) -> Any:
+        return _value(name, inspect.Parameter.empty, *self._known)
+
+
 def gradient_arrives(function: Callable[..., Any]) -> float:
     """The share of the model's parameters at which a gradient arrives in the function's backward pass.
 
@@ -105,4 +115,6 @@ def _value(name: str, annotation: Any, model: nn.Module, targets: str) -> Any:
         return x
     if name in ("accelerator", "fabric", "scaler", "engine"):
         return _Accelerator()
+    if name == "self":
+        return _Holder(model, targets)
     return guess(name, annotation)
