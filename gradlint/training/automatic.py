@@ -23,6 +23,7 @@ from gradlint.training.values import (
     Scheduler,
     Symbol,
     Tool,
+    has_tensors,
     options,
     tensors,
     within,
@@ -117,13 +118,15 @@ class _Run:
         return _loss_in(loss) if loss is not None else self.facts.symbols.fresh()
 
     def goes_back(self, loss: Value) -> None:
-        """The backward pass."""
+        """The backward pass, also from a number: the library goes on as if it were a loss."""
         for tensor in tensors(loss):
             is_divided = (
                 None if option(self.facts, self.tool, "accumulate") not in (1, False) else tensor.is_divided
             )
             scaled = replace(tensor, scaled=self.scaler, is_divided=is_divided)
             backward(self.facts, scaled, Arguments(), self.site)
+        if not has_tensors(loss) and not isinstance(loss, Known):
+            backward(self.facts, loss, Arguments(), self.site)
         for name in self.how.after_backward:
             self.call(name)
 
