@@ -66,11 +66,15 @@ def _early(of: Gradients, event: Event) -> Misordered | None:
 
 
 def _beside(of: Gradients, event: Event) -> Event | None:
-    """The step of the optimizer that shares the innermost loop with a schedule, within a loop of epochs."""
+    """The step of the optimizer that shares the innermost loop with a schedule, within a loop of epochs, and
+    that the schedule is stepped after each time.
+    """
     loop = of.loop
     points = loop.around(event)
     outer = any(points < each for each in loop.training.loops)
-    return next((s for s in of.steps.values() if outer and loop.around(s) == points), None)
+    beside = [s for s in of.steps.values() if outer and loop.around(s) == points]
+    next_of = [loop.after(s, lambda e: e.number == event.number or e.number in of.steps) for s in beside]
+    return beside[0] if beside and all(found.only(event.number) for found in next_of) else None
 
 
 def decay(schedule: Thing, steps: int) -> float | None:
