@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -11,8 +13,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from . import patterns
 from .blame import lines
-from .forms import BOOL, FLOAT, INT, LIST, VALUE, Form, Wanted, wanted
+from .forms import BOOL, FLOAT, INT, LIST, SIDES, VALUE, Form, Wanted, wanted
 from .messages import WANTS_FLOATS, WANTS_NUMBER, WANTS_TENSORS, WANTS_TRUTH, WANTS_WHOLE_NUMBERS
 
 Forms = Mapping[str, Form]
@@ -46,7 +49,8 @@ def _is_small(form: Form) -> bool:
 def _changes(misfit: Misfit, forms: Forms) -> Iterator[tuple[str, Form]]:
     yield from _for_layer(misfit, forms)
     text = str(misfit.error)
-    yield from _for_sizes(text, forms)
+    yield from _for_pattern(text, misfit, forms)
+    yield from _for_sizes(misfit, forms)
     for name in _blamed(misfit, forms):
         yield from ((name, form) for form in _by_message(text, forms[name], misfit.error))
     yield from _for_shapes(text, forms)
@@ -79,6 +83,17 @@ def _for_layer(misfit: Misfit, forms: Forms) -> Iterator[tuple[str, Form]]:
         yield from ((name, form) for form in _as_wanted(forms[name], layer))
     if not own and x.dim() and layer.size:
         yield from _derived(x, layer, forms)
+
+
+def _for_pattern(text: str, misfit: Misfit, forms: Forms) -> Iterator[tuple[str, Form]]:
+    """Inputs of the shape that a pattern of einops takes: the layer's that is running, or the error's."""
+    known = patterns.stated(text) or (patterns.of_layer(misfit.stack[-1][0]) if misfit.stack else None)
+    for name in _blamed(misfit, forms) if known is not None else ():
+        form = forms[name]
+        if known is not None and form.kind == FLOAT and form.shape:
+            for width, side in ((form.shape[-1], SIDES[0]), (0, SIDES[0]), (0, SIDES[2])):
+                shape = patterns.shape(*known, form.shape[0], width, side)
+                yield from [(name, replace(form, shape=shape))] if shape is not None else []
 
 
 def _as_wanted(form: Form, layer: Wanted) -> Iterator[Form]:
@@ -254,13 +269,9 @@ _PAIRS = (
 )
 
 
-def _for_sizes(text: str, forms: Forms) -> Iterator[tuple[str, Form]]:
+def _for_sizes(misfit: Misfit, forms: Forms) -> Iterator[tuple[str, Form]]:
     """Two sizes that should be equal: an input of one of them gets the other one."""
-    for pattern in _PAIRS:
-        found = re.search(pattern, text)
-        if not found:
-            continue
-        a, b = int(found["a"]), int(found["b"])
+    for a, b in (*_stated(str(misfit.error)), *_compared(misfit.error)):
         for got, size in ((a, b), (b, a)):
             for name in reversed(list(forms)):
                 form = forms[name]
@@ -270,6 +281,25 @@ def _for_sizes(text: str, forms: Forms) -> Iterator[tuple[str, Form]]:
         for name, form in forms.items():
             if form.kind == FLOAT and a and b:
                 yield from ((name, each) for each in _scaled(form, b, a))
+
+
+def _stated(text: str) -> Iterator[tuple[int, int]]:
+    """The sizes that a message says do not fit."""
+    for pattern in _PAIRS:
+        found = re.search(pattern, text)
+        if found:
+            yield int(found["a"]), int(found["b"])
+
+
+def _compared(error: BaseException) -> Iterator[tuple[int, int]]:
+    """The sizes that the code itself compares on the line where it raises an error."""
+    for line in lines(error)[:1]:
+        for node in ast.walk(line.tree) if line.tree is not None else ():
+            if isinstance(node, ast.Compare) and len(node.comparators) == 1:
+                with contextlib.suppress(Exception):
+                    a, b = line.value(node.left), line.value(node.comparators[0])
+                    if type(a) is int and type(b) is int and a != b and a > 0 and b > 0:
+                        yield a, b
 
 
 def _for_shapes(text: str, forms: Forms) -> Iterator[tuple[str, Form]]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import linecache
 import os
+import sys
 from collections.abc import Iterator
+from functools import cache
 from types import FrameType, TracebackType
 from typing import Any, NamedTuple
 
@@ -51,8 +53,17 @@ def _line(frame: FrameType, number: int) -> Line:
         tree: ast.AST | None = ast.parse(text)
     except SyntaxError:
         tree = None
-    names = tuple(dict.fromkeys(_names(tree))) if tree is not None else ()
-    return Line(frame, number, text, names, tree)
+    found = [*_names(tree)] if tree is not None else []
+    if text.startswith("raise"):
+        found += [name for test in _conditions(file, number) for name in _names(test)]
+    return Line(frame, number, text, tuple(dict.fromkeys(found)), tree)
+
+
+def _conditions(file: str, number: int) -> Iterator[ast.expr]:
+    """What is tested by an `if` for which a line is run alone, or first."""
+    for node in ast.walk(_tree(file)):
+        if isinstance(node, ast.If) and number in (node.body[0].lineno, *[s.lineno for s in node.orelse[:1]]):
+            yield node.test
 
 
 def _statement(file: str, number: int, frame: FrameType) -> str:
@@ -85,3 +96,59 @@ def mentions(node: ast.AST, name: str) -> bool:
         (isinstance(n, ast.Name) and n.id == name) or (isinstance(n, ast.Attribute) and n.attr == name)
         for n in ast.walk(node)
     )
+
+
+def asked_of(line: Line, slot: str) -> set[str]:
+    """The attributes that the class of a line's method reads of what it was given under a name."""
+    kind: type = type(line.frame.f_locals.get("self"))
+    tree = definition(kind)
+    nodes = ast.walk(tree) if tree is not None else ()
+    return {node.attr for node in nodes if isinstance(node, ast.Attribute) and _is(node.value, slot)}
+
+
+@cache
+def definition(kind: type) -> ast.ClassDef | None:
+    """The definition of a class at the top of a file; None of any other."""
+    module = sys.modules.get(kind.__module__)
+    found = _definitions(getattr(module, "__file__", None) or "")
+    return found.get(kind.__name__)
+
+
+@cache
+def _tree(path: str) -> ast.Module:
+    """The syntax of a file of Python; empty for any other, and for torch's own."""
+    text = "" if not path.endswith(".py") or path.startswith(_TORCH) else "".join(linecache.getlines(path))
+    try:
+        return ast.parse(text)
+    except SyntaxError:
+        return ast.Module([], [])
+
+
+@cache
+def _definitions(path: str) -> dict[str, ast.ClassDef]:
+    return {each.name: each for each in _tree(path).body if isinstance(each, ast.ClassDef)}
+
+
+@cache
+def _sources(path: str, first: int) -> dict[str, set[str]]:
+    """Of the variables of the function that begins on a line, the names that they are computed from."""
+    found: dict[str, set[str]] = {}
+    for function in ast.walk(_tree(path)):
+        if isinstance(function, ast.FunctionDef) and function.lineno == first:
+            for node in ast.walk(function):
+                if isinstance(node, ast.Assign):
+                    read = {each.id for each in ast.walk(node.value) if isinstance(each, ast.Name)}
+                    for target in (each for each in node.targets if isinstance(each, ast.Name)):
+                        found.setdefault(target.id, set()).update(read)
+    return found
+
+
+def sources_of(line: Line) -> list[str]:
+    """The names that the variables on a line are computed from, one step back."""
+    known = _sources(line.frame.f_code.co_filename, line.frame.f_code.co_firstlineno)
+    return [source for name in line.names for source in sorted(known.get(name, ()))]
+
+
+def _is(node: ast.AST, name: str) -> bool:
+    """Whether a node is a name, or an attribute of that name."""
+    return (node.id if isinstance(node, ast.Name) else getattr(node, "attr", "")) == name

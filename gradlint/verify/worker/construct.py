@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import inspect
 import re
@@ -17,14 +18,17 @@ from torch import nn
 
 from . import sites
 from .absent import AbsentBase, AbsentError
-from .guesses import SIZES, guess
+from .guesses import SIZES, guess, is_configuration, refitted
 from .load import FAILED, GUESSED
 from .mend import mended
 from .protocol import Argument
 from .sites import maker_within
 from .stand_in import Settings
+from .usage import Usage
 
 ATTEMPTS = 60
+_AGAIN = 3.0
+"""Seconds for constructing a target once more."""
 _SIDE = re.compile(
     r"(.*_)?(img|image|im|input|crop)_?(size|dim|h|w|height|width|side|resolution)\Z|resolution\Z"
 )
@@ -40,18 +44,26 @@ class NotBuiltError(Exception):
 
 @dataclass
 class Recipe:
-    """How to construct a target again: a function of no arguments, and what it was found to need."""
+    """How to construct a target again: a function of no arguments, and what it was found to need.
+
+    `usage` is where documentation constructs it so, where that is followed; `remade` gives the recipes with
+    other values for what was guessed, for an error that running the target ends in.
+    """
 
     make: Callable[[], Any]
     given: dict[str, Any] = field(default_factory=dict)
     chosen: dict[str, Any] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    usage: Usage | None = None
+    remade: Callable[[BaseException], Iterator[Recipe]] = lambda error: iter(())
 
     @property
     def side(self) -> int:
         """The side of images that the constructor was told; 0 where it was told none."""
-        sizes = [value for name, value in self.given.items() if _SIDE.match(name)]
+        settings = [vars(value) for value in self.given.values() if is_configuration(value)]
+        named = [*self.given.items(), *[pair for each in settings for pair in each.items()]]
+        sizes = [value for name, value in named if _SIDE.match(name)]
         whole = [max(value) if isinstance(value, (list, tuple)) and value else value for value in sizes]
         return next((int(each) for each in whole if isinstance(each, int) and each > 3), 0)
 
@@ -205,6 +217,7 @@ def search(
     notes: list[str],
     seconds: float,
     sizes: Sequence[int] = SIZES,
+    start: Sequence[dict[str, Any]] = ({},),
 ) -> Recipe:
     """Attempts, the first as guessed, each next one mended by the error of one before.
 
@@ -213,7 +226,7 @@ def search(
     deadline = time.monotonic() + seconds
     first: tuple[BaseException, dict[str, Any]] | None = None
     for size in sizes:
-        waiting: list[dict[str, Any]] = [{}]
+        waiting = list(start)
         seen: set[str] = set()
         for _ in range(ATTEMPTS):
             if not waiting or time.monotonic() > deadline:
@@ -339,7 +352,16 @@ def _found(attempt: Attempt, origins: dict[str, str], notes: list[str]) -> Recip
         **{n: v for n, v in attempt.read.items() if not isinstance(v, Settings)},
     }
     names = {n: v for n, v in shown_values.items() if not isinstance(v, Settings)}
-    return Recipe(attempt.make, names, attempt.chosen, origins, notes)
+
+    def remade(error: BaseException) -> Iterator[Recipe]:
+        slots = attempt.slots()
+        settings = [{n: v} for n, given in slots.items() for v in refitted(given, attempt.size)]
+        for change in (*settings, *mended(error, slots, attempt.size)):
+            with contextlib.suppress(NotBuiltError):
+                start = [{**attempt.chosen, **change}]
+                yield search(attempt.maker, origins, notes, _AGAIN, (attempt.size,), start)
+
+    return Recipe(attempt.make, names, attempt.chosen, origins, notes, remade=remade)
 
 
 def signature_of(target: Any) -> inspect.Signature:

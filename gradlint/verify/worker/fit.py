@@ -32,11 +32,14 @@ _LENGTHS = re.compile(r"(.*_)?(lens?|lengths?|seq_lens?|num_.*|sizes?)\Z")
 
 
 class NoInputError(Exception):
-    """No input was found with which the model runs; `missing` names the input that would help."""
+    """No input was found with which the model runs; `missing` names the input that would help.
 
-    def __init__(self, reason: str, missing: str = "") -> None:
+    `cause` is the error that the likeliest input ends in.
+    """
+
+    def __init__(self, reason: str, missing: str = "", cause: BaseException | None = None) -> None:
         super().__init__(reason)
-        self.missing = missing
+        self.missing, self.cause = missing, cause
 
 
 @dataclass
@@ -148,6 +151,7 @@ class _Search:
         return NoInputError(
             f"forward raises {type(error).__name__} on ({tried}): {' '.join(str(error).split())[:300]}",
             (names or [""])[0],
+            error,
         )
 
     def _is_over(self) -> bool:

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from . import patterns
+
 _randn, _randint = torch.randn, torch.randint
 """Taken before a target can change torch."""
 FLOAT, INT, BOOL, LIST, VALUE = "float", "int", "bool", "list", "value"
@@ -114,11 +116,21 @@ LENGTH = 16
 
 def likely(model: nn.Module, batch: int, steps: int = 0, side: int = SIDES[0]) -> Iterator[Form]:
     """Forms of the first input, by the layers in the order of their construction."""
-    found: list[Form] = []
+    found = list(_of_pattern(model, batch, side))
     layers = [each for each in map(wanted, model.modules()) if each is not None and (each.size or each.high)]
     for layer in layers[:3]:
         found += _forms(layer, batch, steps or LENGTH, side)
     yield from dict.fromkeys(found)
+
+
+def _of_pattern(model: nn.Module, batch: int, side: int) -> Iterator[Form]:
+    """The form that the pattern of a first layer takes, for the layer behind it."""
+    modules = [each for each in model.modules() if next(each.children(), None) is None]
+    known = patterns.of_layer(modules[0]) if modules else None
+    if known is not None:
+        behind = next((each.size for each in map(wanted, modules[1:]) if each is not None), 0)
+        shape = patterns.shape(*known, batch, behind, side)
+        yield from [Form(FLOAT, shape)] if shape is not None else []
 
 
 def _forms(layer: Wanted, batch: int, steps: int, side: int) -> list[Form]:

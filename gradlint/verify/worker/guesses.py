@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import enum
 import inspect
 import re
 import typing
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -106,9 +108,12 @@ def by_name(name: str, size: int, path: str = "") -> Any:
     for pattern, value in _TABLE:
         if pattern.match(plain):
             return value
-    if _MODULE.match(plain):
-        return nn.Identity()
-    return size
+    from .parts import named
+
+    made = None if _CLASS.match(plain) else named(plain, size)
+    if made is not None:
+        return made
+    return nn.Identity() if _MODULE.match(plain) else size
 
 
 def by_annotation(name: str, annotation: Any, size: int, path: str) -> Any:
@@ -139,9 +144,9 @@ def _of_type(name: str, kind: type, size: int, path: str) -> Any:
     if dataclasses.is_dataclass(kind):
         return _dataclass(kind, size, path or name)
     if issubclass(kind, nn.Module):
-        from .parts import part
+        from .parts import named, part
 
-        return part(kind, size) or nn.Identity()
+        return part(kind, size) or named(name.strip("_"), size) or nn.Identity()
     if issubclass(kind, torch.Tensor):
         return torch.randn(size, size)
     if kind.__module__ == "builtins":
@@ -186,10 +191,42 @@ def _shrink(made: Any, settings: dict[str, Any], size: int) -> None:
             continue
         guessed = by_name(name, size)
         small = guessed if isinstance(guessed, int) else size
-        is_head = re.fullmatch(r"(.*_)?n?_?heads?", name) is not None
+        is_head = _HEADS.fullmatch(name) is not None
         if small < value and (value > _LARGE or is_head):
             with contextlib.suppress(Exception):
                 setattr(made, name, small)
+
+
+def refitted(value: Any, size: int) -> Iterator[Any]:
+    """Of settings that were made small, others in which parts of a head are small in proportion too.
+
+    A part of a head, such as the share of it that is rotated, is a number between what a head has now
+    and what it had by default.
+    """
+    if not is_configuration(value):
+        return
+    try:
+        whole = vars(type(value)())
+    except Exception:
+        return
+    small = {name: each for name, each in vars(value).items() if type(each) is int}
+    heads = next((name for name in small if _HEADS.fullmatch(name)), None)
+    widths = [name for name, each in small.items() if each == size and type(whole.get(name)) is int]
+    if heads is None or not widths:
+        return
+    before = max(whole[name] for name in widths) // whole[heads]
+    for width in (size, 4 * size):
+        after = width // small[heads]
+        made = copy.deepcopy(value)
+        for name, each in small.items():
+            if name in widths:
+                setattr(made, name, width)
+            elif after < each <= before and each == whole.get(name):
+                setattr(made, name, max(2, each * after // before // 2 * 2))
+        yield made
+
+
+_HEADS = re.compile(r"(.*_)?n?_?heads?")
 
 
 def _dataclass(kind: type, size: int, path: str) -> Any:

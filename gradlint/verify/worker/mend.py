@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from .blame import Line, lines, mentions
+from .blame import Line, asked_of, lines, mentions, sources_of
 from .guesses import by_name, is_configuration
 from .lengths import expected, is_length, of_another_length, of_lengths
 from .messages import WANTS_SEQUENCE
@@ -61,7 +61,8 @@ def _on_line(line: Line, slots: dict[str, Any]) -> list[str]:
     leaves: dict[str, list[str]] = {}
     for slot in slots:
         leaves.setdefault(slot.rpartition(".")[2], []).append(slot)
-    found = [slot for name in line.names for slot in leaves.get(name, ())]
+    names = dict.fromkeys((*line.names, *sources_of(line)))
+    found = [slot for name in names for slot in leaves.get(name, ())]
     return sorted(found, key=lambda slot: slots[slot] is not None)
 
 
@@ -158,10 +159,11 @@ def _of_kind(kind: type, value: Any, size: int) -> Iterator[Any]:
 
 
 def _with_attribute(text: str, value: Any, slot: str, line: Line, size: int) -> Iterator[Any]:
-    found = re.search(r"has no attribute '(\w+)'", text)
-    name = found[1] if found else ""
-    if name and not hasattr(torch.Tensor, name) and not isinstance(value, (str, list, tuple)):
-        yield from having(name, line.frame.f_globals, size)
+    found = re.search(r"(?:'(\w+)' object )?has no attribute '(\w+)'", text)
+    name = found[2] if found else ""
+    is_meant = found is not None and found[1] in (None, type(value).__name__)
+    if name and is_meant and not hasattr(torch.Tensor, name) and not isinstance(value, (str, list, tuple)):
+        yield from having(name, asked_of(line, slot), line.frame.f_globals, size)
     if hasattr(torch.Tensor, name) and not hasattr(nn.Module, name):
         yield torch.randn(size, size)
     elif name in ("append", "extend", "sort"):

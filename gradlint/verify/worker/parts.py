@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
-import re
+import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any
 
 from torch import nn
 
+from .blame import definition
 from .load import imported
 from .stand_in import Settings
 
@@ -49,13 +49,25 @@ def _part(kind: type, size: int) -> nn.Module | None:
     return made if isinstance(made, nn.Module) else None
 
 
-def having(attribute: str, names: dict[str, Any], size: int) -> Iterator[nn.Module]:
-    """Models that set an attribute, of classes among some names, then of all in the project's files."""
+def having(attribute: str, others: Iterable[str], names: dict[str, Any], size: int) -> Iterator[nn.Module]:
+    """Models that set an attribute, those first that set most of the others.
+
+    Of classes among some names, then of all in the project's files.
+    """
+    known = dict.fromkeys([*_classes(names), *_loaded()])
+    able = [kind for kind in known if _sets(kind, attribute)]
     count = 0
-    for kind in dict.fromkeys([*_classes(names), *_loaded()]):
-        if count < _MOST and _sets(kind, attribute) and (made := part(kind, size)) is not None:
+    for kind in sorted(able, key=lambda kind: -sum(_sets(kind, other) for other in others)):
+        if count < _MOST and (made := part(kind, size)) is not None:
             count += 1
             yield made
+
+
+def named(name: str, size: int) -> nn.Module | None:
+    """A model of the project's class that has a name: `ViT` for "vit", `SwinBlock` for "swin_block"."""
+    word = name.replace("_", "").lower()
+    kinds = (kind for kind in dict.fromkeys(_loaded()) if kind.__name__.lower() == word)
+    return next((made for kind in kinds if (made := part(kind, size)) is not None), None)
 
 
 def _loaded() -> Iterator[type]:
@@ -79,15 +91,13 @@ def _is_of_torch(kind: type) -> bool:
 @cache
 def _sets(kind: type, attribute: str) -> bool:
     """Whether the class or one it derives from assigns the attribute."""
-    for each in kind.__mro__:
-        if _is_of_torch(each) or each is object:
-            continue
-        if attribute in vars(each):
-            return True
-        try:
-            text = inspect.getsource(each)
-        except (OSError, TypeError):
-            continue
-        if re.search(rf"self\.{attribute}\s*[=:,]", text):
-            return True
-    return False
+    own = [each for each in kind.__mro__ if each is not object and not _is_of_torch(each)]
+    return any(attribute in vars(each) or attribute in _assigned(each) for each in own)
+
+
+@cache
+def _assigned(kind: type) -> frozenset[str]:
+    """The attributes that the methods of a class assign."""
+    nodes = ast.walk(tree) if (tree := definition(kind)) is not None else ()
+    stored = (node for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store))
+    return frozenset(node.attr for node in stored if isinstance(node.value, ast.Name))

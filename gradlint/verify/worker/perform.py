@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import math
 import re
+import time
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
 
 import torch
 from torch import nn
 
-from . import handwritten, redirect, staging
+from . import documented, handwritten, redirect, staging
 from .answers import LOSS, OF_FUNCTIONS, of_arrays, of_function, of_loss, of_model, of_procedure, steps_of
 from .construct import NotBuiltError, Recipe, recipe, resolve
 from .fit import Fitted, NoInputError, fit
@@ -88,17 +91,62 @@ def _perform(task: Task, enter: Tell, failed: dict[str, BaseException]) -> Reply
     if procedure is not None:
         answers = [of_procedure(question, procedure) for question in task.questions]
         return Reply(task.number, _UNBUILT, answers, [], device="cpu")
+    made, model, subject = _prepared(task, module, device, enter)
+    enter("measuring")
+    answers = [of_model(question, subject) for question in task.questions]
+    layers = _layers(subject, model) if task.wants_flow else []
+    return Reply(task.number, _built(task, made, subject, model), answers, layers, device=device)
+
+
+Prepared = tuple[Recipe, nn.Module, Subject]
+
+
+def _prepared(task: Task, module: types.ModuleType, device: str, enter: Tell) -> Prepared:
+    """The target made, with inputs where they are needed: as guessed, or else as documentation uses it.
+
+    Where neither runs, what is guessed is changed by the error of the run. Raises `NotBuiltError` and
+    `NoInputError`.
+    """
+    made: Recipe | None = None
+    until = time.monotonic() + _SHARE * task.seconds
+    try:
+        with exact(0, torch.float32):
+            made = recipe(module, task.name, task.arguments, task.seconds / 3, line=task.line)
+        return _ready(task, made, device, enter)
+    except (NotBuiltError, NoInputError) as error:
+        with exact(0, torch.float32):
+            for other in _others(task, module, made, error):
+                if time.monotonic() > until:
+                    break
+                with contextlib.suppress(Exception, SystemExit):
+                    return _ready(task, other, device, enter)
+        raise error
+
+
+_SHARE = 0.7
+"""The share of a task's time after which nothing else is tried."""
+_OTHERS = 12
+"""So many recipes that the error of a run suggests."""
+
+
+def _others(
+    task: Task, module: types.ModuleType, made: Recipe | None, error: NotBuiltError | NoInputError
+) -> Iterator[Recipe]:
+    """Other ways to construct a target: those of documentation, then what the error of its run suggests."""
+    yield from documented.recipes(module, task.name, task.arguments)
+    cause = error.cause if isinstance(error, NoInputError) else None
+    if made is not None and cause is not None:
+        yield from itertools.islice(made.remade(cause), _OTHERS)
+
+
+def _ready(task: Task, made: Recipe, device: str, enter: Tell) -> Prepared:
     with exact(0, torch.float32):
-        made = recipe(module, task.name, task.arguments, task.seconds / 3, line=task.line)
         model = made.make()
     subject = _subject(task, made, device)
     if task.wants_flow or any(question.metric not in WITHOUT_INPUTS for question in task.questions):
         enter("searching inputs")
         subject.fitted(subject.steps)
-    enter("measuring")
-    answers = [of_model(question, subject) for question in task.questions]
-    layers = _layers(subject, model) if task.wants_flow else []
-    return Reply(task.number, _built(task, made, subject, model), answers, layers, device=device)
+    return made, model, subject
 
 
 PLACES = ("backward", "parameters")
@@ -156,6 +204,10 @@ def _subject(task: Task, made: Recipe, device: str) -> Subject:
     def fitted(steps: int) -> Fitted:
         with exact(0, torch.float32):
             taken_as("cpu")
+            if made.usage is not None and not task.inputs:
+                shown = documented.fitted(made.make().train(), made.usage, torch.float32)
+                if shown is not None:
+                    return shown
             return fit(made.make().train(), task.inputs, task.seconds / 3, steps, side=made.side or SIDES[0])
 
     @cache

@@ -87,13 +87,13 @@ def arguments(
     best: tuple[dict[str, Any], str] = ({}, "")
     for site in sites(tree) if tree is not None else ():
         for call in calls(site, name):
-            found = dict(_evaluated(module, site, _bound(call, signature), missing))
+            found = dict(_evaluated(module, site, bound_arguments(call, signature), missing))
             if len(found) > len(best[0]):
                 best = (found, site.where)
     return best
 
 
-def _bound(call: ast.Call, signature: inspect.Signature) -> dict[str, ast.expr]:
+def bound_arguments(call: ast.Call, signature: inspect.Signature) -> dict[str, ast.expr]:
     """The expressions of a call by the names of the parameters."""
     plain = [
         n for n, p in signature.parameters.items() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
@@ -114,14 +114,14 @@ def _evaluated(
     for name, expression in given.items():
         if name in wanted:
             try:
-                value = _value(module, site, expression)
+                value = value_at(module, site, expression)
             except (Exception, SystemExit):
                 continue
             if not isinstance(value, Absent):
                 yield name, value
 
 
-def _value(module: types.ModuleType, site: Site, expression: ast.expr) -> Any:
+def value_at(module: types.ModuleType, site: Site, expression: ast.expr) -> Any:
     """An expression at a place, after the statements that it needs."""
     names = _namespace(module, site)
     for statement in needed_for(site.before, read(expression), vars(module)[TREE].body):
@@ -201,7 +201,7 @@ def _modules(module: types.ModuleType, site: Site) -> Iterator[nn.Module]:
     """The modules that calls in a statement make, the outermost first."""
     for node in ast.walk(site.statement):
         if isinstance(node, ast.Call) and dotted(node.func)[-1:] == ["Sequential"]:
-            made = _value(module, site, node)
+            made = value_at(module, site, node)
             if isinstance(made, nn.Module):
                 yield made
 

@@ -1,0 +1,229 @@
+"""Models are built without being told how: by documentation, by what they are asked for, by their errors."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from gradlint.records.evidence import Verification
+from gradlint.verify.client import Worker
+from gradlint.verify.examine import examine
+from gradlint.verify.plan import Target, graphs
+from gradlint.verify.request import Request, TargetSettings
+from gradlint.verify.worker.patterns import shape, stated
+from gradlint.verify.worker.usage import _blocks
+
+pytestmark = pytest.mark.torch
+torch = pytest.importorskip("torch")
+
+HEAD = "from dataclasses import dataclass\nimport torch\nfrom torch import nn\n\n"
+CORE = """
+class Core(nn.Module):
+    def __init__(self, width, code):
+        super().__init__()
+        if code != "a word that nobody guesses":
+            raise ValueError("wrong word")
+        self.steps = nn.Sequential(nn.Linear(width, width), nn.Linear(width, width))
+
+    def forward(self, x):
+        return self.steps(x)
+"""
+LEARNER = """
+class Learner(nn.Module):
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+        self.layer = dict(net.named_modules())["steps.1"]
+
+    def forward(self, x):
+        return self.net(x).square()
+"""
+README = """
+```bash
+pip install core
+```
+
+```python
+from model import Core, Learner
+
+core = Core(width=256, code="a word that nobody guesses")
+```
+
+Then learn:
+
+```python
+learner = Learner(core)
+for _ in range(10):
+    images = torch.randn(4, 256)
+    loss = learner(images).sum()
+    loss.backward()
+```
+"""
+RECORDER = """
+class Tower(nn.Module):
+    def __init__(self, width=16):
+        super().__init__()
+        self.floors = nn.Sequential(nn.Linear(width, width), nn.Linear(width, width))
+
+    def forward(self, x):
+        return self.floors(x)
+
+class Other(Tower):
+    pass
+
+class Recorder(nn.Module):
+    def __init__(self, NAME):
+        super().__init__()
+        self.NAME = NAME
+
+    def forward(self, x):
+        assert len(self.NAME.floors) == 2
+        return self.NAME(x)
+"""
+LENGTH = """
+class Net(nn.Module):
+    def __init__(self, steps=37):
+        super().__init__()
+        self.steps = steps
+        self.embed = nn.Embedding(50, 8)
+        self.head = nn.Linear(8, 8)
+
+    def forward(self, ids):
+        batch, length = ids.shape
+        assert length == self.steps
+        return self.head(self.embed(ids))
+"""
+ROTARY = """
+@dataclass
+class Config:
+    vocab_size: int = 50000
+    hidden_size: int = 4096
+    num_heads: int = 16
+    rotary_dim: int = 64
+
+class Net(nn.Module):
+    def __init__(self, config: Config):
+        super().__init__()
+        self.embed = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.heads, self.part = config.num_heads, config.rotary_dim
+        self.mix = nn.Linear(config.hidden_size, config.hidden_size)
+
+    def forward(self, ids):
+        x = self.mix(self.embed(ids))
+        x = x.view(*x.shape[:2], self.heads, -1)
+        turned = x[..., :self.part] * torch.ones(self.part)
+        return torch.cat((turned, x[..., self.part:]), -1)
+"""
+
+
+@pytest.fixture(scope="module")
+def worker() -> Iterator[Worker]:
+    with Worker(sys.executable) as worker:
+        yield worker
+
+
+def verified(
+    worker: Worker, folder: Path, code: str, name: str, given: TargetSettings | None = None
+) -> Verification:
+    path = folder / "model.py"
+    path.write_text(HEAD + code)
+    graph = next((each for each in graphs(str(path)) if each.name == name), None)
+    request = Request(sys.executable, given=given or TargetSettings())
+    return examine(worker, Target(str(path), name, graph), request)
+
+
+def test_the_readme_is_followed_where_nothing_else_runs(worker: Worker, tmp_path: Path) -> None:
+    """Its sizes are divided alike; a block reads what the one before it binds."""
+    (tmp_path / "pyproject.toml").touch()
+    assert verified(worker, tmp_path, CORE + LEARNER, "Learner").verdict == "could not run"
+    (tmp_path / "README.md").write_text(README)
+    found = verified(worker, tmp_path, CORE + LEARNER, "Learner")
+    assert found.verdict == "healthy", found.reason
+    assert [origin for _, _, origin in (*found.arguments, *found.inputs)] == ["README.md"] * 2
+    assert found.inputs[0][1].endswith(",32]") and "divided by 8" in " ".join(found.notes)
+
+
+@pytest.mark.parametrize("name", ["tower", "anything"])
+def test_a_model_is_given_the_model_that_its_forward_asks_for(
+    worker: Worker, tmp_path: Path, name: str
+) -> None:
+    """By the name of the parameter, or by the attribute that the forward pass reads of it."""
+    found = verified(worker, tmp_path, RECORDER.replace("NAME", name), "Recorder")
+    assert found.verdict == "healthy", found.reason
+    assert found.arguments[0][1].startswith(("Tower(", "Other("))
+
+
+def test_an_input_gets_the_length_that_the_code_compares_it_with(worker: Worker, tmp_path: Path) -> None:
+    found = verified(worker, tmp_path, LENGTH, "Net")
+    assert found.inputs[0][1].endswith(",37]"), found.reason
+
+
+def test_parts_of_heads_are_made_small_with_them(worker: Worker, tmp_path: Path) -> None:
+    found = verified(worker, tmp_path, ROTARY, "Net")
+    assert found.verdict == "healthy", found.reason
+    assert "rotary_dim=64" not in found.arguments[0][1]
+
+
+PATTERNS = {
+    "b c (h p1) (w p2) -> b (h w) (p1 p2 c)": ({"p1": 4, "p2": 4}, 48, (2, 3, 32, 32)),
+    "b (n p) c -> b n (p c)": ({"p": 8}, 40, (2, 32, 5)),
+    "b d -> b d 1": ({}, 0, (2, 16)),
+}
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_patterns_tell_shapes(pattern: str) -> None:
+    lengths, width, expected = PATTERNS[pattern]
+    assert shape(pattern, lengths, 2, width, 32) == expected
+    message = f'Error while processing rearrange-reduction pattern "{pattern}". Additional info: {lengths}.'
+    assert stated(message) == (pattern, lengths)
+
+
+def test_a_pattern_with_an_ellipsis_tells_no_shape() -> None:
+    assert shape("b ... c -> b c ...", {}, 2, 0, 32) is None
+
+
+def test_code_stands_between_fences_of_python_or_behind_prompts() -> None:
+    text = f"{README}\n```yaml\na: 1\n```\n\n>>> net = Core(3)\n... print(net)\n"
+    names = ["Core" in ast_text(tree) for tree in _blocks(text)]
+    assert len(names) == 6 and sum(names) == 5
+
+
+def ast_text(tree: object) -> str:
+    import ast
+
+    return ast.dump(tree) if isinstance(tree, ast.AST) else ""
+
+
+CASES = {
+    "argument": (
+        CORE.replace('code != "a word that nobody guesses"', "len(repr(code)) != sum(map(ord, 'word')) % 97"),
+        "Core",
+        {"code": f"'{'-' * (sum(map(ord, 'word')) % 97 - 2)}'"},
+    ),
+    "input": (LENGTH.replace("length == self.steps", "length * 7919 % 10007 == 8198"), "Net", {}),
+}
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_the_line_that_is_named_supplies_what_is_missing(worker: Worker, tmp_path: Path, kind: str) -> None:
+    """The name in the line is the one that helps; its value is for the user to say."""
+    code, name, wanted = CASES[kind]
+    found = verified(worker, tmp_path, code, name)
+    assert found.verdict == "could not run"
+    table, _, entry = found.remedy.partition("] ")
+    settings = msgspec.toml.decode(f"{table}]\n{entry}")["tool"]["gradlint"]["verify"]["targets"][
+        "model:" + name
+    ]
+    assert list(settings) == [f"{kind}s"]
+    (missing,) = settings[f"{kind}s"]
+    given = (
+        TargetSettings(arguments=((missing, wanted[missing]),))
+        if kind == "argument"
+        else TargetSettings(inputs=((missing, "int64<50", (4, 44)),))
+    )
+    assert verified(worker, tmp_path, code, name, given).verdict == "healthy"
