@@ -116,7 +116,7 @@ def _descend(trained: list[nn.Parameter]) -> None:
     gradients = [p.grad for p in trained if p.grad is not None]
     norm = math.hypot(*[float(torch.linalg.vector_norm(gradient)) for gradient in gradients]) or 1.0
     with torch.no_grad():
-        for p, gradient in zip(trained, gradients, strict=True):
+        for p, gradient in zip(trained, gradients):
             p.sub_(SIZE * gradient / norm)
             p.grad = None
 
