@@ -53,7 +53,8 @@ class ZeroWeightChain(Rule):
     A layer whose weights are 0 passes no gradient on: δ_before = Wᵀ·δ. The last of several moves with the
     first step, where a bias gives it something to weigh, the one before it with the second. With two of
     them the loss still curves downwards; with three or more neither gradient nor curvature leads away, and
-    what the output owes to the input is a product of as many small numbers. Plain descent rests there.
+    what the output owes to the input is a product of as many small numbers. Plain descent rests there for
+    hundreds of steps; Adam, whose steps do not shrink with the gradient, gets away sooner.
 
     ### How it is verified
     The gradient at the first of these layers over that at the last, after one step of gradient descent:

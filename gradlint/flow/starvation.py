@@ -47,6 +47,8 @@ def woken(graph: ModelGraph) -> list[list[tuple[Node, Parameter]]]:
 
     Each stands with the nodes that use it; those that stay at zero are left out.
     """
+    if not any(_used(graph, {p.path for p in graph.parameters if is_zero(p)})):
+        return []
     stages = list(_still_zero(graph))
     return [list(_used(graph, before - after)) for before, after in pairwise(stages)]
 
