@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from gradlint.flow.faults import Kind
+from gradlint.flow.fluctuation import drawn
 from gradlint.flow.initial import law
 from gradlint.flow.model import Model
 from gradlint.flow.moments import STANDARDISED, UNIT_RANGE, Moments
@@ -672,3 +673,8 @@ def test_a_mean_is_blamed_where_the_same_spread_around_zero_does_no_harm() -> No
     assert fault.kind is Kind.UNCENTRED
     assert fault.move.least > 3
     assert not Model(_initialised(Initial("normal", {"std": spread}), 4, "relu")).faults
+
+
+def test_a_signal_that_is_too_small_to_square_fluctuates_as_any() -> None:
+    tiny = replace(STANDARDISED, second=point(1e-170))
+    assert drawn(Node(0, "relu"), tiny, width=64, depth=3) == pytest.approx(2 / 64, abs=0.1)

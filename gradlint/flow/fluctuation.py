@@ -62,8 +62,8 @@ def _kurtosis(node: Node, q: float) -> float:
     function = activation(node.op, node.settings)
     if function is None or not 0 < q < math.inf:
         return 2.0
-    second = statistics(function, q).second
-    return statistics(_squared(function), q).second / (second * second) - 1 if second > 0 else 2.0
+    square = statistics(function, q).second ** 2
+    return statistics(_squared(function), q).second / square - 1 if square > 0 else 2.0
 
 
 @lru_cache(maxsize=256)
