@@ -179,3 +179,40 @@ def test_colours_are_chosen_for_every_command(
 def test_a_page_needs_a_file(folder: Path, capsys: pytest.CaptureFixture[str], path: str) -> None:
     assert run(["check", "model.py", "--isolated", f"--report={path}"]) == 2
     assert "`--report" in capsys.readouterr().err
+
+
+POOLED = """
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        layers = [nn.Conv2d(3, 32, 3, padding=1), nn.ReLU()]
+        for _ in range(3):
+            layers += [nn.Conv2d(32, 32, 3, padding=1), nn.ReLU()]
+        self.layers = nn.Sequential(*layers)
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.linear = nn.Linear(32, 32)
+        self.head = nn.Linear(32, 10)
+
+    def forward(self, x):
+        x = POOL
+        return self.head(self.linear(x).relu())
+"""
+
+
+@pytest.mark.parametrize("pool", ["self.pool(self.layers(x)).flatten(1)", "self.layers(x).mean((2, 3))"])
+def test_what_global_pooling_distributes_is_told_by_the_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], pool: str
+) -> None:
+    """Of 6 x 6 positions: predicted and measured agree at every layer, and over the whole depth."""
+    pytest.importorskip("torch")
+    (tmp_path / "pooled.py").write_text(POOLED.replace("POOL", pool))
+    words = ["verify", str(tmp_path / "pooled.py"), "--input", "x=float32[64,3,6,6]", "--isolated"]
+    assert run([*words, "--output-format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    for layer in found["layers"]:
+        assert layer["measured_gradient"] == pytest.approx(layer["predicted_gradient"], abs=0.25)
+    (gain,) = [each for each in found["measured"] if each["metric"] == "depth-gain"]
+    assert gain["measured"] == pytest.approx(gain["predicted"], abs=0.25)

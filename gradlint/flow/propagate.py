@@ -93,6 +93,12 @@ class GradientFlow(Struct, frozen=True):
         excess = min(growth - 2 * decades, 2 * _FURTHEST)
         return math.log10(1 + ALIGNED * 10**excess / self._width(self.graph.nodes[last])) / 2
 
+    def distributed(self, shares: Mapping[int, float]) -> tuple[Interval, ...]:
+        """`spread_gradient` where pooling makes so many elements of one, by node."""
+        known = {number: point(share) for number, share in shares.items()}
+        effects = [replace(e, spreading=known.get(n, e.spreading)) for n, e in enumerate(self.effects)]
+        return tuple(_pull(self.graph, _spread(tuple(effects)), _seeds(self.graph)))
+
     def pulled(self, last: int) -> tuple[Interval, ...]:
         """log10(‖δ‖₂ / ‖δ_last‖₂) at every node, of what comes over `last`, in decades."""
         return tuple(_pull(self.graph, self.effects, {last: ZERO}))
@@ -134,7 +140,7 @@ def propagate(graph: ModelGraph, input: Moments = STANDARDISED) -> GradientFlow:
         signals = tuple([effects[number].moments for number in node.inputs])
         effects.append(_placed(node, _effect(node, signals, input)))
     frozen = tuple(effects)
-    seeds = dict.fromkeys((_reference(graph, end) for end in _ends(graph)), ZERO)
+    seeds = _seeds(graph)
     gradient = tuple(_pull(graph, frozen, seeds))
     is_spread = any(effect.spreading != ONE for effect in frozen)
     return GradientFlow(
@@ -145,6 +151,10 @@ def propagate(graph: ModelGraph, input: Moments = STANDARDISED) -> GradientFlow:
         tuple(_pull(graph, _spread(frozen), seeds)) if is_spread else gradient,
         dict(_laws(graph)),
     )
+
+
+def _seeds(graph: ModelGraph) -> dict[int, Interval]:
+    return dict.fromkeys((_reference(graph, end) for end in _ends(graph)), ZERO)
 
 
 def is_weighted(node: Node) -> bool:

@@ -20,6 +20,7 @@ from gradlint.semantics.value import Reference
 from gradlint.source.source import SourceError
 from gradlint.verify.client import Worker
 from gradlint.verify.plan import Target, task
+from gradlint.verify.pooled import settled
 from gradlint.verify.request import Request
 from gradlint.verify.rows import layers
 from gradlint.verify.stamp import reason, remedy
@@ -40,7 +41,8 @@ def examine(worker: Worker, target: Target, request: Request) -> Verification:
 
 
 def _ask(worker: Worker, target: Target, request: Request) -> Reply:
-    return worker.ask(task(0, target, _claims(target), request, wants_flow=True))
+    claims = _claims(target)
+    return settled(worker.ask(task(0, target, claims, request, wants_flow=True)), claims, target.flow)
 
 
 def _rebuilt(target: Target, reply: Reply) -> Target | None:

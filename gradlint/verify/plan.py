@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from gradlint.flow.propagate import GradientFlow, propagate
 from gradlint.lint.models import intact, models, signatures
+from gradlint.mathematics.interval import Interval
 from gradlint.records.finding import Claim, Finding, Metric
 from gradlint.records.graph import ModelGraph
 from gradlint.records.rehearsal import Part
@@ -156,14 +157,17 @@ def played(claim: Claim) -> wire.Rehearsal | None:
     return wire.decode(fields)
 
 
-def spreading(flow: GradientFlow, name: str) -> float:
-    """The decades of ‖δ‖ that average pooling takes between two layers by distributing it."""
+def spreading(flow: GradientFlow, name: str, spread: Sequence[Interval] = ()) -> float:
+    """The decades of ‖δ‖ that average pooling takes between two layers by distributing it.
+
+    `spread` are the gradients with that, where a run tells more of it.
+    """
     first, _, last = name.partition("->")
     numbers = {node.module: node.number for node in reversed(flow.graph.nodes)}
     if first not in numbers or last not in numbers:
         return 0.0
     a, b = numbers[first], numbers[last]
-    with_it, without = (x[a].centre - x[b].centre for x in (flow.spread_gradient, flow.gradient))
+    with_it, without = (x[a].centre - x[b].centre for x in (spread or flow.spread_gradient, flow.gradient))
     known = all(abs(value) < float("inf") for value in (with_it, without))
     return with_it - without if known else 0.0
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from gradlint.flow.propagate import GradientFlow
 from gradlint.mathematics.interval import Interval
 from gradlint.records.evidence import LayerFlow
+from gradlint.verify.pooled import shares
 from gradlint.verify.worker.protocol import Layer
 
 _VAGUE = 1.0
@@ -16,7 +17,7 @@ _VAGUE = 1.0
 
 def layers(flow: GradientFlow | None, run: Sequence[Layer]) -> Iterator[LayerFlow]:
     """The layers that ran, with what was predicted of each, call by call."""
-    predicted = _predicted(flow) if flow is not None else {}
+    predicted = _predicted(flow, run) if flow is not None else {}
     zero = _reference(run, predicted)
     calls: dict[str, int] = defaultdict(int)
     for layer in run:
@@ -28,15 +29,18 @@ def layers(flow: GradientFlow | None, run: Sequence[Layer]) -> Iterator[LayerFlo
         yield LayerFlow(layer.module, layer.kind, line, scale, layer.scale, gradient, own)
 
 
-def _predicted(flow: GradientFlow) -> dict[str, list[tuple[int, float | None, float | None]]]:
-    """Line, scale and gradient of every call of a module, by its path."""
+def _predicted(
+    flow: GradientFlow, run: Sequence[Layer]
+) -> dict[str, list[tuple[int, float | None, float | None]]]:
+    """Line, scale and gradient of every call of a module, by its path; pooling distributes as it did."""
+    gradients = flow.distributed(shares(flow, run))
     found: dict[str, list[tuple[int, float | None, float | None]]] = defaultdict(list)
     for node in flow.graph.nodes:
         if node.module:
             place = node.made or node.place
             line = place.span.line if place is not None else 0
             scale = flow.moments[node.number].second.sqrt.decades
-            found[node.module].append((line, _known(scale), _known(flow.gradient[node.number])))
+            found[node.module].append((line, _known(scale), _known(gradients[node.number])))
     return found
 
 

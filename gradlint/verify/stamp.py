@@ -10,7 +10,7 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from gradlint.records.evidence import Evidence, Verdict
-from gradlint.records.finding import Claim, Finding
+from gradlint.records.finding import Claim, Finding, Metric
 from gradlint.semantics.project import module_name
 from gradlint.verify.client import Worker
 from gradlint.verify.judge import verdict
@@ -25,6 +25,7 @@ from gradlint.verify.plan import (
     task,
     trained_target,
 )
+from gradlint.verify.pooled import needs_sizes, settled
 from gradlint.verify.remember import Memory
 from gradlint.verify.request import Request
 from gradlint.verify.rows import layers
@@ -90,9 +91,11 @@ def measured(worker: Answering, target: Target, claims: Sequence[Claim], request
     if reason:
         return [Evidence(Verdict.NOT_EXERCISED, reason=reason)] * len(claims)
     wants_flow = request.shows_flow and {kind_of(claim) for claim in claims} == {MODEL}
-    reply = worker.ask(task(0, target, claims, request, wants_flow))
+    flow = target.flow if any(claim.metric is Metric.DEPTH_GAIN for claim in claims) else None
+    wants_sizes = needs_sizes(flow, claims)
+    reply = settled(worker.ask(task(0, target, claims, request, wants_flow or wants_sizes)), claims, flow)
     found = evidence(reply, claims, target.path, target.name)
-    if not reply.layers:
+    if not reply.layers or not wants_flow:
         return found
     rows = tuple(layers(target.flow, reply.layers))
     return [replace(each, layers=rows) for each in found]

@@ -247,7 +247,7 @@ def _layers(subject: Subject, model: nn.Module) -> list[Layer]:
     kinds = {path: type(module).__name__ for path, module in model.named_modules()}
     leaves = {path for path, module in model.named_modules() if next(module.children(), None) is None}
     return [
-        Layer(path, kinds.get(path, ""), _decades(call.rms), _decades(call.delta))
+        Layer(path, kinds.get(path, ""), _decades(call.rms), _decades(call.delta), elements=call.count)
         for path, call in run.order
         if path in leaves
     ]

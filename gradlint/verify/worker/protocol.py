@@ -112,6 +112,7 @@ class Layer:
     """What one call of a module showed, in decades: its output's root mean square, ‖∂L/∂output‖₂.
 
     The gradient is None where none arrived, the line 0 where it is not known; `path` is the file of it.
+    `elements` are those of the output.
     """
 
     module: str
@@ -120,6 +121,7 @@ class Layer:
     gradient: float | None
     line: int = 0
     path: str = ""
+    elements: int = 0
 
 
 @dataclass(frozen=True)
