@@ -96,6 +96,13 @@ class MissingZeroGrad(Rule):
             _GAN + "    loss = -critic(generator(torch.randn(16, 4))).mean()\n    loss.backward()\n"
             "    for_generator.step()\n"
         ),
+        "clipped": (
+            _START
+            + "for x, y in loader:\n"
+            + _PASS
+            + "    loss.backward()\n    nn.utils.clip_grad_norm_(model.parameters(), 0.01)\n"
+            + "    optimizer.step()\n"
+        ),
         "everything from outside": (
             "def fit(model, loader, optimizer, criterion):\n    for x, y in loader:\n"
             "        criterion(model(x), y).backward()\n        optimizer.step()\n"

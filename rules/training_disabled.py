@@ -97,6 +97,13 @@ class TrainingDisabled(Rule):
             _START + "model.train()\nfor epoch in range(9):\n" + _BATCHES + _VALID
         ),
         "never in training mode again": _START + "for epoch in range(9):\n" + _BATCHES + _VALID,
+        "evaluation amid an epoch": (
+            _START
+            + "for epoch in range(9):\n    model.train()\n    for i, (x, y) in enumerate(loader):\n"
+            + "        if i % 4 == 0:\n            model.eval()\n            with torch.no_grad():\n"
+            + "                print(model(valid).mean())\n        optimizer.zero_grad()\n"
+            + "        nn.functional.cross_entropy(model(x), y).backward()\n        optimizer.step()\n"
+        ),
         "evaluation in a helper": (
             _START
             + "def score(net):\n    net.eval()\n    with torch.no_grad():\n"

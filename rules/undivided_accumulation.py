@@ -91,6 +91,13 @@ class UndividedAccumulation(Rule):
         "the mean of what is left": (
             _LOOP + "    loss = (model(x) - y).square().mean()\n    loss.backward()\n" + _STEP
         ),
+        "clipped": (
+            _LOOP
+            + _PASS
+            + "    loss.backward()\n    if (i + 1) % 4 == 0:\n"
+            + "        nn.utils.clip_grad_norm_(model.parameters(), 0.01)\n        optimizer.step()\n"
+            + "        optimizer.zero_grad()\n"
+        ),
         "with a scaler": (
             _START
             + "scaler = torch.amp.GradScaler('cuda')\nfor i, (x, y) in enumerate(loader):\n"

@@ -12,6 +12,7 @@ from gradlint.rule.loops import report, subject
 from gradlint.rule.rehearse import (
     Change,
     at,
+    beneath_clipping,
     both,
     claimed,
     followed,
@@ -185,5 +186,5 @@ def _claim(of: Gradients, broken: Broken) -> Claim | None:
     """Of as many batches as make a step, one is left."""
     rehearsal = rehearsed(of.loop, broken, _remedy(of, broken.step), about=of.optimizer)
     share = -math.log10(PERIOD)
-    about = subject(of.loop, *broken)
-    return claimed(Metric.STEP_SCALE, about, share / 2, share, rehearsal)
+    about, condition = subject(of.loop, *broken), beneath_clipping(rehearsal)
+    return claimed(Metric.STEP_SCALE, about, share / 2, share, rehearsal, condition=condition)

@@ -96,6 +96,28 @@ def _healed(claim: Claim) -> Claim:
     return replace(claim, rehearsal=replace(claim.rehearsal, written=claim.rehearsal.remedied))
 
 
+WITHIN = """
+import torch
+from torch import nn
+
+def fit(steps=3):
+    judge = nn.Linear(4, 1)
+    for _ in range(steps):
+        torch.log(torch.sigmoid(judge(torch.randn(8, 4)))).mean().backward()
+"""
+
+
+def test_what_is_at_nothing_given_is_not_refuted(worker: Worker, tmp_path: Path) -> None:
+    """No input of such a function can be made large, so that a run of it tells nothing."""
+    path = tmp_path / "within.py"
+    path.write_text(WITHIN)
+    (rule,) = [rule for rule in load() if rule.id == "GRD603"]
+    claims = [found.claim for found in _claimed(rule, WITHIN, str(path)) if found.claim is not None]
+    assert claims
+    for found in measured(worker, Target(str(path), "fit"), claims, REQUEST):
+        assert found.verdict is Verdict.NOT_EXERCISED, found
+
+
 def allowed(name: str) -> tuple[Verdict, ...]:
     """The verdicts that a bad example may get: confirmed, or none where it cannot be run by itself."""
     if name in SCRIPTS:

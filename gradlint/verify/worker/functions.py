@@ -48,6 +48,10 @@ class Callee:
         named = self.owner.named_parameters() if isinstance(self.owner, nn.Module) else ()
         return {f"self.{name}": p for name, p in named}
 
+    def gives_gradient(self, name: str) -> bool:
+        """Whether `name` is an input of numbers, or a parameter of the object."""
+        return name in self.parameters() or (name in self.forms and self.forms[name].kind == FLOAT)
+
     def run(self, condition: str, variant: int) -> Outcome:
         """One forward pass, and the backward pass of a random projection of the output."""
         numbers, masks = BATTERY[condition][variant]
@@ -137,6 +141,8 @@ def measure(question: Question, callee: Callee) -> float:
     conditions = list(BATTERY) if question.condition in ("", "any") else [question.condition]
     if any(condition not in BATTERY for condition in conditions):
         raise NotExercisedError(f"no input of the battery meets the condition {question.condition!r}")
+    if question.metric == GRADIENT and not callee.gives_gradient(question.subject):
+        raise NotExercisedError("the gradient is at nothing that the function is given")
     if question.condition == "all masked" and all(form.kind != BOOL for form in callee.forms.values()):
         raise NotExercisedError("no input is known to be a mask")
     worst = 0.0
