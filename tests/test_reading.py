@@ -404,6 +404,40 @@ class Net(nn.Module):
 """,
         "linear relu linear relu join linear",
     ),
+    "what other code imports from transformers": (
+        """
+from transformers.activations import ACT2FN, get_activation
+from transformers.pytorch_utils import Conv1D, apply_chunking_to_forward
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = Conv1D(16, 8), nn.Linear(16, 8)
+        self.norm = BertLayerNorm(8, eps=1e-6)
+        self.act, self.known = ACT2FN["gelu_new"], get_activation("swish")
+
+    def chunk(self, x):
+        return self.second(self.act(self.first(x)))
+
+    def forward(self, x):
+        return self.known(self.norm(apply_chunking_to_forward(self.chunk, 2, 1, x)))
+""",
+        "linear gelu linear layer_norm silu",
+    ),
+    "an activation that a configuration decides": (
+        """
+from transformers.activations import ACT2FN
+
+class Net(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        self.main, self.act = nn.Linear(8, 8), ACT2FN[config.hidden_act]
+
+    def forward(self, x):
+        return self.act(self.main(x))
+""",
+        "linear gelu relu silu tanh sigmoid mish leaky_relu join",
+    ),
     "attention that is given its weights": (
         """
 class Net(nn.Module):

@@ -25,6 +25,8 @@ from gradlint.graph.construct import (
 )
 from gradlint.graph.custom import APPLY, Custom, apply_of
 from gradlint.graph.fitting import fitting, is_asked_as_class
+from gradlint.graph.from_transformers import PACKAGE
+from gradlint.graph.from_transformers import call as from_transformers
 from gradlint.graph.functions import ACTIVATIONS, ALIASING, LIKE, METADATA, PIECES, SIZES, UNARY
 from gradlint.graph.geometric import Geometric, stands_for
 from gradlint.graph.memory import Memory, Traces
@@ -573,6 +575,10 @@ class GraphFacts(Interpretation):
             if last.endswith("_") or ".utils." in name:
                 self.members.escape(arguments.values())
             return self.applier.function(last, arguments, site)
+        if name.startswith(PACKAGE) and (known := from_transformers(self, name, arguments, site)) is not None:
+            return known
+        if name.startswith("timm.") and last == "drop_path":
+            return self.applier.function(last, Arguments(arguments.positional[:1]), site)
         if name.startswith("einx.") and last in _EINX and len(arguments.positional) > 2:
             return self.applier.operator(_EINX[last], arguments.positional[1:3], site)
         if name.startswith("torch_einops_utils.") and last in _OF_UTILITIES:

@@ -22,6 +22,12 @@ _ANYWHERE = {
 _ALONE = {
     "repeat": "einops.repeat",
     "DropPath": "timm.layers.DropPath",
+    "drop_path": "timm.layers.drop_path",
+    "trunc_normal_": "timm.layers.trunc_normal_",
+    "ACT2FN": "transformers.activations.ACT2FN",
+    "get_activation": "transformers.activations.get_activation",
+    "apply_chunking_to_forward": "transformers.pytorch_utils.apply_chunking_to_forward",
+    "BertLayerNorm": "transformers.modeling_bert.BertLayerNorm",
     "Parameter": "torch.nn.Parameter",
     "Module": "torch.nn.Module",
     "Variable": "torch.autograd.Variable",
