@@ -438,6 +438,19 @@ class Net(nn.Module):
 """,
         "linear gelu relu silu tanh sigmoid mish leaky_relu join",
     ),
+    "positions turned by angles of a base that nobody gives": (
+        """
+class Net(nn.Module):
+    def __init__(self, base):
+        super().__init__()
+        self.main = nn.Linear(8, 8)
+        self.register_buffer("turns", 1.0 / (base ** (torch.arange(0, 8, 2).float() / 8)))
+
+    def forward(self, x):
+        return self.main(x) * self.turns.cos()
+""",
+        "constant scale scale exp reciprocal scale linear cos mul",
+    ),
     "attention that is given its weights": (
         """
 class Net(nn.Module):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -589,11 +590,13 @@ class Applier:
             scaled = self._drawn(op, second, first, site)
             if scaled is not None:
                 return scaled
-        if op in ("mul", "add", "sub", "div") and not _has_signal(first) and not _has_signal(second):
+        if op in ("mul", "add", "sub", "div", "pow") and not _has_signal(first) and not _has_signal(second):
             fresh = next((each for each in (first, second) if isinstance(each, Drawn)), None)
             other = second if fresh is first else first
             if fresh is not None and isinstance(other, Anything) and not self._is_data(other):
                 return Drawn(Initial("unknown"), fresh.shape)
+        if op == "pow" and _has_signal(second) and not _has_gradient(first):
+            return self._exponential(number(first), second, site)
         if op == "pow":
             return self._one("pow", first, site, {"exponent": constant})
         if op == "matmul":
@@ -606,6 +609,11 @@ class Applier:
             return self._before_constant(op, number(first), second, site)
         inputs = (self._recorder.signal(first, site), self._recorder.signal(second, site))
         return self._recorder.emit(op, inputs, site)
+
+    def _exponential(self, base: float | None, exponent: Value, site: Site) -> Value:
+        """b^x = exp(x · log b)."""
+        factor = math.log(base) if base is not None and base > 0 else None
+        return self._one("exp", self._one("scale", exponent, site, {"factor": factor}), site)
 
     def _mixed(self, first: Value, second: Value, site: Site) -> Value | None:
         """`x @ w` or `w @ x`, which add up over the last but one and over the last dimension of w."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 PACKAGE = "transformers."
 _TABLE = "transformers.activations.ACT2FN"
 _ACTIVATIONS = ("gelu", "relu", "silu", "tanh", "sigmoid", "mish", "leaky_relu")
-_ANY = Choice(tuple([Reference(f"torch.nn.functional.{name}") for name in _ACTIVATIONS]))
+ANY_ACTIVATION = Choice(tuple([Reference(f"torch.nn.functional.{name}") for name in _ACTIVATIONS]))
 """What a configuration that is not known may ask for."""
 
 _CALLED = {"gelu": "gelu", "gelu_new": "gelu", "gelu_fast": "gelu", "swish": "silu", "mish": "mish"}
@@ -32,9 +32,9 @@ def call(facts: GraphFacts, name: str, arguments: Arguments, site: Site) -> Valu
     last = name.rpartition(".")[2]
     if last == "get_activation" and len(arguments.positional) == 1:
         known = bystanders.item(Reference(_TABLE), arguments.positional[0].value, site.node)
-        return known if known is not None else _ANY
+        return known if known is not None else ANY_ACTIVATION
     if last == "ACT2FN":
-        return facts.evaluator.call(_ANY, arguments, site)  # an entry of it, which one is not known
+        return facts.evaluator.call(ANY_ACTIVATION, arguments, site)  # an entry of it, which one is not known
     if last == "apply_chunking_to_forward" and len(arguments.positional) > _CHUNKED:
         return _chunked(facts, arguments, site)
     if last == "BertLayerNorm":

@@ -25,7 +25,7 @@ from gradlint.graph.construct import (
 )
 from gradlint.graph.custom import APPLY, Custom, apply_of
 from gradlint.graph.fitting import fitting, is_asked_as_class
-from gradlint.graph.from_transformers import PACKAGE
+from gradlint.graph.from_transformers import ANY_ACTIVATION, PACKAGE
 from gradlint.graph.from_transformers import call as from_transformers
 from gradlint.graph.functions import ACTIVATIONS, ALIASING, LIKE, METADATA, PIECES, SIZES, UNARY
 from gradlint.graph.geometric import Geometric, stands_for
@@ -56,6 +56,7 @@ from gradlint.graph.values import (
 from gradlint.records import ir
 from gradlint.records.graph import Initial, Place, Setting, Unapplied
 from gradlint.records.span import Span
+from gradlint.semantics.bystanders import holds_activations
 from gradlint.semantics.classes import is_module as is_module_class
 from gradlint.semantics.evaluate import ARM_EXHAUSTED, EXHAUSTED
 from gradlint.semantics.interpretation import Arguments, Budget, Count, Interpretation, Operand, Site
@@ -941,6 +942,8 @@ class GraphFacts(Interpretation):
             return chosen
         if isinstance(value, SizeOf):
             return size_at(value.sizes, whole(index))
+        if isinstance(value, Instance) and holds_activations(value) and not isinstance(index, Known):
+            return ANY_ACTIVATION
         if isinstance(value, Instance) and isinstance(value.attributes.get(BASE), Table):
             return self.members.item(value, index)
         if isinstance(value, Items) and value.items:

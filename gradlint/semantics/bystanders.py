@@ -107,16 +107,19 @@ def original(closure: Closure) -> Reference | None:
 
 def item(owner: Value, key: Value, node: ir.Expression) -> Value | None:
     """The activation that a table of them holds under a name; None where `owner` is no such table."""
-    if isinstance(owner, Instance):
-        name = f"{owner.type.scope.name}.{owner.type.definition.name}"
-    else:
-        name = owner.name if isinstance(owner, Reference) else ""
-    if name not in _ACTIVATIONS or not isinstance(key, Known):
+    if not isinstance(key, Known) or not holds_activations(owner):
         return None
     if key.value in _BY_TANH:
         return Partial(Reference(_FUNCTIONS + "gelu"), (), {"approximate": Known("tanh")}, node)
     found = _EXACT.get(key.value)
     return Reference(_FUNCTIONS + found) if found else None
+
+
+def holds_activations(owner: Value) -> bool:
+    """Whether a value is the table of activations."""
+    if isinstance(owner, Instance):
+        return f"{owner.type.scope.name}.{owner.type.definition.name}" in _ACTIVATIONS
+    return isinstance(owner, Reference) and owner.name in _ACTIVATIONS
 
 
 def is_transparent(decorator: Closure) -> bool:
