@@ -449,7 +449,7 @@ class Net(nn.Module):
     def forward(self, x):
         return self.main(x) * self.turns.cos()
 """,
-        "constant scale scale exp reciprocal scale linear cos mul",
+        "constant reshape scale scale exp reciprocal scale linear cos mul",
     ),
     "attention that is given its weights": (
         """

@@ -170,6 +170,7 @@ NOT_DIFFERENTIABLE = frozenset(
         *("argmax", "argmin", "argsort", "round", "floor", "ceil", "trunc", "sign", "one_hot", "bincount"),
         *("eq", "ne", "lt", "le", "gt", "ge", "isnan", "isinf", "isfinite", "logical_not", "logical_and"),
         *("long", "int", "bool", "byte", "short", "nonzero", "multinomial", "searchsorted", "bernoulli"),
+        "bucketize",
         *("item", "tolist", "numpy", "round_", "any", "all", "logical_or", "unique"),
     }
 )
