@@ -122,6 +122,12 @@ class GraphKeptAlive(Rule):
         "a list of the last losses": (
             _LOOP.replace("total = 0", "losses = []") + "    losses.append(loss)\n    losses = losses[-10:]\n"
         ),
+        "a list of every tenth loss": (
+            _LOOP.replace("total = 0", "losses = []").replace(
+                "for x, y in loader", "for i, (x, y) in enumerate(loader)"
+            )
+            + "    if i % 10 == 0:\n        losses.append(loss)\n"
+        ),
         "a list that is emptied": (
             _LOOP.replace("total = 0", "losses = []")
             + "    losses.append(loss)\n    if len(losses) > 99:\n        del losses[:]\n"
@@ -209,8 +215,8 @@ def _is_beside(loop: TrainingLoop, keep: Event, backward: Event) -> bool:
 
 
 def _is_put_away(loop: TrainingLoop, keep: Event, passes: list[Event]) -> bool:
-    """Whether something is put into a list behind its backward pass, which nothing goes through again, and
-    nothing is taken out of a list in the same loop.
+    """Whether something is put into a list behind each of its backward passes, which nothing goes through
+    again, and nothing is taken out of a list in the same loop.
     """
     through = [each for each in passes if each.source & keep.source or not each.source]
     released = [e for e in loop.events("release") if loop.point(e) in loop.around(keep)]
@@ -218,7 +224,9 @@ def _is_put_away(loop: TrainingLoop, keep: Event, passes: list[Event]) -> bool:
         return False
     (backward,) = through
     before = loop.before(keep, lambda event: event.number in {*keep.source, backward.number})
-    return before.only(backward.number) and loop.around(keep) == loop.around(backward)
+    behind = loop.after(backward, lambda event: event.number in {keep.number, backward.number})
+    is_always = before.only(backward.number) and behind.only(keep.number)
+    return is_always and loop.around(keep) == loop.around(backward)
 
 
 def _retains(backward: Event) -> bool:

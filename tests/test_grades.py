@@ -303,3 +303,14 @@ def test_steps_over_which_gates_carry_a_state(made: str, steps: int, severity: s
     found = check_text(LONG.format(made=made, steps=steps), about_gates)
     graded = [each.severity.value for each in found if each.claim and abs(each.claim.least or 0.0) >= 3]
     assert graded == ([severity] if severity else [])
+
+
+def test_who_calls_a_loop_does_not_say_how_bad_its_steps_are() -> None:
+    text = (
+        "import torch\nfrom torch import nn\n\n\ndef fit(net, optimizer, loader):\n    for x, y in loader:\n"
+        "        nn.functional.mse_loss(net(x), y).backward()\n        optimizer.step()\n"
+        "        nn.utils.clip_grad_norm_(net.parameters(), 1.0)\n        optimizer.zero_grad()\n\n\n"
+        "def main(loader):\n    net = nn.Linear(4, 2)\n"
+        "    fit(net, torch.optim.SGD(net.parameters(), lr=0.1), loader)\n"
+    )
+    assert [(f.rule, f.severity.value) for f in check_text(text, load())] == [("GRD504", "error")]

@@ -84,6 +84,7 @@ class Inspector:
         self._rules: dict[type, list[Rule]] = {}
         for rule in rules:
             self._rules.setdefault(subject_of(rule), []).append(rule())
+        self._of_traces = frozenset([rule.id for rule in self._rules.get(Trace, ())])
 
     def inspect(self, scope: ModuleScope, source: Source, is_framework: bool = True) -> Inspection:
         """What the rules say of every subject in the module; one finding per rule and place.
@@ -193,7 +194,7 @@ class Inspector:
 
     def _graded(self, finding: Finding, scope: ModuleScope, helped: Sequence[Trace]) -> Finding:
         """A finding in a function as bad as the worst of what callers in the same module make of it."""
-        if finding.severity is Severity.NOTE:
+        if finding.severity is Severity.NOTE or finding.rule not in self._of_traces:
             return finding
         heard: list[Finding] = []
         is_spared = False
