@@ -168,6 +168,37 @@ def test_parts_of_heads_are_made_small_with_them(worker: Worker, tmp_path: Path)
     assert "rotary_dim=64" not in found.arguments[0][1]
 
 
+DRAWN = """
+class Net(nn.Module):
+    def __init__(self, width=32):
+        super().__init__()
+        self.layers = nn.Sequential(*[nn.Linear(width, width) for _ in range(4)])
+
+    def forward(self, x):
+        return self.layers(x)
+
+def draw(module):
+    if isinstance(module, nn.Linear):
+        nn.init.normal_(module.weight, std=SCALE)
+
+SCALE = 1e-4
+"""
+AFTER = {
+    "apply": "net.apply(draw)",
+    "function": "for each in net.modules():\n        draw(each)",
+    "in place": "for each in net.parameters():\n        nn.init.normal_(each, std=SCALE)",
+}
+
+
+@pytest.mark.parametrize("how", AFTER)
+def test_weights_are_those_that_the_program_gives_them(worker: Worker, tmp_path: Path, how: str) -> None:
+    main = f"def main():\n    net = Net()\n    {AFTER[how]}\n    torch.save(net, 'net.pt')\n"
+    found = verified(worker, tmp_path, DRAWN + main, "Net")
+    assert found.verdict == "at risk" and any("initialised as in main()" in note for note in found.notes)
+    other = main.replace("main", "other").replace(AFTER[how], "net.train()")
+    assert verified(worker, tmp_path, DRAWN + main + other, "Net").verdict == "healthy"
+
+
 PATTERNS = {
     "b c (h p1) (w p2) -> b (h w) (p1 p2 c)": ({"p1": 4, "p2": 4}, 48, (2, 3, 32, 32)),
     "b (n p) c -> b n (p c)": ({"p": 8}, 40, (2, 32, 5)),

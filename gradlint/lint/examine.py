@@ -18,6 +18,7 @@ from gradlint.lint.cells import broken_cells, cell_alone, without_cells
 from gradlint.lint.deep import deep_recursion
 from gradlint.lint.inspect import Inspection, Inspector, may_hold_graphs, triggers_of
 from gradlint.lint.outcome import (
+    OTHERS,
     Consulted,
     Outcome,
     Task,
@@ -173,7 +174,8 @@ class Examiner:
         if name == EVERYTHING:
             return self._digests[path] or _MISSING
         if key not in self._names:
-            statements = self._project.scope(path).bindings.get(name, ())
+            scope = self._project.scope(path)
+            statements = (*scope.bindings.get(name, ()), *scope.stars)
             self._names[key] = binding_digest(self._lines_of(path), statements)
         return self._names[key]
 
@@ -241,7 +243,10 @@ class Examiner:
 
 
 def names_in(path: str, data: bytes) -> dict[str, str]:
-    """The digests of what binds the names of the file at `path`; none where it cannot be read."""
+    """The digests of what binds the names of the file at `path`; none where it cannot be read.
+
+    Any name may come from where all are imported; those that nothing else binds are under `OTHERS`.
+    """
     try:
         source = decode(path, data)
     except SourceError:
@@ -249,7 +254,8 @@ def names_in(path: str, data: bytes) -> dict[str, str]:
     facts = extract(source.text, {}, outline=True)
     scope = ModuleScope(path, "", facts, lambda omitted: ())
     lines = source.lines()
-    return {name: binding_digest(lines, statements) for name, statements in scope.bindings.items()}
+    found = {**scope.bindings, OTHERS: ()}
+    return {name: binding_digest(lines, (*statements, *scope.stars)) for name, statements in found.items()}
 
 
 def examine_files(

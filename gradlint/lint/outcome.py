@@ -14,6 +14,9 @@ from gradlint.records.suppression import Suppression
 from gradlint.source.listing import listing
 from gradlint.source.source import Cell
 
+OTHERS = ""
+"""In place of a name: all that nothing in a file binds but imports of everything."""
+
 
 class Consulted(Struct, frozen=True, array_like=True):
     """What was read of another file: its digest, and for every name the digest of what binds it.
@@ -83,7 +86,8 @@ def _is_unchanged(
     if digest_of(consulted.path) == consulted.content:
         return True
     now = names_of(consulted.path)
-    return all(now.get(name, "") == content for name, content in consulted.names.items())
+    others = now.get(OTHERS, "")
+    return all(now.get(name, others) == content for name, content in consulted.names.items())
 
 
 def binding_digest(lines: Sequence[str], statements: Iterable[Node]) -> str:

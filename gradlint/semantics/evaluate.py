@@ -298,7 +298,7 @@ class Evaluator:
         return constants.resolve(f"{base}.{binding.member}")
 
     def _starred(self, scope: ModuleScope, name: str) -> Value | None:
-        for binding in scope.stars:
+        for binding in reversed(scope.stars):
             star = ir.Binding(binding.span, name, binding.module, name, binding.level)
             module = self._imported(scope, ir.Binding(binding.span, "", binding.module, "", binding.level))
             if isinstance(module, ModuleObject):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from gradlint.records import ir
 from gradlint.semantics.interpretation import Arguments, Operand, Site
-from gradlint.semantics.neighbours import EVERYTHING, around, text_of
+from gradlint.semantics.neighbours import around, rests_on, text_of
 from gradlint.semantics.project import module_name
 from gradlint.semantics.scope import Frame, ModuleScope
 from gradlint.semantics.value import (
@@ -140,8 +140,9 @@ class Registries:
 
     def _definitions(self, scope: ModuleScope, key: str) -> Iterator[ClassObject | Closure]:
         """The decorated definitions beside a registry that go by a name, there or in their decorators."""
-        for path in dict.fromkeys((os.path.abspath(scope.path), *around(scope.path))):
-            self._evaluator.consulted.add((path, EVERYTHING))
+        beside = dict.fromkeys((os.path.abspath(scope.path), *around(scope.path)))
+        self._evaluator.consulted |= rests_on(scope.path, beside)
+        for path in beside:
             names = [name for name, words in decorated(path) if key.casefold() in words]
             module = self._evaluator.module_at(module_name(path)[0], scope) if names else None
             for name in names:

@@ -61,7 +61,8 @@ def configured(evaluator: Evaluator, name: str, arguments: Arguments, site: Site
 def _folder(evaluator: Evaluator, path: str) -> tuple[Folder, Callable[[], None]]:
     """Where files are looked for from the code at `path`; and what notes that they were."""
     own = os.path.dirname(os.path.abspath(path))
-    folder = Folder(tuple(dict.fromkeys((own, import_root(path), repository(own)))), set())
+    around, sought = repository(own)
+    folder = Folder(tuple(dict.fromkeys((own, import_root(path), around))), sought)
     return folder, lambda: evaluator.consulted.update((each, EVERYTHING) for each in folder.sought)
 
 

@@ -9,7 +9,6 @@ import math
 import os
 import re
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Any
 
 from msgspec import Struct
@@ -58,15 +57,22 @@ class Folder(Struct, frozen=True):
         return path if os.path.isfile(path) else None
 
 
-@lru_cache(maxsize=1024)
-def repository(folder: str) -> str:
-    """The folder of the repository or the distribution that a folder is in; itself where there is none."""
-    found = folder
-    while not any(os.path.exists(os.path.join(found, mark)) for mark in _MARKS):
+def repository(folder: str) -> tuple[str, set[str]]:
+    """The folder of the repository or the distribution that a folder is in, and what was looked for.
+
+    It is the folder itself where there is none.
+    """
+    found, sought = folder, set[str]()
+    while True:
+        marks = [os.path.join(found, mark) for mark in _MARKS]
+        there = next((mark for mark in marks if os.path.exists(mark)), None)
+        if there is not None:
+            inside = os.path.join(there, "HEAD") if os.path.isdir(there) else there
+            return found, {*sought, *marks[: marks.index(there)], inside}
+        sought.update(marks)
         if os.path.dirname(found) == found:
-            return folder
+            return folder, sought
         found = os.path.dirname(found)
-    return found
 
 
 def decoded(text: str, kind: str) -> Any:

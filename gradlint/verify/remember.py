@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from gradlint.lint.cache import Cache
-from gradlint.lint.outcome import digest
+from gradlint.lint.outcome import digest, digest_of_folder
 from gradlint.verify.client import Worker
 from gradlint.verify.worker.protocol import Reply, Task
 
@@ -21,8 +21,9 @@ from gradlint.verify.worker.protocol import Reply, Task
 class Memory:
     """Answers from a cache folder where a task was answered before, else from a worker.
 
-    A reply is kept with the digests of the project's files that were imported for it; one that tells of a
-    failure is not kept, since the next run may have more time or memory. Without a folder nothing is.
+    A reply is kept with the digests of the files that were imported or opened for it, and of which files
+    their folders hold; one that tells of a failure is not kept, since the next run may have more time or
+    memory. Without a folder nothing is.
     """
 
     def __init__(self, worker: Worker, python: str, folder: str | None) -> None:
@@ -80,7 +81,7 @@ def _content(path: str) -> str:
     try:
         return digest(Path(path).read_bytes())
     except OSError:
-        return ""
+        return digest_of_folder(path)
 
 
 def _encoded(reply: Reply) -> bytes:
@@ -88,7 +89,8 @@ def _encoded(reply: Reply) -> bytes:
 
 
 def _digests(paths: Iterable[str]) -> Iterable[tuple[str, str]]:
-    return ((path, _content(path)) for path in paths)
+    folders = {os.path.dirname(path) for path in paths if path.endswith(".py")}
+    return ((path, _content(path)) for path in sorted({*paths, *folders}))
 
 
 def _decoded(data: bytes) -> Reply | None:

@@ -10,7 +10,7 @@ import sys
 import time
 import types
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ from torch import nn
 from . import sites
 from .absent import AbsentBase, AbsentError
 from .guesses import SIZES, guess, is_configuration, refitted
+from .initialised import initialised
 from .load import FAILED, GUESSED
 from .mend import mended
 from .protocol import Argument
@@ -141,7 +142,26 @@ def recipe(
         found, where = sites.arguments(module, name, signature, missing)
         given.update(found)
         origins.update(dict.fromkeys(found, where))
-    return search(Maker(target, signature, given, kind), origins, notes, seconds)
+    searched = search(Maker(target, signature, given, kind), origins, notes, seconds)
+    return _initialised(module, name, searched)
+
+
+def _initialised(module: types.ModuleType, name: str, made: Recipe) -> Recipe:
+    """The recipe with what the file does to the weights of what it constructs."""
+    found = initialised(module, name)
+    if found is None:
+        return made
+    try:
+        found.apply(made.make())
+    except (Exception, SystemExit):
+        return made
+    remade = made.remade
+    return replace(
+        made,
+        make=found.after(made.make),
+        notes=[*made.notes, f"initialised as in {found.site.where}"],
+        remade=lambda error: (replace(each, make=found.after(each.make)) for each in remade(error)),
+    )
 
 
 def sizes_guessed(module: types.ModuleType) -> list[str]:

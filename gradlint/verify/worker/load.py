@@ -196,7 +196,34 @@ def imported() -> list[str]:
     return sorted(_run_files)
 
 
+def opened() -> list[str]:
+    """The files that were run or opened for reading, or looked for in vain, installed packages left out."""
+    return sorted(_run_files | _opened)
+
+
 _run_files: set[str] = set()
+_opened: set[str] = set()
+
+
+def note_opened() -> None:
+    """From now on note which files are opened, until the process ends."""
+    sys.addaudithook(_note)
+
+
+def _note(event: str, given: Any) -> None:
+    if event != "open" or not all(isinstance(each, str) for each in given[:2]) or set(given[1]) & set("wax+"):
+        return
+    path = os.path.abspath(given[0])
+    if not path.startswith(_PASSING) and "site-packages" not in path:
+        _opened.add(path)
+
+
+_PASSING = (
+    *(os.path.dirname(os.path.abspath(file)) + os.sep for file in (__file__, os.__file__)),
+    *(os.path.join(prefix, "") for prefix in (sys.prefix, sys.base_prefix)),
+    *("/proc/", "/dev/", "/sys/"),
+)
+"""What belongs to the worker, to the interpreter or to the system."""
 
 
 class _Loader(importlib.machinery.SourceFileLoader):

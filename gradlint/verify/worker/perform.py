@@ -21,7 +21,7 @@ from .construct import NotBuiltError, Recipe, recipe, resolve
 from .fit import Fitted, NoInputError, fit
 from .forms import SIDES
 from .functions import callee
-from .load import FAILED, imported, load
+from .load import FAILED, load, note_opened, opened
 from .metrics import WITHOUT_INPUTS, NotExercisedError
 from .protocol import Answer, Argument, Built, Failure, Layer, Reply, Task
 from .redirect import taken_as
@@ -34,6 +34,7 @@ def perform(task: Task, tell: Tell) -> Reply:
     """The reply to a task; `tell` is told what is about to be done."""
     torch.set_num_threads(1)
     stage = "importing"
+    note_opened()
 
     def enter(name: str) -> None:
         nonlocal stage
@@ -42,7 +43,7 @@ def perform(task: Task, tell: Tell) -> Reply:
 
     failed: dict[str, BaseException] = {}
     try:
-        return replace(_perform(task, enter, failed), files=imported())
+        return replace(_perform(task, enter, failed), files=opened())
     except NotBuiltError as error:
         failure = _failure("constructing", error, failed, is_input=False)
     except NoInputError as error:

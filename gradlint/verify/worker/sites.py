@@ -123,14 +123,14 @@ def _evaluated(
 
 def value_at(module: types.ModuleType, site: Site, expression: ast.expr) -> Any:
     """An expression at a place, after the statements that it needs."""
-    names = _namespace(module, site)
+    names = names_at(module, site)
     for statement in needed_for(site.before, read(expression), vars(module)[TREE].body):
-        _run(module, statement, names)
+        run_at(module, statement, names)
     code = compile(ast.Expression(expression), module.__file__ or "", "eval")
     return eval(code, names)
 
 
-def _namespace(module: types.ModuleType, site: Site) -> dict[str, Any]:
+def names_at(module: types.ModuleType, site: Site) -> dict[str, Any]:
     """The names of the module, and those of the function's parameters."""
     names = dict(vars(module))
     if site.function is not None:
@@ -145,7 +145,8 @@ def _namespace(module: types.ModuleType, site: Site) -> dict[str, Any]:
     return names
 
 
-def _run(module: types.ModuleType, statement: ast.stmt, names: dict[str, Any]) -> None:
+def run_at(module: types.ModuleType, statement: ast.stmt, names: dict[str, Any]) -> None:
+    """Run a statement of a module with some names. Raises whatever it raises."""
     exec(compile(ast.Module([statement], []), module.__file__ or "", "exec", dont_inherit=True), names)
 
 
@@ -181,7 +182,7 @@ def _model(module: types.ModuleType, site: Site) -> Any:
     if len(targets) != 1 or not isinstance(targets[0], ast.Name):
         return next(_modules(module, site), None)
     name = targets[0].id
-    names = _namespace(module, site)
+    names = names_at(module, site)
     body = (*site.before, site.statement, *site.after)
     for statement in needed_for(body, {name}, vars(module)[TREE].body):
         _run_for(module, statement, names, name)
@@ -191,7 +192,7 @@ def _model(module: types.ModuleType, site: Site) -> Any:
 def _run_for(module: types.ModuleType, statement: ast.stmt, names: dict[str, Any], wanted: str) -> None:
     """Run a statement; it may fail once what is wanted is a model, as where weights cannot be loaded."""
     try:
-        _run(module, statement, names)
+        run_at(module, statement, names)
     except Exception:
         if not isinstance(names.get(wanted), nn.Module):
             raise

@@ -48,7 +48,7 @@ def needed_for(
     statements = list(body)
     known = _Known(statements, around)
     needed = known.closure(names)
-    return [s for s in statements if not needed.isdisjoint(known.changed(s)) and not _trains(s)]
+    return [s for s in statements if not needed.isdisjoint(known.changed(s)) and not trains(s)]
 
 
 class _Known:
@@ -58,9 +58,7 @@ class _Known:
         self._body = body
         self._bound: dict[str, list[ast.stmt]] = {}
         self._imported: dict[str, str] = {}
-        self._writing = {
-            s.name for s in (*around, *body) if isinstance(s, _FUNCTIONS) and _writes(s) and not _trains(s)
-        }
+        self._writing = writing((*around, *body))
         for statement in body:
             for name in self.changed(statement):
                 self._bound.setdefault(name, []).append(statement)
@@ -105,7 +103,7 @@ class _Known:
         """Whether a statement is run."""
         if isinstance(statement, (*_DEFINITIONS, *_IMPORTS)) or self.is_quiet(statement):
             return True
-        return not needed.isdisjoint(self.changed(statement)) and not _trains(statement)
+        return not needed.isdisjoint(self.changed(statement)) and not trains(statement)
 
     def is_quiet(self, node: ast.AST) -> bool:
         """Whether running a statement does nothing but compute and bind."""
@@ -146,6 +144,11 @@ def _writes(function: ast.AST) -> bool:
     return any(isinstance(called, ast.Attribute) and _is_in_place(called.attr) for called in calls)
 
 
+def writing(body: Iterable[ast.stmt]) -> set[str]:
+    """The functions of a block that write in place, as initialisers do, and do not train."""
+    return {s.name for s in body if isinstance(s, _FUNCTIONS) and _writes(s) and not trains(s)}
+
+
 def _definitions(body: Iterable[ast.stmt]) -> list[str]:
     return [statement.name for statement in body if isinstance(statement, _DEFINITIONS)]
 
@@ -168,7 +171,7 @@ def _inner(node: ast.AST) -> Iterator[ast.AST]:
         yield from handler.body
 
 
-def _trains(statement: ast.stmt) -> bool:
+def trains(statement: ast.stmt) -> bool:
     """Whether a statement, not a definition, is a loop that trains: it goes backward."""
     return any(
         isinstance(node, ast.Attribute) and node.attr in ("backward", "fit", "zero_grad")

@@ -88,7 +88,7 @@ def _company(
         error = failed
     if any(part.stand_in == NONE for part in rehearsal.parts):
         raise NotExercisedError(f"the model cannot be run: {' '.join(str(error).split())[:200]}")
-    return replace(own, uses_stand_ins=True), f"{error}"
+    return replace(own, uses_stand_ins=True), f"{type(error).__name__}: {error}"
 
 
 def _fitted(company: Company, act: Act, task: Task) -> Fitted:

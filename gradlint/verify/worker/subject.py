@@ -132,19 +132,40 @@ def affordable(make: Callable[[], nn.Module], fitted: Fitted, dtype: torch.dtype
 
     The graph for the backward pass is kept, since that is what takes memory.
     """
-    largest = 0
+    sizes: list[int] = []
+    took = 0.0
     taken_as("cpu")
     for batch, most in ((FEW, 1.0), (8, 0.25), (BATCH, 1.0)):
         try:
             took = _timed(make, fitted, dtype, batch)
         except Exception:
-            if largest:
+            if sizes:
                 break
             continue
-        largest = batch
+        sizes.append(batch)
         if took > most:
             break
-    return largest
+    while len(sizes) > 1 and took > _LONG and not _goes_back(make, fitted, dtype, sizes[-1]):
+        sizes.pop()
+    return sizes[-1] if sizes else 0
+
+
+_LONG = 0.1
+"""Seconds of a forward pass from which on its backward pass may take more memory than there is."""
+
+
+def _goes_back(make: Callable[[], nn.Module], fitted: Fitted, dtype: torch.dtype, batch: int) -> bool:
+    """Whether there is memory for a backward pass."""
+    try:
+        with exact(0, dtype):
+            model = make().to(dtype).train()
+            positional, named = fitted.draw(batch, dtype)
+            observe(model, positional, named)
+    except MemoryError:
+        return False
+    except Exception as error:
+        return "memory" not in str(error)
+    return True
 
 
 def _timed(make: Callable[[], nn.Module], fitted: Fitted, dtype: torch.dtype, batch: int) -> float:
