@@ -678,3 +678,25 @@ def test_a_mean_is_blamed_where_the_same_spread_around_zero_does_no_harm() -> No
 def test_a_signal_that_is_too_small_to_square_fluctuates_as_any() -> None:
     tiny = replace(STANDARDISED, second=point(1e-170))
     assert drawn(Node(0, "relu"), tiny, width=64, depth=3) == pytest.approx(2 / 64, abs=0.1)
+
+
+@pytest.mark.parametrize("reads_one", [True, False])
+def test_tokens_beside_the_one_that_is_read_get_what_attention_hands_on(reads_one: bool) -> None:
+    """A learned token before 64 others of width 32: where it alone is read, little comes to the others."""
+    twin = models.Twin()
+    token = nn.Parameter(torch.zeros(1, 1, 32))
+    first = twin.layer("linear", nn.Linear(32, 32), twin.input())
+    learned = twin.emit(
+        "parameter", lambda: token, parameters={"value": Parameter("token", (1, 1, 32), Initial("zeros"))}
+    )
+    spread = twin.emit("expand", lambda t: t.expand(256, 1, 32), learned)
+    joined = twin.emit("cat", lambda *parts: torch.cat(parts, 1), spread, first, settings={"dim": 1})
+    mixed = twin.emit("identity", lambda x: x + x.mean(1, keepdim=True), joined)
+    at: dict[str, Any] = {"at": (None, 0)} if reads_one else {}
+    read = twin.emit("select", lambda x: x[:, 0] if reads_one else x, mixed, settings=at)
+    result = twin.measure(torch.randn(256, 64, 32).requires_grad_(), first, read)
+    assert result.predicted.hi < 1.0
+    assert (result.predicted.lo < -1) is reads_one
+    if reads_one:
+        assert result.predicted.widened(0.1).contains(result.decades)
+        assert result.decades < -0.5

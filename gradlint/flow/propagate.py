@@ -23,6 +23,7 @@ from gradlint.flow.fluctuation import strays
 from gradlint.flow.initial import Law, law
 from gradlint.flow.linear_layers import bias_law, weight_law
 from gradlint.flow.moments import STANDARDISED, Moments
+from gradlint.flow.tokens import prepended
 from gradlint.flow.transfer import Effect, effect_of
 from gradlint.mathematics.interval import ONE, ZERO, Interval, point
 from gradlint.records.graph import ModelGraph, Node
@@ -138,7 +139,7 @@ def propagate(graph: ModelGraph, input: Moments = STANDARDISED) -> GradientFlow:
     effects: list[Effect] = []
     for node in graph.nodes:
         signals = tuple([effects[number].moments for number in node.inputs])
-        effects.append(_placed(node, _effect(node, signals, input)))
+        effects.append(_placed(node, prepended(graph, node, signals) or _effect(node, signals, input)))
     frozen = tuple(effects)
     seeds = _seeds(graph)
     gradient = tuple(_pull(graph, frozen, seeds))
