@@ -106,10 +106,14 @@ def flushed_gradients(stage: Stage, question: Question) -> float:
 
 
 def _first(show: Show, stage: Stage) -> Step:
+    return _some(show, stage)[0]
+
+
+def _some(show: Show, stage: Stage) -> list[Step]:
     steps = _taken(show, stage)
     if not steps:
         raise NotExercisedError("the optimizer takes no step")
-    return steps[0]
+    return steps
 
 
 def lost_updates(stage: Stage, question: Question) -> float:
@@ -167,12 +171,10 @@ def training_difference(stage: Stage, question: Question) -> float:
 
 def update_ratio(stage: Stage, question: Question) -> float:
     """log10 of ‖Δw‖₂/‖w‖₂ over the first of so many steps that goes to the bound, or else the longest."""
-    conditions = replace(stage.conditions, steps=int(number(question, "steps", 1)))
-    steps = _taken(stage.show(stage.rehearsal.written, conditions), stage)
-    if not steps:
-        raise NotExercisedError("the optimizer takes no step")
-    ratios = [step.ratio if math.isfinite(step.ratio) else math.inf for step in steps]
-    return log10_ratio(next((each for each in ratios if each >= 10**question.bound), max(ratios)), 1.0)
+    count = int(number(question, "steps", 1))
+    conditions = replace(stage.conditions, steps=count, follows_weights=True)
+    ratios = [step.ratio for step in _some(stage.show(stage.rehearsal.written, conditions), stage)]
+    return log10_ratio(next((each for each in ratios if not each < 10**question.bound), max(ratios)), 1.0)
 
 
 def schedule_lead(stage: Stage, question: Question) -> float:

@@ -28,7 +28,8 @@ class Conditions:
     It ends after so many `steps` of an optimizer or so many `rounds`. `factor` multiplies every loss;
     with `value` the factor is what brings the first loss there. With `is_exact` nothing computes in half
     precision, without `is_scaled` no scaler is on. `judged` is the logit that samples of a generator are
-    judged with. `threshold` is what clipping clips to where the code does not tell.
+    judged with. `threshold` is what clipping clips to where the code does not tell. With `follows_weights`
+    it is measured of every step how far it goes.
     """
 
     steps: int = ROUNDS
@@ -40,6 +41,7 @@ class Conditions:
     judged: float | None = None
     threshold: float = 1.0
     counts_graphs: bool = False
+    follows_weights: bool = False
     seed: int = 0
 
 
@@ -140,7 +142,8 @@ class Rounds:
         """Make an optimizer where there is none yet, of these models or of those that it is known to hold."""
         if number not in self.optimizers and number in self.company.parts:
             made = self.optimizers[number] = self.company.optimizer(number, self.models, models, rate)
-            watch(made, self.show.steps.setdefault(number, []), lambda: self._position(made))
+            steps = self.show.steps.setdefault(number, [])
+            watch(made, steps, lambda: self._position(made), self.conditions.follows_weights)
 
     def _schedule(self, number: int) -> None:
         of = [n for n in (*self.company.parts[number].holds, *self.optimizers) if n in self.optimizers]

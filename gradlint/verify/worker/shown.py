@@ -19,7 +19,8 @@ from .synthetic import norm
 class Step:
     """A step that an optimizer took: ‖g‖₂ that it was given, and the position of its schedule.
 
-    Of the first one also the gradients, ‖Δw‖₂/‖w‖₂, and the share of float16 elements that are lost.
+    Of the first one also the gradients, and the share of float16 elements that are lost; of that, or of
+    all where they are followed, ‖Δw‖₂/‖w‖₂.
     """
 
     norm: float
@@ -50,14 +51,17 @@ class Show:
         return [step for steps in self.steps.values() for step in steps]
 
 
-def watch(optimizer: torch.optim.Optimizer, steps: list[Step], position: Callable[[], int]) -> None:
-    """Note every step that an optimizer takes from now on."""
-    looks: list[_First] = []
+def watch(
+    optimizer: torch.optim.Optimizer, steps: list[Step], position: Callable[[], int], follows: bool = False
+) -> None:
+    """Note every step that an optimizer takes from now on, and how far each goes if it `follows` them."""
+    looks: list[_Move] = []
 
     def before(*_: Any) -> None:
         gradients = [p.grad.detach() for p in held_by(optimizer) if p.grad is not None]
         steps.append(Step(norm(gradients), position()))
-        looks[:] = [] if len(steps) > 1 else [_First(optimizer, steps[0])]
+        closely = _First if len(steps) == 1 else _Move
+        looks[:] = [closely(optimizer, steps[-1])] if follows or len(steps) == 1 else []
 
     def after(*_: Any) -> None:
         for look in looks:
@@ -72,20 +76,31 @@ def held_by(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
     return [p for group in optimizer.param_groups for p in group["params"]]
 
 
-class _First:
-    """The first step, looked at closely."""
+class _Move:
+    """A step, of which it is looked how far it goes."""
 
     def __init__(self, optimizer: torch.optim.Optimizer, step: Step) -> None:
         self.held, self.step = held_by(optimizer), step
         self.before = [p.detach().clone() for p in self.held]
+
+    def finish(self) -> None:
+        """After the step."""
+        pairs = [(p.detach().float(), w.float()) for p, w in zip(self.held, self.before) if p.dim() > 1]
+        size = norm([w for _, w in pairs])
+        self.step.ratio = norm([p - w for p, w in pairs]) / size if size else math.nan
+
+
+class _First(_Move):
+    """The first step, of which gradients are kept and losses of float16 are counted as well."""
+
+    def __init__(self, optimizer: torch.optim.Optimizer, step: Step) -> None:
+        super().__init__(optimizer, step)
         self.reference = _reference(optimizer)
         step.gradients = [p.grad.detach().float().clone() for p in self.held if p.grad is not None]
 
     def finish(self) -> None:
         """After the step: how far it went, and what float16 lost of it."""
-        pairs = [(p.detach().float(), w.float()) for p, w in zip(self.held, self.before) if p.dim() > 1]
-        size = norm([w for _, w in pairs])
-        self.step.ratio = norm([p - w for p, w in pairs]) / size if size else math.nan
+        super().finish()
         if self.reference is not None:
             self.step.lost = self._lost(*self.reference)
 
