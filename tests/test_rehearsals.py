@@ -159,3 +159,39 @@ def test_a_model_without_end_ends_at_the_limit(worker: Worker, tmp_path: Path) -
 def test_gradients_of_weights_that_stay_add_up(worker: Worker, tmp_path: Path) -> None:
     evidence = seen(worker, tmp_path, "pass", TRAIN.replace("Adam", "SGD").replace("1e-3", "1e-6"))
     assert evidence.measured == pytest.approx(1.301, abs=0.01)  # twenty equal gradients
+
+
+ENDINGS = {
+    "only as written": (ValueError("twice"), None, 1.0),
+    "neither": (None, None, 0.0),
+    "another error with the remedy": (ValueError("twice"), TypeError("not that"), 1.0),
+    "the same error with the remedy": (ValueError("at 3"), ValueError("at 4"), None),
+    "only with the remedy": (None, ValueError("twice"), None),
+}
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("case", ENDINGS)
+def test_an_error_is_that_of_the_claim_unless_the_remedy_leaves_it(case: str) -> None:
+    pytest.importorskip("torch")
+    from gradlint.verify.worker.compared import Stage, raises
+    from gradlint.verify.worker.metrics import NotExercisedError
+    from gradlint.verify.worker.protocol import Question
+    from gradlint.verify.worker.rehearsal import Program, Rehearsal
+    from gradlint.verify.worker.rounds import Conditions
+    from gradlint.verify.worker.shown import Show
+
+    written, remedied = Program([], []), Program([], [])
+    first, second, expected = ENDINGS[case]
+
+    class Ended(Stage):
+        def tried(self, program: Program, conditions: Conditions | None = None) -> Show:
+            return Show(error=first if program is written else second)
+
+    stage = Ended(Rehearsal([], written, remedied), None, Conditions())  # type: ignore[arg-type]
+    question = Question(0, "raises", "", "iterations=2", 1.0, 1.0)
+    if expected is None:
+        with pytest.raises(NotExercisedError):
+            raises(stage, question)
+    else:
+        assert raises(stage, question) == expected

@@ -14,6 +14,7 @@ import jsonschema
 import pytest
 
 from gradlint.cli.main import run
+from gradlint.cli.targets import targets
 from gradlint.lint.result import FileReport, LintResult
 from gradlint.records.evidence import Evidence, Verdict
 from gradlint.records.finding import Claim, Finding, Metric, Severity
@@ -216,3 +217,31 @@ def test_what_global_pooling_distributes_is_told_by_the_run(
         assert layer["measured_gradient"] == pytest.approx(layer["predicted_gradient"], abs=0.25)
     (gain,) = [each for each in found["measured"] if each["metric"] == "depth-gain"]
     assert gain["measured"] == pytest.approx(gain["predicted"], abs=0.25)
+
+
+MADE = {
+    "made.py::net": "net = Net(16, depth=2)",
+    "made.py::make": "def make():\n    return Net(16, depth=2)",
+    "made.py::steps": "steps = nn.Sequential(nn.Linear(16, 16), nn.Sigmoid(), nn.Linear(16, 16))",
+}
+
+
+@pytest.mark.parametrize("target", MADE)
+def test_graph_and_verify_take_the_same_targets(
+    folder: Path, capsys: pytest.CaptureFixture[str], target: str
+) -> None:
+    """A variable that holds a model, and a function that returns one, from a class of another file."""
+    (folder / "made.py").write_text(f"from torch import nn\nfrom model import Net\n\n{MADE[target]}\n")
+    assert run(["graph", target, "--format", "json"]) == 0
+    (graph,) = json.loads(capsys.readouterr().out)
+    assert [node["settings"].get("in_features") for node in graph["nodes"] if node["op"] == "linear"] == [
+        16,
+        16,
+    ]
+    assert [each.name for each in targets(target)] == [graph["name"]] == [target.partition("::")[2]]
+
+
+def test_graph_says_what_only_running_shows(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "made.py").write_text("from model import Net\n\ndef main():\n    net = Net(16)\n")
+    assert run(["graph", "made.py::main"]) == 2
+    assert "`gradlint verify made.py::main` runs it" in capsys.readouterr().err

@@ -12,7 +12,7 @@ from gradlint.cli.errors import UsageError, color_choice, require_choice
 from gradlint.cli.terminal import print_error, print_out
 from gradlint.config.error import did_you_mean
 from gradlint.flow.propagate import GradientFlow, propagate
-from gradlint.lint.models import UnknownArgumentError, model_names, models
+from gradlint.lint.models import UnknownArgumentError, model_names, models, signatures
 from gradlint.report.graph import as_json, dot, text
 from gradlint.report.terminal import wants_color
 from gradlint.source.source import SourceError
@@ -57,6 +57,9 @@ def _flows(target: str, given: dict[str, object]) -> list[GradientFlow]:
     if not found:
         names = model_names(path)
         if wanted and wanted not in names:
+            if signatures(path, [wanted]):
+                runs = f"`gradlint verify {target}` runs it"
+                raise UsageError(f"`{wanted}` in {path} is or returns no model that the code shows; {runs}")
             raise UsageError(f"`{path}` has no model `{wanted}`{did_you_mean(wanted, names)}")
         print_error(f"warning: no model with a forward pass in {target}")
     return [propagate(graph) for graph in found]

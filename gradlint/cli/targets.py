@@ -34,7 +34,7 @@ def targets(word: str) -> list[Target]:
         if wanted not in names and not signatures(path, [wanted]):
             known = f"; it has {_listed(names)}" if names else ""
             raise UsageError(f"no model `{wanted}` in {path}{did_you_mean(wanted, names) or known}")
-        return [Target(path, wanted, graph) for graph in graphs.get(wanted, [None])]
+        return [Target(path, wanted, g) for g in graphs.get(wanted) or models(path, wanted) or [None]]
     if not names:
         raise UsageError(f"`{path}` defines no model; name a function that makes one: `{path}::make`")
     return [Target(path, n, graph) for n in dict.fromkeys(names) for graph in graphs.get(n, [None])]

@@ -303,6 +303,27 @@ class Builder:
         finally:
             self._seeks_kept = False
 
+    def held(self, scope: ModuleScope, name: str, given: Mapping[str, object]) -> ModelGraph | None:
+        """The graph of the model that a variable of a module holds, or that a function returns.
+
+        The function is given what it is given by name; None where it is no model.
+        """
+        self._facts.begin()
+        self._facts.ran.clear()
+        self._evaluator.ran = set()
+        made = self._evaluator.module_name(scope, name)
+        place = Place(scope.path, next((each.span for each in scope.binding(name)), Span(1, 1, 1, 1)))
+        if isinstance(made, Closure):
+            named = {
+                each: Operand(literal(value), ir.Name(place.span, each)) for each, value in given.items()
+            }
+            made = self._evaluator.call(
+                made, Arguments((), named), Site(ir.Name(place.span, name), scope.path)
+            )
+        if isinstance(made, Instance) and not is_module_class(made.type):
+            return None
+        return self._graph(name, place, made, scope) if isinstance(made, (Instance, Container)) else None
+
     def value(self, scope: ModuleScope, node: ir.Expression) -> Value:
         """What an expression of a module is."""
         return self._evaluator.evaluate(node, Frame(scope))

@@ -150,7 +150,9 @@ def models(path: str, wanted: str = "", given: Mapping[str, object] | None = Non
                 raise UnknownArgumentError(name, [parameter.name for parameter in taken])
         built = [graph for cls in chosen if (graph := builder.build(cls, given)) is not None]
         sequences = builder.sequences(scope, texts.text(path), given)
-        return [*built, *[graph for graph in sequences if wanted in ("", graph.name)]]
+        found = [*built, *[graph for graph in sequences if wanted in ("", graph.name)]]
+        held = builder.held(scope, wanted, given or {}) if wanted and not found else None
+        return found if held is None else [held]
 
 
 def _builder(path: str, texts: Texts) -> tuple[Builder, ModuleScope]:
