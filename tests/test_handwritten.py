@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,10 +14,13 @@ from gradlint.flow.handwritten import Handwritten, beyond, drawings, layers
 from gradlint.graph.handwritten import Networks
 from gradlint.lint.check_text import check_text
 from gradlint.lint.examine import Examiner
+from gradlint.records.evidence import Verdict
 from gradlint.rule.registry import load
 from gradlint.semantics.project import Project
 from gradlint.source.triage import is_of_interest
 from gradlint.syntax.extract import extract, lower_omitted
+from gradlint.verify.request import Request
+from gradlint.verify.stamp import stamped
 
 pytestmark = pytest.mark.torch
 np = pytest.importorskip("numpy")
@@ -127,3 +131,30 @@ def test_files_that_name_no_framework_are_read_for_their_arrays_only(tmp_path: P
 )
 def test_only_files_that_may_hold_a_network_are_read(code: str, is_read: bool) -> None:
     assert is_of_interest(code.encode()) == is_read
+
+
+SCRIPT = """\
+import numpy as np
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+HEAD
+    np.random.seed(0)
+    weights = np.random.randn(400, 300)
+    data = np.random.randn(64, 400)
+    print(sigmoid(data @ weights))
+    raise SystemExit("no need to come here")
+"""
+
+
+@pytest.mark.parametrize("head", ["if __name__ == '__main__':", "if True:"])
+def test_a_script_is_run_as_far_as_its_network_needs(tmp_path: Path, head: str) -> None:
+    pytest.importorskip("torch")
+    path = tmp_path / "net.py"
+    path.write_text(SCRIPT.replace("HEAD", head))
+    findings = check_text(path.read_text(), [RULE])
+    (finding,) = stamped({str(path): findings}, Request(sys.executable))[str(path)]
+    assert finding.claim is not None and finding.evidence is not None
+    assert finding.evidence.verdict is Verdict.CONFIRMED, finding.evidence.reason
+    assert finding.evidence.measured == pytest.approx(finding.claim.predicted, abs=0.02)

@@ -22,6 +22,7 @@ from gradlint.verify.plan import (
     claims_by_target,
     graphs,
     kind_of,
+    place_of,
     task,
     trained_target,
 )
@@ -87,7 +88,7 @@ SCRIPTS = ("<module>", "lambda", "")
 
 def measured(worker: Answering, target: Target, claims: Sequence[Claim], request: Request) -> list[Evidence]:
     """What a run of a target says of claims about it. Raises `WorkerError`."""
-    reason = _not_run(target, {kind_of(claim) for claim in claims})
+    reason = _not_run(target, claims)
     if reason:
         return [Evidence(Verdict.NOT_EXERCISED, reason=reason)] * len(claims)
     wants_flow = request.shows_flow and {kind_of(claim) for claim in claims} == {MODEL}
@@ -101,9 +102,10 @@ def measured(worker: Answering, target: Target, claims: Sequence[Claim], request
     return [replace(each, layers=rows) for each in found]
 
 
-def _not_run(target: Target, kinds: set[str]) -> str:
-    """Why claims of these kinds are not measured, empty where they are."""
-    if TRAINING in kinds:
+def _not_run(target: Target, claims: Sequence[Claim]) -> str:
+    """Why claims are not measured, empty where they are: also of a script, for what stands on its lines."""
+    kinds = {kind_of(claim) for claim in claims}
+    if TRAINING in kinds or (not target.name and all(place_of(claim).isdigit() for claim in claims)):
         return ""
     if target.name in SCRIPTS and kinds != {LOSS}:
         return "code outside of functions and classes is not run"

@@ -20,7 +20,8 @@ import torch
 from .construct import recipe, resolve
 from .metrics import NotExercisedError
 from .protocol import Argument, Question
-from .sites import TREE
+from .sites import TREE, Site, names_at, run_at, sites
+from .slicing import assigned, needed_for
 
 KNEES = {"exp": 6.0, "sigmoid": 6.0, "tanh": 3.0}
 """From which |z| on a function is saturated; for exp it is the sigmoid that is computed with it."""
@@ -103,6 +104,8 @@ class Network:
             if not found:
                 raise NotExercisedError(f"no sigmoid or tanh is computed on line {question.subject}")
             return found[0]
+        if not self.given:
+            raise NotExercisedError("code outside of functions is not given anything else")
         if question.metric == "activation-scale":
             return self._growth()
         if question.condition == LOGITS:
@@ -146,6 +149,27 @@ def network(
         except Exception as found:
             error = error or found
     raise NotExercisedError(f"it does not run with arrays of any shape that was tried: {error}")
+
+
+def script(module: types.ModuleType, lines: Iterable[int], notes: Notes) -> Network:
+    """What a file computes on lines outside of functions. Raises `NotExercisedError`."""
+    names = vars(module)
+    for line in lines:
+        for site in sites(names[TREE]):
+            last = site.statement.end_lineno or site.statement.lineno
+            if site.function is None and site.statement.lineno <= line <= last:
+                _run_to(module, site)
+    return Network(notes, lambda: None, {}, None, [], [])
+
+
+def _run_to(module: types.ModuleType, site: Site) -> None:
+    names = names_at(module, site)
+    body = (*site.before, site.statement)
+    try:
+        for statement in needed_for(body, assigned(site.statement), vars(module)[TREE].body):
+            run_at(module, statement, names)
+    except (Exception, SystemExit) as error:
+        raise NotExercisedError(f"the script ends before it: {type(error).__name__}: {error}") from None
 
 
 def _givens(function: Any, sizes: Sequence[int], kind: torch.dtype | None) -> Iterator[dict[str, Any]]:

@@ -166,7 +166,11 @@ def _procedure(task: Task, module: types.ModuleType) -> types.FunctionType | Non
 def _arrays(task: Task, module: types.ModuleType, notes: handwritten.Notes) -> Reply:
     with exact(0, torch.float64):
         try:
-            found = handwritten.network(module, task.name, task.arguments, task.seconds / 3, notes)
+            if task.name:
+                found = handwritten.network(module, task.name, task.arguments, task.seconds / 3, notes)
+            else:
+                lines = sorted({int(q.subject) for q in task.questions if q.subject.isdigit()})
+                found = handwritten.script(module, lines, notes)
         except NotExercisedError as error:
             answers = [Answer(q.number, "not exercised", [], reason=str(error)) for q in task.questions]
             return Reply(task.number, _UNBUILT, answers, [], device="cpu")
