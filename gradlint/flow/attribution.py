@@ -43,9 +43,13 @@ class Step(Struct, frozen=True):
 
     @property
     def op(self) -> str:
-        """The operation; the product of a signal with itself is its square."""
-        first, *others = self.node.inputs
-        return "square" if self.node.op == "mul" and others == [first] else self.node.op
+        """The operation, as `operation` names it."""
+        return operation(self.node)
+
+
+def operation(node: Node) -> str:
+    """What a node does; the product of a signal with itself is its square."""
+    return "square" if node.op == "mul" and len({*node.inputs}) == 1 < len(node.inputs) else node.op
 
 
 def steps(flow: GradientFlow, chain: Chain) -> tuple[Step, ...]:

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from msgspec import Struct
 
-from gradlint.flow.attribution import SUMS, Growth, Step, growth, steps
+from gradlint.flow.attribution import SUMS, Growth, Step, growth, operation, steps
 from gradlint.flow.chain import Chain, chain_to_head, longest_chain
 from gradlint.flow.faults import Fault, faults
 from gradlint.flow.propagate import GradientFlow, propagate
@@ -71,6 +71,8 @@ class Model(Struct, frozen=True, dict=True):
         """Along the chain, and on to the head: the nodes of these operations, one after another, and what
         becomes of the signal's scale, where that is certain.
         """
+        if not any(operation(node) in operations for node in self.graph.nodes):
+            return
         for chain in (self.chain, chain_to_head(self.flow)):
             found = () if chain is None else steps(self.flow, chain)
             grown = None if chain is None else growth(self.flow, chain, found)
