@@ -115,7 +115,7 @@ class InitNeverApplied(Rule):
         "handed on by its module": "import sys\n"
         + _HEAD
         + _init("isinstance(m, nn.Linear)", name="start")
-        + _net(_MLP, after="\n\nthis = sys.modules[__name__]\nnet = Net()\nnet.each(this.start)\n"),
+        + _net(_MLP, after="\n\nthis = sys.modules[__name__]\nnet = Net()\nnet.apply(this.start)\n"),
         "called by name": _HEAD
         + _net(_MLP, "getattr(self, 'start')()", method=_method("start"), after="\n\nnet = Net()\n"),
         "replaced, then drawn": _HEAD

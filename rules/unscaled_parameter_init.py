@@ -39,6 +39,17 @@ def _init(std: float) -> str:
 """
 
 
+_START = """
+    def start(self):
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight)
+                nn.init.zeros_(module.bias)
+
+
+net = Net()
+net.start()
+"""
 _RELU = _stack("nn.Linear(128, 128), nn.ReLU()")
 _NORMED = _stack("nn.Linear(128, 128), nn.LayerNorm(128), nn.ReLU()", 6)
 _SMALL = "self.layers, self.head = nn.Sequential(nn.Linear(64, 64), nn.ReLU()), nn.Linear(64, 10)"
@@ -91,6 +102,7 @@ class UnscaledParameterInit(Rule):
             "        return F.linear(F.relu(F.linear(x, self.w2)), self.w3)",
         ),
         "applied": _net(*_RELU, "self.apply(self._init)", rest=_init(1.0)),
+        "a method that the script calls": _net(*_RELU, rest=_START),
         "uniform on a wide range": _net(
             "self.layers = nn.Sequential(*[nn.Conv2d(32, 32, 3, padding=1) for _ in range(4)])",
             "self.head = nn.Conv2d(32, 1, 1)",

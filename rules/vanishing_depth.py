@@ -121,6 +121,9 @@ class VanishingDepth(Rule):
         "initialised in the script": _net(_DEEP, above=_block("F.relu(self.f(x))"))
         + "\n\ndef start(m):\n    if isinstance(m, nn.Linear):\n"
         "        nn.init.kaiming_normal_(m.weight, nonlinearity='relu')\n\n\nnet = Net().apply(start)\n",
+        "a method that the script calls": _net(_DEEP, above=_block("F.relu(self.f(x))"))
+        + _HE
+        + "\n\nnet = Net()\nnet.reset()\n",
         "SELU, LeCun": _net(_DEEP, "self.reset()", above=_block("F.selu(self.f(x))"))
         + _HE.replace('"relu"', '"linear"'),
     }

@@ -20,7 +20,7 @@ from gradlint.graph.recorder import frozen
 from gradlint.graph.sequences import Sequences
 from gradlint.graph.stated import module, undecided
 from gradlint.graph.training import Trainer
-from gradlint.graph.unapplied import uncalled, unnamed, without_effect
+from gradlint.graph.unapplied import callable_later, is_called, uncalled, unnamed, without_effect
 from gradlint.graph.values import BASE, Container, Signal, Weight, descendants, signals
 from gradlint.graph.writes import writes_elsewhere
 from gradlint.records import ir
@@ -64,6 +64,7 @@ class Builder:
         self._seeks_kept = False
         self._classes: dict[str, tuple[FileFacts, list[ClassObject]]] = {}
         self._text = ""
+        self._started_beside: set[str] = set()
 
     def begin(self) -> None:
         """Another file: its models together may take MOST_STEPS."""
@@ -93,6 +94,7 @@ class Builder:
         the arguments that it is really given.
         """
         self._seen.clear()
+        self._started_beside.clear()
         self._text = text
         for cls in reversed(self.classes(scope)):
             if id(cls.definition) not in self._seen and self._affords():
@@ -141,7 +143,7 @@ class Builder:
         neighbouring file.
         """
         beside = neighbours(graph.place.path)
-        if beside is None or applies_to(graph.name, text):
+        if beside is None or graph.name in self._started_beside or applies_to(graph.name, text):
             return True
         self._evaluator.consulted |= rests_on(graph.place.path, beside)
         return any(applies_to(graph.name, text_of(each)) for each in beside)
@@ -181,6 +183,7 @@ class Builder:
         self._evaluator.ran = set()
         with facts.watching() as made:
             instance = self._evaluator.instantiate(cls, arguments)
+            self._start(cls, instance)
         self._call_sites.learn(cls, made)
         if facts.unread:
             facts.members.escape((instance,))
@@ -189,6 +192,19 @@ class Builder:
             return None
         shown = {name: text for name, value in arguments.items() if (text := as_text(value))}
         return self._graph(cls.definition.name, place, instance, cls.scope, shown)
+
+    def _start(self, cls: ClassObject, instance: Instance) -> None:
+        """Run the methods that draw weights and that the file calls once the object is made."""
+        found = callable_later(cls, self._evaluator.ran)
+        for method in found:
+            if is_called(method, self._text):
+                self._evaluator.run(self._evaluator.bound(method, instance))
+        if found:
+            beside = neighbours(cls.scope.path) or ()
+            self._evaluator.consulted |= rests_on(cls.scope.path, beside)
+            texts = [text_of(path) for path in beside]
+            if any(is_called(method, text) for method in found for text in texts):
+                self._started_beside.add(cls.definition.name)
 
     def deepened(
         self, graph: ModelGraph, scope: ModuleScope, text: str, place: Place, times: int

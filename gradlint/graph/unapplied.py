@@ -113,6 +113,30 @@ def uncalled(cls: ClassObject, ran: Set[int]) -> Iterator[Unapplied]:
             yield Unapplied(name, "uncalled", Place(cls.scope.path, function.header))
 
 
+def callable_later(cls: ClassObject, ran: Set[int]) -> list[Closure]:
+    """Methods of a class that draw its weights, that did not run, and that need nothing to be told."""
+    return [
+        member
+        for name, member in cls.members.items()
+        if isinstance(member, Closure) and id(member.function) not in ran and not name.startswith("__")
+        if _needs_nothing(member.function) and draws(member.function)
+    ]
+
+
+def _needs_nothing(function: ir.Function | ir.Lambda) -> bool:
+    """Whether a method can be called without arguments."""
+    return all(p.default is not None or p.kind in ("arguments", "keywords") for p in function.parameters[1:])
+
+
+def is_called(member: Closure, text: str) -> bool:
+    """Whether code calls a method of something that is not the object itself, come what may."""
+    method = getattr(member.function, "name", "")
+    return (
+        re.search(rf"^(?!.*\b(?:if|else)\b).*(?<!\bself)(?<!\))\.{re.escape(method)}\(\)", text, re.MULTILINE)
+        is not None
+    )
+
+
 def unnamed(cls: ClassObject, text: str) -> Iterator[Unapplied]:
     """Functions of a file that draw the weights of a module that they are given, and that nobody names.
 

@@ -134,7 +134,8 @@ def recipe(
     if not given and isinstance(target, type):
         made = [value for value in vars(module).values() if type(value) is target]
         if made:
-            return Recipe(lambda: copy.deepcopy(made[-1]), notes=[*notes, "constructed by its file"])
+            notes.append("constructed by its file")
+            return _initialised(module, name, Recipe(lambda: copy.deepcopy(made[-1]), notes=notes))
     signature = signature_of(target)
     _require_taken(name, signature, origins)
     missing = [n for n, p in signature.parameters.items() if p.default is p.empty and n not in given]

@@ -48,7 +48,9 @@ def initialised(module: types.ModuleType, name: str) -> Initialised | None:
 def _assigned(module: types.ModuleType, name: str) -> Iterator[Initialised]:
     """The sites that bind what they construct of a class."""
     tree = vars(module).get(TREE)
-    known = writing(tree.body) if tree is not None else set()
+    body = tree.body if tree is not None else []
+    own_class = [part for s in body if isinstance(s, ast.ClassDef) and s.name == name for part in s.body]
+    known = writing(body) | writing(own_class)
     for site in sites(tree) if tree is not None else ():
         targets = site.statement.targets if isinstance(site.statement, ast.Assign) else []
         if len(targets) == 1 and isinstance(targets[0], ast.Name) and any(calls(site, name)):
