@@ -133,20 +133,31 @@ def _definitions(path: str) -> dict[str, ast.ClassDef]:
 def _sources(path: str, first: int) -> dict[str, set[str]]:
     """Of the variables of the function that begins on a line, the names that they are computed from."""
     found: dict[str, set[str]] = {}
-    for function in ast.walk(_tree(path)):
-        if isinstance(function, ast.FunctionDef) and function.lineno == first:
-            for node in ast.walk(function):
-                if isinstance(node, ast.Assign):
-                    read = {each.id for each in ast.walk(node.value) if isinstance(each, ast.Name)}
-                    for target in (each for each in node.targets if isinstance(each, ast.Name)):
-                        found.setdefault(target.id, set()).update(read)
+    functions = [node for node in ast.walk(_tree(path)) if isinstance(node, ast.FunctionDef)]
+    for node in (each for f in functions if f.lineno == first for each in ast.walk(f)):
+        for targets, value in _bindings(node):
+            read = {each.id for each in ast.walk(value) if isinstance(each, ast.Name)}
+            for target in (each for part in targets for each in ast.walk(part)):
+                if isinstance(target, ast.Name):
+                    found.setdefault(target.id, set()).update(read)
     return found
 
 
+def _bindings(node: ast.AST) -> Iterator[tuple[list[ast.expr], ast.expr]]:
+    """What a node binds, and to what or to parts of what."""
+    if isinstance(node, ast.Assign):
+        yield node.targets, node.value
+    elif isinstance(node, (ast.For, ast.comprehension)):
+        yield [node.target], node.iter
+
+
 def sources_of(line: Line) -> list[str]:
-    """The names that the variables on a line are computed from, one step back."""
+    """The names that the variables on a line are computed from, the nearest first."""
     known = _sources(line.frame.f_code.co_filename, line.frame.f_code.co_firstlineno)
-    return [source for name in line.names for source in sorted(known.get(name, ()))]
+    found = list(line.names)
+    for name in found:
+        found += sorted(known.get(name, set()).difference(found))
+    return found[len(line.names) :]
 
 
 def _is(node: ast.AST, name: str) -> bool:

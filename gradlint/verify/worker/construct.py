@@ -247,12 +247,12 @@ def search(
     deadline = time.monotonic() + seconds
     first: tuple[BaseException, dict[str, Any]] | None = None
     for size in sizes:
-        waiting = list(start)
+        waiting: list[tuple[dict[str, Any], str]] = [(each, "") for each in start]
         seen: set[str] = set()
         for _ in range(ATTEMPTS):
             if not waiting or time.monotonic() > deadline:
                 break
-            chosen = waiting.pop(0)
+            chosen, before = waiting.pop(0)
             attempt = Attempt(maker, chosen, size)
             error = attempt.run()
             if error is None:
@@ -266,7 +266,9 @@ def search(
             new = [{**chosen, **change} for change in mended(error, attempt.slots(), size)]
             new = [each for each in new if _key(each) not in seen]
             seen |= set(map(_key, new))
-            waiting = new + waiting
+            following = [(each, f"{error!r}") for each in new]
+            has_helped = before != f"{error!r}"  # what leaves the error as it is waits
+            waiting = following + waiting if has_helped else waiting + following
     assert first is not None
     raise _explained(first[0], first[1], maker.given)
 

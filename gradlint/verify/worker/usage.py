@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 
+from . import redirect
 from .sites import TREE, Site, bound_arguments, calls, sites, value_at
 
 _FENCE = re.compile(r"[ \t]*(`{3,}|~{3,})[ \t]*([\w+-]*)")
@@ -72,14 +73,20 @@ def usages(module: types.ModuleType, target: Any, divisor: int = 1) -> Iterator[
     """
     name = getattr(target, "__name__", "")
     for origin, text in _documents(module, target):
+        if any(word in text for word in redirect.WORDS):
+            redirect.activate()
         for tree in map(_Smaller(divisor).visit, _blocks(text)) if name and name in text else ():
             page = types.ModuleType(origin)
-            page.__dict__.update({TREE: tree, "__file__": origin, "torch": torch, "nn": torch.nn})
+            page.__dict__.update({TREE: tree, "__file__": origin, **_USUAL, name: target})
             for site in sites(tree):
                 for call in calls(site, name):
                     with suppress(Exception, SystemExit):
                         if value_at(page, site, call.func) is target:
                             yield Usage(page, site, call, origin)
+
+
+_USUAL = {"torch": torch, "nn": torch.nn}
+"""What blocks rely on that another one has imported."""
 
 
 class _Smaller(ast.NodeTransformer):
