@@ -92,6 +92,17 @@ class MissingZeroGrad(Rule):
             "def fit(model, draw, optimizer, criterion):\n    for _ in range(1000):\n        x, y = draw()\n"
             "        criterion(model(x), y).backward()\n        optimizer.step()\n"
         ),
+        "beside an average of the weights": (
+            "from collections import OrderedDict\n\nimport torch\nfrom torch import nn\n"
+            "from torch.nn.parallel import DistributedDataParallel\n\n\n@torch.no_grad()\n"
+            "def update(average, model):\n    kept = OrderedDict(average.named_parameters())\n"
+            "    for name, p in OrderedDict(model.named_parameters()).items():\n"
+            "        kept[name].mul_(0.999).add_(p.data, alpha=0.001)\n\n\ndef fit(loader, average):\n"
+            "    model = DistributedDataParallel(nn.Linear(8, 2))\n"
+            "    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)\n    for x, y in loader:\n"
+            "        nn.functional.mse_loss(model(x), y).backward()\n        optimizer.step()\n"
+            "        update(average, model.module)\n"
+        ),
         "one of two optimizers": (
             _GAN + "    loss = -critic(generator(torch.randn(16, 4))).mean()\n    loss.backward()\n"
             "    for_generator.step()\n"

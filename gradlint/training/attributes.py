@@ -55,6 +55,8 @@ def attribute(facts: TrainingFacts, value: Value, name: str, site: Site) -> Valu
         return Items("list", [_group(value.held, site.node)], site.node, True)
     if name == "grad" and isinstance(value, Symbol) and name not in value.attributes:
         return Tensor(gradient=Parameters((value,), False))
+    if name == "module" and isinstance(value, Module) and (value.cls is None or not value.cls.member(name)):
+        return value.attributes.get(name, value)
     if isinstance(value, Module):
         return value.attributes.setdefault(name, facts.symbols.fresh(value, name=name))
     if isinstance(value, Instance):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 GATHERING = frozenset(
-    {"list", "tuple", "set", "sorted", "iter", "reversed", "filter", "chain", "from_iterable"}
+    {"list", "tuple", "set", "sorted", "iter", "reversed", "filter", "chain", "from_iterable", "OrderedDict"}
 )
 
 
