@@ -120,12 +120,14 @@ def _prepared(task: Task, module: types.ModuleType, device: str, enter: Tell) ->
                 if time.monotonic() > until:
                     break
                 with contextlib.suppress(Exception, SystemExit):
-                    return _ready(task, other, device, enter)
+                    return _ready(task, other, device, enter, _HURRIED)
         raise error
 
 
 _SHARE = 0.7
 """The share of a task's time after which nothing else is tried."""
+_HURRIED = 12
+"""The part of a task's time that the search for inputs of each other recipe may take: a twelfth."""
 _OTHERS = 12
 """So many recipes that the error of a run suggests."""
 
@@ -140,10 +142,10 @@ def _others(
         yield from itertools.islice(made.remade(cause), _OTHERS)
 
 
-def _ready(task: Task, made: Recipe, device: str, enter: Tell) -> Prepared:
+def _ready(task: Task, made: Recipe, device: str, enter: Tell, share: int = 3) -> Prepared:
     with exact(0, torch.float32):
         model = made.make()
-    subject = _subject(task, made, device)
+    subject = _subject(task, made, device, share)
     if task.wants_flow or any(question.metric not in WITHOUT_INPUTS for question in task.questions):
         enter("searching inputs")
         subject.fitted(subject.steps)
@@ -202,8 +204,8 @@ def _device(asked: str) -> str:
     return asked
 
 
-def _subject(task: Task, made: Recipe, device: str) -> Subject:
-    """The target; its inputs are searched when a run first needs them."""
+def _subject(task: Task, made: Recipe, device: str, share: int) -> Subject:
+    """The target; its inputs are searched when a run first needs them, for a share of the task's time."""
 
     @cache
     def fitted(steps: int) -> Fitted:
@@ -213,7 +215,9 @@ def _subject(task: Task, made: Recipe, device: str) -> Subject:
                 shown = documented.fitted(made.make().train(), made.usage, torch.float32)
                 if shown is not None:
                     return shown
-            return fit(made.make().train(), task.inputs, task.seconds / 3, steps, side=made.side or SIDES[0])
+            return fit(
+                made.make().train(), task.inputs, task.seconds / share, steps, side=made.side or SIDES[0]
+            )
 
     @cache
     def batch(steps: int) -> int:

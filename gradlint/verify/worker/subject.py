@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import math
 import random
 import sys
@@ -63,6 +64,7 @@ class Subject:
     steps: int = STEPS
     updates: int = 0
     affordable: Callable[[int], int] = lambda steps: BATCH
+    _most: list[int] = field(default_factory=lambda: [MANY])
     _runs: dict[tuple[int, int, torch.dtype, int, int, bool], Run] = field(default_factory=dict)
 
     def set_up(self) -> contextlib.AbstractContextManager[None]:
@@ -73,7 +75,7 @@ class Subject:
     @property
     def batch(self) -> int:
         """How many samples a run takes."""
-        return self.affordable(self.steps)
+        return min(self.affordable(self.steps), *self._most)
 
     @property
     def many(self) -> int:
@@ -102,12 +104,21 @@ class Subject:
         return moved, {name: _moved(x, self.device) for name, x in named.items()}
 
     def run(self, batch: int = 0, *, counts_units: bool = False) -> Run:
-        """One forward and backward pass, remembered."""
+        """One forward and backward pass, remembered; of fewer samples where there is no memory for all."""
         key = (self.seed, batch or self.batch, self.dtype, self.steps, self.updates, counts_units)
         if key not in self._runs:
-            with self.set_up():
-                model = self.descended(self.updates)
-                self._runs[key] = observe(model, *self.inputs(batch), counts_units=counts_units)
+            try:
+                with self.set_up():
+                    model = self.descended(self.updates)
+                    self._runs[key] = observe(model, *self.inputs(batch), counts_units=counts_units)
+            except (MemoryError, RuntimeError) as error:
+                if batch or self._most[-1] <= FEW or "memory" not in f"{error!r}".lower():
+                    raise
+                self._most.append(max(self.batch // 8, FEW))
+            else:
+                return self._runs[key]
+            gc.collect()  # errors of the search for inputs hold what they were raised amid
+            return self.run(counts_units=counts_units)
         return self._runs[key]
 
 
