@@ -94,6 +94,9 @@ class InitNeverApplied(Rule):
             _MLP, "self.head = nn.Linear(8, 8)", "self.apply(init)", "self.head = nn.Linear(8, 8)"
         ).replace("self.net(x)", "self.head(self.net(x))"),
         "a copy is scaled": _HEAD + _net("self.net = nn.Linear(64, 64)", "self.net.weight.data.mul(0.1)"),
+        "drawn behind weight_norm": "from torch.nn.utils.parametrizations import weight_norm\n"
+        + _HEAD
+        + _net("self.net = weight_norm(nn.Linear(64, 64))", "nn.init.normal_(self.net.weight, std=0.01)"),
         "private method that nobody calls": _HEAD
         + _net(
             "self.net = nn.ModuleList([nn.Linear(32, 32)])[0]",

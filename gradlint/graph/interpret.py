@@ -516,10 +516,16 @@ class GraphFacts(Interpretation):
                 self.members.rescale(first, None, place)
             if last == "orthogonal":
                 self._parametrised(first, arguments, Initial("orthogonal", {}, 1.0, place))
+            weight = first.attributes.get("weight") if isinstance(first, Layer) else None
+            if last == "weight_norm" and "parametrizations" in name and isinstance(weight, Weight):
+                self.evaluator.heap.write(weight.attributes, "computed", Known(True))
             return first if first is not None else Anything()
         if name.endswith("init.calculate_gain"):
             return initial.gain(arguments)
         scheme = initial.scheme_of(last) if _initialises(name) else None
+        if scheme is not None and isinstance(first, Weight) and "computed" in first.attributes:
+            self.copied.append(Copied(last, first, place))
+            return first
         if scheme is not None:
             return self.members.initialise(first, initial.initialised(scheme, arguments, place))
         if name == "inspect.isclass" and isinstance(first, (ClassObject, Closure, Known)):

@@ -48,7 +48,8 @@ class Weight(Value, frozen=True, eq=False):
     """A parameter or buffer; `attributes` hold its contents (`Drawn`) under "data".
 
     There is "requires_grad" where that was set, "of" the weight that this one is a multiple of,
-    "template" if it was copied, and "handed" once code that is not understood had it.
+    "template" if it was copied, "handed" once code that is not understood had it, and "computed" if it is
+    made of others whenever it is read.
     """
 
     attributes: dict[str, Value]

@@ -6,6 +6,7 @@ A place that the run does not come past raises `NotExercisedError`.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -97,10 +98,13 @@ def unique_rows(model: nn.Module, name: str) -> float:
 
 
 def _parameter(model: nn.Module, name: str) -> torch.Tensor:
-    try:
-        return model.get_parameter(name)
-    except AttributeError:
-        raise NotExercisedError(f"the model holds no parameter {name}") from None
+    """A parameter, or what a layer computes of others in its place."""
+    owner, _, attribute = name.rpartition(".")
+    with contextlib.suppress(AttributeError):
+        found = getattr(model.get_submodule(owner), attribute)
+        if isinstance(found, torch.Tensor):
+            return found
+    raise NotExercisedError(f"the model holds no parameter {name}")
 
 
 def gradient_arrives(subject: Subject, name: str) -> float:
