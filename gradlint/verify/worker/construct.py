@@ -379,7 +379,8 @@ def _found(attempt: Attempt, origins: dict[str, str], notes: list[str]) -> Recip
     def remade(error: BaseException) -> Iterator[Recipe]:
         slots = attempt.slots()
         settings = [{n: v} for n, given in slots.items() for v in refitted(given, attempt.size)]
-        for change in (*settings, *mended(error, slots, attempt.size)):
+        plain = [{n: nn.Identity()} for n, given in slots.items() if isinstance(given, nn.Module)]
+        for change in (*settings, *mended(error, slots, attempt.size), *plain):
             with contextlib.suppress(NotBuiltError):
                 start = [{**attempt.chosen, **change}]
                 yield search(attempt.maker, origins, notes, _AGAIN, (attempt.size,), start)

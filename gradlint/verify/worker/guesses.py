@@ -82,6 +82,8 @@ _MODULE = re.compile(
     r"function|generator|discriminator|classifier|head|neck|base|core|attention|attn|sublayer|feed_forward|"
     r"feature_extractor|criterion|loss|conv|downsample|self_attn|src_embed|tgt_embed|student|teacher|cell)\Z"
 )
+_WIDTH = re.compile(r"(d|dims?|size|width)_")
+"""The beginning of names that say of what something is the width, such as `dim_model`."""
 _CLASS = re.compile(
     r"(.*_)?(block|layer|conv|cls|class|type|cell|norm_layer|conv_layer|act_layer)(_type|_cls)?\Z"
 )
@@ -108,6 +110,8 @@ def by_name(name: str, size: int, path: str = "") -> Any:
     for pattern, value in _TABLE:
         if pattern.match(plain):
             return value
+    if _WIDTH.match(plain):
+        return size
     from .parts import named
 
     made = None if _CLASS.match(plain) else named(plain, size)
