@@ -95,9 +95,11 @@ class Recorder:
                 self._events[-1] = (told, about, doers)
 
     def last(self, kind: str, site: Site) -> tuple[Value, ...]:
-        """What the last event is about, where it is of this kind and place."""
+        """What the last event is about, if it is of this kind and place, and of nothing computed before."""
         event, about, _ = self._events[-1] if self._events else (None, (), ())
-        return about if event is not None and event.kind == kind and event.place == place_of(site) else ()
+        if event is None or event.kind != kind or event.source | event.cut:
+            return ()
+        return about if event.place == place_of(site) else ()
 
     def leave(self, state: int, passes: frozenset[int], states: frozenset[int], is_certain: bool) -> None:
         """An iteration leaves this to the next in a variable."""
