@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from statistics import stdev
 from typing import Any
 
@@ -25,6 +26,7 @@ from gradlint.mathematics.gaussian import exact, statistics
 from gradlint.mathematics.interval import TOP, Interval, point
 from gradlint.records.graph import Initial, ModelGraph, Node, Parameter, Place
 from gradlint.records.span import Span
+from gradlint.verify.plan import graphs
 
 pytestmark = pytest.mark.torch
 torch = pytest.importorskip("torch")
@@ -700,3 +702,15 @@ def test_tokens_beside_the_one_that_is_read_get_what_attention_hands_on(reads_on
     if reads_one:
         assert result.predicted.widened(0.1).contains(result.decades)
         assert result.decades < -0.5
+
+
+def test_a_size_that_stands_for_none_is_no_width(tmp_path: Path) -> None:
+    path = tmp_path / "head.py"
+    path.write_text(
+        "from torch import nn\n\nclass Head(nn.Module):\n    def __init__(self, words=-1):\n"
+        "        super().__init__()\n        self.first = nn.Linear(16, 16)\n"
+        "        self.last = nn.Linear(16, words)\n\n    def forward(self, x):\n"
+        "        return self.last(self.first(x))\n"
+    )
+    (graph,) = graphs(str(path))
+    assert propagate(graph).deviation(0, len(graph.nodes) - 1) > 0

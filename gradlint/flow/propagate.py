@@ -114,7 +114,7 @@ class GradientFlow(Struct, frozen=True):
         return math.hypot(own, strays(nodes, self.moments, self.effects, ASSUMED_WIDTH))
 
     def _width(self, node: Node) -> int:
-        return self.moments[node.number].width or ASSUMED_WIDTH
+        return max(self.moments[node.number].width or 0, 0) or ASSUMED_WIDTH
 
     def path(self, first: int, last: int) -> tuple[int, ...]:
         """The nodes behind `first`, up to and with `last`, that lie between the two."""
