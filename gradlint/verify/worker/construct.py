@@ -244,13 +244,13 @@ def search(
 
     Raises `NotBuiltError` where none succeeds.
     """
-    deadline = time.monotonic() + seconds
+    deadline = time.process_time() + seconds
     first: tuple[BaseException, dict[str, Any]] | None = None
     for size in sizes:
         waiting: list[tuple[dict[str, Any], str]] = [(each, "") for each in start]
         seen: set[str] = set()
         for _ in range(ATTEMPTS):
-            if not waiting or time.monotonic() > deadline:
+            if not waiting or time.process_time() > deadline:
                 break
             chosen, before = waiting.pop(0)
             attempt = Attempt(maker, chosen, size)

@@ -88,7 +88,7 @@ def fit(
     if getattr(model.forward, "__func__", model.forward) is nn.Module.forward:
         raise NoInputError("the class has no forward")
     known = {each.name: each for each in asked}
-    search = _Search(model, known, time.monotonic() + seconds, steps, dtype, side)
+    search = _Search(model, known, time.process_time() + seconds, steps, dtype, side)
     found = search.run()
     if found is not None:
         return found
@@ -155,7 +155,7 @@ class _Search:
         )
 
     def _is_over(self) -> bool:
-        return self.attempts >= ATTEMPTS or time.monotonic() > self.deadline
+        return self.attempts >= ATTEMPTS or time.process_time() > self.deadline
 
     def _fitted(self, forms: Forms) -> Fitted:
         fitted = Fitted(dict(forms), self.keywords, self.stars)
