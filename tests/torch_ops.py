@@ -207,6 +207,7 @@ OPS: dict[str, list[Op]] = {
     "repeat_interleave": [Op(lambda x: x.repeat_interleave(2))],
     "rearrange": [Op(lambda x: x.T)],
     "diagonal": [Op(torch.diagonal)],
+    "fill_diagonal": [Op(lambda x: x.reshape(-1, 1).clone().fill_diagonal_(0.0), 1, (0.0,))],
     **_first(
         "broadcast_to expand expand_as flatten narrow permute repeat reshape squeeze t tile transpose "
         "unflatten unsqueeze view view_as",
