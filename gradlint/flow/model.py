@@ -31,6 +31,8 @@ class Model(Struct, frozen=True, dict=True):
     def deepened(self, place: Place, times: int) -> Model | None:
         """The same model with so many iterations at a place of which their number is not known."""
         graph = self.build(place, times)
+        if graph is self.graph:
+            return self
         return None if graph is None else Model(graph, self.look_elsewhere)
 
     @cached_property

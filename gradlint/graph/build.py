@@ -62,6 +62,8 @@ class Builder:
         self.reasons: Counter[str] = Counter()
         self._failures: list[str] = []
         self._seeks_kept = False
+        self._parts: dict[Place, int] = {}
+        self._may_grow: dict[Place, bool] = {}
         self._classes: dict[str, tuple[FileFacts, list[ClassObject]]] = {}
         self._text = ""
         self._started_beside: set[str] = set()
@@ -95,6 +97,8 @@ class Builder:
         """
         self._seen.clear()
         self._started_beside.clear()
+        self._parts.clear()
+        self._may_grow.clear()
         self._text = text
         for cls in reversed(self.classes(scope)):
             if id(cls.definition) not in self._seen and self._affords():
@@ -173,25 +177,31 @@ class Builder:
 
         None where it has no forward pass.
         """
+        instance, shown = self._constructed(cls, given)
+        if self._facts.unread:
+            self._facts.members.escape((instance,))
+        forward = cls.member("forward")
+        if not isinstance(forward, Closure) and torch_base(instance) is None:
+            return None
+        place = Place(cls.scope.path, cls.definition.span)
+        return self._graph(cls.definition.name, place, instance, cls.scope, shown)
+
+    def _constructed(
+        self, cls: ClassObject, given: Mapping[str, object] | None
+    ) -> tuple[Instance, dict[str, str]]:
+        """An object of a class, and the arguments that it was made with as Python writes them."""
         facts = self._facts
         named = {name: literal(value) for name, value in (given or {}).items()}
         arguments = {**self._call_sites.given(cls, frozenset(named)), **named}
         facts.begin()
         facts.ran.clear()
         facts.note(cls.member("__init__"))
-        place = Place(cls.scope.path, cls.definition.span)
         self._evaluator.ran = set()
         with facts.watching() as made:
             instance = self._evaluator.instantiate(cls, arguments)
             self._start(cls, instance)
         self._call_sites.learn(cls, made)
-        if facts.unread:
-            facts.members.escape((instance,))
-        forward = cls.member("forward")
-        if not isinstance(forward, Closure) and torch_base(instance) is None:
-            return None
-        shown = {name: text for name, value in arguments.items() if (text := as_text(value))}
-        return self._graph(cls.definition.name, place, instance, cls.scope, shown)
+        return instance, {name: text for name, value in arguments.items() if (text := as_text(value))}
 
     def _start(self, cls: ClassObject, instance: Instance) -> None:
         """Run the methods that draw weights and that the file calls once the object is made."""
@@ -211,9 +221,11 @@ class Builder:
     ) -> ModelGraph | None:
         """The same model where its constructor iterates so often at a place of which that is not known."""
         cls = self._evaluator.module_name(scope, graph.name)
+        if isinstance(cls, ClassObject) and not self._grows(cls, graph):
+            return graph
         reasons, seen = self.reasons.copy(), self._seen.copy()
         try:
-            with self._facts.repeating(place, times):
+            with self._facts.repeating({place: times}):
                 if isinstance(cls, ClassObject):
                     return self.build(cls) if self._affords() else None
                 return next((one for one in self.sequences(scope, text) if one.place == graph.place), None)
@@ -232,6 +244,15 @@ class Builder:
         here, *rest = [module(each, partial(self._evaluator.module_name, each)) for each in (scope, *others)]
         return undecided(place, here, rest)
 
+    def _grows(self, cls: ClassObject, graph: ModelGraph) -> bool:
+        """Whether a model has more parts where its constructor iterates more often."""
+        if graph.place not in self._may_grow:
+            with self._facts.repeating(dict.fromkeys(graph.uncounted, 2)):
+                deeper, _ = self._constructed(cls, None)
+            more = sum(1 for _ in descendants(deeper))
+            self._may_grow[graph.place] = more > self._parts.get(graph.place, 0)
+        return self._may_grow[graph.place]
+
     def _graph(
         self,
         name: str,
@@ -243,6 +264,7 @@ class Builder:
         """The graph of one forward pass of a model that was constructed in the module `scope`."""
         facts = self._facts
         parts = list(descendants(root))
+        self._parts.setdefault(place, len(parts))
         for path, part in parts:
             facts.recorder.paths[id(part)] = path
             if isinstance(part, Instance) and BASE in part.attributes:

@@ -13,12 +13,12 @@ from gradlint.graph.interpret import GraphFacts, Sought
 from gradlint.graph.values import Anything
 from gradlint.records import ir
 from gradlint.semantics.classes import is_module as is_module_class
-from gradlint.semantics.evaluate import Evaluator
+from gradlint.semantics.evaluate import EXHAUSTED, Evaluator
 from gradlint.semantics.interpretation import Arguments, Budget
 from gradlint.semantics.scope import ModuleScope
 from gradlint.semantics.value import ClassObject, Closure, Items, Table, Value
 
-_BUDGET = Budget(unrolled=256, rounds=1024, steps=6_000, objects=2000, recursion=4)
+_BUDGET = Budget(unrolled=256, rounds=1024, steps=6_000, arm=2_500, objects=2000, recursion=4)
 _FARTHEST = 3
 """Callers of callers of callers that are looked at."""
 _MOST = 4
@@ -79,7 +79,7 @@ class CallSites:
                         was_made = True
                         if _known(made, required) > len(best.keys() & required):
                             best = {name: value for name, value in made.given.items() if is_known(value)}
-                if required <= best.keys():
+                if required <= best.keys() or (not was_made and EXHAUSTED in self._facts.unread):
                     break
             if was_made:
                 break

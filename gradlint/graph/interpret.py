@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from msgspec import Struct
 
-from gradlint.graph import initial
+from gradlint.graph import initial, spaced
 from gradlint.graph.apply import Applier
 from gradlint.graph.arms import Arms
 from gradlint.graph.blocks import TRANSFORMERS, attention, stack_of, transformer_layer
@@ -37,6 +37,7 @@ from gradlint.graph.rearrange import indexed
 from gradlint.graph.recorder import Recorder
 from gradlint.graph.rows import rows
 from gradlint.graph.sizes import SizeOf, size_at, whole
+from gradlint.graph.spaced import Spaced
 from gradlint.graph.unapplied import Copied, Replaced
 from gradlint.graph.unbound import meaning
 from gradlint.graph.values import (
@@ -159,8 +160,8 @@ class GraphFacts(Interpretation):
     `is_constructing` until the forward pass begins; `unread` gathers why the construction of a model was
     not followed to its end, `unmatched` the initialisers that changed nothing, `uncounted` where its
     constructor iterates how often is not known, `displaced` the layers that took the place of others, and
-    `copied` the changed copies of weights that nothing keeps. `repetitions` is how often one iteration is
-    taken to.
+    `copied` the changed copies of weights that nothing keeps. `repetitions` is how often some of these
+    iterations are taken to run.
     """
 
     budget = Budget(unrolled=256, rounds=4096, steps=60_000, arm=16_000, objects=4000, recursion=6)
@@ -184,7 +185,7 @@ class GraphFacts(Interpretation):
         self.displaced: list[Replaced] = []
         self.copied: list[Copied] = []
         self.uncounted: list[Place] = []
-        self.repetitions: tuple[Place, int] | None = None
+        self.repetitions: Mapping[Place, int] = {}
         self._constructed_with: list[tuple[ClassObject, Arguments]] = []
         self._sought: Sought | None = None
 
@@ -194,7 +195,9 @@ class GraphFacts(Interpretation):
             self._constructed_with.append((target, arguments))
             if self._sought is not None and self._sought.definition is target.definition:
                 return self._met(self._sought, target, arguments)
-        result, traces = self.memory.recall(target, arguments, lambda: self._traced(make))
+        result, traces = self.memory.recall(
+            target, arguments, lambda: self._traced(make), self.evaluator.heap.write
+        )
         if traces is not None:
             self.evaluator.consulted |= traces.consulted
             self.evaluator.ran |= traces.ran
@@ -211,7 +214,7 @@ class GraphFacts(Interpretation):
 
     def _traced(self, make: Callable[[], Value]) -> tuple[Value, Traces | None]:
         """What a call gives and leaves; None where it did something that a copy would not repeat."""
-        evaluator, effects = self.evaluator, (len(self.recorder.nodes), len(self.unmatched))
+        evaluator, effects = self.evaluator, self._effects()
         unread, constructed = len(self.unread), len(self._constructed_with)
         uncounted = len(self.uncounted)
         outer, evaluator.consulted, evaluator.ran = (evaluator.consulted, evaluator.ran), set(), set()
@@ -226,8 +229,13 @@ class GraphFacts(Interpretation):
         evaluator.consulted, evaluator.ran = outer
         evaluator.consulted |= own.consulted
         evaluator.ran |= own.ran
-        is_pure = effects == (len(self.recorder.nodes), len(self.unmatched))
+        is_pure = effects == self._effects()
         return result, own if is_pure and self._is_whole(own) else None
+
+    def _effects(self) -> tuple[int, ...]:
+        """How much was noted that a copy of a call's result would not note again."""
+        noted = (self.recorder.nodes, self.unmatched, self.displaced, self.copied)
+        return tuple([len(each) for each in noted])
 
     def _is_whole(self, traces: Traces) -> bool:
         """Whether a call was followed to its end."""
@@ -403,6 +411,8 @@ class GraphFacts(Interpretation):
             return self.items(inner) if inner is not None else None
         if isinstance(value, Signal):
             return self._parts(value)
+        if isinstance(value, Spaced):
+            return spaced.listed(value)
         if not isinstance(value, Container):
             return None
         if isinstance(value.held, Items):
@@ -437,8 +447,8 @@ class GraphFacts(Interpretation):
         if not self.is_constructing or is_over_numbers or not self.is_counted_once(iterable):
             return None
         place = Place(site.path, site.node.span)
-        if self.repetitions is not None and self.repetitions[0] == place:
-            return self.repetitions[1]
+        if place in self.repetitions:
+            return self.repetitions[place]
         self.uncounted.append(place)
         return None
 
@@ -448,8 +458,8 @@ class GraphFacts(Interpretation):
         if not self.is_constructing or not is_put_together or len(items.items) > self.budget.unrolled:
             return None
         place = Place(site.path, site.node.span)
-        if self.repetitions is not None and self.repetitions[0] == place:
-            return [*items.items, *items.items[-1:] * (self.repetitions[1] - 1)]
+        if place in self.repetitions:
+            return [*items.items, *items.items[-1:] * (self.repetitions[place] - 1)]
         self.uncounted.append(place)
         return list(items.items)
 
@@ -460,14 +470,18 @@ class GraphFacts(Interpretation):
         return Arms(variables, self.join, Place(site.path, site.node.span))
 
     @contextmanager
-    def repeating(self, place: Place, times: int) -> Iterator[None]:
-        """Within the block constructors iterate so often at one place of which that is not known."""
-        memory, self.memory = self.memory, Memory()
-        self.repetitions = (place, times)
+    def repeating(self, repetitions: Mapping[Place, int]) -> Iterator[None]:
+        """Within the block constructors iterate so often at places of which that is not known."""
+        memory, self.memory = self.memory, Memory(self.memory)
+        self.repetitions = repetitions
         try:
             yield
         finally:
-            self.memory, self.repetitions = memory, None
+            self.memory, self.repetitions = memory, {}
+
+    def takes_as_listed(self) -> bool:
+        """A model is constructed with what its callers write down."""
+        return self.is_constructing
 
     def is_exemplary(self, items: Sequence[Value]) -> bool:
         """One module or tensor stands for the others; numbers may all differ."""
@@ -530,6 +544,8 @@ class GraphFacts(Interpretation):
             return self.members.initialise(first, initial.initialised(scheme, arguments, place))
         if name == "inspect.isclass" and isinstance(first, (ClassObject, Closure, Known)):
             return Known(isinstance(first, ClassObject))
+        if name in spaced.NAMES and self.is_constructing and (rates := spaced.made(arguments, site.node)):
+            return rates
         if name.startswith("numpy.random.") and (made := initial.array(last, arguments, place)) is not None:
             return made
         if name.startswith(
@@ -831,6 +847,10 @@ class GraphFacts(Interpretation):
             return self.members.method(value, name, arguments, site)
         if isinstance(value, Pretrained):
             return self._pretrained(value, name, arguments, site)
+        if isinstance(value, Spaced) and (given := spaced.method(value, name, arguments)) is not None:
+            return given
+        if isinstance(value, Known) and name == "item":
+            return value
         if isinstance(value, Weight) and name.endswith("_"):
             self._overwritten(value)
         if isinstance(value, Weight) and name == "detach" and self.recorder.paths:
@@ -950,6 +970,8 @@ class GraphFacts(Interpretation):
             return size_at(value.sizes, whole(index))
         if isinstance(value, Instance) and holds_activations(value) and not isinstance(index, Known):
             return ANY_ACTIVATION
+        if isinstance(value, Spaced) and (at := whole(index)) is not None:
+            return spaced.item(value, at)
         if isinstance(value, Instance) and isinstance(value.attributes.get(BASE), Table):
             return self.members.item(value, index)
         if isinstance(value, Items) and value.items:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 
 from msgspec import Struct
 
 from gradlint.graph.construct import copied
-from gradlint.graph.values import Anything, Choice, held_by
+from gradlint.graph.values import Anything, Choice, Drawn, Layer, Weight, held_by
 from gradlint.records.graph import Place
 from gradlint.semantics.classes import is_module
 from gradlint.semantics.interpretation import Arguments
@@ -48,55 +48,90 @@ class Traces(Struct, frozen=True):
 
 
 class Remembered(Struct, frozen=True):
-    """A result with what it was made from, and the traces of the call."""
+    """A result with what it was made from, and the traces of the call.
+
+    `held` are the layers and weights among the arguments, `changes` what became of them: the place in `held`,
+    the name of an attribute, and its new value.
+    """
 
     result: Value
     target: Value
     arguments: Arguments
     traces: Traces
+    held: tuple[Layer | Weight, ...] = ()
+    changes: tuple[tuple[int, str, Value], ...] = ()
 
 
 class Memory:
     """Results by target and arguments.
 
-    What is given out is a copy, in which objects among the arguments stay themselves. A call that
-    changed its arguments is not remembered.
+    What is given out is a copy, in which objects among the arguments stay themselves, and layers and weights
+    among them change as they did. A call that changed other arguments is not remembered. Of an `outer` one it
+    takes over what does not rest on how often a loop of unknown length is run.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, outer: Memory | None = None) -> None:
         self._known: dict[Hashable, Remembered] = {}
         self._running: set[Hashable] = set()
+        self._outer = outer
 
     def recall(
         self,
         target: Closure | ClassObject,
         arguments: Arguments,
         run: Callable[[], tuple[Value, Traces | None]],
+        write: Callable[[dict[str, Value], str, Value], None],
     ) -> tuple[Value, Traces | None]:
         """The result of a call and its traces, where that is remembered; `run` makes it, with None for the
         latter where it did something that a copy would not. What calls itself with the very same
-        arguments gives anything.
+        arguments gives anything. Attributes are changed by `write`.
         """
-        key = _key(target, arguments)
-        known = self._known.get(key) if key is not None else None
-        if known is not None:
-            return _copied(known.result, arguments), known.traces
+        key, held = _key(target, arguments)
         if key is None:
             return run()[0], None
+        known = self._remembered(key)
+        if known is not None:
+            for position, name, value in known.changes:
+                write(held[position].attributes, name, value)
+            return _copied(known.result, arguments, zip(known.held, held, strict=True)), known.traces
         if key in self._running:
             return Anything("recursion"), None
+        before = [dict(each.attributes) for each in held]
         self._running.add(key)
         try:
             result, traces = run()
         finally:
             self._running.discard(key)
-        if traces is not None and _key(target, arguments) == key and not _closes_over(result):
-            self._known[key] = Remembered(_copied(result, arguments), target, arguments, traces)
+        if traces is not None and not _closes_over(result):
+            changes = _changes(before, held)
+            if changes is not None and _key(target, arguments, before)[0] == key:
+                kept = _copied(result, arguments, zip(held, held, strict=True))
+                self._known[key] = Remembered(kept, target, arguments, traces, tuple(held), changes)
         return result, None
+
+    def _remembered(self, key: Hashable) -> Remembered | None:
+        known = self._known.get(key)
+        if known is None and self._outer is not None:
+            known = self._outer._remembered(key)
+            return None if known is not None and known.traces.uncounted else known
+        return known
 
     def forget(self) -> None:
         """Give back what is only kept because it may be asked for again."""
         self._known.clear()
+
+
+def _changes(
+    before: Sequence[dict[str, Value]], held: Sequence[Layer | Weight]
+) -> tuple[tuple[int, str, Value], ...] | None:
+    """What became of layers and weights; None where that cannot be done to others."""
+    found = []
+    for position, (old, each) in enumerate(zip(before, held, strict=True)):
+        new = each.attributes
+        if old.keys() - new.keys():
+            return None
+        found += [(position, name, value) for name, value in new.items() if old.get(name) is not value]
+    return tuple(found) if all(isinstance(value, (Known, Drawn)) for _, _, value in found) else None
 
 
 def _closes_over(result: Value) -> bool:
@@ -104,8 +139,10 @@ def _closes_over(result: Value) -> bool:
     return any(isinstance(value, Closure) and value.frame is not None for value in held_by([result]))
 
 
-def _copied(value: Value, arguments: Arguments) -> Value:
-    return copied(value, {id(each): each for each in _objects(arguments.values())})
+def _copied(value: Value, arguments: Arguments, held: Iterable[tuple[Value, Value]]) -> Value:
+    """A copy in which arguments stay themselves; of two in `held` the second takes the place of the first."""
+    same: dict[int, Value] = {id(each): each for each in _objects(arguments.values())}
+    return copied(value, same | {id(old): new for old, new in held})
 
 
 def _objects(values: Sequence[Value], depth: int = 0) -> Iterator[Value]:
@@ -124,26 +161,37 @@ def _within(value: Instance | Collection) -> Sequence[Value]:
     return value.values() if isinstance(value, Table) else ()
 
 
-def _key(target: Closure | ClassObject, arguments: Arguments) -> Hashable | None:
-    """What calls have in common that give the same; None where that is not known."""
+def _key(
+    target: Closure | ClassObject, arguments: Arguments, contents: Sequence[dict[str, Value]] | None = None
+) -> tuple[Hashable | None, list[Layer | Weight]]:
+    """What calls have in common that give the same, None where that is not known, and the layers and
+    weights among the arguments. With `contents` these are compared as they were before.
+    """
     identity = id(target.function) if isinstance(target, Closure) else id(target)
-    of = _Comparison().of
+    comparison = _Comparison(contents)
+    of = comparison.of
     try:
         positional = tuple([of(operand.value, 0) for operand in arguments.positional])
         keywords = tuple([(name, of(operand.value, 0)) for name, operand in arguments.keywords.items()])
         key = (identity, positional, keywords, arguments.open, arguments.certain)
         hash(key)
     except (_NotComparable, TypeError):
-        return None
-    return key
+        return None, []
+    return key, comparison.held
 
 
 class _Comparison:
-    """Says of values what others must have in common with them; an object that comes again is named."""
+    """Says of values what others must have in common with them; an object that comes again is named.
 
-    def __init__(self) -> None:
+    `held` are the layers and weights that were met, in order.
+    """
+
+    def __init__(self, contents: Sequence[dict[str, Value]] | None = None) -> None:
         self._left = _MOST_COMPARED
         self._met: set[int] = set()
+        self._contents = contents
+        self._positions: dict[int, int] = {}
+        self.held: list[Layer | Weight] = []
 
     def of(self, value: Value, depth: int) -> Hashable:
         """What is the same in all values that cannot be told from this one."""
@@ -179,4 +227,22 @@ class _Comparison:
                 return id(value)
             self._met.add(id(value))
             return id(value), tuple([(name, of(item, depth)) for name, item in value.attributes.items()])
+        if type(value) is Weight or type(value) is Layer:
+            return self._held(value, depth)
+        if type(value) is Drawn and not value.pieces:
+            drawn = value.initial
+            return Drawn, drawn.scheme, tuple(drawn.settings.items()), drawn.factor, drawn.place, value.shape
         raise _NotComparable
+
+    def _held(self, value: Layer | Weight, depth: int) -> Hashable:
+        """What a layer or a weight is, and holds: another one may stand in its place."""
+        position = self._positions.setdefault(id(value), len(self.held))
+        if position < len(self.held):
+            return Weight, position
+        self.held.append(value)
+        inside = value.attributes if self._contents is None else self._contents[position]
+        contents = tuple([(name, self.of(item, depth)) for name, item in inside.items()])
+        if isinstance(value, Weight):
+            return Weight, value.is_trained, contents
+        parts = tuple([(name, self.of(part, depth)) for name, part in value.parts.items()])
+        return Layer, value.type, tuple(value.settings.items()), contents, parts

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from array import array
 from functools import lru_cache
 from itertools import pairwise
+from operator import mul
 
 from msgspec import Struct
 
@@ -16,6 +18,7 @@ _ROOTS = tuple(pairwise([math.sqrt(k) for k in range(_HERMITE + 2)]))
 _REACH = 9
 _FAR = 40.0
 _STEPS_PER_DECADE = 8
+_NEAR_A_ROW = 1e-6
 _LEAST, _MOST = -8.0, 12.0
 _NEAR_ZERO = (0.5, 1.5, 3.0, 6.0, 12.0)
 
@@ -95,6 +98,8 @@ def _interpolated(activation: Activation, decades: float) -> Statistics:
     if decades > _MOST:
         return _beyond(activation, _MOST, decades - _MOST, -1, 0.0)
     position = decades * _STEPS_PER_DECADE
+    if abs(position - round(position)) < _NEAR_A_ROW:
+        return _at(activation, round(position))
     base = math.floor(position)
     t = position - base
     rows = [_at(activation, base + offset) for offset in (-1, 0, 1, 2)]
@@ -154,36 +159,48 @@ def _completed(
     return Statistics(mean, second, slope, powers, tail, degree)
 
 
+class _Points(Struct, frozen=True):
+    """Arguments of φ with their weights, density included; `polynomials` hold, for k = 1 …, the weights
+    times the normalised Hermite polynomials h_k at them.
+    """
+
+    arguments: array[float]
+    weights: array[float]
+    polynomials: tuple[array[float], ...]
+
+
 def _quadrature(activation: Activation, mean: float, deviation: float) -> Statistics:
-    value, slope = activation.value, activation.slope
-    first = second = slopes = 0.0
-    coefficients = [0.0] * (_HERMITE + 1)
-    for z, weight in _nodes(activation, mean, deviation):
-        x = mean + deviation * z
-        y = value(x)
-        d = slope(x)
-        first += weight * y
-        second += weight * y * y
-        slopes += weight * d * d
-        _accumulate(coefficients, z, weight * y)
-    powers = tuple([each * each for each in coefficients[1:]])
-    return _completed(first, max(second, first * first), slopes, powers, deviation * deviation)
+    points = _points(activation.bends, mean, deviation)
+    values = list(map(activation.value, points.arguments))
+    slopes = list(map(activation.slope, points.arguments))
+    first = sum(map(mul, points.weights, values))
+    second = sum(map(mul, points.weights, map(mul, values, values)))
+    steep = sum(map(mul, points.weights, map(mul, slopes, slopes)))
+    powers = tuple([sum(map(mul, each, values)) ** 2 for each in points.polynomials])
+    return _completed(first, max(second, first * first), steep, powers, deviation * deviation)
 
 
-def _accumulate(coefficients: list[float], z: float, amount: float) -> None:
-    """Add amount·h_k(z) to coefficient k, h_k the normalised Hermite polynomials."""
-    before, now = 0.0, 1.0
-    for k, (root, following) in enumerate(_ROOTS):
-        coefficients[k] += amount * now
-        before, now = now, (z * now - root * before) / following
+@lru_cache(maxsize=192)
+def _points(bends: tuple[float, ...], mean: float, deviation: float) -> _Points:
+    """The same for all functions that bend at the same places."""
+    nodes = _nodes(bends, mean, deviation)
+    weights = array("d", [weight for _, weight in nodes])
+    arguments = array("d", [mean + deviation * z for z, _ in nodes])
+    before, now = [0.0] * len(nodes), list(weights)
+    polynomials = []
+    for root, following in _ROOTS[:_HERMITE]:
+        rows = zip(nodes, before, now, strict=True)
+        before, now = now, [(z * h - root * g) / following for (z, _), g, h in rows]
+        polynomials.append(array("d", now))
+    return _Points(arguments, weights, tuple(polynomials))
 
 
-def _nodes(activation: Activation, mean: float, deviation: float) -> list[tuple[float, float]]:
+def _nodes(bends: tuple[float, ...], mean: float, deviation: float) -> list[tuple[float, float]]:
     """Points z and weights, density included, on panels that end where φ bends or is steep."""
     centre = -mean / deviation
-    places = {float(z) for z in range(-_REACH, _REACH + 1)}
+    places = {float(z) for z in range(-_REACH, _REACH + 1, 2)}
     places |= {centre + sign * c / deviation for c in _NEAR_ZERO for sign in (-1, 1)}
-    places |= {(bend - mean) / deviation for bend in activation.bends} | {centre}
+    places |= {(bend - mean) / deviation for bend in bends} | {centre}
     edges = sorted(place for place in places if -_REACH <= place <= _REACH)
     return [
         (z, half * w * math.exp(-0.5 * z * z) / math.sqrt(2 * math.pi))

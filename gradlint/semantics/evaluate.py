@@ -504,11 +504,11 @@ class Evaluator:
                 keywords[keyword.name] = operand
                 continue
             table = operand.value if isinstance(operand.value, Table) else self._table(operand.value)
-            if table is not None and not table.open:
+            is_listed = table is not None and not table.open
+            if table is not None and (is_listed or self.interpretation.takes_as_listed()):
                 entries = table.entries.items()
                 keywords.update({str(key): Operand(value, keyword.value) for key, value in entries})
-            else:
-                is_open = True
+            is_open = is_open or not is_listed
         return Arguments(tuple(positional), keywords, is_open, min(certain, len(positional)))
 
     def _table(self, value: Value) -> Table | None:

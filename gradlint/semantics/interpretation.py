@@ -230,6 +230,10 @@ class Interpretation:
         """Whether a loop of unknown length counts as one iteration; None stands for one with a test."""
         return False
 
+    def takes_as_listed(self) -> bool:
+        """Whether arguments count as given that code may have added to, taken away or changed."""
+        return False
+
     def is_exemplary(self, items: Sequence[Value]) -> bool:
         """Whether what one iteration puts into a collection counts as all that is in it."""
         return False
