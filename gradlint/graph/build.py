@@ -22,7 +22,7 @@ from gradlint.graph.stated import module, undecided
 from gradlint.graph.training import Trainer
 from gradlint.graph.unapplied import callable_later, is_called, uncalled, unnamed, without_effect
 from gradlint.graph.values import BASE, Container, Signal, Weight, descendants, signals
-from gradlint.graph.writes import writes_elsewhere
+from gradlint.graph.writes import Writers
 from gradlint.records import ir
 from gradlint.records.facts import FileFacts
 from gradlint.records.graph import ModelGraph, Parameter, Place, Unapplied
@@ -62,6 +62,7 @@ class Builder:
         self.reasons: Counter[str] = Counter()
         self._failures: list[str] = []
         self._seeks_kept = False
+        self._writers = Writers()
         self._parts: dict[Place, int] = {}
         self._may_grow: dict[Place, bool] = {}
         self._classes: dict[str, tuple[FileFacts, list[ClassObject]]] = {}
@@ -71,6 +72,7 @@ class Builder:
     def begin(self) -> None:
         """Another file: its models together may take MOST_STEPS."""
         self._limit = self._evaluator.spent + MOST_STEPS
+        self._writers.forget()
 
     def take_reasons(self) -> dict[str, int]:
         """What was not understood since the last call: reason to count."""
@@ -325,7 +327,7 @@ class Builder:
                     kinds = {id(p.type): p.type for _, p in parts if isinstance(p, Instance)}
                     lineage = [base for kind in kinds.values() for base in kind.lineage()]
                     classes = [base for base in lineage if isinstance(base, ClassObject)]
-                    writes = writes_elsewhere(scope, classes, self._evaluator.ran)
+                    writes = self._writers.elsewhere(scope, classes, self._evaluator.ran)
                 if parameter.pieces or writes.reach(path):
                     parameter = replace(parameter, initial=replace(parameter.initial, scheme="unknown"))
             yield parameter

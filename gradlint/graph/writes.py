@@ -35,23 +35,40 @@ class Writes(Struct, frozen=True):
         return self.everything or any(words[-len(chain) :] == chain for chain in self.chains)
 
 
-def writes_elsewhere(scope: ModuleScope, classes: Sequence[ClassObject], ran: Set[int]) -> Writes:
-    """What functions of the file write that did not run: methods of `classes`, functions outside classes.
+class Writers:
+    """What the code of a file writes; each function is read once."""
 
-    Of other classes only what they write in objects that they are given counts.
-    """
-    own = [function for cls in classes for function in _methods(cls) if id(function) not in ran]
-    outside, others = _definitions(scope)
-    known = {id(cls.definition) for cls in classes}
-    reader = _Reader(frozenset(scope.imports))
-    found = [reader.read(function.body, "") for function in (*own, *outside) if id(function) not in ran]
-    for definition in others:
-        if id(definition) not in known:
-            found += [reader.read(f.body, _self(f)) for f in definition.body if isinstance(f, ir.Function)]
-    statements = [s for s in scope.facts.body if not isinstance(s, (ir.Function, ir.Class, ir.Omitted))]
-    found.append(reader.read(tuple(statements), ""))
-    chains = frozenset[Chain]().union(*[writes.chains for writes in found])
-    return Writes(chains, any(writes.everything for writes in found))
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, str], tuple[ir.Function, Writes]] = {}
+
+    def forget(self) -> None:
+        """Give back what is only kept because it may be asked for again."""
+        self._known.clear()
+
+    def elsewhere(self, scope: ModuleScope, classes: Sequence[ClassObject], ran: Set[int]) -> Writes:
+        """What functions of the file write that did not run: methods of `classes`, functions outside classes.
+
+        Of other classes only what they write in objects that they are given counts.
+        """
+        own = [function for cls in classes for function in _methods(cls) if id(function) not in ran]
+        outside, others = _definitions(scope)
+        known = {id(cls.definition) for cls in classes}
+        reader = _Reader(frozenset(scope.imports))
+        found = [self._of(f, "", reader) for f in (*own, *outside) if id(f) not in ran]
+        for definition in others:
+            if id(definition) not in known:
+                methods = [each for each in definition.body if isinstance(each, ir.Function)]
+                found += [self._of(method, _self(method), reader) for method in methods]
+        statements = [s for s in scope.facts.body if not isinstance(s, (ir.Function, ir.Class, ir.Omitted))]
+        found.append(reader.read(tuple(statements), ""))
+        chains = frozenset[Chain]().union(*[writes.chains for writes in found])
+        return Writes(chains, any(writes.everything for writes in found))
+
+    def _of(self, function: ir.Function, without: str, reader: _Reader) -> Writes:
+        key = (id(function), without)
+        if key not in self._known:
+            self._known[key] = (function, reader.read(function.body, without))
+        return self._known[key][1]
 
 
 def _methods(cls: ClassObject) -> Iterator[ir.Function]:
