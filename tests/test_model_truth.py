@@ -189,6 +189,8 @@ def test_measurements_are_what_theory_knows(known: Known) -> None:
 
 
 RULES = [rule for rule in load() if subject_of(rule) is Model]
+UNTRAINED = frozenset({"GRD702-the places of the largest scores and nothing else"})
+"""Good cases to which no gradient comes, as is meant: they choose for models that train without them."""
 
 
 def _cases(kind: str) -> list[Any]:
@@ -236,7 +238,7 @@ def _mildest(rule: type[Rule]) -> Iterator[Claim]:
     yield from found.values()
 
 
-@pytest.mark.parametrize(("rule", "code"), _cases("good"))
+@pytest.mark.parametrize(("rule", "code"), [case for case in _cases("good") if case.id not in UNTRAINED])
 def test_good_cases_are_refuted(rule: type[Rule], code: str) -> None:
     claims, graph = list(_mildest(rule)), measure.graphs(code)[0]
     subjects = {n: measure.Subject(code, graph, updates=n) for n in set(map(measure.updates_of, claims))}
