@@ -63,7 +63,8 @@ INITIALISING = "transformers.modeling_utils.PreTrainedModel.init_weights"
 _DRAWING = "transformers.initialization"
 """A module that wraps the functions of torch.nn.init under their own names."""
 
-_ACTIVATIONS = frozenset({"transformers.activations.ACT2FN", "transformers.activations.ClassInstantier"})
+_TABLE = "transformers.activations.ACT2FN"
+_ACTIVATIONS = frozenset({_TABLE, "transformers.activations.ClassInstantier"})
 _EXACT = {
     **{
         name: name
@@ -112,7 +113,7 @@ def item(owner: Value, key: Value, node: ir.Expression) -> Value | None:
     if key.value in _BY_TANH:
         return Partial(Reference(_FUNCTIONS + "gelu"), (), {"approximate": Known("tanh")}, node)
     found = _EXACT.get(key.value)
-    return Reference(_FUNCTIONS + found) if found else None
+    return Reference(_FUNCTIONS + found if found else f"{_TABLE}.{key.value}")
 
 
 def holds_activations(owner: Value) -> bool:
