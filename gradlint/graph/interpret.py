@@ -849,8 +849,6 @@ class GraphFacts(Interpretation):
             return self._pretrained(value, name, arguments, site)
         if isinstance(value, Spaced) and (given := spaced.method(value, name, arguments)) is not None:
             return given
-        if isinstance(value, Known) and name == "item":
-            return value
         if isinstance(value, Weight) and name.endswith("_"):
             self._overwritten(value)
         if isinstance(value, Weight) and name == "detach" and self.recorder.paths:

@@ -105,14 +105,34 @@ def _dictionary(values: Sequence[Value], node: ir.Expression) -> Value | None:
     return Table(dict(values[0].entries), node, values[0].open, list(values[0].others))
 
 
+def _sum(values: Sequence[Value], node: ir.Expression) -> Value | None:
+    """The sum of numbers, or of lists one behind the other."""
+    items, start = _items(values[0]), values[1] if len(values) > 1 else Known(0)
+    if items is None:
+        return None
+    lists = [each for each in (start, *items) if isinstance(each, Items) and not each.open]
+    if len(lists) == len(items) + 1 and fits(Items("list", list[Value](lists), node)):
+        return Items(lists[0].kind, [item for each in lists for item in each.items], node)
+    return _convert(lambda first, *others: sum(others, first))([start, *items], node)
+
+
+def _extreme(make: Callable[..., object]) -> Callable[[Sequence[Value], ir.Expression], Value | None]:
+    def extreme(values: Sequence[Value], node: ir.Expression) -> Value | None:
+        items = _items(values[0]) if len(values) == 1 else None
+        return _convert(make)(values if items is None or len(items) < 2 else items, node)
+
+    return extreme
+
+
 _BUILTINS: dict[str, Callable[[Sequence[Value], ir.Expression], Value | None]] = {
     "float": _convert(float),
     "int": _convert(int),
     "bool": _convert(bool),
     "str": _convert(str),
     "abs": _convert(abs),
-    "max": _convert(max),
-    "min": _convert(min),
+    "max": _extreme(max),
+    "min": _extreme(min),
+    "sum": _sum,
     "round": _convert(round),
     "range": _convert(range),
     "len": _length,
@@ -128,7 +148,7 @@ _BUILTINS: dict[str, Callable[[Sequence[Value], ir.Expression], Value | None]] =
 
 
 def collection_method(method: Method, arguments: Arguments) -> Value | None:
-    """The result of a method of a list or dictionary, whose contents it may change."""
+    """The result of a method of a list or dictionary, whose contents it may change, or of a constant."""
     receiver = method.receiver
     values = [operand.value for operand in arguments.positional]
     if isinstance(receiver, Table) and method.name == "update":
@@ -139,6 +159,8 @@ def collection_method(method: Method, arguments: Arguments) -> Value | None:
         return _list_method(receiver, method.name, values)
     if isinstance(receiver, Table):
         return _table_method(receiver, method.name, values)
+    if isinstance(receiver, Known) and method.name == "item" and not values:
+        return receiver
     if isinstance(receiver, Known) and isinstance(receiver.value, str) and not arguments.keywords:
         return _text_method(receiver.value, method, values)
     return None

@@ -389,7 +389,7 @@ class Evaluator:
         if isinstance(value, Settings) and (name in value.entries or not hasattr(dict, name)):
             return value.entries.get(name) or self.interpretation.unknown(())
         if isinstance(value, (Items, Table, *_SOURCES)) or (
-            isinstance(value, Known) and isinstance(value.value, str)
+            isinstance(value, Known) and (isinstance(value.value, str) or name == "item")
         ):
             return Method(value, name, receiver.node)
         if isinstance(value, Partial):

@@ -1,0 +1,140 @@
+"""What is known of calls that come again, of rates along the depth, and of arguments handed on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gradlint.lint.models import models
+from gradlint.records.graph import ModelGraph
+
+HEAD = "import torch\nfrom torch import nn\n\n"
+
+INITIALISED = """
+def draw(weight, std=0.02):
+    with torch.no_grad():
+        return weight.normal_(0, std)
+
+def init(layer, std=0.02):
+    if isinstance(layer, nn.Linear):
+        draw(layer.weight, std)
+        nn.init.zeros_(layer.bias)
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second, self.third = nn.Linear(8, 8), nn.Linear(8, 8), nn.Linear(8, 8)
+        init(self.first)
+        init(self.second)
+        init(self.third, 0.5)
+
+    def forward(self, x):
+        return self.third(self.second(self.first(x)))
+"""
+
+REPLACING = """
+def tied(first, second):
+    second.weight = first.weight
+    nn.init.zeros_(second.bias)
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.c, self.d = [nn.Linear(8, 8) for _ in range(4)]
+        tied(self.a, self.b)
+        tied(self.c, self.d)
+
+    def forward(self, x):
+        return self.d(self.c(self.b(self.a(x))))
+"""
+
+RATES = """
+class Block(nn.Module):
+    def __init__(self, rate):
+        super().__init__()
+        self.drop = nn.Dropout(rate)
+        self.linear = nn.Linear(8, 8)
+
+    def forward(self, x):
+        return self.drop(self.linear(x))
+
+class Net(nn.Module):
+    def __init__(self, depths=(1, 2), rate=0.2):
+        super().__init__()
+        RATES
+        self.blocks = nn.Sequential(*[Block(rates[i]) for i in range(3)])
+
+    def forward(self, x):
+        return self.blocks(x)
+"""
+
+HANDED_ON = """
+class Block(nn.Module):
+    def __init__(self, dim, count):
+        super().__init__()
+        self.layers = nn.Sequential(*[nn.Linear(dim, dim) for _ in range(count)])
+
+    def forward(self, x):
+        return self.layers(x)
+
+def build(cls, variant, **kwargs):
+    if variant in unknown():
+        kwargs.setdefault("bias", True)
+    return cls(**kwargs)
+
+def small(**kwargs):
+    return build(Block, "small", **dict(dict(dim=8, count=3), **kwargs))
+"""
+
+
+def _read(folder: Path, code: str, name: str = "Net") -> ModelGraph:
+    path = folder / "net.py"
+    path.write_text(HEAD + code)
+    (graph,) = models(str(path), name)
+    return graph
+
+
+def _stds(graph: ModelGraph) -> dict[str, object]:
+    return {p.path: p.initial.settings.get("std") for p in graph.parameters if p.path.endswith("weight")}
+
+
+def test_what_draws_one_layer_draws_its_like(tmp_path: Path) -> None:
+    graph = _read(tmp_path, INITIALISED)
+    assert _stds(graph) == {"first.weight": 0.02, "second.weight": 0.02, "third.weight": 0.5}
+    biases = [p.initial.scheme for p in graph.parameters if p.path.endswith("bias")]
+    assert biases == ["zeros"] * 3
+
+
+def test_weights_that_are_put_elsewhere_are_those_of_the_call(tmp_path: Path) -> None:
+    graph = _read(tmp_path, REPLACING)
+    used = [node.parameters["weight"].path for node in graph.nodes if node.op == "linear"]
+    assert used == ["a.weight", "a.weight", "c.weight", "c.weight"]
+
+
+@pytest.mark.parametrize(
+    "rates",
+    [
+        "rates = [x.item() for x in torch.linspace(0, rate, sum(depths))]",
+        "rates = torch.linspace(0, rate, 3).tolist()",
+        "rates = torch.linspace(0, rate, steps=3)",
+        "rates = sum([r.tolist() for r in torch.linspace(0, rate, sum(depths)).split(depths)], [])",
+        "rates = sum([r.tolist() for r in torch.linspace(0, rate, 3).cpu().split(2)], [])",
+    ],
+)
+def test_rates_grow_along_the_depth(tmp_path: Path, rates: str) -> None:
+    graph = _read(tmp_path, RATES.replace("RATES", rates))
+    found = [node.settings.get("p") for node in graph.nodes if node.op == "dropout"]
+    assert found == pytest.approx([0.0, 0.1, 0.2])
+
+
+def test_a_rate_that_is_not_known_leaves_the_depth_known(tmp_path: Path) -> None:
+    unknown = "rates = [x.item() for x in torch.linspace(0, unknown(), sum(depths))]"
+    graph = _read(tmp_path, RATES.replace("RATES", unknown))
+    assert [node.settings.get("p") for node in graph.nodes if node.op == "dropout"] == [None] * 3
+
+
+def test_arguments_that_callers_write_down_are_taken(tmp_path: Path) -> None:
+    graph = _read(tmp_path, HANDED_ON, "Block")
+    assert [node.op for node in graph.nodes] == ["input", "linear", "linear", "linear"]
+    assert graph.arguments == {"dim": "8", "count": "3"}
