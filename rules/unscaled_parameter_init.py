@@ -145,6 +145,15 @@ class Block(nn.Module):
             _SMALL,
             forward="return self.head(self.layers(x + self.token + self.position))",
         ),
+        "a small codebook": _net(
+            "self.encode = nn.Sequential(nn.Linear(256, 64), nn.ReLU(), nn.Linear(64, 64))",
+            "self.codes = nn.Embedding(512, 64)",
+            "self.codes.weight.data.uniform_(-1 / 512, 1 / 512)",
+            "self.decode = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 256))",
+            forward="z = self.encode(x)\n        w = self.codes.weight\n"
+            "        near = z.pow(2).sum(1, keepdim=True) + w.pow(2).sum(1) - 2 * z @ w.t()\n"
+            "        q = self.codes(near.argmin(1))\n        return self.decode(z + (q - z).detach()), q",
+        ),
         "few inputs": _net(
             "self.w1, self.w2 = nn.Parameter(torch.randn(2, 16)), nn.Parameter(torch.randn(16, 1))",
             forward="return torch.tanh(x @ self.w1) @ self.w2",

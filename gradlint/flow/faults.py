@@ -117,7 +117,8 @@ def _judged(
 ) -> Fault | None:
     """What the initials would change; a loss counts only where no other way leads around the layers.
 
-    Nor does a gain: what it adds to a way around grows with any gain there is.
+    Nor does a gain: what it adds to a way around grows with any gain there is. For a growth only weights
+    are to blame that are too large.
     """
     if _reach(layers) < LEAST:
         return None
@@ -126,7 +127,7 @@ def _judged(
         layers = [each for each in layers if not bypassed(flow.graph, each.node)]
         paths = {each.weight.path for each in layers}
         move = _worst(flow, chain, {path: new for path, new in initials.items() if path in paths})
-    if move is None:
+    if move is None or (move.sign > 0 and _excess(layers) < LEAST):
         return None
     kind = Kind.MISMATCHED if is_gain else Kind.UNSCALED if move.sign > 0 else Kind.VANISHING
     return Fault(kind, tuple(layers), move)
@@ -146,8 +147,18 @@ def _centrings(layers: list[Initialised]) -> Iterator[dict[str, Initial]]:
 
 def _reach(layers: list[Initialised]) -> float:
     """The most decades by which all these layers together can be off."""
+    return sum(map(abs, _decades(layers)))
+
+
+def _excess(layers: list[Initialised]) -> float:
+    """The most decades by which those layers whose weights are too large can make a signal grow."""
+    return sum(max(decades, 0.0) for decades in _decades(layers))
+
+
+def _decades(layers: list[Initialised]) -> list[float]:
+    """By how much each layer multiplies the scale of a signal, in decades."""
     scales = [each.fan_in * each.second * each.law.second.centre for each in layers]
-    return sum(abs(0.5 * math.log10(scale)) for scale in scales if scale > 0)
+    return [0.5 * math.log10(scale) for scale in scales if scale > 0]
 
 
 def _worst(flow: GradientFlow, chain: Chain | None, initials: Mapping[str, Initial]) -> Move | None:
@@ -176,13 +187,18 @@ def _scale(flow: GradientFlow, other: GradientFlow) -> Iterator[Move]:
     layers = deepest(graph)
     for number in {*layers[-2:-1], *_heads(graph)}:
         first = next(sources(graph, number), None)
-        if first is None or not flow.is_certain(first.number, number):
+        if first is None or not flow.is_certain(first.number, number) or _is_redrawn(first, other):
             continue
         value, changed = (_ratio(each, first.number, number) for each in (flow, other))
         deviation = flow.deviation(first.number, number)
         move = Move(False, first, graph.nodes[number], value, _shift(value, changed), deviation)
         if _leads_to(graph, number, layers[-1]) if move.sign < 0 else number in _heads(graph):
             yield move
+
+
+def _is_redrawn(first: Node, other: GradientFlow) -> bool:
+    """Whether a table, against which the scale is measured, is drawn otherwise itself."""
+    return first.parameters != other.graph.nodes[first.number].parameters
 
 
 def _heads(graph: ModelGraph) -> list[int]:
