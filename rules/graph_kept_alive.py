@@ -82,6 +82,24 @@ class GraphKeptAlive(Rule):
             "        loss.backward()\n        optimizer.step()\n    return running / len(loader)\n"
         ),
         "a list": _LOOP.replace("total = 0", "losses = []") + "    losses.append(loss)\n",
+        "a sum of terms": (
+            _LOOP.replace("(model(x), y)", "(model(x), y) + 0.1 * model(x).square().mean()")
+            + "    total = total + loss\n"
+        ),
+        "a loss of a function": (
+            "import torch.nn.functional as F\n\ndef loss_of(out, y):\n"
+            "    entropy = F.binary_cross_entropy_with_logits(out, y, reduction='sum')\n"
+            "    return entropy - 0.5 * (1 - out.pow(2)).sum()\n\n"
+            + _LOOP.replace("nn.functional.cross_entropy", "loss_of")
+            + "    total += loss\n"
+        ),
+        "a sum of a list of terms": (
+            _LOOP.replace("loss = ", "parts = [model(x).abs().mean(), ").replace(
+                "(model(x), y)\n", "(model(x), y)]\n    loss = sum(parts)\n"
+            )
+            + "    total += loss\n"
+        ),
+        "a list that is added to": (_LOOP.replace("total = 0", "losses = []") + "    losses += [loss]\n"),
         "a list in an attribute": (
             "import torch\nfrom torch import nn\n\nclass Learner:\n    def __init__(self, net):\n"
             "        self.net, self.history = net, []\n"
@@ -131,6 +149,16 @@ class GraphKeptAlive(Rule):
         "a list that is emptied": (
             _LOOP.replace("total = 0", "losses = []")
             + "    losses.append(loss)\n    if len(losses) > 99:\n        del losses[:]\n"
+        ),
+        "numbers that are added to a list": (
+            _LOOP.replace("total = 0", "losses = []") + "    losses += [loss.item()]\n"
+        ),
+        "terms as numbers": (
+            _LOOP.replace("(model(x), y)", "(model(x), y) + model(x).square().mean()")
+            + "    total = total + loss.item()\n"
+        ),
+        "terms that are summed before the pass": (
+            _LOOP.replace("    loss = ", "    loss = 0\n    loss += model(x).square().mean()\n    loss += ")
         ),
         "a number": _LOOP + "    total += loss.item()\n",
         "a meter of numbers": _METER + _LOOP + "    meter.update(loss.item())\n",

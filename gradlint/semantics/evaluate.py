@@ -1338,6 +1338,8 @@ class Evaluator:
             if not isinstance(added, Items):
                 one = self.interpretation.element(added, self.site(node.value, frame))
                 added = Items("list", [one], node.value, True)
+            added_to, given = Method(before, "extend", node.target), Arguments((Operand(added, node.value),))
+            self.interpretation.collected(added_to, given, self.site(node.target, frame))
             self._changed.append(before)
             extend(before, added)
             return

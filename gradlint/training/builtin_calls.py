@@ -12,6 +12,7 @@ from gradlint.semantics.evaluate import Generator
 from gradlint.semantics.interpretation import Arguments, Site, known
 from gradlint.semantics.value import Items, Known, Value
 from gradlint.training.defaults import entries
+from gradlint.training.forms import summed
 from gradlint.training.holding import held, is_parameters, union
 from gradlint.training.mixed import kinds_of_device
 from gradlint.training.settings import constant
@@ -56,7 +57,8 @@ def called_builtin(facts: TrainingFacts, last: str, arguments: Arguments, site: 
     if last in _TESTS and not any(map(has_tensors, values)):
         return facts.symbols.derived(("builtin", last), values)
     if last in ("sum", "max", "min") and any(map(has_tensors, values)):
-        return facts.mixed(values)
+        terms = values[0].items if last == "sum" and isinstance(values[0], Items) else values
+        return replace(facts.mixed(values), reduction=summed("add" if last == "sum" else last, terms))
     if last in ("next", "vars"):
         return facts.element(values[0], site) if values else facts.symbols.fresh()
     if last == "range" and len(values) in (1, 2):

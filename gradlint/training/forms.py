@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from gradlint.semantics.value import Known, Value
-from gradlint.training.values import Tensor, options
+from gradlint.training.values import Tensor, has_tensors, options
 
 _KEPT = frozenset({"mean", "sum", "squeeze", "view", "reshape", "flatten", "to", "float", "clone"})
 _ENTROPIES = frozenset({"binary_cross_entropy", "binary_cross_entropy_with_logits", "BCELoss"})
@@ -68,6 +68,15 @@ def reduced(made: Tensor, name: str, values: Sequence[Value]) -> Tensor:
     first = values[0] if len(values) == 1 else None
     is_open = isinstance(first, Tensor) and first.reduction in ("", "none")
     return replace(made, reduction=name) if is_open and name in ("mean", "sum") else made
+
+
+def summed(name: str, values: Sequence[Value]) -> str:
+    """How what an operator gives sums up over a batch: as its only tensor does, or the terms of a loss."""
+    terms = [value for value in values if has_tensors(value)]
+    found = {value.reduction if isinstance(value, Tensor) else "" for value in terms}
+    if len(terms) > 1 and name not in ("add", "iadd", "sub", "isub"):
+        return ""
+    return found.pop() if len(found) == 1 else "none" if "none" in found else "unknown"
 
 
 def _form(value: Value) -> str:

@@ -11,9 +11,8 @@ from gradlint.semantics.value import (
     Value,
 )
 from gradlint.training.backward_pass import divided
-from gradlint.training.forms import of_operator
+from gradlint.training.forms import of_operator, summed
 from gradlint.training.values import (
-    Tensor,
     has_tensors,
     tensors,
 )
@@ -30,9 +29,7 @@ def applied(facts: TrainingFacts, name: str, operands: tuple[Operand, ...], site
     if name in ("and", "or", "not", "is", "is_not", "in", "not_in"):
         return facts.symbols.fresh()
     plain = [value for value in values if not list(tensors(value))]
-    reductions = {t.reduction for value in values if isinstance(value, Tensor) for t in tensors(value)}
-    kept = reductions.pop() if len(reductions) == len(values) - len(plain) == 1 else ""
-    mixed = replace(facts.mixed(values), form=of_operator(name, values), reduction=kept)
+    mixed = replace(facts.mixed(values), form=of_operator(name, values), reduction=summed(name, values))
     if name in ("add", "iadd", "sub", "isub") and mixed.states and mixed.passes:
         facts.recorder.note(
             "keep",

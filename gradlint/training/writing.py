@@ -82,7 +82,7 @@ def collected(facts: TrainingFacts, method: Method, arguments: Arguments, site: 
     """A tensor with its graph is put into a list that was there before the loop, or a list is emptied."""
     if method.name in ("clear", "pop"):
         facts.recorder.note("release", site)
-    if method.name == "append" and _is_lasting(method.receiver):
+    if method.name in ("append", "extend") and _is_lasting(method.receiver):
         mixed = facts.mixed(arguments.values())
         if mixed.passes:
             is_loss = any(t.reduction for value in arguments.values() for t in tensors(value))
