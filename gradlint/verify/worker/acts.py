@@ -176,10 +176,9 @@ def _renew(model: nn.Module, name: str) -> None:
 
 
 def keep(rounds: Rounds, act: Act) -> None:
-    """Add a loss to what outlives the round."""
-    numbers = [n for n in act.of if n in rounds.results]
-    if numbers:
-        rounds.kept = rounds.kept + loss_of(first(rounds.results[numbers[-1]]))
+    """Add a loss of all that it hangs on to what outlives the round."""
+    for result in [rounds.results[n] for n in act.of if n in rounds.results]:
+        rounds.kept = rounds.kept + loss_of(first(result))
 
 
 def loss(rounds: Rounds, act: Act) -> None:
