@@ -17,9 +17,10 @@ import pytest
 
 import gradlint.verify.worker
 from gradlint.lint.result import FileReport, LintResult
-from gradlint.records.evidence import Evidence, Verdict
+from gradlint.records.evidence import Evidence, Verdict, Verification
 from gradlint.records.finding import Claim, Finding, Metric, Severity
 from gradlint.records.span import Span
+from gradlint.report import verified
 from gradlint.report.options import RenderOptions
 from gradlint.report.render import render
 from gradlint.report.verdict import measurement
@@ -103,6 +104,55 @@ def test_verify_gives_one_object_with_the_findings_measured(tmp_path: Path) -> N
     assert finding["code"] == "GRD101"
     assert finding["evidence"]["verdict"] == Verdict.CONFIRMED.value
     assert finding["evidence"]["measured"] == pytest.approx(finding["claim"]["predicted"], abs=0.3)
+
+
+BRANCHED = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Linear(16, 32)
+        self.second = nn.Linear(32, 32)
+        self.third = nn.Linear(32, 32)
+        self.head = nn.Linear(32, 4)
+        nn.init.zeros_(self.ZERO.weight)
+        nn.init.zeros_(self.ZERO.bias)
+
+    def forward(self, x):
+        x = self.first(x)
+        x = BODY
+        return self.head(x)
+"""
+BEGIN_AT_ZERO = {
+    "branch": ("third", "x + self.third(self.second(x).relu())", "healthy"),
+    "branch in place": ("third", "x.clone().add_(self.third(self.second(x).relu()).mul(0.5))", "healthy"),
+    "head": ("head", "self.third(self.second(x).relu()).relu()", "healthy"),
+    "head behind what is cut": ("head", "self.third(self.second(x).relu()).detach()", "at risk"),
+}
+
+
+def examined(worker: Worker, folder: Path, code: str) -> Verification:
+    path = saved(folder, code)
+    (graph,) = graphs(path)
+    return examine(worker, Target(path, "Net", graph), Request(sys.executable))
+
+
+@pytest.mark.parametrize("case", BEGIN_AT_ZERO)
+def test_layers_that_begin_at_zero_are_judged_by_what_they_let_by(
+    worker: Worker, tmp_path: Path, case: str
+) -> None:
+    """The signal is that of the sum, and a gradient may take two steps to arrive; no number is never nan."""
+    zero, body, verdict = BEGIN_AT_ZERO[case]
+    found = examined(worker, tmp_path, BRANCHED.replace("ZERO", zero).replace("BODY", body))
+    shown = verified.text(found)
+    assert found.verdict == verdict, shown
+    assert "nan" not in f"{shown}{verified.as_json(found, [])}".lower()
+    assert [each.measured is None for each in found.measured] == [verdict == "at risk", False]
+    assert all(abs(each.measured) < 1.5 for each in found.measured if each.measured is not None)
+    assert ("no gradient over first → third" in shown) == (verdict == "at risk")
+    assert any("after 2 steps" in note for note in found.notes) == (case == "head")
 
 
 def test_check_stamps_findings_only_when_asked(tmp_path: Path) -> None:

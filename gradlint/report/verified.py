@@ -114,7 +114,8 @@ def conclusion(found: Verification) -> Iterator[str]:
     if not found.measured and found.parameters:
         yield "fewer than two layers with weights before the head: no chain to judge"
     for each in found.measured:
-        yield _sentence(each)
+        if each.measured is not None or not found.non_finite:
+            yield _sentence(each)
     for name in found.non_finite:
         yield f"the gradient of {name} is not finite"
     if found.unused:
@@ -127,6 +128,8 @@ def _sentence(each: Measured) -> str:
     where = f" over {each.subject.replace('->', ' → ')}" if each.subject else ""
     predicted = f", predicted {decades(each.predicted)}" if each.predicted is not None else ""
     phrase = _PHRASES.get(each.metric, each.metric)
+    if each.measured is None:
+        return f"no {phrase.rpartition(' ')[2]}{where}{predicted} (limit ±{each.limit:g})"
     return f"{decades(each.measured)} {phrase}{where}{predicted} (limit ±{each.limit:g})"
 
 

@@ -6,7 +6,7 @@ import ast
 import math
 import re
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
@@ -28,6 +28,8 @@ from gradlint.verify.worker.protocol import Answer, Built, Reply
 
 LIMIT = 3.0
 """Decades of gradient or scale over the longest chain from which on a model is at risk."""
+PATIENCE = 2
+"""Steps of gradient descent within which a gradient has to arrive: layers that begin at zero let none by."""
 
 
 def examine(worker: Worker, target: Target, request: Request) -> Verification:
@@ -97,7 +99,17 @@ def _examined(target: Target, reply: Reply) -> Verification:
             seconds=reply.seconds,
         )
     measured = tuple([_measured(c, a) for c, a in zip(claims, reply.answers, strict=True) if a.values])
-    return _verification(target, line, reply, reply.built, measured, tuple(layers(target.flow, reply.layers)))
+    notes = (*reply.built.notes, *_later(claims, reply.answers))
+    rows = tuple(layers(target.flow, reply.layers))
+    return replace(_verification(target, line, reply, reply.built, measured, rows), notes=notes)
+
+
+def _later(claims: Sequence[Claim], answers: Sequence[Answer]) -> Iterator[str]:
+    """What was measured later than the model was made."""
+    for claim, answer in zip(claims, answers, strict=True):
+        if answer.values and answer.reason:
+            what = "gradient" if claim.metric is Metric.DEPTH_GAIN else "signal"
+            yield f"the decades of {what} are those {answer.reason}: before, there are none"
 
 
 def _verification(
@@ -143,11 +155,12 @@ def _questions(target: Target) -> Iterator[Claim]:
         first, last = (flow.graph.nodes[number].module for number in (chain.first, chain.last))
         if first and last:
             subject, gain = f"{target.name}:{first}->{last}", chain.decades.centre
-    yield Claim(Metric.DEPTH_GAIN, subject, math.copysign(LIMIT, gain or 1.0), gain)
-    yield Claim(Metric.ACTIVATION_SCALE, subject, LIMIT, math.nan)
+    yield Claim(Metric.DEPTH_GAIN, subject, math.copysign(LIMIT, gain or 1.0), gain, f"patience={PATIENCE}")
+    yield Claim(Metric.ACTIVATION_SCALE, subject, LIMIT, math.nan, f"stream,patience={PATIENCE}")
 
 
 def _measured(claim: Claim, answer: Answer) -> Measured:
     predicted = claim.predicted if math.isfinite(claim.predicted) else None
     place = claim.subject.partition(":")[2]
-    return Measured(claim.metric.value, place, predicted, statistics.median(answer.values), LIMIT)
+    value = statistics.median(answer.values)
+    return Measured(claim.metric.value, place, predicted, None if math.isnan(value) else value, LIMIT)

@@ -25,20 +25,35 @@ OF_FUNCTIONS = frozenset({functions.GRADIENT, functions.VALUE})
 
 
 def of_model(question: Question, subject: Subject) -> Answer:
-    """What is measured of a model: one seed; three where that settles nothing."""
-    own = replace(subject, steps=steps_of(question) or subject.steps, updates=_updates_of(question))
-    return _answered(question, lambda: _values(question, own))
+    """What is measured of a model: one seed; three where that settles nothing.
+
+    Where it gives no number as it is made, it is measured after as many steps of gradient descent as the
+    question has patience for, which the answer's reason says.
+    """
+    own = replace(
+        subject,
+        steps=steps_of(question) or subject.steps,
+        updates=_number(question, "updates"),
+        follows_stream="stream" in question.condition,
+    )
+    answer = _answered(question, lambda: _values(question, own))
+    patience = _number(question, "patience")
+    if not patience or not answer.values or any(map(math.isfinite, answer.values)):
+        return answer
+    later = replace(own, updates=patience)
+    found = _answered(question, lambda: _values(question, later))
+    is_told = any(map(math.isfinite, found.values))
+    return replace(found, reason=f"after {patience} steps of gradient descent") if is_told else answer
 
 
 def steps_of(question: Question) -> int:
     """The time steps that a question is about, 0 where it is about none."""
-    found = re.search(r"steps=(\d+)", question.condition)
-    return int(found[1]) if found else 0
+    return _number(question, "steps")
 
 
-def _updates_of(question: Question) -> int:
-    """After how many steps of gradient descent a question asks, 0 where of the model as it is made."""
-    found = re.search(r"updates=(\d+)", question.condition)
+def _number(question: Question, name: str) -> int:
+    """What the condition says of a name, as of "updates" in "updates=2"; 0 where nothing."""
+    found = re.search(rf"\b{name}=(\d+)", question.condition)
     return int(found[1]) if found else 0
 
 
@@ -80,6 +95,8 @@ def _values(question: Question, subject: Subject) -> tuple[list[float], str]:
     if measure is None:
         raise NotExercisedError(f"there is no measurement of {question.metric} for this target")
     value = measure(subject, question.subject) - question.offset
+    if math.isnan(value) and "patience" in question.condition and not subject.updates:
+        return [value], _name(subject)
     if not math.isfinite(value) and subject.dtype is torch.float32 and question.metric != "weight-variance":
         doubled = replace(subject, dtype=torch.float64)
         with contextlib.suppress(RuntimeError):
@@ -88,7 +105,11 @@ def _values(question: Question, subject: Subject) -> tuple[list[float], str]:
     if abs(value - question.bound) <= NEAR or not _agrees(value, question):
         others = [replace(subject, seed=seed) for seed in SEEDS[1:]]
         values += [measure(other, question.subject) - question.offset for other in others]
-    return values, str(subject.dtype).replace("torch.", "")
+    return values, _name(subject)
+
+
+def _name(subject: Subject) -> str:
+    return str(subject.dtype).replace("torch.", "")
 
 
 def _agrees(value: float, question: Question) -> bool:

@@ -52,10 +52,16 @@ def depth_gain(subject: Subject, name: str) -> float:
 
 
 def activation_scale(subject: Subject, name: str) -> float:
-    """log10 of the root mean square of the last output over that of the first."""
+    """log10 of the root mean square of the last output over that of the first.
+
+    Where that of the stream is asked for, the sum that the last output is added to counts in its place.
+    """
     first, last = ends(subject, name)
     run = subject.run()
-    return log10_ratio(_calls(run, last)[-1].rms, _calls(run, first)[0].rms)
+    end = _calls(run, last)[-1]
+    if subject.follows_stream and end.joined is not None:
+        end = end.joined
+    return log10_ratio(end.rms, _calls(run, first)[0].rms)
 
 
 def saturation(subject: Subject, name: str) -> float:

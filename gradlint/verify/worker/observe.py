@@ -22,15 +22,18 @@ _backward, _noise, _norm = torch.autograd.backward, torch.randn_like, torch.lina
 _stack = torch.stack
 """Taken before a target can change torch."""
 _RECTIFIERS = ("relu", "threshold", "relu6")
+_SUMS = frozenset({"add", "radd", "iadd", "sub", "rsub", "isub"})
+_PRODUCTS = frozenset({"mul", "rmul", "imul"})
 
 
-@dataclass
+@dataclass(eq=False)
 class Call:
     """One output of a module, or of a function that takes a parameter.
 
     `arrived` are norms of gradients; those at the other tensors of the output, `beside`, count where none
-    arrives at the first, as at the states of a recurrent layer of which the last alone is used. `starved`
-    is the share of its units whose gradient is 0 for all samples, where units are counted. Norms stay where
+    arrives at the first, as at the states of a recurrent layer of which the last alone is used. `joined` is
+    the first sum with another signal, where the output goes into one before other weights. `starved` is the
+    share of its units whose gradient is 0 for all samples, where units are counted. Norms stay where
     they were computed until they are asked for, since fetching each takes time on a GPU.
     """
 
@@ -39,6 +42,7 @@ class Call:
     arrived: list[Any] = field(default_factory=list)
     beside: list[Any] = field(default_factory=list)
     starved: float = 1.0
+    joined: Call | None = None
 
     @property
     def rms(self) -> float:
@@ -160,6 +164,7 @@ class Watch(TorchFunctionMode):
         self.run, self.stack = run, [""]
         self._names = {id(p): name for name, p in model.named_parameters()}
         self._signals: dict[int, torch.Tensor] = {id(x): x for x in signals}
+        self._sources: dict[int, tuple[torch.Tensor, tuple[Call, ...]]] = {}
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
@@ -179,9 +184,32 @@ class Watch(TorchFunctionMode):
         if is_signal and outputs:
             for name in names:
                 self.run.calls.setdefault(name, []).append(self.run.call(outputs[0]))
+        self._follow(getattr(func, "__name__", "").strip("_"), taken, outputs)
         if self.run.counts_units:
             self._activated(getattr(func, "__name__", ""), args, result)
         return result
+
+    def came_from(self, output: torch.Tensor, call: Call) -> None:
+        """Follow the output of a module to the sum that it goes into."""
+        self._sources[id(output)] = (output, (*self._calls(output), call))
+
+    def _calls(self, signal: torch.Tensor) -> tuple[Call, ...]:
+        return self._sources[id(signal)][1] if id(signal) in self._sources else ()
+
+    def _follow(self, op: str, taken: Sequence[torch.Tensor], outputs: Sequence[torch.Tensor]) -> None:
+        """Pass on from which modules a signal is, up to the next weights or the first sum of two signals."""
+        signals = list({id(t): t for t in taken if id(t) in self._signals}.values())
+        sources = [self._calls(signal) for signal in signals]
+        calls = list(dict.fromkeys(call for each in sources for call in each))
+        is_weighted = op not in _PRODUCTS and any(t.dim() > 1 for t in taken if id(t) in self._names)
+        is_sum = op in _SUMS and len(signals) > 1
+        if calls and is_sum and outputs:
+            joined = self.run.call(outputs[0])
+            for call in calls:
+                call.joined = call.joined or (None if all(call in each for each in sources) else joined)
+        kept = () if is_sum or is_weighted else tuple(calls)
+        for output in outputs:
+            self._sources[id(output)] = (output, kept)
 
     def _keep(self, output: torch.Tensor, name: str) -> None:
         """What is made of a parameter alone stands for it."""
@@ -257,6 +285,7 @@ def _hooks(model: nn.Module, watch: Watch, found: Run) -> list[Any]:
         if carried:
             call = found.call(carried[0])
             call.watch(carried[1:])
+            watch.came_from(carried[0], call)
             found.order.append((paths[id(module)][0], call))
             for path in paths[id(module)]:
                 found.calls.setdefault(path, []).append(call)

@@ -53,7 +53,8 @@ class Subject:
     """A target: how it is made, and what it is given for so many time steps.
 
     `dtype` is that of its parameters and inputs; `seed` is set before it is made. It is run as it is made,
-    or after so many `updates` of gradient descent.
+    or after so many `updates` of gradient descent. With `follows_stream` the output of a residual branch is
+    looked at behind the sum that it goes into.
     """
 
     make: Callable[[], nn.Module]
@@ -63,6 +64,7 @@ class Subject:
     seed: int = 0
     steps: int = STEPS
     updates: int = 0
+    follows_stream: bool = False
     affordable: Callable[[int], int] = lambda steps: BATCH
     _most: list[int] = field(default_factory=lambda: [MANY])
     _runs: dict[tuple[int, int, torch.dtype, int, int, bool], Run] = field(default_factory=dict)
