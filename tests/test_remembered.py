@@ -138,3 +138,118 @@ def test_arguments_that_callers_write_down_are_taken(tmp_path: Path) -> None:
     graph = _read(tmp_path, HANDED_ON, "Block")
     assert [node.op for node in graph.nodes] == ["input", "linear", "linear", "linear"]
     assert graph.arguments == {"dim": "8", "count": "3"}
+
+
+CHANGED_BESIDE = """
+STDS = [0.1, 0.2, 0.3]
+HELD = []
+
+class Counter:
+    def __init__(self):
+        self.count = 0
+
+    def tick(self):
+        self.count += 1
+        return self.count
+
+COUNTER = Counter()
+
+def by_list(layer):
+    nn.init.normal_(layer.weight, std=STDS.pop())
+
+def by_object(layer):
+    nn.init.normal_(layer.weight, std=0.1 * COUNTER.tick())
+
+def by_default(layer, count=[0]):
+    count[0] += 1
+    nn.init.normal_(layer.weight, std=0.1 * count[0])
+
+def hold(layer):
+    HELD.append(layer)
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Linear(8, 8, bias=False) for _ in range(3)])
+        for layer in self.layers:
+            INIT(layer)
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = layer(x)
+        return x
+"""
+
+
+@pytest.mark.parametrize(
+    ("init", "stds"),
+    [("by_list", [0.3, 0.2, 0.1]), ("by_object", [0.1, 0.2, 0.3]), ("by_default", [None] * 3)],
+)
+def test_what_changes_more_than_its_arguments_is_run_again(
+    tmp_path: Path, init: str, stds: list[object]
+) -> None:
+    found = list(_stds(_read(tmp_path, CHANGED_BESIDE.replace("INIT", init))).values())
+    assert found == (stds if None in stds else pytest.approx(stds))
+
+
+COUNTED = """
+class Block(nn.Module):
+    made = 0
+
+    def __init__(self):
+        super().__init__()
+        Block.made += 1
+        self.linear = nn.Linear(8, 8, bias=False)
+        nn.init.normal_(self.linear.weight, std=0.1 ** Block.made)
+
+    def forward(self, x):
+        return self.linear(x)
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.blocks = nn.Sequential(Block(), Block())
+
+    def forward(self, x):
+        return self.blocks(x)
+"""
+
+
+def test_counters_of_classes_are_not_known(tmp_path: Path) -> None:
+    assert list(_stds(_read(tmp_path, COUNTED)).values()) == [None, None]
+
+
+WRITTEN = """
+import numpy as np
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Linear(8, 8, bias=False) for _ in range(3)])
+        WRITE
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = layer(x)
+        return x
+"""
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        "[nn.init.orthogonal_(self.layers[i].weight) for i in np.arange(3)]",
+        "for layer, std in zip(self.layers, np.full(3, 0.5)): nn.init.normal_(layer.weight, std=std)",
+        "for layer in self.layers: layer.weight = nn.Parameter(layer.weight.detach() * unknown())",
+        "self.layers[unknown()].weight.data = torch.ones(8, 8)",
+    ],
+)
+def test_weights_of_which_one_is_written_are_not_default(tmp_path: Path, write: str) -> None:
+    schemes = {p.initial.scheme for p in _read(tmp_path, WRITTEN.replace("WRITE", write)).parameters}
+    assert "default" not in schemes
+
+
+def test_a_factor_on_every_weight_is_read(tmp_path: Path) -> None:
+    scaled = "for layer in self.layers: layer.weight = nn.Parameter(layer.weight.detach() * 3**0.5)"
+    graph = _read(tmp_path, WRITTEN.replace("WRITE", scaled))
+    assert [p.initial.factor for p in graph.parameters] == pytest.approx([3**0.5] * 3)

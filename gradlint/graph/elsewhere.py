@@ -151,14 +151,15 @@ def _project_classes(owner: Value) -> list[ClassObject]:
 
 def unused_parts(idle: Collection[str], held: Collection[str]) -> dict[str, list[str]]:
     """The largest parts of a model that hold nothing but idle parameters, with the paths of these."""
+    busy = {prefix for path in held if path not in idle for prefix in _prefixes(path)}
     found: dict[str, list[str]] = defaultdict(list)
     for path in idle:
-        names = path.split(".")
-        prefixes = [".".join(names[:count]) for count in range(1, len(names) + 1)]
-        whole = next(p for p in prefixes if all(o in idle for o in held if _is_within(o, p)))
+        whole = next(prefix for prefix in _prefixes(path) if prefix not in busy)
         found[whole].append(path)
     return found
 
 
-def _is_within(path: str, part: str) -> bool:
-    return path == part or path.startswith(f"{part}.")
+def _prefixes(path: str) -> list[str]:
+    """The paths of all parts that something is in, and its own."""
+    names = path.split(".")
+    return [".".join(names[:count]) for count in range(1, len(names) + 1)]

@@ -85,7 +85,7 @@ class Idle:
         ]
         if not idle or not read:
             return ()
-        found = unused_parts(idle, self._weights)
+        found = unused_parts(frozenset(idle), self._weights)
         elsewhere = Elsewhere(scopes_of(self._model, found), self._facts.built, classes)
         if elsewhere.hooks() or elsewhere.reaches(self._model):
             return ()

@@ -47,6 +47,7 @@ from gradlint.graph.values import (
     Container,
     Drawn,
     Layer,
+    OneOf,
     Signal,
     Weight,
     descendants,
@@ -233,9 +234,9 @@ class GraphFacts(Interpretation):
         return result, own if is_pure and self._is_whole(own) else None
 
     def _effects(self) -> tuple[int, ...]:
-        """How much was noted that a copy of a call's result would not note again."""
+        """How much was noted, or changed beside the arguments, that a copy of a call's result leaves out."""
         noted = (self.recorder.nodes, self.unmatched, self.displaced, self.copied)
-        return tuple([len(each) for each in noted])
+        return (*[len(each) for each in noted], self.evaluator.disturbed)
 
     def _is_whole(self, traces: Traces) -> bool:
         """Whether a call was followed to its end."""
@@ -388,7 +389,7 @@ class GraphFacts(Interpretation):
         return (
             Drawn(initial_, shape, pieces)
             if weight is None
-            else Weight({"data": Drawn(initial_, shape, pieces)}, weight.made)
+            else OneOf({"data": Drawn(initial_, shape, pieces)}, weight.made, options=tuple(found))
         )
 
     def truth(self, value: Value) -> bool | None:
@@ -1038,6 +1039,9 @@ class GraphFacts(Interpretation):
         """`layer.weight = …`, `layer.weight.data = …`."""
         if isinstance(receiver, Pretrained):
             self.evaluator.heap.write(receiver.attributes, name, value.value)
+        elif isinstance(receiver, OneOf) and name == "data":
+            place = Place(site.path, site.node.span)
+            self.members.initialise(receiver, Initial("unknown", {}, 1.0, place))
         elif isinstance(receiver, Weight) and name == "data" and isinstance(value.value, (Drawn, Weight)):
             data = value.value.data if isinstance(value.value, Weight) else value.value
             self.evaluator.heap.write(receiver.attributes, "data", data)

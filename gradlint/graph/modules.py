@@ -16,6 +16,7 @@ from gradlint.graph.values import (
     Container,
     Drawn,
     Layer,
+    OneOf,
     Part,
     Signal,
     Turned,
@@ -383,6 +384,9 @@ class Members:
             new = Drawn(data.initial, data.shape, (*data.pieces, piece))
             self._facts.evaluator.heap.write(value.attributes, "data", new)
             return value
+        if isinstance(value, OneOf):
+            for option in value.options:
+                self.initialise(option, Initial("unknown", {}, 1.0, found.place))
         if isinstance(value, Weight):
             self._facts.evaluator.heap.write(value.attributes, "data", Drawn(found, value.shape))
             return value

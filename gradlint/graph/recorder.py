@@ -93,15 +93,20 @@ class Recorder:
         """The same parameter with other contents: a multiple of it."""
         made = Weight({**weight.attributes, "data": data, "of": weight}, weight.made, weight.is_trained)
         self._derived.append(made)
-        self.paths[id(made)] = self.paths.get(id(weight), "")
+        self._name_after(made, weight)
         return made
 
     def turned(self, weight: Weight, order: tuple[int, ...] | None) -> Weight:
         """The same parameter seen with its dimensions in another order."""
         made = Turned(weight.attributes, weight.made, weight.is_trained, order)
         self._derived.append(made)
-        self.paths[id(made)] = self.paths.get(id(whole_of(weight)), "")
+        self._name_after(made, whole_of(weight))
         return made
+
+    def _name_after(self, made: Weight, weight: Weight) -> None:
+        """The path of a weight is that of what it is made of, once the model has paths."""
+        if self.paths:
+            self.paths[id(made)] = self.paths.get(id(weight), "")
 
     def depend(self, number: int, values: Iterable[Value]) -> None:
         """What a node gives depends on more than its inputs; weights are not followed there."""

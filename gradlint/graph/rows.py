@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from gradlint.graph.values import Anything, Signal
+from gradlint.graph.values import Anything, Drawn, Signal
 from gradlint.records import ir
 from gradlint.semantics.value import Items, Known, Value
 
@@ -29,7 +29,7 @@ def _zipped(values: Sequence[Value], node: ir.Expression, element: Element) -> I
     """Rows of a tensor, an input or an unknown number of them beside a list are as many as that list has."""
     closed = [len(value.items) for value in values if isinstance(value, Items) and not value.open]
     others = [value for value in values if not (isinstance(value, Items) and not value.open)]
-    if not closed or not all(isinstance(value, (Signal, Items)) for value in others):
+    if not closed or not all(isinstance(value, (Signal, Items, Drawn, Anything)) for value in others):
         return Items("list", [Items("tuple", [element(value) for value in values], node)], node, True)
     made: list[Value] = []
     for position in range(min(closed)):

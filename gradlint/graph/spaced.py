@@ -15,6 +15,8 @@ from gradlint.semantics.value import Items, Known, Value
 NAMES = frozenset({"torch.linspace", "numpy.linspace"})
 _MOST = 256
 """Numbers that are told apart."""
+_PLAIN = frozenset({"endpoint", "retstep", "out", "dtype"})
+"""Arguments that may make other numbers."""
 _ITSELF = frozenset({"cpu", "numpy", "detach", "float", "double", "to", "clone"})
 
 
@@ -27,9 +29,11 @@ class Spaced(Drawn, frozen=True, eq=False, kw_only=True):
 
 def made(arguments: Arguments, node: ir.Expression) -> Spaced | None:
     """What `linspace` gives where it is known how many numbers; those from a known start to a known end."""
+    if not _PLAIN.isdisjoint(arguments.keywords):
+        return None
     given = [arguments.get(0, "start"), arguments.get(1, "end"), arguments.get(2, "steps")]
     start, end, steps = [None if operand is None else number(operand.value) for operand in given]
-    if not isinstance(steps, int) or not 0 < steps <= _MOST:
+    if not isinstance(steps, int) or not 0 <= steps <= _MOST:
         return None
     if start is None or end is None:
         return _of([None] * steps, node)

@@ -82,6 +82,12 @@ class Part(Weight, frozen=True, eq=False):
     stop: int | None = None
 
 
+class OneOf(Weight, frozen=True, eq=False):
+    """One of several weights and tensors, which one is not known."""
+
+    options: tuple[Value, ...] = ()
+
+
 def whole_of(weight: Weight) -> Weight:
     """The weight that a part is part of."""
     while isinstance(weight, Part) and weight.of is not None:
@@ -279,6 +285,7 @@ _REACHED: dict[type, Callable[[Any], Iterable[Value]]] = {
     Weight: _of_weight,
     Part: _of_weight,
     Turned: _of_weight,
+    OneOf: lambda weight: weight.options,
     Choice: lambda choice: choice.options,
     Partial: lambda partial: (partial.function, *partial.positional, *partial.keywords.values()),
     Closure: _of_closure,

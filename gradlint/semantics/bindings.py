@@ -60,8 +60,10 @@ def filled(body: tuple[ir.Statement, ...]) -> Iterator[list[str]]:
             changed = [node.function.value] if node.function.name in CHANGING else []
         elif isinstance(node, ir.Assign):
             changed = [target.value for target in node.targets if isinstance(target, ir.Index)]
+        elif isinstance(node, ir.Augment):
+            changed = [node.target.value if isinstance(node.target, ir.Index) else node.target]
         else:
-            changed = [node.target] if isinstance(node, ir.Augment) else []
+            changed = []
         for expression in changed:
             path = _path(expression)
             if path:

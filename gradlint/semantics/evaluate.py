@@ -63,6 +63,9 @@ EXHAUSTED = "too much code behind one function"
 ARM_EXHAUSTED = "too much code behind one condition"
 """Why one way through a branch was not followed to its end."""
 
+_MOST_SHARED = 2_000
+"""Values in what one name of a module holds that are looked through."""
+
 _MOST_BODIES = 20_000
 """Pieces of code of which the names are remembered."""
 
@@ -91,10 +94,13 @@ class Evaluator:
         self._conditions: tuple[int, ...] = ()
         self._objects = 0
         self.settled = 0
-        self.heap = Heap()
+        self._shared: set[int] = set()
+        self._disturbed = 0
+        self.heap = Heap(self._shared)
         self._changed: list[Value] = []
         self._grown: list[Value] = []
         self._names_used: dict[int, tuple[object, list[ir.Name | ir.Attribute]]] = {}
+        self._names_filled: dict[int, tuple[object, frozenset[str]]] = {}
         self._names_bound: dict[int, tuple[ir.Statement, frozenset[str]]] = {}
         self._rounds = 1
         self._repeating = 0
@@ -158,7 +164,7 @@ class Evaluator:
         self._running.clear()
         self._objects = 0
         self.settled = 0
-        self.heap = Heap()
+        self.heap = Heap(self._shared)
 
     def instantiate(self, cls: ClassObject, given: Mapping[str, Value] | None = None) -> Instance:
         """An object of `cls`, constructed with what is `given` by name; the rest is unknown."""
@@ -226,6 +232,7 @@ class Evaluator:
                 if name in scope.facts.rebound and isinstance(value, (Known, Items, Table)):
                     value = self.interpretation.unknown(())
                 known[name] = value
+                self._share(value)
                 self._registries.note(value, scope)
             except RecursionError:
                 known[name] = value = self.interpretation.unknown(())
@@ -233,6 +240,28 @@ class Evaluator:
         self.consulted |= outer
         self.consulted.add(key)
         return value
+
+    def _share(self, value: Value | None) -> None:
+        """What a name of a module holds is seen by all functions of the module."""
+        pending, found = [value], 0
+        while pending and found < _MOST_SHARED:
+            each = pending.pop()
+            found += 1
+            if isinstance(each, Instance) and id(each.attributes) not in self._shared:
+                self._shared.add(id(each.attributes))
+                pending += each.attributes.values()
+            elif isinstance(each, (Items, Table)):
+                self._shared.add(id(each))
+                pending += each.items if isinstance(each, Items) else each.values()
+
+    def _change(self, collection: Value) -> None:
+        self._disturbed += id(collection) in self._shared
+        self._changed.append(collection)
+
+    @property
+    def disturbed(self) -> int:
+        """How often something was changed that names of modules hold."""
+        return self._disturbed + self.heap.disturbed
 
     def module_at(self, name: str, scope: ModuleScope) -> ModuleScope | None:
         """The module of the project that a dotted name means from another one."""
@@ -242,7 +271,8 @@ class Evaluator:
     def aside(self) -> Iterator[None]:
         """What runs within the block runs when its module is imported, not where evaluation has got to."""
         state = self._steps, self._most, self._conditions, self.heap, self._changed
-        self._steps, self._most, self._conditions, self.heap = 0, self._budget.steps, (), Heap()
+        self._steps, self._most, self._conditions = 0, self._budget.steps, ()
+        self.heap = Heap(self._shared)
         self._changed = []
         before = self.interpretation.turns_aside()
         try:
@@ -592,7 +622,7 @@ class Evaluator:
             arguments = self._looked_up(method.receiver, arguments)
         self.interpretation.collected(method, arguments, site)
         if method.name in CHANGING:
-            self._changed.append(method.receiver)
+            self._change(method.receiver)
         if (
             method.name in ("extend", "update")
             and arguments.positional
@@ -683,7 +713,7 @@ class Evaluator:
             return end if isinstance(iterator, Items) and not iterator.open else None
         if iterator.open:
             return self.interpretation.element(iterator, site)
-        self._changed.append(iterator)
+        self._change(iterator)
         return iterator.items.pop(0)
 
     def _namespace(self, scope: ModuleScope, site: Site) -> Table:
@@ -958,9 +988,20 @@ class Evaluator:
             return positional.pop(0).value
         if parameter.name in keywords:
             return keywords.pop(parameter.name).value
-        if parameter.default is not None and not arguments.open:
-            return self.evaluate(parameter.default, Frame(closure.scope, closure.frame))
-        return self.interpretation.unknown(())
+        if parameter.default is None or arguments.open or self._keeps(closure.function, parameter):
+            return self.interpretation.unknown(())
+        return self.evaluate(parameter.default, Frame(closure.scope, closure.frame))
+
+    def _keeps(self, function: ir.Function | ir.Lambda, parameter: ir.Parameter) -> bool:
+        """Whether a default is a collection that the function changes: the next call finds it changed."""
+        if not isinstance(parameter.default, (ir.Display, ir.Dictionary)):
+            return False
+        known = self._names_filled.get(id(function))
+        if known is None:
+            body = function.body if isinstance(function.body, tuple) else ()
+            names = frozenset([path[0] for path in filled(body) if len(path) == 1])
+            known = self._names_filled[id(function)] = (function, names)
+        return parameter.name in known[1]
 
     def _junction(self, node: ir.Operation, frame: Frame) -> Value:
         """`and` and `or`: what stands behind an operand is only reached past a test of it."""
@@ -1285,8 +1326,11 @@ class Evaluator:
             self.heap.write(receiver.attributes, name, operand.value)
         elif isinstance(receiver, Instance):
             self.disturb(receiver, receiver.attributes)
+        elif isinstance(receiver, ClassObject) and name in receiver.members:
+            self._disturbed += 1
+            receiver.members[name] = self.interpretation.unknown(())  # who asks next may be any instance
         elif isinstance(receiver, Settings):
-            self._changed.append(receiver)
+            self._change(receiver)
             store_item(receiver, Known(name), operand.value)
         return self.interpretation.stored(receiver, name, operand, site)
 
@@ -1323,7 +1367,7 @@ class Evaluator:
         receiver = self.evaluate(target.value, frame)
         index = self.evaluate(target.index, frame)
         if isinstance(receiver, (Items, Table)):
-            self._changed.append(receiver)
+            self._change(receiver)
             store_item(receiver, index, operand.value)
         elif isinstance(target.value, (ir.Name, ir.Attribute)):
             parts = Operand(receiver, target.value), Operand(index, target.index)
@@ -1340,7 +1384,7 @@ class Evaluator:
                 added = Items("list", [one], node.value, True)
             added_to, given = Method(before, "extend", node.target), Arguments((Operand(added, node.value),))
             self.interpretation.collected(added_to, given, self.site(node.target, frame))
-            self._changed.append(before)
+            self._change(before)
             extend(before, added)
             return
         self._assign(node.target, Operand(self._operation(operation, frame), operation), frame)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from itertools import count
 from typing import Any
 
@@ -24,12 +24,15 @@ _versions = count()
 class Heap:
     """Writes to attributes; what was written since a branch began is known.
 
-    `version` changes whenever an object may have got other parts.
+    `version` changes whenever an object may have got other parts. `disturbed` counts the writes to those
+    attributes, by identity, that are `shared` by all who run.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, shared: Container[int] = ()) -> None:
         self._before: list[Changes] = []
+        self._shared = shared
         self.version = next(_versions)
+        self.disturbed = 0
 
     def changed(self) -> None:
         """Something got other parts."""
@@ -37,6 +40,7 @@ class Heap:
 
     def write(self, attributes: Attributes, name: str, value: Value) -> None:
         """`attributes[name] = value`."""
+        self.disturbed += id(attributes) in self._shared
         if name != CONTENTS:
             self.changed()
         if self._before:
