@@ -14,6 +14,12 @@ from gradlint.rule.triggers import EXPONENTIAL, LOGARITHM
 from gradlint.semantics.fused import FORMS, fused
 from gradlint.semantics.trace import Trace
 
+_DISCRIMINATOR = (
+    "import torch\nfrom torch import nn\n\nclass D(nn.Module):\n    def __init__(self, n):\n"
+    "        super().__init__()\n        self.main = nn.Sequential(nn.Linear(n, 1), nn.Sigmoid())\n\n"
+    "    def forward(self, x):\n"
+)
+
 
 class LogOfNormalised(Rule):
     """A function is composed by hand of steps that overflow or cancel where torch's own does not.
@@ -85,6 +91,10 @@ class LogOfNormalised(Rule):
             "    def forward(self, real, fake):\n"
             "        return -(torch.log(self.D(real)) + torch.log(1 - self.D(fake))).mean()\n"
         ),
+        "a discriminator of its own": (
+            _DISCRIMINATOR + "        return self.main(x).view(-1)\n\ndef train(real, fake):\n    d = D(4)\n"
+            "    return -(torch.log(d(real)) + torch.log(1 - d(fake))).mean()\n"
+        ),
         "picked": (
             "import torch\n\ndef picked(x, y: torch.LongTensor):\n    p = torch.softmax(x, dim=1)\n"
             "    return torch.log(p.gather(1, y)) + torch.log(p[:, :1])\n"
@@ -115,6 +125,18 @@ class LogOfNormalised(Rule):
             "        self.scale = nn.Parameter(torch.tensor(5.0))\n\n    def forward(self, x, y):\n"
             "        e = torch.exp(F.cosine_similarity(x, y, dim=-1) * self.scale)\n"
             "        return e / e.sum()\n"
+        ),
+        "a discriminator that keeps away from 0": (
+            _DISCRIMINATOR + "        return self.main(x).clamp(1e-6, 1 - 1e-6)\n\n"
+            "def train(real):\n    return torch.log(D(4)(real)).mean()\n"
+        ),
+        "a discriminator that may give logits": (
+            _DISCRIMINATOR.replace("n):", "n, squash=True):")
+            .replace("= nn.Seq", "= squash, nn.Seq")
+            .replace("self.main =", "self.squash, self.main =")
+            + "        x = self.main[:-1](x)\n"
+            "        return self.main[-1](x) if self.squash else x.relu() + 1\n\n"
+            "def train(real):\n    return torch.log(D(4, squash=False)(real)).mean()\n"
         ),
         "other sums": (
             "def share(x):\n    e = (-x.abs()).exp()\n    return e / (1 + e.sum(-1, keepdim=True))\n"

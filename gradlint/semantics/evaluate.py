@@ -178,6 +178,10 @@ class Evaluator:
             self.interpretation.inherited(instance, "__init__", Arguments(), site)
         return instance
 
+    def beside(self, interpretation: Interpretation) -> Evaluator:
+        """One that runs code of the same project under another interpretation."""
+        return Evaluator(interpretation, self._resolve)
+
     def changes(self, collection: Value) -> None:
         """A collection changes: where that depends on a condition, its length is not known afterwards.
 

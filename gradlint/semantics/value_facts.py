@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from gradlint.records import ir
 from gradlint.semantics.classes import is_module
 from gradlint.semantics.effects import VIEWS, is_check, overwrites
+from gradlint.semantics.endings import Endings
 from gradlint.semantics.extent import fits
 from gradlint.semantics.flow import Flow
 from gradlint.semantics.interpretation import Arguments, Interpretation, Operand, Site
@@ -96,7 +97,8 @@ class StoredAttribute(Value, frozen=True, eq=False):
 class ValueFacts(Interpretation):
     """Collects every primitive that is applied, with what is known of its operands."""
 
-    def __init__(self) -> None:
+    def __init__(self, looks_into: int = 2) -> None:
+        """Of modules of the project that are called, it is found out what they end in, `looks_into` deep."""
         self.applications: list[Application] = []
         self.stores: list[StoredAttribute] = []
         self.reasons: Counter[str] = Counter()
@@ -107,6 +109,7 @@ class ValueFacts(Interpretation):
         self._count = 0
         self._guarded: set[int] = set()
         self._tracking: list[bool] = []
+        self._endings = Endings(ValueFacts(looks_into - 1)) if looks_into else None
 
     def begin(self, tracked: bool = True) -> None:
         """Forget what held of one function before another is run."""
@@ -413,7 +416,16 @@ class ValueFacts(Interpretation):
             return self._apply(primitive, "module", arguments.positional, keywords, site)
         if module.name == "torch.nn.Sequential" and len(arguments.positional) == 1:
             return self._call_sequence(module, arguments, site)
-        return self._module_output(module, arguments, site)
+        made = self._module_output(module, arguments, site)
+        last = None if self._endings is None else self._endings.of(module, self.evaluator)
+        return made if last is None else self._ended(made, last, site)
+
+    def _ended(self, made: Tensor, last: Application, site: Site) -> Value:
+        """The output of a module that passes `last` at the end."""
+        before = Operand(replace(made, facts=last.facts(0)), site.node)
+        axis = last.operand(1, "dim")
+        keywords = {"dim": axis} if last.primitive == "softmax" and axis is not None else {}
+        return self._apply(last.primitive, "module", (before,), keywords, site)
 
     def _module_output(self, module: Value, arguments: Arguments, site: Site) -> Tensor:
         made = self._derived(arguments.values())
