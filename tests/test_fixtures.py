@@ -75,7 +75,10 @@ def test_what_lies_beside_findings_is_code() -> None:
 
 
 def test_a_finding_that_several_files_lead_to_is_reported_once(tmp_path: Path) -> None:
-    """By the file next to it that is checked; one that names no framework is not."""
+    """At its line, or by the file next to it that is checked; one that names no framework is not."""
+    app = tmp_path / "app"
+    app.mkdir()
+    (app / "__init__.py").touch()
     (tmp_path / "grads.py").write_text(
         "from torch import nn\n\ndef shorten(net):\n    nn.utils.clip_grad_norm_(net.parameters(), 1.0)\n"
     )
@@ -85,15 +88,67 @@ def test_a_finding_that_several_files_lead_to_is_reported_once(tmp_path: Path) -
         "        scaler.scale(loss(model(x), y)).backward()\n        shorten(model)\n"
         "        scaler.step(optimizer)\n        scaler.update()\n"
     )
-    (tmp_path / "main.py").write_text(
-        "import torch\nfrom engine import epoch\n\nmodel = torch.nn.Linear(8, 2)\n"
+    (app / "main.py").write_text(
+        "import torch\nfrom app.engine import epoch\n\nmodel = torch.nn.Linear(8, 2)\n"
         "optimizer = torch.optim.SGD(model.parameters(), lr=0.1)\n"
         'epoch(model, optimizer, torch.amp.GradScaler("cuda"), load(), torch.nn.CrossEntropyLoss())\n'
     )
     for text, reporting in ((engine, "main.py"), (f"import torch\n{engine}", "engine.py")):
-        (tmp_path / "engine.py").write_text(text)
-        found = gradlint.check([str(tmp_path)], isolated=True, jobs=1)
-        assert [(finding.rule, Path(finding.path).name) for finding in found] == [("GRD403", reporting)]
+        (app / "engine.py").write_text(text)
+        for checked, name in ((app, reporting), (tmp_path, "grads.py")):
+            found = gradlint.check([str(checked)], isolated=True, jobs=1)
+            assert [(finding.rule, Path(finding.path).name) for finding in found] == [("GRD403", name)]
+
+
+_TRAINER = """\
+import torch
+
+
+def fit(loader, model, optimizer, schedule, epochs):
+    for epoch in range(epochs):
+        schedule.step()
+        for x, y in loader:
+            optimizer.zero_grad()
+            torch.nn.functional.mse_loss(model(x), y).backward()
+            optimizer.step()
+"""
+_RUN = """\
+import torch
+from trainer import fit
+
+for width in (8, 16):
+    model = torch.nn.Linear(width, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    schedule = torch.optim.lr_scheduler.StepLR(optimizer, 8)
+    fit(load(), model, optimizer, schedule, 20)
+    fit(load(), model, optimizer, schedule, 30)
+"""
+
+
+@pytest.mark.parametrize(
+    ("trainer", "checked", "place"),
+    [
+        pytest.param(_TRAINER, ["first.py", "second.py", "trainer.py"], ("trainer.py", 6), id="at its line"),
+        pytest.param(_TRAINER, ["first.py", "second.py"], ("first.py", 8), id="at one call"),
+        pytest.param(
+            _TRAINER.replace("schedule.step()", "schedule.step()  # gradlint: ignore[GRD511]"),
+            ["first.py", "trainer.py"],
+            None,
+            id="allowed there",
+        ),
+    ],
+)
+def test_a_fault_that_calls_in_other_files_lead_to_is_found_at_its_line(
+    tmp_path: Path, trainer: str, checked: list[str], place: tuple[str, int] | None
+) -> None:
+    """Once, whichever files lead there; the first call is named, or reported where its file alone is read."""
+    for name, text in (("trainer.py", trainer), ("first.py", _RUN), ("second.py", _RUN)):
+        (tmp_path / name).write_text(text)
+    found = gradlint.check([str(tmp_path / name) for name in checked], isolated=True, jobs=1)
+    places = [(finding.rule, Path(finding.path).name, finding.span.line) for finding in found]
+    assert places == ([("GRD511", *place)] if place else [])
+    calls = [each for finding in found for each in finding.related if each.message == "called here"]
+    assert [Path(each.path).name for each in calls] == (["first.py"] if place == ("trainer.py", 6) else [])
 
 
 def test_there_is_a_fixture_for_every_rule() -> None:

@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from gradlint.config.select import Rating, Selection
 from gradlint.lint import suppress
 from gradlint.lint.cache import Cache
+from gradlint.lint.gather import gathered
 from gradlint.lint.outcome import Outcome, Task, cells_of, digest, digest_of_folder, is_current, outcome_key
 from gradlint.lint.result import FileReport
 from gradlint.records.failure import INTERNAL_ERROR
@@ -55,6 +56,7 @@ class Linter:
         self._executor = executor
         self._progress = progress
         self._fingerprint = fingerprint(rules)
+        self._on_training = {rule.id for rule in rules if subject_of(rule).__name__ == "TrainingLoop"}
         self._on_suppression = [rule for rule in rules if subject_of(rule) is SuppressionUse]
         self._digests: dict[str, str] = {}
         self._names: dict[str, dict[str, str]] = {}
@@ -64,7 +66,8 @@ class Linter:
     def check_files(self, paths: Sequence[str], named: frozenset[str] = frozenset()) -> Iterator[FileReport]:
         """One report per file, in the order of `paths`; `named` are those that the user named."""
         tasks = {path: Task(os.path.abspath(path), path in named) for path in paths}
-        outcomes = self._outcomes(tasks.values())
+        examined = self._outcomes(tasks.values())
+        outcomes = gathered({task.path: examined[task.path] for task in tasks.values()}, self._on_training)
         for path, task in tasks.items():
             outcome = outcomes[task.path]
             self.parsed += outcome.parsed
