@@ -147,6 +147,16 @@ def test_the_readme_is_followed_where_nothing_else_runs(worker: Worker, tmp_path
     assert found.inputs[0][1].endswith(",32]") and "divided by 8" in " ".join(found.notes)
 
 
+def test_what_a_readme_does_beside_is_left_out(worker: Worker, tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").touch()
+    touched = tmp_path / "touched"
+    aside = f"```python\nimport os\nos.mkdir({str(touched)!r})\n"
+    text = README.replace("```python\n", aside).replace("width=256", "width=int(os.environ.get('W', 256))")
+    (tmp_path / "README.md").write_text(text)
+    assert verified(worker, tmp_path, CORE + LEARNER, "Learner").verdict == "healthy"
+    assert not touched.exists()
+
+
 @pytest.mark.parametrize("name", ["tower", "anything"])
 def test_a_model_is_given_the_model_that_its_forward_asks_for(
     worker: Worker, tmp_path: Path, name: str

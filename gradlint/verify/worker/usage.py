@@ -75,7 +75,9 @@ def usages(module: types.ModuleType, target: Any, divisor: int = 1) -> Iterator[
     for origin, text in _documents(module, target):
         if any(word in text for word in redirect.WORDS):
             redirect.activate()
-        for tree in map(_Smaller(divisor).visit, _blocks(text)) if name and name in text else ():
+        for tree in (
+            map(_Smaller(divisor).visit, map(_binding, _blocks(text))) if name and name in text else ()
+        ):
             page = types.ModuleType(origin)
             page.__dict__.update({TREE: tree, "__file__": origin, **_USUAL, name: target})
             for site in sites(tree):
@@ -83,6 +85,27 @@ def usages(module: types.ModuleType, target: Any, divisor: int = 1) -> Iterator[
                     with suppress(Exception, SystemExit):
                         if value_at(page, site, call.func) is target:
                             yield Usage(page, site, call, origin)
+
+
+def _binding(tree: ast.Module) -> ast.Module:
+    """A block without statements that bind nothing, but for methods of what the block itself has bound."""
+    bound = {
+        each.id
+        for statement in tree.body
+        if isinstance(statement, (ast.Assign, ast.AnnAssign, ast.With, ast.For))
+        for each in ast.walk(statement)
+        if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)
+    }
+    kept = [each for each in tree.body if not isinstance(each, ast.Expr) or _root(each.value) in bound]
+    return ast.Module(kept, [])
+
+
+def _root(node: ast.expr) -> str:
+    """The variable whose method, or method of an attribute, a statement calls."""
+    node = node.func if isinstance(node, ast.Call) else node
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""
 
 
 _USUAL = {"torch": torch, "nn": torch.nn}
