@@ -60,6 +60,7 @@ class MisplacedClip(Rule):
             "    loss.backward()\n    optimizer.step()\n"
             "    torch.nn.utils.clip_grad_value_(model.parameters(), 0.5)\n"
         ),
+        "after the step, and nothing zeroes": (_START + "for x, y in loader:\n" + _BACKWARD + _STEP + _CLIP),
         "before the backward pass": _LOOP + _CLIP + _BACKWARD + _STEP,
         "before the backward pass, zeroed after the step": (
             _START + "for x, y in loader:\n" + _CLIP + _BACKWARD + _STEP + "    optimizer.zero_grad()\n"

@@ -8,8 +8,9 @@ from typing import ClassVar
 from gradlint.records.finding import Claim, Finding, Metric, Severity
 from gradlint.records.training import Event
 from gradlint.rule.loops import report, subject
-from gradlint.rule.rehearse import at, beneath_clipping, claimed, followed, new, rehearsed
+from gradlint.rule.rehearse import at, beneath_clipping, claimed, followed, new, rehearsed, without
 from gradlint.rule.rule import Rule
+from gradlint.steps.clipping import clipping_of
 from gradlint.steps.gradients import Gradients, gradients_of
 from gradlint.steps.loop import TrainingLoop
 
@@ -47,8 +48,9 @@ class MissingZeroGrad(Rule):
 
     ### How it is verified
     The longest gradient that 20 steps on one batch are given, over that where gradients are zeroed after
-    each step. There is no claim where a gradient scaler steps: while it is on, it divides what is left of
-    old gradients by its scale as well, which hides them; nor for steps that are given a function to run.
+    each step, in both without clipping that no step feels. There is no claim where a gradient scaler steps:
+    while it is on, it divides what is left of old gradients by its scale as well, which hides them; nor for
+    steps that are given a function to run.
 
     ### When it is fine
     Where several backward passes belong to one step, the gradients are zeroed after that step. Code that
@@ -113,6 +115,13 @@ class MissingZeroGrad(Rule):
             + _PASS
             + "    loss.backward()\n    nn.utils.clip_grad_norm_(model.parameters(), 0.01)\n"
             + "    optimizer.step()\n"
+        ),
+        "clipped after the step": (
+            _START
+            + "for x, y in loader:\n"
+            + _PASS
+            + _STEP
+            + "    nn.utils.clip_grad_norm_(model.parameters(), 1.0)\n"
         ),
         "everything from outside": (
             "def fit(model, loader, optimizer, criterion):\n    for x, y in loader:\n"
@@ -245,15 +254,10 @@ class MissingZeroGrad(Rule):
     def check(self, loop: TrainingLoop, /) -> Iterator[Finding]:
         """From a step on, every way through the loop leads to a backward pass before gradients are zeroed."""
         for of in gradients_of(loop):
-            used = of.used()
-            for step in of.steps.values():
-                first = of.around(step, used.values(), of.may_zero, of.about("escape"), of.filling)
-                if first.only(*used):
-                    message = "this pass adds to gradients that a step has used already"
-                    last = loop.before(step, of.filling).events & used.keys() or first.events
-                    backward = used[min(last)]
-                    claim = _claim(of, step, backward)
-                    yield report(self, loop, backward, message, [(step, "used here")], claim=claim)
+            for step, backward in of.kept():
+                message = "this pass adds to gradients that a step has used already"
+                claim = _claim(of, step, backward)
+                yield report(self, loop, backward, message, [(step, "used here")], claim=claim)
 
 
 def _claim(of: Gradients, step: Event, backward: Event) -> Claim | None:
@@ -261,7 +265,8 @@ def _claim(of: Gradients, step: Event, backward: Event) -> Claim | None:
     if step.by:
         return None
     remedy = followed(at(step), new("zero", step.things))
-    rehearsal = rehearsed(of.loop, (step, backward), remedy, about=of.optimizer)
+    useless = without(at(*[found.clip for found in clipping_of(of.loop)]))
+    rehearsal = rehearsed(of.loop, (step, backward), remedy, about=of.optimizer, assumed=useless)
     about = subject(of.loop, step, backward)
     condition = ",".join(filter(None, ("steps=20", beneath_clipping(rehearsal))))
     return claimed(Metric.STEP_SCALE, about, 0.3, 1.3, rehearsal, condition=condition, least=0.3)

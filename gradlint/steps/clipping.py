@@ -80,17 +80,22 @@ def _of_others(loop: TrainingLoop, clip: Event, every: list[Gradients]) -> Mispl
 
 
 def _late(of: Gradients, clip: Event) -> Misplaced | None:
-    """The gradients were used by a step, and are zeroed before the next."""
+    """The gradients were used by a step, and are zeroed before the next, or should be."""
     loop = of.loop
     before = loop.before(clip, of.about("step"), of.writing, of.zeroing)
     after = loop.after(clip, of.about("step"), of.writing, of.zeroing)
     begin = loop.ways.first(lambda e: of.about("step")(e) or of.writing(e) or of.zeroing(e))
     follows = after.events | (begin.events if after.ends else frozenset())
     zeros = [number for number in follows if of.zeroing(loop.event(number))]
-    if follows and follows <= set(zeros) and before.only(*of.steps):
-        ends = ((of.steps[max(before.events)], "used here"), (loop.event(min(zeros)), "zeroed here"))
-        return Misplaced(clip, "gradients are clipped after the step that used them", ends)
-    return None
+    reason = "gradients are clipped after the step that used them"
+    if not before.only(*of.steps):
+        return None
+    ends = ((of.steps[max(before.events)], "used here"),)
+    if follows and follows <= set(zeros):
+        return Misplaced(clip, reason, (*ends, (loop.event(min(zeros)), "zeroed here")))
+    is_refilled = after.events and after.events <= of.filled.keys()
+    left = {step.number for step, _ in of.kept()} if is_refilled else set()
+    return Misplaced(clip, reason, ends) if before.events & left else None
 
 
 def _early(of: Gradients, clip: Event) -> Misplaced | None:

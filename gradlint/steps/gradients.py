@@ -95,6 +95,15 @@ class Gradients:
         """Whether an event may fill these gradients: a backward pass, or code that writes them."""
         return self.filling(event) or (is_written(event) and self.about("zero", "clip", "escape")(event))
 
+    def kept(self) -> Iterator[tuple[Event, Event]]:
+        """Steps whose gradients are still there when a backward pass adds to them, each with that pass."""
+        used = self.used()
+        for step in self.steps.values():
+            first = self.around(step, used.values(), self.may_zero, self.about("escape"), self.filling)
+            if first.only(*used):
+                last = self.loop.before(step, self.filling).events & used.keys() or first.events
+                yield step, used[min(last)]
+
     # steps that find nothing
 
     def idle(self) -> Iterator[tuple[Event, Event]]:
