@@ -23,13 +23,17 @@ def _net(*forward: str, layers: str = "", methods: str = "") -> str:
     )
 
 
+_SAMPLING = frozenset({"sample", "sample_n"})
+
+
 class GradientCut(Rule):
     """A step takes the numbers out of a tensor, and trained parameters get no gradient past it.
 
     ### Why is this bad?
     `.detach()`, `.data`, `.item()`, `.numpy()`, `.tolist()`, `torch.tensor(x)`, `float(x)` and everything
-    under `no_grad` give the same numbers without the history that a backward pass follows. Nothing
-    fails as long as some other parameter is trained: the layers before the cut stay as they were drawn.
+    under `no_grad` give the same numbers without the history that a backward pass follows; so does
+    `sample()` of a distribution, where `rsample()` keeps it. Nothing fails as long as some other
+    parameter is trained: the layers before the cut stay as they were drawn.
 
     ### How it is verified
     One backward pass from all that the model returns: the parameter's gradient is None, or there is
@@ -51,7 +55,7 @@ class GradientCut(Rule):
     id = "GRD701"
     name = "gradient-cut"
     severity = Severity.ERROR
-    help = "go on with the tensor itself; to keep the parameters fixed, set requires_grad to False"
+    help = "go on with the tensor itself (a sample: rsample); to keep parameters fixed, set requires_grad"
     bad: ClassVar[Mapping[str, str]] = {
         "wrapped anew": _net("x = torch.relu(self.first(x))", "return self.last(torch.tensor(x))"),
         "through numpy": _net(
@@ -75,6 +79,11 @@ class GradientCut(Rule):
             "        super().__init__()\n        self.body = nn.Sequential(\n"
             "            nn.Conv1d(1, 4, 3), nn.ReLU(), Stop(), nn.Conv1d(4, 1, 3)\n        )\n\n"
             "    def forward(self, x):\n        return self.body(x)\n"
+        ),
+        "a sample": _net(
+            "mean, spread = torch.relu(self.first(x)).chunk(2, 1)",
+            "z = torch.distributions.Normal(mean, spread.exp()).sample()",
+            "return self.last(torch.cat([z, z], 1))",
         ),
         "everything": _net("y = self.last(self.first(x).relu())", "return y.detach()"),
     }
@@ -111,6 +120,19 @@ class GradientCut(Rule):
         "a loss kept for later": _net(
             "h = self.first(x)", "self.penalty = h.square().mean()", "return self.last(h.detach())"
         ),
+        "a sample that keeps its history": _net(
+            "h = torch.distributions.Normal(self.first(x), 1.0).rsample()", "return self.last(h)"
+        ),
+        "a sample and its probability": _net(
+            "choice = torch.distributions.Categorical(logits=self.first(x))",
+            "index = choice.sample()",
+            "return self.last(nn.functional.one_hot(index, 16).float()), choice.log_prob(index)",
+        ),
+        "a sample and what it was drawn from": _net(
+            "h = self.first(x)",
+            "z = torch.distributions.Normal(h, 1.0).sample()",
+            "return self.last(z), h",
+        ),
         "state between batches": _net(
             "h = torch.tanh(self.first(x) + self.state)",
             "self.state = h.detach()",
@@ -143,6 +165,8 @@ class GradientCut(Rule):
         for cut in severed(model, reading=True):
             if cut.by == "no_grad" and cut.is_everything:
                 continue  # a model that is only evaluated
+            if cut.by in _SAMPLING and (cut.is_everything or cut.is_last):
+                continue  # a choice for code that follows it
             way = cut.by if cut.by == "data" else f"{cut.by}()"
             message = f"no gradient gets past {way} to {named(cut.parameters)}"
             claim = no_gradient(model, cut.parameters[0])

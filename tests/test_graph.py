@@ -587,6 +587,37 @@ def test_sequences_outside_of_classes_are_models(tmp_path: Path) -> None:
     assert schemes == ["default", "orthogonal", "orthogonal"]
 
 
+TIED = """
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Embedding(10, 16)
+        self.head = nn.Linear(16, 10, bias=False)
+        self.head.weight = self.embed.weight
+        self.apply(self.draw)
+
+    def draw(self, module):
+        if isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=1.0)
+        elif isinstance(module, nn.Embedding):
+            nn.init.normal_(module.weight, std=0.02)
+
+    def forward(self, x):
+        return self.head(self.embed(x))
+"""
+
+
+def test_of_a_weight_that_two_layers_share_the_last_one_applied_to_decides(tmp_path: Path) -> None:
+    path = tmp_path / "model.py"
+    path.write_text(TIED)
+    (graph,) = models(str(path))
+    drawn = [node.parameters["weight"].initial.settings for node in graph.nodes if node.parameters]
+    assert drawn == [{"std": 1.0}, {"std": 1.0}]
+
+
 def _first_graph(*lines: str, forward: str = "return self.rnn(x)[0][:, -1]") -> Any:
     body = "".join(f"        {line}\n" for line in lines)
     code = (

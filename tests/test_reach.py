@@ -47,7 +47,8 @@ CUTTING = (
     *("{0}.detach()", "{0}.data", "torch.tensor({0})", "torch.round({0})", "({0} > 0).float()", "{0}.sign()"),
     *("F.one_hot({0}.argmax(-1), 8).float()", "{0}.long().float()", "torch.ones(8, 8) * {0}.mean().item()"),
     *("torch.from_numpy(np.tanh({0}.detach().numpy()))", "F.one_hot({0}.max(-1)[1], 8).float()"),
-    *("torch.floor({0} * 4) / 4", "torch.tensor({0}.tolist())", "torch.zeros(8, 8).add({0}.detach())"),
+    *("torch.distributions.Normal({0}, 1.0).sample()", "torch.floor({0} * 4) / 4"),
+    *("torch.tensor({0}.tolist())", "torch.zeros(8, 8).add({0}.detach())"),
 )
 
 
@@ -121,6 +122,18 @@ KEPT = {
     "a target that may be left out": (
         "loss = 0\n        if target is not None:\n            loss = (h - target).abs().mean()\n"
         "        return loss, self.second(h.detach())"
+    ),
+    "the probability of a sample": (
+        "drawn = torch.distributions.Normal(h, 1.0)\n        z = drawn.sample()\n"
+        "        return self.second(z), drawn.log_prob(z)"
+    ),
+    "how far a distribution is from another": (
+        "drawn, prior = torch.distributions.Normal(h, 1.0), torch.distributions.Normal(0 * x, 1.0)\n"
+        "        far = torch.distributions.kl_divergence(drawn, prior)\n"
+        "        return self.second(drawn.sample()), far"
+    ),
+    "a distribution that is returned": (
+        "drawn = torch.distributions.Normal(h, 1.0)\n        return self.second(drawn.sample()), drawn"
     ),
     "written by hand": "self.first.weight.data.add_(0.1)\n        return self.second(h.detach())",
 }

@@ -24,6 +24,7 @@ from gradlint.graph.construct import (
     torch_base,
 )
 from gradlint.graph.custom import APPLY, Custom, apply_of
+from gradlint.graph.distributions import distribution, is_distribution, sampled
 from gradlint.graph.fitting import fitting, is_asked_as_class
 from gradlint.graph.from_transformers import ANY_ACTIVATION, PACKAGE
 from gradlint.graph.from_transformers import call as from_transformers
@@ -580,6 +581,10 @@ class GraphFacts(Interpretation):
             return _mode(name, first)
         if name.endswith("nn.Embedding.from_pretrained"):
             return self._embedding(arguments, place)
+        if is_distribution(name) and not self.is_constructing:
+            drawing = distribution(self.recorder, arguments.values(), site)
+            if drawing is not None:
+                return drawing
         if name.startswith("torch.") and last in _REBUILDING | _WRAPPING:
             rebuilt = self._rebuilt(last, arguments, site)
             if rebuilt is not None:
@@ -872,6 +877,9 @@ class GraphFacts(Interpretation):
                 return rebuilt or self.recorder.emit("constant", (), site, {"value": None})
             if isinstance(value, Signal) and name in _OF_MAPPINGS:
                 return self._entries(value, name, site)
+            sample = sampled(self.recorder, value, name, site) if isinstance(value, Signal) else None
+            if sample is not None:
+                return sample
             everything = Arguments((receiver, *arguments.positional), arguments.keywords, arguments.open)
             return self.applier.function(name, everything, site)
         if isinstance(value, ClassName):

@@ -24,6 +24,7 @@ from gradlint.graph.values import (
     children,
     descendants,
     held,
+    innermost_first,
     is_module,
     number,
     part_of,
@@ -303,9 +304,8 @@ class Members:
         return found if found is not None else Anything()
 
     def _apply(self, value: Value, function: Value, site: Site) -> Value:
-        within = [part for _, part in descendants(value) if is_module(part)]
         before = contents(value)
-        for part in reversed(within):
+        for part in innermost_first(value):
             self._facts.evaluator.call(function, Arguments((Operand(part, site.node),)), site)
         if (
             before
@@ -321,8 +321,8 @@ class Members:
         """Apply a function to the modules of a model, without models within that did so themselves."""
         own = {id(part) for path, part in descendants(model) if path and _initialises_itself(part)}
         inner = {id(part) for _, one in descendants(model) if id(one) in own for _, part in descendants(one)}
-        for _, part in reversed(list(descendants(model))):
-            if is_module(part) and id(part) not in inner:
+        for part in innermost_first(model):
+            if id(part) not in inner:
                 self._facts.evaluator.call(initialise, Arguments((Operand(part, site.node),)), site)
         return Known(None)
 

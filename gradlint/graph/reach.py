@@ -57,7 +57,15 @@ class Reach:
         assert node.place is not None
         by = str(node.settings.get("by", node.op))
         is_optional = node.number in self._recorder.optional
-        return Severed(node.op, by, node.place, parameters, is_optional, not self._parameters(self._told))
+        is_everything = not self._parameters(self._told)
+        return Severed(
+            node.op, by, node.place, parameters, is_optional, is_everything, not self._feeds(node.number)
+        )
+
+    def _feeds(self, cut: int) -> bool:
+        """Whether what a step gives goes on to parameters that a result depends on."""
+        learning = [n for n in self._told if n > cut and self._recorder.nodes[n].parameters]
+        return any(cut in self._behind({number}, past_cuts=True) for number in learning)
 
     def _lost(self, weights: Mapping[str, Weight]) -> dict[str, Parameter]:
         """The trained parameters that the outputs depend on and that no gradient reaches."""

@@ -213,6 +213,18 @@ def descendants(value: Value) -> Iterator[tuple[str, Value]]:
             pending.extend(reversed(inner))
 
 
+def innermost_first(value: Value) -> list[Value]:
+    """A module and the modules within it in the order in which `apply` comes to them for the last time."""
+    found: dict[int, Value] = {}
+    pending = [value]
+    while pending:
+        part = pending.pop()
+        if id(part) not in found and is_module(part):
+            found[id(part)] = part
+            pending.extend(child for _, child in children(part))
+    return list(reversed(found.values()))
+
+
 def setting(value: Value) -> Setting:
     """A hyper-parameter as a record holds it; None where it is not known."""
     if isinstance(value, Known) and isinstance(value.value, (bool, int, float, str)):

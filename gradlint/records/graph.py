@@ -109,7 +109,7 @@ class Severed(Struct, frozen=True):
 
     `op` is what the step is ("detach", "argmax", "compare"), `by` how it is written ("item", "tensor",
     "no_grad"). `is_optional` where a constant decided that it is done, `is_everything` if nothing else
-    that the forward pass returns carries a gradient.
+    that the forward pass returns carries a gradient, `is_last` if no parameters lie between it and the end.
     """
 
     op: str
@@ -118,6 +118,7 @@ class Severed(Struct, frozen=True):
     parameters: tuple[Parameter, ...]
     is_optional: bool = False
     is_everything: bool = False
+    is_last: bool = False
 
 
 class Unused(Struct, frozen=True):
