@@ -155,6 +155,48 @@ def test_layers_that_begin_at_zero_are_judged_by_what_they_let_by(
     assert any("after 2 steps" in note for note in found.notes) == (case == "head")
 
 
+SAMPLED = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.encoder = nn.Linear(16, 8)
+        self.decoder = nn.Linear(4, 16)
+        self.spare = nn.Linear(8, 8)
+
+    def forward(self, x):
+        mean, log_std = self.encoder(x).chunk(2, 1)
+        sample = torch.distributions.Normal(mean, log_std.exp()).SAMPLE
+        return self.decoder(sample)RESULT
+"""
+RUNS = {
+    "sample()": ("", "at risk", ["encoder.weight", "encoder.bias"]),
+    "rsample()": ("", "healthy", []),
+    "sample() ": (", mean, log_std", "healthy", []),
+}
+
+
+@pytest.mark.parametrize("sample", RUNS)
+def test_layers_that_run_and_get_no_gradient_are_a_risk(worker: Worker, tmp_path: Path, sample: str) -> None:
+    """Layers that do not run are none, nor those whose gradient comes by another output of forward."""
+    result, verdict, cut = RUNS[sample]
+    code = SAMPLED.replace("SAMPLE", sample).replace("RESULT", result)
+    found = examined(worker, tmp_path, code)
+    assert found.verdict == verdict
+    assert list(found.unused) == [*cut, "spare.weight", "spare.bias"]
+    assert ("the loss takes all 3 outputs of forward" in found.notes) == bool(result)
+
+
+def test_what_a_model_keeps_may_be_part_of_its_loss(worker: Worker, tmp_path: Path) -> None:
+    kept = "self.divergence = mean.pow(2) + log_std.exp()\n        sample ="
+    code = SAMPLED.replace("sample =", kept).replace("SAMPLE", "sample()").replace("RESULT", "")
+    found = examined(worker, tmp_path, code)
+    assert found.verdict == "healthy"
+    assert "encoder.weight" in found.unused
+
+
 def test_check_stamps_findings_only_when_asked(tmp_path: Path) -> None:
     path = saved(tmp_path, VANISHING)
     plain = command("check", path, "--isolated", "--no-cache", "--output-format", "json")

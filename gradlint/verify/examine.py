@@ -120,7 +120,7 @@ def _verification(
     measured: tuple[Measured, ...],
     rows: tuple[LayerFlow, ...],
 ) -> Verification:
-    is_healthy = not built.non_finite and all(map(_is_within, measured))
+    is_healthy = not built.non_finite and not built.cut and all(map(_is_within, measured))
     return Verification(
         target.name,
         target.path,

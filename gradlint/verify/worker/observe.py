@@ -42,6 +42,7 @@ class Call:
     arrived: list[Any] = field(default_factory=list)
     beside: list[Any] = field(default_factory=list)
     starved: float = 1.0
+    carries: bool = False
     joined: Call | None = None
 
     @property
@@ -67,7 +68,8 @@ class Run:
     """What one forward and one backward pass showed: calls by path, saturated shares by path.
 
     `order` holds the calls of modules as they came, each with its path; `unused` and `non_finite` the
-    trained parameters that got no gradient, or one that is no number. Shares of units and of saturated
+    trained parameters that got no gradient, or one that is no number; `cut` those of the unused that are of
+    layers which ran. The loss takes `outputs` of the model's results. Shares of units and of saturated
     inputs are only counted where `counts_units` is set.
     """
 
@@ -78,6 +80,8 @@ class Run:
     order: list[tuple[str, Call]] = field(default_factory=list)
     unused: list[str] = field(default_factory=list)
     non_finite: list[str] = field(default_factory=list)
+    cut: list[str] = field(default_factory=list)
+    outputs: int = 0
     _last: tuple[torch.Tensor, int, Call] | None = None
     _made: list[Call] = field(default_factory=list)
 
@@ -86,7 +90,7 @@ class Run:
         with torch._C.DisableTorchFunction():
             if self._last is not None and self._last[0] is output and self._last[1] == output._version:
                 return self._last[2]
-            call = Call(_size(output.detach()), output.numel())
+            call = Call(_size(output.detach()), output.numel(), carries=output.requires_grad)
 
             def arrived(gradient: torch.Tensor) -> None:
                 call.arrived.append(_size(gradient))
@@ -243,6 +247,7 @@ def observe(
     try:
         with torch.enable_grad(), watch:
             outputs = tensors(model(*positional, **(named or {})))
+        found.outputs = sum(output.requires_grad for output in outputs)
         backward(outputs)
     finally:
         found._last = None
@@ -251,8 +256,28 @@ def observe(
     found.settle()
     trained = [(name, p.grad) for name, p in model.named_parameters() if p.requires_grad]
     found.unused = [name for name, gradient in trained if gradient is None]
+    found.cut = list(_cut(model, found)) if found.unused and found.outputs else []
     found.non_finite = list(_non_finite({name: g for name, g in trained if g is not None}))
     return found
+
+
+def _cut(model: nn.Module, run: Run) -> Iterator[str]:
+    """The parameters of layers that ran with gradients, none of which came back.
+
+    None where the model holds on to what it computed: a loss may be made of that.
+    """
+    if any(t.grad_fn is not None for m in model.modules() for v in vars(m).values() for t in _held(v)):
+        return
+    unused = set(run.unused)
+    for path, module in model.named_modules():
+        own = [f"{path}.{name}" for name, p in module.named_parameters(recurse=False) if p.requires_grad]
+        is_layer = next(module.children(), None) is None and bool(own) and unused.issuperset(own)
+        if is_layer and any(call.carries for call in run.calls.get(path, ())):
+            yield from own
+
+
+def _held(value: Any) -> list[torch.Tensor]:
+    return tensors(value) if isinstance(value, (torch.Tensor, list, tuple, dict)) else []
 
 
 def _non_finite(gradients: Mapping[str, torch.Tensor]) -> Iterator[str]:

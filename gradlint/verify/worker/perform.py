@@ -243,8 +243,14 @@ def _built(task: Task, made: Recipe, subject: Subject, model: nn.Module) -> Buil
     fitted, run = subject.fitted(subject.steps), subject.run()
     forms = fitted.sized(subject.batch)
     inputs = [Argument(name, form.describe(dtype), form.origin) for name, form in forms.items()]
-    notes = [*made.notes, *fitted.notes, *redirect.notes()]
-    return replace(built, inputs=inputs, notes=notes, unused=run.unused, non_finite=run.non_finite)
+    outputs = [f"the loss takes all {run.outputs} outputs of forward"] if run.outputs > 1 else []
+    notes = [*made.notes, *fitted.notes, *redirect.notes(), *outputs]
+    cut = run.cut and [name for name in replace(subject, updates=LATER).run().cut if name in run.cut]
+    return replace(built, inputs=inputs, notes=notes, unused=run.unused, non_finite=run.non_finite, cut=cut)
+
+
+LATER = 2
+"""Steps of gradient descent after which a layer that runs has to get a gradient."""
 
 
 # The flow

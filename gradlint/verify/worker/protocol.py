@@ -12,7 +12,7 @@ from typing import Any
 
 from .rehearsal import Rehearsal, decode
 
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,8 @@ class Built:
     """How the target was built and run: arguments and inputs as text, each with its origin.
 
     `parameters` and `trained` are numbers of elements; `unused` names trained parameters at which no
-    gradient arrived, `non_finite` those where one arrived that is no number.
+    gradient arrived, `cut` those of them in layers that ran, `non_finite` those where one arrived that is
+    no number.
     """
 
     arguments: list[Argument]
@@ -140,6 +141,7 @@ class Built:
     trained: int
     unused: list[str]
     non_finite: list[str]
+    cut: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
