@@ -154,6 +154,13 @@ class TrainingLoop:
             return None
         return frozenset(owner for owners in found for owner in owners or ())
 
+    def called_within(self, owner: int) -> tuple[int, ...]:
+        """The parts of a model that are called, where it never is as a whole, nor can be read so."""
+        called = {number for event in self.events("forward") for number in event.things}
+        if owner in called or self.graphs(self.thing(owner)) is not None:
+            return ()
+        return tuple(sorted(self.thing(owner).parts & called))
+
     def is_same(self, one: int, other: int) -> bool | None:
         """Whether two models have parameters in common: they are one, or one is part of the other."""
         first, second = self.thing(one), self.thing(other)

@@ -51,8 +51,9 @@ def _is_network(of: Gradients, rate: float) -> bool:
     """Whether the optimizer holds a model with several layers of weights, each behind another, of which one
     at least begins with weights that a few steps at this rate replace.
     """
-    for owner in of.loop.owners(of.optimizer) or ():
-        layers = [shape for shape in _weights(of, owner) if len(shape) >= 2]
+    held = of.loop.owners(of.optimizer) or ()
+    for network in [each for owner in held for each in (owner, *of.loop.called_within(owner))]:
+        layers = [shape for shape in _weights(of, network) if len(shape) >= 2]
         if len(layers) >= 3 and any(map(partial(_is_replaced, rate), layers)):
             return True
     return False

@@ -105,9 +105,13 @@ def _act(loop: TrainingLoop, event: Event) -> Act:
 
 
 def _stands_for(loop: TrainingLoop, number: int) -> tuple[int, ...]:
-    """The parts of a program that an event about an object is about: the models of parameters."""
+    """The parts of a program that an event about an object is about: the models of parameters, and of a
+    model that cannot be made what of it is called.
+    """
     thing = loop.thing(number)
-    return (thing.owners or ()) if thing.kind == "parameters" else (number,)
+    if thing.kind == "parameters":
+        return tuple(part for owner in thing.owners or () for part in _stands_for(loop, owner))
+    return loop.called_within(number) or (number,)
 
 
 def _settings(event: Event) -> Settings:

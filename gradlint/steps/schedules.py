@@ -151,6 +151,9 @@ _PACES = {
 def _of_a_library(of: Gradients, event: Event, schedule: Thing) -> Misordered | None:
     """A library steps the schedule at another pace than the library itself has told its length in."""
     reason, steps = _PACES.get(str(event.settings.get("pace"))), list(of.steps.values())
+    if event.settings.get("pace") == "beyond":
+        length, epochs = schedule.settings.get("total_steps"), event.settings.get("epochs")
+        reason = f"a cycle of {length} steps is stepped with every epoch, {epochs} times in all"
     if reason is None or not steps or not steps[0].settings.get("automatic") or schedule.place is None:
         return None
     return Misordered(replace(event, place=schedule.place, callers=()), steps[0], reason, "trained here")

@@ -146,8 +146,9 @@ class _Run:
         if self.scaler is not None:
             note("update", site, by)
         note("zero", site, (optimizer,))
+        epochs = self.tool.arguments.get(self.how.epochs)
         for schedule in schedules:
-            note("schedule", site, (schedule,), settings=interval_of(self.how, found, schedule))
+            note("schedule", site, (schedule,), settings=interval_of(self.how, found, schedule, epochs))
 
     def schedules(self, found: Value, optimizer: Optimizer) -> Iterator[Scheduler]:
         """Those that are made with the optimizer, and the library's own."""

@@ -13,8 +13,12 @@ if TYPE_CHECKING:
     from gradlint.training.interpret import TrainingFacts
     from gradlint.training.profiles import Automatic
 
-HURRIED, SLOW = "hurried", "slow"
-"""Made for epochs and stepped with every batch; made for batches and stepped with every epoch."""
+HURRIED, SLOW, BEYOND = "hurried", "slow", "beyond"
+"""Made for epochs and stepped with every batch; made for batches and stepped with every epoch; a cycle made
+for many times as many steps as there are epochs, and stepped with these.
+"""
+
+_MANY = 10
 
 
 def pace_of(facts: TrainingFacts, value: Value) -> dict[str, Setting]:
@@ -37,12 +41,28 @@ def _pace(facts: TrainingFacts, schedule: Scheduler) -> str | None:
     return None
 
 
-def interval_of(how: Automatic, found: Value, schedule: Scheduler) -> dict[str, Setting]:
-    """The wrong pace at which a library certainly steps a schedule that its user has told it of."""
+def interval_of(
+    how: Automatic, found: Value, schedule: Scheduler, epochs: Value | None = None
+) -> dict[str, Setting]:
+    """The wrong pace at which a library, told to run so many epochs, certainly steps a schedule."""
     unit = _unit(how, schedule.length)
     interval = _interval(found, schedule)
     wrong = {("epochs", "step"): HURRIED, ("batches", "epoch"): SLOW}.get((unit, interval))
+    most = _count(epochs)
+    if interval == "epoch" and most and _is_cycle(schedule) and _count(schedule.length) >= _MANY * most:
+        return {"pace": BEYOND, "epochs": most}
     return {} if wrong is None else {"pace": wrong}
+
+
+def _is_cycle(schedule: Scheduler) -> bool:
+    """Whether a schedule is made to be gone through once, up and down."""
+    return schedule.type.endswith(".OneCycleLR")
+
+
+def _count(value: Value | None) -> int:
+    """A known number of steps; 0 where it is not known or has no end."""
+    is_number = isinstance(value, Known) and type(value.value) is int
+    return max(value.value, 0) if isinstance(value, Known) and is_number else 0
 
 
 def _unit(how: Automatic, length: Value | None) -> str:
