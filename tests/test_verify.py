@@ -197,6 +197,24 @@ def test_what_a_model_keeps_may_be_part_of_its_loss(worker: Worker, tmp_path: Pa
     assert "encoder.weight" in found.unused
 
 
+@pytest.mark.parametrize(("dtype", "decades"), [("float32", 30), ("float64", 170), ("bfloat16", 30)])
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_norms_are_known_where_squares_are_not(dtype: str, decades: int, sign: int) -> None:
+    """Of 3 and 4 in a column of zeros, times a power of ten."""
+    import torch
+
+    from gradlint.verify.worker.observe import size
+
+    value = torch.zeros(40, 2, dtype=torch.float64)
+    value[[3, 39], [0, 1]] = torch.tensor([3.0, 4.0], dtype=torch.float64)
+    scaled = (value * 10.0 ** (sign * decades)).to(getattr(torch, dtype))
+    assert float(size(scaled)) == pytest.approx(5 * 10.0 ** (sign * decades), rel=0.01)
+    assert float(size(torch.zeros_like(scaled))) == 0
+    assert float(size(scaled[:0])) == 0
+    assert math.isinf(float(size(torch.full_like(scaled, math.inf))))
+    assert math.isnan(float(size(torch.full_like(scaled, math.nan))))
+
+
 def test_check_stamps_findings_only_when_asked(tmp_path: Path) -> None:
     path = saved(tmp_path, VANISHING)
     plain = command("check", path, "--isolated", "--no-cache", "--output-format", "json")

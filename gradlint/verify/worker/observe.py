@@ -21,6 +21,7 @@ SATURATED = {"sigmoid": 6.0, "hardsigmoid": 3.0, "tanh": 3.0, "hardtanh": 1.0, "
 _backward, _noise, _norm = torch.autograd.backward, torch.randn_like, torch.linalg.vector_norm
 _stack = torch.stack
 """Taken before a target can change torch."""
+_PARTS = 16
 _RECTIFIERS = ("relu", "threshold", "relu6")
 _SUMS = frozenset({"add", "radd", "iadd", "sub", "rsub", "isub"})
 _PRODUCTS = frozenset({"mul", "rmul", "imul"})
@@ -60,7 +61,7 @@ class Call:
         with torch._C.DisableTorchFunction():
             for other in others:
                 if other.requires_grad:
-                    other.register_hook(lambda gradient: self.beside.append(_size(gradient)))  # type: ignore[no-untyped-call]
+                    other.register_hook(lambda gradient: self.beside.append(size(gradient)))  # type: ignore[no-untyped-call]
 
 
 @dataclass
@@ -90,10 +91,10 @@ class Run:
         with torch._C.DisableTorchFunction():
             if self._last is not None and self._last[0] is output and self._last[1] == output._version:
                 return self._last[2]
-            call = Call(_size(output.detach()), output.numel(), carries=output.requires_grad)
+            call = Call(size(output.detach()), output.numel(), carries=output.requires_grad)
 
             def arrived(gradient: torch.Tensor) -> None:
-                call.arrived.append(_size(gradient))
+                call.arrived.append(size(gradient))
                 if self.counts_units:
                     call.starved = _share((_units(gradient) == 0).all(0))
 
@@ -113,10 +114,27 @@ class Run:
         self._made.clear()
 
 
-def _size(value: torch.Tensor) -> torch.Tensor:
-    """The norm of a tensor; that of one in half precision need not fit into it."""
-    size: torch.Tensor = _norm(value, dtype=torch.float32 if value.element_size() < 4 else None)
-    return size
+def size(value: torch.Tensor) -> torch.Tensor:
+    """‖·‖₂ of a tensor, also where squares of its elements do not fit into its precision.
+
+    That of a single-precision tensor on another device is not looked at before it is fetched.
+    """
+    found: torch.Tensor = _norm(value, dtype=torch.float32 if value.element_size() < 4 else None)
+    if value.device.type != "cpu" and value.element_size() < 8:
+        return found
+    kind = torch.finfo(found.dtype)
+    return found if kind.tiny**0.5 / kind.eps < float(found) < math.inf else _scaled(value, found)
+
+
+def _scaled(value: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
+    """max · ‖value / max‖₂, a part after the other; what was found where the largest is 0 or no number."""
+    largest = _norm(value, math.inf).to(found.dtype) if value.numel() else found
+    if not 0 < float(largest) < math.inf:
+        return found
+    parts = value.chunk(_PARTS) if value.dim() else (value,)
+    norms = [_norm(part.to(found.dtype) / largest) for part in parts]
+    total: torch.Tensor = largest * _norm(_stack(norms))
+    return total
 
 
 def _fetched(numbers: Sequence[torch.Tensor]) -> list[float]:

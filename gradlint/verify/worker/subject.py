@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from .fit import FEW, Fitted
-from .observe import Run, observe
+from .observe import Run, observe, size
 from .redirect import taken_as
 
 BATCH = 64
@@ -127,7 +127,7 @@ class Subject:
 def _descend(trained: list[nn.Parameter]) -> None:
     """Move parameters against their gradients, which are taken away."""
     gradients = [p.grad for p in trained if p.grad is not None]
-    norm = math.hypot(*[float(torch.linalg.vector_norm(gradient)) for gradient in gradients]) or 1.0
+    norm = math.hypot(*[float(size(gradient)) for gradient in gradients]) or 1.0
     with torch.no_grad():
         for p, gradient in zip(trained, gradients):
             p.sub_(SIZE * gradient / norm)

@@ -11,7 +11,7 @@ from torch import nn
 
 from .company import BATCH, STEPS, WIDTH, Recurrent
 from .fit import Fitted
-from .observe import tensors
+from .observe import size, tensors
 
 F = nn.functional
 
@@ -74,7 +74,7 @@ def is_float(value: Any) -> bool:
 
 def norm(values: Sequence[torch.Tensor]) -> float:
     """‖·‖₂ of several tensors together; infinite where one is not finite."""
-    total = math.hypot(*[float(torch.linalg.vector_norm(v.detach().float())) for v in values])
+    total = math.hypot(*[float(size(v.detach().float())) for v in values])
     return math.inf if math.isnan(total) else total
 
 
