@@ -9,12 +9,12 @@ from msgspec.structs import replace
 
 from gradlint.records.graph import Setting
 from gradlint.semantics.interpretation import Arguments, Operand, Site
-from gradlint.semantics.value import Closure, Instance, Items, Known, Reference, Table, Value
+from gradlint.semantics.value import ClassObject, Closure, Instance, Items, Known, Reference, Table, Value
 from gradlint.training.backward_pass import backward
 from gradlint.training.configuration import half_of, option
 from gradlint.training.holding import parameters_of
 from gradlint.training.paces import interval_of
-from gradlint.training.profiles import Automatic
+from gradlint.training.profiles import Automatic, Profile, trained
 from gradlint.training.values import (
     Context,
     Given,
@@ -31,6 +31,10 @@ from gradlint.training.values import (
 
 if TYPE_CHECKING:
     from gradlint.training.interpret import TrainingFacts
+
+
+_MOST_GIVEN = 3
+"""Arguments of methods that run around a batch."""
 
 
 class _Run:
@@ -60,6 +64,11 @@ class _Run:
         taken = given[: max(len(member.function.parameters) - 1, 0)]
         operands = tuple([Operand(value, self.site.node) for value in taken])
         return self.facts.evaluator.call(bound, Arguments(operands), self.site)
+
+    def calls(self, names: tuple[str, ...]) -> None:
+        """Run methods that are given what they do not change."""
+        for name in names:
+            self.call(name, *[self.facts.symbols.fresh() for _ in range(_MOST_GIVEN)])
 
     def made(self) -> Value | None:
         """The optimizers with their schedules, in whatever holds them; None where they are not known."""
@@ -191,12 +200,31 @@ def _run(this: _Run, only_step: bool) -> None:
         return
     facts.loops()
     facts.iterates(True)
+    this.calls(this.how.before_batch)
     loss = this.loss()
     if not is_own:
         this.goes_back(loss)
         assert found is not None
         this.step(optimizers[0], list(this.schedules(found, optimizers[0])), found)
+    this.calls(this.how.after_batch)
     facts.looped()
+
+
+def profile_for(cls: ClassObject) -> Profile | None:
+    """The profile of the library that trains models of a class which writes the computation of its loss."""
+    names = [base.name for base in cls.lineage() if isinstance(base, Reference)]
+    keys = [(name.partition(".")[0], name.rpartition(".")[2]) for name in names]
+    profile = next((trained()[key] for key in keys if key in trained()), None)
+    how = None if profile is None else profile.automatic
+    return profile if how is not None and isinstance(cls.members.get(how.loss), Closure) else None
+
+
+def run_own(facts: TrainingFacts, profile: Profile, model: Instance, site: Site) -> None:
+    """The loop that a library runs for a model which steps by itself, whoever starts it; none for another."""
+    how = profile.automatic
+    if how is not None and _is_false(model.attributes.get(how.manual)):
+        tool = Tool(profile, profile.classes[0], {}, True, site)
+        run(facts, tool, Arguments((Operand(model, site.node),)), site)
 
 
 def _optimizers_in(value: Value, depth: int = 4) -> Iterator[Optimizer]:

@@ -13,9 +13,11 @@ from gradlint.records.graph import Place
 from gradlint.records.training import Training
 from gradlint.semantics.bindings import stored
 from gradlint.semantics.evaluate import Evaluator
+from gradlint.semantics.interpretation import Site
 from gradlint.semantics.project import Project
 from gradlint.semantics.scope import ModuleScope
 from gradlint.semantics.value import ClassObject, Closure, Instance, Known
+from gradlint.training.automatic import profile_for, run_own
 from gradlint.training.interpret import TrainingFacts
 from gradlint.training.reach import Reach
 from gradlint.training.values import options
@@ -141,6 +143,7 @@ class Trainings:
         if not made:
             return
         (instance,) = made
+        yield from self._by_library(cls, instance)
         members = [m for m in cls.members.values() if isinstance(m, Closure)]
         functions = [m for m in members if isinstance(m.function, ir.Function)]
         changed = {
@@ -153,6 +156,21 @@ class Trainings:
             receiver = Instance(cls, dict(instance.attributes))
             bound = Closure(member.function, member.scope, member.frame, receiver, member.owner)
             yield from self._function(bound, f"{cls.definition.name}.")
+
+    def _by_library(self, cls: ClassObject, instance: Instance) -> Iterator[Training]:
+        """What a model does that a library calls with every batch, and that steps by itself, where no code
+        here has the library do it.
+        """
+        profile = profile_for(cls)
+        if profile is None or profile.automatic is None:
+            return
+        step = cls.members[profile.automatic.loss]
+        if isinstance(step, Closure) and id(step.function) not in self._facts.followed:
+            site = Site(ir.Literal(cls.definition.header, None), cls.scope.path)
+            model = Instance(cls, dict(instance.attributes))
+            place = Place(cls.scope.path, cls.definition.header)
+            name = f"{cls.definition.name}.{profile.automatic.loss}"
+            yield from self._run(name, place, lambda: run_own(self._facts, profile, model, site))
 
     def _leading(self, cls: ClassObject, methods: list[Closure], lines: list[str]) -> list[Closure]:
         """The methods that train, or name others of the class that do; all where such may be inherited."""

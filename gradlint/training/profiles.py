@@ -30,9 +30,10 @@ class Automatic(Struct, frozen=True, forbid_unknown_fields=True):
     """How the loop that a library runs is put together.
 
     `model` and `optimizer` are arguments; `loss` and `optimizers` methods of the model, which is called
-    itself where `loss` is empty; `default` is the class of the optimizer where none is given. The loop is
-    the model's own where its attribute `manual` is False. The methods `after_backward` and `before_step`
-    of the model run there; where one that is `replaced` is written in the project, it may do anything.
+    itself where `loss` is empty, and which derives from `base`; `default` is the class of the optimizer where
+    none is given. The loop is the model's own where its attribute `manual` is False. The methods
+    `before_batch`, `after_backward`, `before_step` and `after_batch` of the model run there; where one that
+    is `replaced` is written in the project, it may do anything.
     `callbacks` is the argument that holds objects which may act at every point. With `warmup` the
     library makes its schedule. `batches` and `epochs` are the attributes that say how many there are in all,
     for schedules that are stepped with every epoch unless their "interval" says "step".
@@ -44,6 +45,9 @@ class Automatic(Struct, frozen=True, forbid_unknown_fields=True):
     optimizer: str = ""
     default: str = ""
     manual: str = ""
+    base: str = ""
+    before_batch: tuple[str, ...] = ()
+    after_batch: tuple[str, ...] = ()
     after_backward: tuple[str, ...] = ()
     before_step: tuple[str, ...] = ()
     replaced: tuple[str, ...] = ()
@@ -108,6 +112,13 @@ def profiles() -> dict[tuple[str, str], Profile]:
 def profile_of(name: str) -> Profile | None:
     """The profile of what a qualified name makes."""
     return profiles().get((name.partition(".")[0], name.rpartition(".")[2]))
+
+
+@lru_cache(maxsize=1)
+def trained() -> dict[tuple[str, str], Profile]:
+    """The profile that trains models of a class of a library, by package and name."""
+    found = [(each.automatic.base, each) for each in profiles().values() if each.automatic is not None]
+    return {(package, base): each for base, each in found if base for package in each.packages}
 
 
 @lru_cache(maxsize=1)
