@@ -9,6 +9,7 @@ from gradlint.records.finding import Claim, Finding, Metric, Related, Severity
 from gradlint.rule.rule import Rule
 from gradlint.rule.switch import called, spelt
 from gradlint.semantics.freezing import frozen_in_optimizer, misspelt, on_modules
+from gradlint.semantics.interpretation import Site
 from gradlint.semantics.trace import Trace
 
 _OWN = """from torch import nn
@@ -144,10 +145,14 @@ class FrozenByAccident(Rule):
         """Report switches that switch nothing, and what an optimizer cannot move."""
         for store in misspelt(trace):
             message = f"setting {store.name} changes nothing: requires_grad stays as it was"
-            yield self.finding(store.site.node.span, message, _claim(trace, 1.0), fix=spelt(store))
+            yield self.finding(
+                store.site.node.span, message, _claim(trace, store.site, 1.0), fix=spelt(store)
+            )
         for store in on_modules(trace):
             message = "a module has no requires_grad: that of its parameters stays as it was"
-            yield self.finding(store.site.node.span, message, _claim(trace, 1.0), fix=called(store))
+            yield self.finding(
+                store.site.node.span, message, _claim(trace, store.site, 1.0), fix=called(store)
+            )
         for given in frozen_in_optimizer(trace):
             what = (
                 "all that the optimizer is given was frozen"
@@ -156,9 +161,10 @@ class FrozenByAccident(Rule):
             )
             related = (Related(given.frozen.node.span, "frozen here" if given.is_module else "made here"),)
             place = given.operand.node.span
-            yield self.finding(place, f"{what}: it never moves", _claim(trace, 0.0), related=related)
+            claim = _claim(trace, given.optimizer.site, 0.0)
+            yield self.finding(place, f"{what}: it never moves", claim, related=related)
 
 
-def _claim(trace: Trace, share: float) -> Claim:
+def _claim(trace: Trace, site: Site, share: float) -> Claim:
     """The share of the parameters at which a gradient arrives."""
-    return Claim(Metric.GRADIENT_ARRIVES, f"{trace.name}:parameters", share, share)
+    return Claim(Metric.GRADIENT_ARRIVES, f"{trace.name_at(site)}:parameters", share, share)

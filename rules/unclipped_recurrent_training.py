@@ -12,7 +12,7 @@ from gradlint.rule.rehearse import at, claimed, new, preceded, rehearsed
 from gradlint.rule.rule import Rule
 from gradlint.steps.known import is_descent
 from gradlint.steps.loop import TrainingLoop
-from gradlint.steps.recurrent import Recurrent, descending, is_risky, trained_recurrence
+from gradlint.steps.recurrent import Recurrent, descending, is_risky, trained_recurrence, vanishes
 
 _HEAD = "import torch\nfrom torch import nn\n\n"
 
@@ -86,7 +86,8 @@ class UnclippedRecurrentTraining(Rule):
     ### When it is fine
     Where anything bounds the gradient: `clip_grad_norm_` and `clip_grad_value_`, also in a helper or by
     a library's trainer, a hook that clamps, `.grad` clamped by hand, an optimizer that normalises its
-    step; and where unknown code is given the model or the optimizer before the step.
+    step; where unknown code is given the model or the optimizer before the step; and where
+    [the gradient vanishes](vanishing-recurrence.md) over the known length of the sequence.
 
     ### Fix safety
     No fix: the threshold depends on the model, so look at the norm that `clip_grad_norm_` returns first.
@@ -160,6 +161,10 @@ class UnclippedRecurrentTraining(Rule):
                 "self.inner(step)", "self.inner(x)"
             )
         ),
+        "next to nothing comes back": _trained(
+            _net("self.rnn = nn.RNN(32, 64)", "h = self.rnn(x.view(40, -1, 32))[0][-1]"),
+            _SGD.replace("lr=20", "lr=0.1"),
+        ),
         "only the head is trained": _trained(_NET, _SGD.replace("model.param", "model.head.param")),
     }
 
@@ -173,7 +178,9 @@ class UnclippedRecurrentTraining(Rule):
                 steps = [loop.event(n) for n in first.events if loop.event(n).kind == "step"]
                 found = trained_recurrence(loop, backward, optimizer) if steps else None
                 if found is not None and first.only(*[step.number for step in steps]):
-                    yield self._reported(loop, found, backward, steps[0])
+                    reported = self._reported(loop, found, backward, steps[0])
+                    if reported.claim is not None or not vanishes(loop, found):
+                        yield reported
 
     def _reported(self, loop: TrainingLoop, found: Recurrent, backward: Event, step: Event) -> Finding:
         optimizer = loop.thing(min(step.things))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -616,6 +617,39 @@ def test_of_a_weight_that_two_layers_share_the_last_one_applied_to_decides(tmp_p
     (graph,) = models(str(path))
     drawn = [node.parameters["weight"].initial.settings for node in graph.nodes if node.parameters]
     assert drawn == [{"std": 1.0}, {"std": 1.0}]
+
+
+STATE = """
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Embedding(100, 64)
+        self.rnn = nn.LSTM(64, 256, 2, batch_first=True)
+        self.head = nn.Linear(256, 100)
+
+    def forward(self, x):
+        y, state = self.rnn(self.embed(x))
+        return RESULT
+"""
+
+
+@pytest.mark.parametrize(
+    ("result", "is_bounded"),
+    [("self.head(y)", True), ("self.head(state[0][-1])", True), ("(self.head(y), state)", False)],
+)
+def test_what_comes_by_a_state_beside_the_outputs_is_not_bounded(
+    result: str, is_bounded: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "model.py"
+    path.write_text(STATE.replace("RESULT", result))
+    (graph,) = models(str(path))
+    chain = longest_chain(propagate(graph))
+    assert chain is not None
+    assert math.isfinite(chain.decades.lo)
+    assert math.isfinite(chain.decades.hi) == is_bounded
 
 
 def _first_graph(*lines: str, forward: str = "return self.rnn(x)[0][:, -1]") -> Any:

@@ -51,6 +51,29 @@ def test_every_file_is_reported_and_a_broken_one_does_not_stop_the_rest(tmp_path
     assert len(found) == 16
 
 
+FREEZING = """
+import torchvision
+
+
+class Part:
+    def build(self, freeze=True):
+        model = torchvision.models.resnet18()
+        for parameter in model.parameters():
+            parameter.require_grad = not freeze
+        return model
+
+
+Part().build()
+"""
+
+
+def test_a_claim_names_the_function_that_a_script_calls(tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text(FREEZING, encoding="utf-8")
+    (found,) = gradlint.check([str(tmp_path)], isolated=True, select=["GRD704"])
+    assert found.claim is not None
+    assert found.claim.subject == "Part.build:parameters"
+
+
 def test_a_file_without_a_framework_is_read_only_when_it_is_named(tmp_path: Path) -> None:
     other = tree(tmp_path) / "p0" / "other.py"
     assert [f.rule for f in gradlint.check([str(other)], isolated=True)] == ["GRD001"]

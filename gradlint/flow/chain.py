@@ -108,10 +108,30 @@ def deepest(graph: ModelGraph) -> list[int]:
 
 
 def _decades(flow: GradientFlow, first: int, last: int) -> Interval:
-    """S: what comes from `last` to `first`; where some paths avoid `last`, the ratio of all that comes."""
-    if is_passed_by_all(flow.graph, first, last):
-        return flow.between(first, last)
-    return flow.gradient[first] - flow.gradient[last]
+    """S: what comes from `last` to `first`; where some paths avoid `last`, the ratio of all that comes.
+
+    What comes by the state that a recurrent layer ends with is no part of the gradient at its outputs, and
+    against that as large as the sequence is short.
+    """
+    if not is_passed_by_all(flow.graph, first, last):
+        return flow.gradient[first] - flow.gradient[last]
+    found = flow.between(first, last)
+    return Interval(found.lo, math.inf) if _hands_on_state(flow.graph, last) else found
+
+
+def _hands_on_state(graph: ModelGraph, layer: int) -> bool:
+    """Whether the last state of a recurrent layer leads to an output, and its outputs do too."""
+    after = [node for node in graph.nodes[layer + 1 :] if layer in node.inputs]
+    ways = {node.settings.get("state") is True for node in after if _leads_out(graph, node.number)}
+    return ways == {True, False} or (True in ways and layer in graph.outputs)
+
+
+def _leads_out(graph: ModelGraph, number: int) -> bool:
+    behind = {number}
+    for node in graph.nodes[number + 1 :]:
+        if not behind.isdisjoint(node.inputs):
+            behind.add(node.number)
+    return not behind.isdisjoint(graph.outputs)
 
 
 def is_passed_by_all(graph: ModelGraph, first: int, last: int) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 
 from msgspec import Struct
 from msgspec.structs import astuple
@@ -63,6 +63,12 @@ class Trace(Struct, frozen=True, eq=False):
         own = self.function.name if isinstance(self.function, ir.Function) else "lambda"
         return f"{self.owner.definition.name}.{own}" if self.owner is not None else own
 
+    def name_at(self, site: Site) -> str:
+        """The name of the function that `site` is in: this one, or one of its file that it called."""
+        if not site.callers or site.path != self.scope.path:
+            return self.name
+        return ".".join(_names_around(self.scope.facts.body, site.node.span)) or self.name
+
     def applied(self, *primitives: str) -> Iterator[Application]:
         """The applications of `primitives` in this file, in order."""
         for application in self.applications:
@@ -91,6 +97,15 @@ class Trace(Struct, frozen=True, eq=False):
     def spell(self, name: str) -> str | None:
         """How the function can write the qualified `name` (`F.softplus`) with its imports, or None."""
         return spell(self.scope, name, changes(self.function))
+
+
+def _names_around(body: Iterable[ir.Statement], span: Span) -> Iterator[str]:
+    """The names of the classes and functions around a place, the outermost first."""
+    for statement in body:
+        is_definition = isinstance(statement, (ir.Function, ir.Class))
+        if is_definition and statement.span.line <= span.line <= statement.span.end_line:
+            yield statement.name
+            yield from _names_around(statement.body, span)
 
 
 def spell(scope: ModuleScope, name: str, hidden: Container[str] = ()) -> str | None:

@@ -6,13 +6,25 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from gradlint.flow.time import CELLS, LAYERS, is_rectified, repeated
+from gradlint.flow.model import Model
+from gradlint.flow.time import (
+    CELLS,
+    LAYERS,
+    Recurrence,
+    is_rectified,
+    keeps_lengths,
+    recurrences,
+    repeated,
+)
 from gradlint.records.graph import ModelGraph, Place
 from gradlint.records.training import Event, Thing
 from gradlint.steps.known import is_adaptive, is_descent
 from gradlint.steps.loop import TrainingLoop
 
 _TORCH = {"RNN": "rnn", "LSTM": "lstm", "GRU": "gru"}
+LOST = 3.0
+"""Decades over all steps from which on a recurrence is said to lose its gradient, unless set otherwise."""
+
 _SHOWN = {"rnn": "nn.RNN", "lstm": "nn.LSTM", "gru": "nn.GRU"}
 
 
@@ -67,6 +79,19 @@ def _of_event(
             graph = loop.graphs(thing)
             if graph is not None and any(node.op in ("linear", *CELLS) for node in graph.nodes):
                 yield Recurrent(_kind_of(graph), thing, forward.place)
+
+
+def vanishes(loop: TrainingLoop, found: Recurrent) -> bool:
+    """Whether next to nothing of the gradient comes back through any recurrence of a model, for certain."""
+    graph = loop.graphs(found.model)
+    if graph is None:
+        return False
+    lost = {each.node.number for each in recurrences(Model(graph)) if _is_lost(each)}
+    return bool(lost) and all(node.number in lost for node in graph.nodes if node.op in LAYERS)
+
+
+def _is_lost(found: Recurrence) -> bool:
+    return found.mildest <= -LOST and not found.is_carried and not any(map(keeps_lengths, found.weights))
 
 
 def _holds(loop: TrainingLoop, optimizer: frozenset[int], model: int) -> bool:
