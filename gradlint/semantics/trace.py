@@ -102,8 +102,9 @@ class Trace(Struct, frozen=True, eq=False):
 def _names_around(body: Iterable[ir.Statement], span: Span) -> Iterator[str]:
     """The names of the classes and functions around a place, the outermost first."""
     for statement in body:
-        is_definition = isinstance(statement, (ir.Function, ir.Class))
-        if is_definition and statement.span.line <= span.line <= statement.span.end_line:
+        if not isinstance(statement, (ir.Function, ir.Class)):
+            continue
+        if statement.span.line <= span.line <= statement.span.end_line:
             yield statement.name
             yield from _names_around(statement.body, span)
 
