@@ -11,7 +11,8 @@ from gradlint.records.span import Span
 from gradlint.semantics.scope import ModuleScope
 
 _WORD = re.compile(r"[^\W\d]\w*")
-_LOSS = re.compile(rf"\b(?:{'|'.join(sorted({*LOSSES, *LOSS_LAYERS}))})\b")
+_LOSS_NAMES = tuple(sorted({*LOSSES, *LOSS_LAYERS}))
+_LOSS = re.compile(rf"\b(?:{'|'.join(_LOSS_NAMES)})\b")
 _TRAINS = re.compile(r"\b_*(?:train|fit|run|criterion)\w*\(|\.parameters\(\)|\.backward\(")
 _DEFINITION = re.compile(r"\s*(?:@|def\b|class\b|async\s+def\b)")
 _CLASS = re.compile(r"^(?:@.*\n)*class\b", re.MULTILINE)
@@ -20,7 +21,8 @@ _ROUNDS = 3
 
 def may_compute_losses(text: str) -> bool:
     """Whether a text names a loss, or hands on what may be trained elsewhere."""
-    return _LOSS.search(text) is not None or _TRAINS.search(text) is not None
+    is_named = any(word in text for word in _LOSS_NAMES) and _LOSS.search(text) is not None
+    return is_named or _TRAINS.search(text) is not None
 
 
 class Entries:

@@ -14,10 +14,25 @@ from gradlint.semantics.evaluate import Evaluator
 from gradlint.semantics.project import Project
 from gradlint.semantics.scope import ModuleScope
 from gradlint.semantics.value import ClassObject, Closure, Instance
+from gradlint.source.words import Words, holds
 
-_DRAWS = re.compile(r"\brandn?\(|\brandom\.|\bdefault_rng\(|\bnormal\(|\buniform\(")
-_MULTIPLIES = re.compile(r"\.dot\(|\bmatmul\(|\.mm\(|[\w\])] @ [\w(]")
-_BENDS = re.compile(r"\bexp\(|\btanh\(|\bmaximum\(|\bsigmoid\(|\bclamp\(|\bexpit\(|\brelu\(|\* ?\(\w+ ?> ?0")
+_DRAWS: Words = (
+    ("rand", re.compile(r"\brandn?\(|\brandom\.")),
+    ("default_rng(", re.compile(r"\bdefault_rng\(")),
+    ("normal(", re.compile(r"\bnormal\(")),
+    ("uniform(", re.compile(r"\buniform\(")),
+)
+_MULTIPLIES: Words = (
+    (".dot(", re.compile(r"\.dot\(")),
+    ("matmul(", re.compile(r"\bmatmul\(")),
+    (".mm(", re.compile(r"\.mm\(")),
+    (" @ ", re.compile(r"[\w\])] @ [\w(]")),
+)
+_BENDS: Words = (
+    *[(f"{name}(", re.compile(rf"\b{name}\(")) for name in ("exp", "tanh", "maximum", "sigmoid", "clamp")],
+    *[(f"{name}(", re.compile(rf"\b{name}\(")) for name in ("expit", "relu")],
+    ("0", re.compile(r"\* ?\(\w+ ?> ?0")),
+)
 
 
 class ArrayGraph(ModelGraph, frozen=True):
@@ -28,7 +43,7 @@ class ArrayGraph(ModelGraph, frozen=True):
 
 def may_write_networks(text: str) -> bool:
     """Whether a text draws numbers, multiplies arrays and bends the results."""
-    return all(pattern.search(text) for pattern in (_DRAWS, _MULTIPLIES, _BENDS))
+    return all(holds(text, sought) for sought in (_MULTIPLIES, _DRAWS, _BENDS))
 
 
 class Networks:

@@ -130,10 +130,10 @@ def _needs_nothing(function: ir.Function | ir.Lambda) -> bool:
 
 def is_called(member: Closure, text: str) -> bool:
     """Whether code calls a method of something that is not the object itself, come what may."""
-    method = getattr(member.function, "name", "")
-    return (
-        re.search(rf"^(?!.*\b(?:if|else)\b).*(?<!\bself)(?<!\))\.{re.escape(method)}\(\)", text, re.MULTILINE)
-        is not None
+    call = f".{getattr(member.function, 'name', '')}()"
+    lines = (line for line in text.splitlines() if call in line) if call in text else ()
+    return any(
+        re.search(rf"^(?!.*\b(?:if|else)\b).*(?<!\bself)(?<!\)){re.escape(call)}", each) for each in lines
     )
 
 
@@ -158,7 +158,7 @@ def _mentions(name: str, text: str) -> int:
 
 
 def _occurs(name: str, text: str) -> bool:
-    return re.search(rf"\b{re.escape(name)}\b", text) is not None
+    return name in text and re.search(rf"\b{re.escape(name)}\b", text) is not None
 
 
 def _drawing(scope: ModuleScope, name: str) -> ir.Function | None:

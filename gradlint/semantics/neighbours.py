@@ -31,7 +31,7 @@ _DRAWN = re.compile(r"\binit\.\w|initiali[sz]e|xavier|kaiming|normal_\(|uniform_
 
 def applies_to(name: str, text: str) -> bool:
     """Whether code that names the class `name` applies something to a model, or draws parameters anew."""
-    if re.search(rf"\b{re.escape(name)}\b", text) is None:
+    if name not in text or re.search(rf"\b{re.escape(name)}\b", text) is None:
         return False
     is_drawn = _WALKED.search(text) is not None and _DRAWN.search(text) is not None
     return is_drawn or _APPLIED.search(text) is not None
@@ -39,7 +39,12 @@ def applies_to(name: str, text: str) -> bool:
 
 def calls_any(names: Iterable[str], text: str) -> bool:
     """Whether code calls something by one of these names."""
-    return not frozenset(names).isdisjoint(_CALLED.findall(text))
+    return not frozenset(names).isdisjoint(_called(text))
+
+
+@lru_cache(maxsize=512)
+def _called(text: str) -> frozenset[str]:
+    return frozenset(_CALLED.findall(text))
 
 
 def neighbours(path: str) -> tuple[str, ...] | None:

@@ -13,21 +13,28 @@ from gradlint.records.span import Span
 from gradlint.semantics.neighbours import EVERYTHING, text_of
 from gradlint.semantics.project import Project
 from gradlint.semantics.scope import ModuleScope, absolute_module
+from gradlint.source.words import Words, holds
 from gradlint.training.profiles import profiles
 
-_ACTS = re.compile(
-    r"\.\s*\\?\s*(?:manual_)?backward\b|(?<!def )\bbackward\(|[\"']backward[\"']|\bautograd\.grad\b|\bgrad\(|"
-    r"\.\s*\\?\s*step\b|[\"']step[\"']|\btraining_step\b|"
-    r"\.register_(?:full_backward_|backward_|post_accumulate_grad_)?hook\b"
+_ACTS: Words = (
+    ("backward", re.compile(r"\.\s*\\?\s*(?:manual_)?backward\b|(?<!def )\bbackward\(|[\"']backward[\"']")),
+    ("autograd.grad", re.compile(r"\bautograd\.grad\b")),
+    ("grad(", re.compile(r"\bgrad\(")),
+    ("step", re.compile(r"\.\s*\\?\s*step\b|[\"']step[\"']|\btraining_step\b")),
+    ("hook", re.compile(r"\.register_(?:full_backward_|backward_|post_accumulate_grad_)?hook\b")),
 )
 """What no code is judged without: a gradient that is computed, or a step."""
 
-_CASTS = re.compile(r"\bautocast\b|\.half\(\)")
+_CASTS: Words = (("autocast", re.compile(r"\bautocast\b")), (".half()", re.compile(r"\.half\(\)")))
 _LOSS = re.compile(r"loss|criterion|entropy", re.IGNORECASE)
 """What is judged together, without either."""
 
-_MENTIONS = re.compile(
-    rf"{_ACTS.pattern}|{_CASTS.pattern}|\.zero_grad\b|clip_grad|clip_gradients|GradScaler|\.parameters\(\)|\boptim\b"
+_MENTIONS: Words = (
+    *_ACTS,
+    *_CASTS,
+    (".zero_grad", re.compile(r"\.zero_grad\b")),
+    *[(word, re.compile(re.escape(word))) for word in ("clip_grad", "GradScaler", ".parameters()")],
+    ("optim", re.compile(r"\boptim\b")),
 )
 """What a file names that has to do with training."""
 
@@ -47,7 +54,7 @@ def may_train(text: str) -> bool:
     """Whether a text names anything that only training code does, or a library's object that does it, and
     not with another framework.
     """
-    is_training = _MENTIONS.search(text) is not None or makes_trainer(text)
+    is_training = holds(text, _MENTIONS) or makes_trainer(text)
     return is_training and (_OTHER.search(text) is None or _TORCH.search(text) is not None)
 
 
@@ -106,7 +113,7 @@ class Reach:
         return any(self._known[node] for node in nodes)
 
     def _acts(self, path: str, text: str) -> bool:
-        if _ACTS.search(text) or (_CASTS.search(text) and _LOSS.search(text)):
+        if holds(text, _ACTS) or (holds(text, _CASTS) and _LOSS.search(text)):
             return True
         return self._makes.get(path, False) and any(word.search(text) for word in _libraries()[1:])
 
