@@ -219,6 +219,29 @@ def test_what_global_pooling_distributes_is_told_by_the_run(
     assert gain["measured"] == pytest.approx(gain["predicted"], abs=0.25)
 
 
+DEPTHS = {3: [], 12: ["10 sigmoid activations"]}
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_findings_are_those_of_the_arguments_that_are_given(
+    folder: Path, capsys: pytest.CaptureFixture[str], depth: int
+) -> None:
+    """Not of the eight layers that there are by default; what a comment silences stays silent."""
+    pytest.importorskip("torch")
+    (folder / "model.py").write_text(ALONE)
+    words = ["verify", "model.py::Net", "--isolated", "--output-format", "json", "--arg", f"depth={depth}"]
+    assert run(words) == bool(DEPTHS[depth])
+    found = json.loads(capsys.readouterr().out)
+    messages = [each["message"] for each in found["findings"]]
+    assert len(messages) == len(DEPTHS[depth])
+    assert all(start in message for start, message in zip(DEPTHS[depth], messages, strict=True))
+    (folder / "model.py").write_text(
+        ALONE.replace("nn.Sigmoid()]", "nn.Sigmoid()]  # gradlint: ignore[GRD101]")
+    )
+    run(words)
+    assert not json.loads(capsys.readouterr().out)["findings"]
+
+
 MADE = {
     "made.py::net": "net = Net(16, depth=2)",
     "made.py::make": "def make():\n    return Net(16, depth=2)",

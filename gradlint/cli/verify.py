@@ -28,8 +28,8 @@ from gradlint.report.terminal import wants_color
 from gradlint.report.verified import as_json, text
 from gradlint.source.read import read
 from gradlint.verify.client import Worker
-from gradlint.verify.examine import examine
-from gradlint.verify.plan import Target, target_of, trained_by
+from gradlint.verify.examine import examine, given_to
+from gradlint.verify.plan import MODEL, Target, kind_of, target_of, trained_by
 from gradlint.verify.request import Request, TargetSettings
 from gradlint.verify.stamp import answered, stamped
 
@@ -88,7 +88,7 @@ def _runs(session: Session, chosen: Sequence[Target], own: Sequence[TargetSettin
                 progress(number, len(chosen), target.name)
             wanted = replaced(request, given=asked)
             found = examine(worker, target, wanted)
-            about = [f for f in findings[target.path] if _is_about(f, target)]
+            about = _about(session, target, wanted, findings[target.path])
             measured = answered(worker, {target.path: about}, wanted)[target.path] if about else ()
             runs.append(_judged(found, measured))
     return runs
@@ -104,6 +104,22 @@ def _findings(session: Session, chosen: Sequence[Target]) -> dict[str, tuple[Fin
     paths = list(dict.fromkeys(target.path for target in chosen))
     reports = session.linter().check_files(paths)
     return {path: report.findings for path, report in zip(paths, reports, strict=True)}
+
+
+def _about(session: Session, target: Target, request: Request, findings: Sequence[Finding]) -> list[Finding]:
+    """The findings about a target; those about the model itself for the arguments that it is given."""
+    about = [finding for finding in findings if _is_about(finding, target)]
+    made_with = given_to(target, request)
+    if not made_with:
+        return about
+    linter = session.linter()
+    outcome = linter.check_source(read(os.path.abspath(target.path)), {target.name: made_with})
+    anew = [f for f in linter.report(target.path, outcome).findings if _is_about(f, target)]
+    return [*[f for f in anew if _is_of_model(f)], *[f for f in about if not _is_of_model(f)]]
+
+
+def _is_of_model(finding: Finding) -> bool:
+    return finding.claim is not None and kind_of(finding.claim) == MODEL
 
 
 def _is_about(finding: Finding, target: Target) -> bool:

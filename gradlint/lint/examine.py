@@ -20,6 +20,7 @@ from gradlint.lint.inspect import Inspection, Inspector, may_hold_graphs, trigge
 from gradlint.lint.outcome import (
     OTHERS,
     Consulted,
+    Given,
     Outcome,
     Task,
     binding_digest,
@@ -62,7 +63,11 @@ class Examiner:
     """
 
     def __init__(
-        self, rules: Sequence[type[Rule]], cache: Cache | None = None, fingerprint: str = ""
+        self,
+        rules: Sequence[type[Rule]],
+        cache: Cache | None = None,
+        fingerprint: str = "",
+        given: Given = {},  # noqa: B006
     ) -> None:
         self._triggers = triggers_of(rules)
         self._cache = cache
@@ -71,7 +76,7 @@ class Examiner:
         self._digests: dict[str, str] = {}
         self._new: dict[str, bytes] = {}
         self._project = Project(self._facts, self._lower)
-        self._inspector = Inspector(self._project, rules)
+        self._inspector = Inspector(self._project, rules, given)
         self._imported = ImportedHelpers(self._project, self._text, self._hits)
         self._found: dict[str, Found] = {}
         self._names: dict[tuple[str, str], str] = {}

@@ -15,6 +15,7 @@ from gradlint.flow.objective import Objective
 from gradlint.graph.build import Builder
 from gradlint.graph.entries import may_compute_losses
 from gradlint.graph.handwritten import Networks, may_write_networks
+from gradlint.lint.outcome import Given
 from gradlint.records.failure import internal_error
 from gradlint.records.finding import Applicability, Edit, Finding, Fix, Related, Severity
 from gradlint.records.graph import ModelGraph, Place
@@ -73,8 +74,9 @@ def may_hold_graphs(text: str) -> bool:
 class Inspector:
     """Runs rules over modules of one project."""
 
-    def __init__(self, project: Project, rules: Sequence[type[Rule]]) -> None:
+    def __init__(self, project: Project, rules: Sequence[type[Rule]], given: Given = {}) -> None:  # noqa: B006
         self._project = project
+        self._given = given
         self._analysis = Analysis(project)
         self._builder = Builder(project)
         self._networks = Networks(project)
@@ -127,7 +129,7 @@ class Inspector:
                     yield finding
         self._builder.begin()
         if Model in self._rules and may_define_models(source.text):
-            for graph in self._builder.models(scope, source.text):
+            for graph in self._models(scope, source.text):
                 elsewhere = partial(self._builder.is_initialised_elsewhere, graph, source.text)
                 deepened = partial(self._builder.deepened, graph, scope, source.text)
                 yield from self.judge(Model(graph, elsewhere, deepened, self._builder.undecided))
@@ -138,6 +140,17 @@ class Inspector:
                 yield from self.judge(Objective(graph))
         if TrainingLoop in self._rules and may_have_trained(source.text):
             yield from self._said_of_training(scope, source.text)
+
+    def _models(self, scope: ModuleScope, text: str) -> Iterator[ModelGraph]:
+        """The models of a module, those for which arguments are given constructed with them."""
+        if not self._given:
+            yield from self._builder.models(scope, text)
+            return
+        classes = {cls.definition.name: cls for cls in self._builder.classes(scope)}
+        for graph in list(self._builder.models(scope, text)):
+            is_given = graph.name in self._given and graph.name in classes
+            made = self._builder.build(classes[graph.name], self._given[graph.name]) if is_given else None
+            yield made or graph
 
     def _said_of_training(self, scope: ModuleScope, text: str) -> Iterator[Finding]:
         """What the rules say of how a module trains; what stands in another file is reported at the call

@@ -14,6 +14,8 @@ from gradlint.records.suppression import Suppression
 from gradlint.source.listing import listing
 from gradlint.source.source import Cell
 
+Given = Mapping[str, Mapping[str, object]]
+"""Arguments of constructors by their names, by the name of the model."""
 OTHERS = ""
 """In place of a name: all that nothing in a file binds but imports of everything."""
 

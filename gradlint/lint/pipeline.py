@@ -21,7 +21,16 @@ from gradlint.config.select import Rating, Selection
 from gradlint.lint import suppress
 from gradlint.lint.cache import Cache
 from gradlint.lint.gather import gathered
-from gradlint.lint.outcome import Outcome, Task, cells_of, digest, digest_of_folder, is_current, outcome_key
+from gradlint.lint.outcome import (
+    Given,
+    Outcome,
+    Task,
+    cells_of,
+    digest,
+    digest_of_folder,
+    is_current,
+    outcome_key,
+)
 from gradlint.lint.result import FileReport
 from gradlint.records.failure import INTERNAL_ERROR
 from gradlint.records.finding import Edit, Finding, Fix, Related
@@ -74,11 +83,11 @@ class Linter:
             self.coverage.update(outcome.reasons)
             yield self.report(path, outcome)
 
-    def check_source(self, source: Source) -> Outcome:
-        """The outcome for a text that is not on disk, or not in this state."""
+    def check_source(self, source: Source, given: Given = {}) -> Outcome:  # noqa: B006
+        """The outcome for a text that is not on disk, or not in this state, or of models with arguments."""
         from gradlint.lint.examine import Examiner
 
-        return Examiner(self._rules).examine_source(source)
+        return Examiner(self._rules, given=given).examine_source(source)
 
     def report(self, path: str, outcome: Outcome) -> FileReport:
         """What is reported of a file, in the coordinates of its cells."""

@@ -19,7 +19,7 @@ from gradlint.semantics.project import module_name
 from gradlint.semantics.value import Reference
 from gradlint.source.source import SourceError
 from gradlint.verify.client import Worker
-from gradlint.verify.plan import Target, task
+from gradlint.verify.plan import Target, asked_for, task
 from gradlint.verify.pooled import settled
 from gradlint.verify.request import Request
 from gradlint.verify.rows import layers
@@ -67,6 +67,11 @@ def _rebuilt(target: Target, reply: Reply) -> Target | None:
 _CHOSEN = ("guessed", "--arg", "configuration")
 """Where arguments are from that the code does not show."""
 _CLASS = re.compile(r"nn\.\w+")
+
+
+def given_to(target: Target, request: Request) -> dict[str, object]:
+    """What the constructor arguments that were asked for are to the prediction."""
+    return {name: _literal(text) for name, text in asked_for(target, request).items()}
 
 
 def _literal(text: str) -> object:

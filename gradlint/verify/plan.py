@@ -211,6 +211,12 @@ def _arguments(target: Target, own: TargetSettings, given: TargetSettings) -> It
                 yield Argument(name, text, origin)
 
 
+def asked_for(target: Target, request: Request) -> dict[str, str]:
+    """The constructor arguments that the command line and the configuration give a target."""
+    own = request.targets.get(target.title, TargetSettings())
+    return dict(own.arguments) | dict(request.given.arguments)
+
+
 def _inputs(own: TargetSettings, given: TargetSettings) -> Iterator[Input]:
     known = {name for name, _, _ in given.inputs}
     for name, dtype, shape in (*given.inputs, *[each for each in own.inputs if each[0] not in known]):
