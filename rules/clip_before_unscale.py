@@ -10,6 +10,7 @@ from gradlint.records.rehearsal import Act
 from gradlint.records.training import Event
 from gradlint.rule.loops import report, subject
 from gradlint.rule.rehearse import at, both, claimed, kind, preceded, rehearsed, without
+from gradlint.rule.repaired import repaired
 from gradlint.rule.rule import Rule
 from gradlint.steps.loop import TrainingLoop
 from gradlint.steps.scaling import clipped_past_library, clipped_scaled, decades
@@ -57,7 +58,8 @@ class ClipBeforeUnscale(Rule):
     time; unscaling then leaves steps that are smaller by the scale than what was asked for.
 
     ### How it is verified
-    The gradients that the first step is given, over those of the same step without scaling.
+    The gradients that the first step is given, over those of the same step unscaled before;
+    what else is wrong with the loop is put right in both.
 
     ### When it is fine
     After `scaler.unscale_(optimizer)`, with a threshold times `scaler.get_scale()`, and where a library
@@ -88,6 +90,15 @@ class ClipBeforeUnscale(Rule):
             "        scaler.scale(loss(model(x), y)).backward()\n"
             "        torch.nn.utils.clip_grad_norm_(model.parameters(), 5)\n"
             "        scaler.step(optimizer)\n        scaler.update()\n"
+        ),
+        "where a layer comes too late, and the scaler is never told": (
+            "import torch\nfrom torch import nn\n\n"
+            "model = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 2))\n"
+            "params = list(model.parameters())\noptimizer = torch.optim.SGD(params, lr=0.1)\n"
+            "model[2] = nn.Linear(8, 2)\nscaler = torch.amp.GradScaler('cuda')\n"
+            "for x, y in loader:\n    optimizer.zero_grad()\n"
+            "    scaler.scale(nn.functional.cross_entropy(model(x), y)).backward()\n"
+            "    nn.utils.clip_grad_norm_(params, 1.0)\n    scaler.step(optimizer)\n"
         ),
         "by choice": _LOOP + "    if longest is not None:\n    " + _CLIP + _STEP,
         "in a helper": (
@@ -216,6 +227,6 @@ def _claim(loop: TrainingLoop, optimizer: frozenset[int], backward: Event, clip:
         return None
     unscale = Act(-1, "unscale", tuple(sorted(optimizer)), by=min(backward.by))
     remedy = both(without(kind("unscale")), preceded(at(clip), unscale))
-    rehearsal = rehearsed(loop, (backward, clip), remedy, about=optimizer)
+    rehearsal = rehearsed(loop, (backward, clip), remedy, about=optimizer, assumed=repaired(loop))
     about = subject(loop, backward, clip)
     return claimed(Metric.STEP_SCALE, about, -1.0, -scale, rehearsal, least=-1.0)

@@ -8,9 +8,9 @@ from typing import ClassVar
 from gradlint.records.finding import Claim, Finding, Metric, Severity
 from gradlint.records.training import Event
 from gradlint.rule.loops import report, subject
-from gradlint.rule.rehearse import at, beneath_clipping, claimed, followed, new, rehearsed, without
+from gradlint.rule.rehearse import at, beneath_clipping, claimed, followed, new, rehearsed
+from gradlint.rule.repaired import repaired
 from gradlint.rule.rule import Rule
-from gradlint.steps.clipping import clipping_of
 from gradlint.steps.gradients import Gradients, gradients_of
 from gradlint.steps.loop import TrainingLoop
 
@@ -48,9 +48,9 @@ class MissingZeroGrad(Rule):
 
     ### How it is verified
     The longest gradient that 20 steps on one batch are given, over that where gradients are zeroed after
-    each step, in both without clipping that no step feels. There is no claim where a gradient scaler steps:
-    while it is on, it divides what is left of old gradients by its scale as well, which hides them; nor for
-    steps that are given a function to run.
+    each step; what else is wrong with the loop is put right in both. There is no claim where a gradient
+    scaler steps: while it is on, it divides what is left of old gradients by its scale as well, which hides
+    them; nor for steps that are given a function to run.
 
     ### When it is fine
     Where several backward passes belong to one step, the gradients are zeroed after that step. Code that
@@ -265,8 +265,8 @@ def _claim(of: Gradients, step: Event, backward: Event) -> Claim | None:
     if step.by:
         return None
     remedy = followed(at(step), new("zero", step.things))
-    useless = without(at(*[found.clip for found in clipping_of(of.loop)]))
-    rehearsal = rehearsed(of.loop, (step, backward), remedy, about=of.optimizer, assumed=useless)
+    others = repaired(of.loop, but="zero")
+    rehearsal = rehearsed(of.loop, (step, backward), remedy, about=of.optimizer, assumed=others)
     about = subject(of.loop, step, backward)
     condition = ",".join(filter(None, ("steps=20", beneath_clipping(rehearsal))))
     return claimed(Metric.STEP_SCALE, about, 0.3, 1.3, rehearsal, condition=condition, least=0.3)

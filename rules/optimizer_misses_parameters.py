@@ -9,6 +9,7 @@ from gradlint.records.finding import Claim, Finding, Metric, Severity
 from gradlint.records.training import Event
 from gradlint.rule.loops import report, subject
 from gradlint.rule.rehearse import Change, at, claimed, new, opened, rehearsed, told
+from gradlint.rule.repaired import repaired
 from gradlint.rule.rule import Rule
 from gradlint.steps.loop import TrainingLoop
 from gradlint.steps.missed import missed_in
@@ -169,7 +170,8 @@ class OptimizerMissesParameters(Rule):
 
 
 def _claim(loop: TrainingLoop, event: Event, step: Event) -> Claim | None:
-    rehearsal = rehearsed(loop, (event, step), _remedy(loop, event, step))
+    others = repaired(loop, but="replace")
+    rehearsal = rehearsed(loop, (event, step), _remedy(loop, event, step), assumed=others)
     about = subject(loop, event, step)
     return claimed(Metric.TRAINED_SHARE, about, 0.99, 0.5, rehearsal, least=0.0)
 

@@ -10,6 +10,7 @@ from gradlint.records.rehearsal import Act, Program
 from gradlint.records.training import Event
 from gradlint.rule.loops import subject
 from gradlint.rule.rehearse import Change, at, both, claimed, kind, new, on, preceded, rehearsed, without
+from gradlint.rule.repaired import repaired
 from gradlint.steps.clipping import LOOSE, bound
 from gradlint.steps.gradients import Gradients, gradients_of
 from gradlint.steps.loop import TrainingLoop
@@ -24,7 +25,8 @@ def unclipped(loop: TrainingLoop, clip: Event) -> Claim | None:
     step = min(of.steps.values(), key=lambda e: e.number) if of is not None and of.steps else None
     if of is None or step is None:
         return None
-    rehearsal = rehearsed(loop, (clip, step), _remedy(of, clip, step), about=of.optimizer)
+    others = repaired(loop, but="clip")
+    rehearsal = rehearsed(loop, (clip, step), _remedy(of, clip, step), about=of.optimizer, assumed=others)
     about = subject(loop, clip, step)
     if clip.settings.get("given") in ("module", "object"):
         return claimed(Metric.RAISES, about, 1, 1, rehearsal, condition="iterations=1")
