@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import pytest
 
 from gradlint.records.evidence import Verdict
@@ -17,7 +18,7 @@ from gradlint.verify.client import Worker
 from gradlint.verify.plan import Target, graphs, task
 from gradlint.verify.request import Request, TargetSettings
 from gradlint.verify.stamp import measured, remedy
-from gradlint.verify.worker.protocol import Reply
+from gradlint.verify.worker.protocol import Failure, Reply
 
 pytestmark = pytest.mark.torch
 pytest.importorskip("torch")
@@ -418,10 +419,28 @@ def test_a_target_is_built_and_run(worker: Worker, tmp_path: Path, case: Case) -
     assert case.arguments.items() <= found.items()
 
 
+FORMS = {
+    "the constructor raises TypeError: argument after ** must be a mapping, not int": "{'<key>': <value>}",
+    "the constructor raises TypeError: int is not a Module subclass": "nn.<Module>(<arguments>)",
+    "the constructor raises ValueError: a word that nobody guesses": "<value>",
+    "Expected 3D (unbatched) or 4D (batched) input to conv2d": "float32[8,3,32,32]",
+    "forward raises KeyError: 7": "<dtype>[<sizes>]",
+}
+
+
+@pytest.mark.parametrize("reason", FORMS)
+def test_the_form_of_what_is_missing_is_that_of_the_reason(reason: str) -> None:
+    is_input = "constructor" not in reason
+    line = remedy(Failure("running", reason, "given", is_input=is_input), "model", "Net")
+    settings = msgspec.toml.decode(line.replace("] ", "]\n", 1))["tool"]["gradlint"]["verify"]["targets"]
+    assert settings == {"model:Net": {"inputs" if is_input else "arguments": {"given": FORMS[reason]}}}
+
+
 MISSING = {
     "an argument": (net("plan", "self.layer = nn.Linear(*plan.of('x')[3:5])"), "arguments = { plan ="),
     "an input": (net("", LINEAR, result="self.layer(x.graph.nodes['a'])"), "inputs = { x ="),
     "a package": (net("", LINEAR + "\nabsent.go()[0]", before="import absent\n"), ""),
+    "a package in use": (net("", LINEAR + "\nself.n = sum([1, absent.size])", before="import absent\n"), ""),
     "a file": (net("", "self.w = W", before="W = open('weights.txt').read()\n"), ""),
 }
 
@@ -433,7 +452,7 @@ def test_the_one_missing_thing_is_named(worker: Worker, tmp_path: Path, code: st
     assert line in remedy(reply.failure, "model", "Net")
     assert bool(line) == bool(remedy(reply.failure, "model", "Net"))
     if "absent" in code:
-        assert "the package absent is not installed" in reply.failure.reason
+        assert "needs absent, which is not installed" in reply.failure.reason
     if "weights.txt" in code:
         assert "No such file" in reply.failure.reason
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
@@ -168,8 +169,28 @@ def remedy(failure: Failure, module: str, name: str) -> str:
         return ""
     table = f'[tool.gradlint.verify.targets."{module}:{name}"]'
     if failure.is_input:
-        return f'{table} inputs = {{ {failure.missing} = "float32[8,16]" }}'
-    return f'{table} arguments = {{ {failure.missing} = "16" }}'
+        return f'{table} inputs = {{ {failure.missing} = "{_form(failure.reason, _INPUTS)}" }}'
+    return f'{table} arguments = {{ {failure.missing} = "{_form(failure.reason, _ARGUMENTS)}" }}'
+
+
+_INPUTS = {
+    r"conv(_transpose)?1d": "float32[8,3,32]",
+    r"conv(_transpose)?2d": "float32[8,3,32,32]",
+    r"conv(_transpose)?3d": "float32[8,3,8,32,32]",
+    r"": "<dtype>[<sizes>]",
+}
+_ARGUMENTS = {
+    r"must be a mapping|has no attribute '(items|keys|values|get)'": "{'<key>': <value>}",
+    r"indices must be integers": "{'<key>': <value>}",
+    r"is not subscriptable": "<mapping or sequence>",
+    r"not a Module subclass|is not callable|has no attribute 'parameters'": "nn.<Module>(<arguments>)",
+    r"": "<value>",
+}
+"""By what the reason says: the form of what is missing, with places to fill in."""
+
+
+def _form(reason: str, forms: Mapping[str, str]) -> str:
+    return next(form for pattern, form in forms.items() if re.search(pattern, reason))
 
 
 def described(name: str, built: Built) -> str:

@@ -13,8 +13,10 @@ class AbsentError(ImportError):
     """The model's code used something of a package that is not installed."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"needs {name}, but the package {name.partition('.')[0]} is not installed")
-        self.package = name.partition(".")[0]
+        package = name.partition(".")[0]
+        which = f" ({name})" if name != package else ""
+        super().__init__(f"needs {package}, which is not installed{which}")
+        self.package = package
 
 
 class Absent:

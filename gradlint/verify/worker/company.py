@@ -108,7 +108,8 @@ class Company:
         module, _, name = part.type.rpartition(".")
         cls = getattr(nn, name, None)
         if not module.startswith("torch.nn") or not isinstance(cls, type) or not issubclass(cls, nn.Module):
-            raise UnknownPartError(part.type or "a model from outside")
+            known = f"how {part.type} is made is not known"
+            raise UnknownPartError(known if part.type else "the model is handed in")
         if name == "Sequential":
             return self._sequence(part)
         positional, named = arguments(part.settings)
@@ -116,7 +117,7 @@ class Company:
 
     def _sequence(self, part: Part) -> nn.Module:
         if not part.holds or any(self.parts[n].holds for n in part.holds):
-            raise UnknownPartError("a sequence of layers that are not known one by one")
+            raise UnknownPartError("the layers of a sequence are not known one by one")
         return nn.Sequential(*[self._described(self.parts[n]) for n in part.holds])
 
     def optimizer(

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from . import documented, handwritten, redirect, staging
+from .absent import Absent, AbsentError
 from .answers import LOSS, OF_FUNCTIONS, of_arrays, of_function, of_loss, of_model, of_procedure, steps_of
 from .construct import NotBuiltError, Recipe, recipe, resolve
 from .fit import Fitted, NoInputError, fit
@@ -59,6 +60,11 @@ def _failure(
     stage: str, error: NotBuiltError | NoInputError, failed: dict[str, BaseException], *, is_input: bool
 ) -> Failure:
     """Why a target did not run; where it lacks a name of its module, why that is not there."""
+    absent = [cause for cause in failed.values() if isinstance(cause, AbsentError)]
+    if absent and re.search(r"\bAbsent\b", str(error)):
+        packages = ", ".join(dict.fromkeys(cause.package for cause in absent))
+        which = "which is" if "," not in packages else "which are"
+        return Failure(stage, f"needs {packages}, {which} not installed: {error}")
     found = re.search(r"NameError: name '(\w+)' is not defined", str(error))
     if not found or found[1] not in failed:
         return Failure(stage, str(error), error.missing, is_input=is_input)
@@ -82,6 +88,7 @@ def _perform(task: Task, enter: Tell, failed: dict[str, BaseException]) -> Reply
     with exact(0, torch.float32):
         module = load(task.path, task.name, task.roots, task.text)
     failed.update(vars(module)[FAILED])
+    failed.update({n: AbsentError(v._name) for n, v in vars(module).items() if isinstance(v, Absent)})
     if notes is not None:
         enter("constructing")
         return _arrays(task, module, notes)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 
 from .acts import ACTS
-from .company import BATCH, Company
+from .company import BATCH, Company, UnknownPartError
 from .compared import COMPARISONS, Stage, rounds_of
 from .construct import NotBuiltError, Recipe, recipe
 from .fit import Fitted, fit
@@ -88,7 +88,8 @@ def _company(
         error = failed
     if any(part.stand_in == NONE for part in rehearsal.parts):
         raise NotExercisedError(f"the model cannot be run: {' '.join(str(error).split())[:200]}")
-    return replace(own, uses_stand_ins=True), f"{type(error).__name__}: {error}"
+    name = "" if isinstance(error, UnknownPartError) else f"{type(error).__name__}: "
+    return replace(own, uses_stand_ins=True), f"{name}{error}"
 
 
 def _fitted(company: Company, act: Act, task: Task) -> Fitted:
