@@ -149,6 +149,14 @@ def test_a_model_that_cannot_be_built_has_a_stand_in(worker: Worker, tmp_path: P
 
 
 @pytest.mark.torch
+def test_why_there_is_a_stand_in_is_said_in_words(worker: Worker, tmp_path: Path) -> None:
+    code = TRAIN.replace("def fit(loader):", "def fit(loader, model):").replace("    model = Net(24)\n", "")
+    code = code.replace('"))', '"), make())').replace("fit(open", "from net import make\nfit(open")
+    built = seen(worker, tmp_path, "pass", code).built
+    assert "stand-in" in built and built.endswith("(the model is handed in)")
+
+
+@pytest.mark.torch
 def test_a_model_without_end_ends_at_the_limit(worker: Worker, tmp_path: Path) -> None:
     evidence = seen(worker, tmp_path, "while True: pass", seconds=2.0)
     assert evidence.verdict is Verdict.COULD_NOT_RUN
