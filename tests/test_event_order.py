@@ -40,7 +40,7 @@ def executed(text: str) -> set[Pair]:
     loaders: list[list[Any]] = [
         list(items) for length in (1, 2) for items in product((None, 1), repeat=length)
     ]
-    runs: list[tuple[int, list[Any]]] = [*product((1, 2, 3), [*loaders, [1, 1, 1]])]
+    runs: list[tuple[int, list[Any]]] = [*product((1, 2, 3), [*loaders, [1] * 3, [1] * 4])]
     for outcomes in product((False, True), repeat=len(FLAGS)):
         for every, loader in runs:
             arguments = SimpleNamespace(**dict(zip(FLAGS, outcomes, strict=True)), n=every, data=loader)
