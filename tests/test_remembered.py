@@ -253,3 +253,24 @@ def test_a_factor_on_every_weight_is_read(tmp_path: Path) -> None:
     scaled = "for layer in self.layers: layer.weight = nn.Parameter(layer.weight.detach() * 3**0.5)"
     graph = _read(tmp_path, WRITTEN.replace("WRITE", scaled))
     assert [p.initial.factor for p in graph.parameters] == pytest.approx([3**0.5] * 3)
+
+
+GATHERED = """
+def add(layers, width):
+    layers.append(nn.Linear(8, width))
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        layers = []
+        add(layers, 8)
+        add(layers, 8)
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x):
+        return self.layers(x)
+"""
+
+
+def test_a_call_that_puts_layers_into_its_argument_is_run_again(tmp_path: Path) -> None:
+    assert [node.op for node in _read(tmp_path, GATHERED).nodes] == ["input", "linear", "linear"]

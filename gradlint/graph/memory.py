@@ -239,6 +239,8 @@ class _Comparison:
         position = self._positions.setdefault(id(value), len(self.held))
         if position < len(self.held):
             return Weight, position
+        if self._contents is not None and position >= len(self._contents):
+            raise _NotComparable  # the call put it there
         self.held.append(value)
         inside = value.attributes if self._contents is None else self._contents[position]
         contents = tuple([(name, self.of(item, depth)) for name, item in inside.items()])
