@@ -162,6 +162,15 @@ def test_a_hostile_target_gets_its_answer_and_the_next_one_runs(
     assert not running(mark)
 
 
+def test_a_target_that_took_all_its_time_is_not_run_again(worker: Worker, tmp_path: Path) -> None:
+    path = tmp_path / "endless.py"
+    path.write_text(NET.replace("CONSTRUCT", "while True: pass").replace("FORWARD", "pass"))
+    first, started = ask(worker, path), time.monotonic()
+    assert ask(worker, path) == first
+    assert first.failure is not None
+    assert time.monotonic() - started < SECONDS / 2
+
+
 def running(word: str) -> list[str]:
     listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
     return [line for line in listed.splitlines() if line == f"sleep {word}"]

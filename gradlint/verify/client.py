@@ -9,8 +9,10 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, NoReturn
@@ -42,6 +44,7 @@ class Worker:
         self._process: subprocess.Popen[str] | None = None
         self._lines: queue.Queue[str] = queue.Queue()
         self.hello: Hello | None = None
+        self._overdue: dict[tuple[str, str, int], Reply] = {}
         self._on_term: Callable[[int, FrameType | None], Any] | int | None = None
 
     def __enter__(self) -> Worker:
@@ -64,7 +67,20 @@ class Worker:
         return None if self._process is None else self._process.pid
 
     def ask(self, task: Task) -> Reply:
-        """What came of a task; a worker that breaks is replaced for the next one."""
+        """What came of a task; a worker that breaks is replaced for the next one.
+
+        A target that has taken all its time is not run again.
+        """
+        target = (task.path, task.name, task.line)
+        if target in self._overdue:
+            return replace(self._overdue[target], number=task.number)
+        began = time.monotonic()
+        reply = self._answered(task)
+        if reply.failure is not None and time.monotonic() - began >= task.seconds:
+            self._overdue[target] = reply
+        return reply
+
+    def _answered(self, task: Task) -> Reply:
         process = self._started()
         try:
             assert process.stdin is not None
