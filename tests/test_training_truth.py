@@ -166,11 +166,19 @@ MEASURES = {
 }
 
 
+SPOILT = frozenset({"where a layer comes too late, and the scaler is never told"})
+"""Examples that raise for another reason than the one that is measured."""
+
+
 def _scripts(kind: str) -> Iterator[Any]:
     for rule in RULES:
         for name, code in getattr(rule, kind).items():
-            if "for x" in code and not any(
-                word in code for word in ("def fit", "class ", "apex", "transformers", "amp_tools")
+            if (
+                name not in SPOILT
+                and "for x" in code
+                and not any(
+                    word in code for word in ("def fit", "class ", "apex", "transformers", "amp_tools")
+                )
             ):
                 yield pytest.param(rule, code, id=f"{rule.id}-{name}")
 

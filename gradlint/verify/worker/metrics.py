@@ -37,7 +37,8 @@ def ends(subject: Subject, name: str) -> tuple[str, str]:
     first, _, last = name.partition("->")
     if name:
         return first, last
-    weighted = {path.rpartition(".")[0] for path, p in subject.model().named_parameters() if p.dim() > 1}
+    held = [(path, p) for path, p in subject.model().named_parameters() if not nn.parameter.is_lazy(p)]
+    weighted = {path.rpartition(".")[0] for path, p in held if p.dim() > 1}
     order = [path for path, call in subject.run().order if path in weighted and call.delta]
     if len(order) < 3:
         raise NotExercisedError("fewer than two layers with weights before the head")

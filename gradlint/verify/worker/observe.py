@@ -223,7 +223,8 @@ class Watch(TorchFunctionMode):
         signals = list({id(t): t for t in taken if id(t) in self._signals}.values())
         sources = [self._calls(signal) for signal in signals]
         calls = list(dict.fromkeys(call for each in sources for call in each))
-        is_weighted = op not in _PRODUCTS and any(t.dim() > 1 for t in taken if id(t) in self._names)
+        held = [t for t in taken if id(t) in self._names and not nn.parameter.is_lazy(t)]
+        is_weighted = op not in _PRODUCTS and any(t.dim() > 1 for t in held)
         is_sum = op in _SUMS and len(signals) > 1
         if calls and is_sum and outputs:
             joined = self.run.call(outputs[0])
