@@ -1,4 +1,4 @@
-"""What is known of calls that come again, of rates along the depth, and of arguments handed on."""
+"""What is known of calls that come again, of arguments handed on, of what changes beside, and of names."""
 
 from __future__ import annotations
 
@@ -274,3 +274,10 @@ class Net(nn.Module):
 
 def test_a_call_that_puts_layers_into_its_argument_is_run_again(tmp_path: Path) -> None:
     assert [node.op for node in _read(tmp_path, GATHERED).nodes] == ["input", "linear", "linear"]
+
+
+@pytest.mark.parametrize("last", ["import torch.nn.functional as F", "from torch.nn import functional as F"])
+def test_of_two_imports_the_last_is_in_force(tmp_path: Path, last: str) -> None:
+    code = WRITTEN.replace("WRITE", "pass").replace("x = layer(x)", "x = F.relu(layer(x))")
+    graph = _read(tmp_path, f"import torchvision.transforms.functional as F\n{last}\n{code}")
+    assert [node.op for node in graph.nodes] == ["input", *["linear", "relu"] * 3]

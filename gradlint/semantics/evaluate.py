@@ -288,7 +288,7 @@ class Evaluator:
     def _found_value(self, scope: ModuleScope, name: str) -> Value | None:
         found = [
             value
-            for statement in scope.binding(name)
+            for statement in _in_force(scope.binding(name), scope)
             if (value := self._bound_value(scope, name, statement)) is not None
         ]
         return self._prefer(found) if found else self._starred(scope, name)
@@ -1812,6 +1812,18 @@ class Super(Value, frozen=True, eq=False):
 
     owner: ClassObject
     receiver: Value
+
+
+def _in_force(
+    bound: Sequence[ir.Statement | ir.Binding], scope: ModuleScope
+) -> Sequence[ir.Statement | ir.Binding]:
+    """What may bind a name once its module was run: an import that always runs ends what was before it."""
+    imports = [each for each in bound if isinstance(each, ir.Binding)]
+    if len(imports) < 2:
+        return bound
+    always = {id(b) for s in scope.facts.body if isinstance(s, ir.Import) for b in s.bindings}
+    last = max([at for at, each in enumerate(bound) if id(each) in always], default=0)
+    return bound[last:]
 
 
 def _first_argument(method: Closure, frame: Frame) -> Value | None:
