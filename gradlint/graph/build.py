@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache, partial
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -21,7 +21,7 @@ from gradlint.graph.sequences import Sequences
 from gradlint.graph.stated import module, undecided
 from gradlint.graph.training import Trainer
 from gradlint.graph.unapplied import callable_later, is_called, uncalled, unnamed, without_effect
-from gradlint.graph.values import BASE, Container, Signal, Weight, descendants, signals
+from gradlint.graph.values import BASE, Container, Signal, Weight, descendants, prefixes, signals
 from gradlint.graph.writes import Writers
 from gradlint.records import ir
 from gradlint.records.facts import FileFacts
@@ -284,7 +284,7 @@ class Builder:
         graph = facts.recorder.graph(name, place, outputs, shown or {})
         graph = replace(graph, uncounted=tuple(dict.fromkeys(facts.uncounted)))
         self.reasons.update(graph.reasons)
-        ran = {path for node in graph.nodes for path in _ancestors(node.module)}
+        ran = {path for node in graph.nodes for path in prefixes(node.module)}
         self._seen.update(
             id(p.type.definition) for path, p in parts if isinstance(p, Instance) and path in ran
         )
@@ -404,13 +404,6 @@ def _is_needed(parameter: ir.Parameter) -> bool:
 def _may_be_left_out(parameter: ir.Parameter) -> bool:
     """Whether a parameter is None unless something is given."""
     return isinstance(parameter.default, ir.Literal) and parameter.default.value is None
-
-
-@lru_cache(maxsize=4096)
-def _ancestors(module: str) -> tuple[str, ...]:
-    """A path in a model and those of all modules around it: "a.b.c", "a.b", "a"."""
-    names = module.split(".") if module else []
-    return tuple([".".join(names[:count]) for count in range(1, len(names) + 1)])
 
 
 def _defines_class(statement: ir.Statement | ir.Binding) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from gradlint.graph.values import children
+from gradlint.graph.values import children, prefixes
 from gradlint.records import ir
 from gradlint.records.graph import Place
 from gradlint.records.span import Span
@@ -151,15 +151,9 @@ def _project_classes(owner: Value) -> list[ClassObject]:
 
 def unused_parts(idle: Collection[str], held: Collection[str]) -> dict[str, list[str]]:
     """The largest parts of a model that hold nothing but idle parameters, with the paths of these."""
-    busy = {prefix for path in held if path not in idle for prefix in _prefixes(path)}
+    busy = {prefix for path in held if path not in idle for prefix in prefixes(path)}
     found: dict[str, list[str]] = defaultdict(list)
     for path in idle:
-        whole = next(prefix for prefix in _prefixes(path) if prefix not in busy)
+        whole = next(prefix for prefix in prefixes(path) if prefix not in busy)
         found[whole].append(path)
     return found
-
-
-def _prefixes(path: str) -> list[str]:
-    """The paths of all parts that something is in, and its own."""
-    names = path.split(".")
-    return [".".join(names[:count]) for count in range(1, len(names) + 1)]

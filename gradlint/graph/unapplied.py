@@ -12,7 +12,7 @@ from gradlint.graph.writes import last_name, nodes
 from gradlint.records import ir
 from gradlint.records.graph import Initial, Place, Unapplied
 from gradlint.semantics.classes import MODULE_BASES
-from gradlint.semantics.neighbours import neighbours, text_of
+from gradlint.semantics.neighbours import neighbours, occurs, text_of
 from gradlint.semantics.scope import ModuleScope
 from gradlint.semantics.value import ClassObject, Closure, Instance, Reference, Value
 
@@ -147,7 +147,7 @@ def unnamed(cls: ClassObject, text: str) -> Iterator[Unapplied]:
         function = _drawing(scope, name) if _mentions(name, text) == 1 else None
         if function is not None and _is_constructed(cls):
             beside = neighbours(scope.path)
-            if beside is not None and not any(_occurs(name, text_of(path)) for path in beside):
+            if beside is not None and not any(occurs(name, text_of(path)) for path in beside):
                 yield Unapplied(name, "uncalled", Place(scope.path, function.header))
 
 
@@ -155,10 +155,6 @@ def _mentions(name: str, text: str) -> int:
     """How often a text names a function, or hands on something of a module by that name; not as a method."""
     word = re.escape(name)
     return len(re.findall(rf"(?<![\w.]){word}\b|\.{word}\b(?!\s*[(.])", text))
-
-
-def _occurs(name: str, text: str) -> bool:
-    return name in text and re.search(rf"\b{re.escape(name)}\b", text) is not None
 
 
 def _drawing(scope: ModuleScope, name: str) -> ir.Function | None:

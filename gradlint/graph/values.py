@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from typing import Any
 
 from gradlint.records import ir
@@ -223,6 +224,13 @@ def innermost_first(value: Value) -> list[Value]:
             found[id(part)] = part
             pending.extend(child for _, child in children(part))
     return list(reversed(found.values()))
+
+
+@lru_cache(maxsize=4096)
+def prefixes(path: str) -> tuple[str, ...]:
+    """The paths of all that a part of a model is in, outermost first, and its own: "a", "a.b", "a.b.c"."""
+    names = path.split(".") if path else []
+    return tuple([".".join(names[:count]) for count in range(1, len(names) + 1)])
 
 
 def setting(value: Value) -> Setting:

@@ -29,9 +29,14 @@ _WALKED = re.compile(r"for [^\n]+ in (?!self\b)[^\n]+\.(?:named_)?parameters\(")
 _DRAWN = re.compile(r"\binit\.\w|initiali[sz]e|xavier|kaiming|normal_\(|uniform_\(")
 
 
+def occurs(name: str, text: str) -> bool:
+    """Whether a text names something, as a whole word."""
+    return name in text and re.search(rf"\b{re.escape(name)}\b", text) is not None
+
+
 def applies_to(name: str, text: str) -> bool:
     """Whether code that names the class `name` applies something to a model, or draws parameters anew."""
-    if name not in text or re.search(rf"\b{re.escape(name)}\b", text) is None:
+    if not occurs(name, text):
         return False
     is_drawn = _WALKED.search(text) is not None and _DRAWN.search(text) is not None
     return is_drawn or _APPLIED.search(text) is not None
