@@ -645,7 +645,7 @@ def _initialised(initial: Initial, layers: int, *between: str, width: int = 256)
 def test_an_initialisation_is_blamed_for_what_it_adds_to_the_right_one(
     decades: float, layers: int, op: str
 ) -> None:
-    """Each initialised layer that the move crosses adds `decades`: S leaves out the layer that it begins at."""
+    """Each initialised layer that a move crosses adds `decades`: S leaves out the one that it begins at."""
     right = math.sqrt((2 if op == "relu" else 1) / 256)
     found = Model(_initialised(Initial("normal", {"std": right * 10**decades}), layers, op)).faults
     if abs(decades) * layers > 1.5:
