@@ -89,19 +89,24 @@ def test_parallel_work_finds_the_same(tmp_path: Path, monkeypatch: pytest.Monkey
         assert check(tmp_path, executor=executor) == alone
 
 
-def test_a_warm_run_finds_the_same_and_examines_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder, cache = tree(tmp_path / "code"), tmp_path / "cache"
-    cold = check(folder, cache)
-    calls: list[str] = []
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files that are examined, and not taken from a cache."""
+    examined: list[str] = []
     original = examine._examine_file
 
     def counted(examiner: examine.Examiner, task: Task) -> Outcome:
-        calls.append(Path(task.path).name)
+        examined.append(Path(task.path).name)
         return original(examiner, task)
 
     monkeypatch.setattr(examine, "_examine_file", counted)
+    return examined
+
+
+def test_a_warm_run_finds_the_same_and_examines_nothing(tmp_path: Path, calls: list[str]) -> None:
+    folder, cache = tree(tmp_path / "code"), tmp_path / "cache"
+    cold = check(folder, cache)
+    calls.clear()
     assert check(folder, cache) == cold
     assert calls == []
     assert check(folder, cache, select=["GRD001"]) == [row for row in cold if row[1] == "GRD001"]
@@ -157,6 +162,23 @@ def test_a_file_that_is_new_beside_another_counts_at_once(tmp_path: Path) -> Non
     (folder / "train.py").unlink()
     (folder / "use.py").unlink()
     assert [rule for _, rule, _ in check(folder, cache)] == ["GRD102", "GRD705"]
+
+
+def test_a_change_beside_a_file_that_answers_as_before_examines_it_alone(
+    tmp_path: Path, calls: list[str]
+) -> None:
+    folder, cache = tmp_path / "code", tmp_path / "cache"
+    folder.mkdir()
+    (folder / "net.py").write_text(NET, encoding="utf-8")
+    (folder / "use.py").write_text("import torch\n", encoding="utf-8")
+    found = check(folder, cache)
+    calls.clear()
+    (folder / "use.py").write_text("import torch\n\nnet = torch.nn.Linear(2, 2)\n", encoding="utf-8")
+    assert check(folder, cache) == found
+    assert calls == ["use.py"]
+    (folder / "use.py").write_text("import torch\n\nloss = net.spare(torch.ones(2))\n", encoding="utf-8")
+    assert [rule for _, rule, _ in check(folder, cache)] == ["GRD102"]
+    assert sorted(calls) == ["net.py", "use.py", "use.py"]
 
 
 @pytest.mark.parametrize("damage", [b"", b"not a database", None])

@@ -20,17 +20,18 @@ from gradlint.graph.recorder import frozen
 from gradlint.graph.sequences import Sequences
 from gradlint.graph.stated import module, undecided
 from gradlint.graph.training import Trainer
-from gradlint.graph.unapplied import callable_later, is_called, uncalled, unnamed, without_effect
+from gradlint.graph.unapplied import callable_later, uncalled, unnamed, without_effect
 from gradlint.graph.values import BASE, Container, Signal, Weight, descendants, prefixes, signals
 from gradlint.graph.writes import Writers
 from gradlint.records import ir
 from gradlint.records.facts import FileFacts
 from gradlint.records.graph import ModelGraph, Parameter, Place, Unapplied
 from gradlint.records.span import Span
+from gradlint.semantics.answers import applies_to, calls_any, calls_method, occurs, question
 from gradlint.semantics.classes import is_module as is_module_class
 from gradlint.semantics.evaluate import EXHAUSTED, Evaluator
 from gradlint.semantics.interpretation import Arguments, Operand, Site
-from gradlint.semantics.neighbours import applies_to, calls_any, neighbours, rests_on, text_of
+from gradlint.semantics.neighbours import EVERYTHING, neighbours, rests_on, text_of
 from gradlint.semantics.project import Project
 from gradlint.semantics.scope import Frame, ModuleScope
 from gradlint.semantics.value import ClassObject, Closure, Instance, Items, Known, Table, Value
@@ -151,7 +152,7 @@ class Builder:
         beside = neighbours(graph.place.path)
         if beside is None or graph.name in self._started_beside or applies_to(graph.name, text):
             return True
-        self._evaluator.consulted |= rests_on(graph.place.path, beside)
+        self._evaluator.consulted |= rests_on(graph.place.path, beside, question("applies_to", graph.name))
         return any(applies_to(graph.name, text_of(each)) for each in beside)
 
     def objectives(self, scope: ModuleScope, text: str) -> Iterator[ModelGraph]:
@@ -207,15 +208,13 @@ class Builder:
 
     def _start(self, cls: ClassObject, instance: Instance) -> None:
         """Run the methods that draw weights and that the file calls once the object is made."""
-        found = callable_later(cls, self._evaluator.ran)
-        for method in found:
-            if is_called(method, self._text):
+        for method in callable_later(cls, self._evaluator.ran):
+            name = getattr(method.function, "name", "")
+            if calls_method(name, self._text):
                 self._evaluator.run(self._evaluator.bound(method, instance))
-        if found:
             beside = neighbours(cls.scope.path) or ()
-            self._evaluator.consulted |= rests_on(cls.scope.path, beside)
-            texts = [text_of(path) for path in beside]
-            if any(is_called(method, text) for method in found for text in texts):
+            self._evaluator.consulted |= rests_on(cls.scope.path, beside, question("calls_method", name))
+            if any(calls_method(name, text_of(path)) for path in beside):
                 self._started_beside.add(cls.definition.name)
 
     def deepened(
@@ -240,8 +239,9 @@ class Builder:
         beside = neighbours(place.path)
         if scope is None or beside is None:
             return ""
-        self._evaluator.consulted |= rests_on(place.path, beside)
-        paths = (path for path in beside if calls_any(scope.bindings, text_of(path)))
+        paths = [path for path in beside if calls_any(scope.bindings, text_of(path))]
+        self._evaluator.consulted |= rests_on(place.path, beside, question("calls"))
+        self._evaluator.consulted |= {(path, EVERYTHING) for path in paths}
         others = [other for path in paths if (other := self._project.scope(path)) is not None]
         here, *rest = [module(each, partial(self._evaluator.module_name, each)) for each in (scope, *others)]
         return undecided(place, here, rest)
@@ -305,8 +305,12 @@ class Builder:
     def _unnamed(self, cls: ClassObject) -> Iterator[Unapplied]:
         """Functions of the file that draw weights, and that neither it nor a neighbour names."""
         for found in unnamed(cls, self._text):
-            self._evaluator.consulted |= rests_on(found.place.path, neighbours(found.place.path) or ())
-            yield found
+            path = found.place.path
+            beside = neighbours(path)
+            if beside is not None:
+                self._evaluator.consulted |= rests_on(path, beside, question("occurs", found.name))
+                if not any(occurs(found.name, text_of(each)) for each in beside):
+                    yield found
 
     def _kept(
         self, root: Instance, forward: Value | None, place: Place, left: dict[str, frozenset[int]]

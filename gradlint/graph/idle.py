@@ -19,7 +19,8 @@ from gradlint.graph.reach import Reach
 from gradlint.graph.recorder import frozen
 from gradlint.graph.values import Weight
 from gradlint.records.graph import Parameter, Place, Severed, Unused
-from gradlint.semantics.neighbours import named, neighbours, rests_on
+from gradlint.semantics.answers import names, question
+from gradlint.semantics.neighbours import neighbours, rests_on, text_of
 from gradlint.semantics.value import ClassObject, Instance
 
 _SPARED = frozenset({"handed", "template"})
@@ -100,8 +101,8 @@ class Idle:
         beside = neighbours(path)
         if beside is None:
             return True
-        self._facts.evaluator.consulted |= rests_on(path, beside)
-        return any(name in named(each) for each in beside)
+        self._facts.evaluator.consulted |= rests_on(path, beside, question("names", name))
+        return any(names(name, text_of(each)) for each in beside)
 
     def _unused(self, part: str, place: Place, paths: Sequence[str]) -> Unused:
         parameters = tuple([frozen(path, self._weights[path]) for path in paths])

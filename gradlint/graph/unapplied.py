@@ -12,7 +12,6 @@ from gradlint.graph.writes import last_name, nodes
 from gradlint.records import ir
 from gradlint.records.graph import Initial, Place, Unapplied
 from gradlint.semantics.classes import MODULE_BASES
-from gradlint.semantics.neighbours import neighbours, occurs, text_of
 from gradlint.semantics.scope import ModuleScope
 from gradlint.semantics.value import ClassObject, Closure, Instance, Reference, Value
 
@@ -128,27 +127,15 @@ def _needs_nothing(function: ir.Function | ir.Lambda) -> bool:
     return all(p.default is not None or p.kind in ("arguments", "keywords") for p in function.parameters[1:])
 
 
-def is_called(member: Closure, text: str) -> bool:
-    """Whether code calls a method of something that is not the object itself, come what may."""
-    call = f".{getattr(member.function, 'name', '')}()"
-    lines = (line for line in text.splitlines() if call in line) if call in text else ()
-    return any(
-        re.search(rf"^(?!.*\b(?:if|else)\b).*(?<!\bself)(?<!\)){re.escape(call)}", each) for each in lines
-    )
-
-
 def unnamed(cls: ClassObject, text: str) -> Iterator[Unapplied]:
-    """Functions of a file that draw the weights of a module that they are given, and that nobody names.
+    """Functions of a file that draw the weights of a module that they are given, and that it does not name.
 
-    Silent where the file makes no object of the class, or has too many neighbours to look at.
+    Silent where the file makes no object of the class.
     """
-    scope = cls.scope
     for name in dict.fromkeys(_OF_ONE.findall(text)):
-        function = _drawing(scope, name) if _mentions(name, text) == 1 else None
+        function = _drawing(cls.scope, name) if _mentions(name, text) == 1 else None
         if function is not None and _is_constructed(cls):
-            beside = neighbours(scope.path)
-            if beside is not None and not any(occurs(name, text_of(path)) for path in beside):
-                yield Unapplied(name, "uncalled", Place(scope.path, function.header))
+            yield Unapplied(name, "uncalled", Place(cls.scope.path, function.header))
 
 
 def _mentions(name: str, text: str) -> int:

@@ -18,10 +18,10 @@ from gradlint.lint.cells import broken_cells, cell_alone, without_cells
 from gradlint.lint.deep import deep_recursion
 from gradlint.lint.inspect import Inspection, Inspector, may_hold_graphs, triggers_of
 from gradlint.lint.outcome import (
-    OTHERS,
     Consulted,
     Given,
     Outcome,
+    Said,
     Task,
     binding_digest,
     digest,
@@ -36,6 +36,7 @@ from gradlint.records.ir import Omitted, Statement
 from gradlint.records.span import Span
 from gradlint.rule.registry import load
 from gradlint.rule.rule import Rule
+from gradlint.semantics.answers import answer, is_question
 from gradlint.semantics.imports import ImportedHelpers
 from gradlint.semantics.neighbours import EVERYTHING
 from gradlint.semantics.project import Project
@@ -178,6 +179,8 @@ class Examiner:
         key = (path, name)
         if name == EVERYTHING:
             return self._digests[path] or _MISSING
+        if is_question(name):
+            return answer(name, self._text(path))
         if key not in self._names:
             scope = self._project.scope(path)
             statements = (*scope.bindings.get(name, ()), *scope.stars)
@@ -247,20 +250,20 @@ class Examiner:
             self._new = {}
 
 
-def names_in(path: str, data: bytes) -> dict[str, str]:
-    """The digests of what binds the names of the file at `path`; none where it cannot be read.
+def said_in(path: str, data: bytes) -> Said:
+    """What the file at `path` says; nothing where it cannot be read.
 
-    Any name may come from where all are imported; those that nothing else binds are under `OTHERS`.
+    Any name that nothing else binds may come from where all are imported.
     """
     try:
         source = decode(path, data)
     except SourceError:
-        return {}
+        return Said()
     facts = extract(source.text, {}, outline=True)
     scope = ModuleScope(path, "", facts, lambda omitted: ())
     lines = source.lines()
-    found = {**scope.bindings, OTHERS: ()}
-    return {name: binding_digest(lines, (*statements, *scope.stars)) for name, statements in found.items()}
+    names = {name: binding_digest(lines, (*bound, *scope.stars)) for name, bound in scope.bindings.items()}
+    return Said(names, binding_digest(lines, scope.stars), source.text)
 
 
 def examine_files(

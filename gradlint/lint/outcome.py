@@ -11,17 +11,17 @@ from msgspec import Struct
 from gradlint.records.finding import Finding
 from gradlint.records.ir import Node
 from gradlint.records.suppression import Suppression
+from gradlint.semantics.answers import answer, is_question
 from gradlint.source.listing import listing
 from gradlint.source.source import Cell
 
 Given = Mapping[str, Mapping[str, object]]
 """Arguments of constructors by their names, by the name of the model."""
-OTHERS = ""
-"""In place of a name: all that nothing in a file binds but imports of everything."""
 
 
 class Consulted(Struct, frozen=True, array_like=True):
-    """What was read of another file: its digest, and for every name the digest of what binds it.
+    """What was read of another file: its digest, for every name the digest of what binds it, and for every
+    question the answer.
 
     Of a folder it is which files it holds.
     """
@@ -29,6 +29,18 @@ class Consulted(Struct, frozen=True, array_like=True):
     path: str
     content: str
     names: dict[str, str]
+
+
+class Said(dict[str, str]):
+    """What a file says now: the digests of what binds its names, and any answer that is asked for."""
+
+    def __init__(self, names: Mapping[str, str] = {}, others: str = "", text: str = "") -> None:
+        super().__init__(names)
+        self._others = others
+        self._text = text
+
+    def __missing__(self, name: str) -> str:
+        return answer(name, self._text) if is_question(name) else self._others
 
 
 class Outcome(Struct, frozen=True):
@@ -70,26 +82,23 @@ def outcome_key(path: str, content: str, fingerprint: str) -> str:
     return digest(f"outcome\0{fingerprint}\0{path}\0{content}".encode("utf-8", "surrogatepass"))
 
 
-def is_current(
-    outcome: Outcome, digest_of: Callable[[str], str], names_of: Callable[[str], Mapping[str, str]]
-) -> bool:
+def is_current(outcome: Outcome, digest_of: Callable[[str], str], said_in: Callable[[str], Said]) -> bool:
     """Whether all that an outcome rests on is as it was.
 
-    `digest_of` gives the digest of a file, "" for none; `names_of` those of what binds its names.
+    `digest_of` gives the digest of a file, "" for none; `said_in` what it says now.
     """
-    return all(_is_unchanged(each, digest_of, names_of) for each in outcome.consulted) and not any(
+    return all(_is_unchanged(each, digest_of, said_in) for each in outcome.consulted) and not any(
         map(os.path.exists, outcome.absent)
     )
 
 
 def _is_unchanged(
-    consulted: Consulted, digest_of: Callable[[str], str], names_of: Callable[[str], Mapping[str, str]]
+    consulted: Consulted, digest_of: Callable[[str], str], said_in: Callable[[str], Said]
 ) -> bool:
     if digest_of(consulted.path) == consulted.content:
         return True
-    now = names_of(consulted.path)
-    others = now.get(OTHERS, "")
-    return all(now.get(name, others) == content for name, content in consulted.names.items())
+    now = said_in(consulted.path)
+    return all(now[name] == content for name, content in consulted.names.items())
 
 
 def binding_digest(lines: Sequence[str], statements: Iterable[Node]) -> str:

@@ -24,6 +24,7 @@ from gradlint.lint.gather import gathered
 from gradlint.lint.outcome import (
     Given,
     Outcome,
+    Said,
     Task,
     cells_of,
     digest,
@@ -68,7 +69,7 @@ class Linter:
         self._on_training = {rule.id for rule in rules if subject_of(rule).__name__ == "TrainingLoop"}
         self._on_suppression = [rule for rule in rules if subject_of(rule) is SuppressionUse]
         self._digests: dict[str, str] = {}
-        self._names: dict[str, dict[str, str]] = {}
+        self._said: dict[str, Said] = {}
         self.coverage: Counter[str] = Counter()
         self.parsed = 0
 
@@ -167,7 +168,7 @@ class Linter:
                     outcome = decoder.decode(stored[key])
                 except msgspec.DecodeError:
                     continue
-                if is_current(outcome, self._digest_of, self._names_of):
+                if is_current(outcome, self._digest_of, self._said_in):
                     found[path] = outcome
         return found
 
@@ -177,14 +178,14 @@ class Linter:
             self._digests[path] = digest_of_folder(path) if content is None else digest(content)
         return self._digests[path]
 
-    def _names_of(self, path: str) -> dict[str, str]:
-        """The digests of what binds the names of a file that has changed."""
-        if path not in self._names:
-            from gradlint.lint.examine import names_in
+    def _said_in(self, path: str) -> Said:
+        """What a file that has changed says."""
+        if path not in self._said:
+            from gradlint.lint.examine import said_in
 
             content = self._read(path)
-            self._names[path] = {} if content is None else names_in(path, content)
-        return self._names[path]
+            self._said[path] = Said() if content is None else said_in(path, content)
+        return self._said[path]
 
     def _examine(self, tasks: Sequence[Task], sizes: Sequence[int]) -> dict[str, Outcome]:
         if not tasks:

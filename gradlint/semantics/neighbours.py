@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from itertools import islice
@@ -16,41 +15,6 @@ EVERYTHING = "*"
 MOST = 400
 """Files that are searched for a name."""
 
-_NAMED = re.compile(r"\.\s*([^\W\d]\w*)|[\"']([^\W\d]\w*)[\"']")
-
-
-_CALLED = re.compile(r"\b([^\W\d]\w*)\(")
-
-
-_APPLIED = re.compile(r"(?<!self)\.apply\(")
-
-
-_WALKED = re.compile(r"for [^\n]+ in (?!self\b)[^\n]+\.(?:named_)?parameters\(")
-_DRAWN = re.compile(r"\binit\.\w|initiali[sz]e|xavier|kaiming|normal_\(|uniform_\(")
-
-
-def occurs(name: str, text: str) -> bool:
-    """Whether a text names something, as a whole word."""
-    return name in text and re.search(rf"\b{re.escape(name)}\b", text) is not None
-
-
-def applies_to(name: str, text: str) -> bool:
-    """Whether code that names the class `name` applies something to a model, or draws parameters anew."""
-    if not occurs(name, text):
-        return False
-    is_drawn = _WALKED.search(text) is not None and _DRAWN.search(text) is not None
-    return is_drawn or _APPLIED.search(text) is not None
-
-
-def calls_any(names: Iterable[str], text: str) -> bool:
-    """Whether code calls something by one of these names."""
-    return not frozenset(names).isdisjoint(_called(text))
-
-
-@lru_cache(maxsize=512)
-def _called(text: str) -> frozenset[str]:
-    return frozenset(_CALLED.findall(text))
-
 
 def neighbours(path: str) -> tuple[str, ...] | None:
     """The other files of the outermost package or of the folder of a file; None where these are too many."""
@@ -60,10 +24,10 @@ def neighbours(path: str) -> tuple[str, ...] | None:
     return None if len(found) > MOST else tuple([each for each in found if each != os.path.abspath(path)])
 
 
-def rests_on(path: str, beside: Iterable[str]) -> set[tuple[str, str]]:
-    """What an answer about the neighbours of a file rests on: what each says, and which files there are."""
+def rests_on(path: str, beside: Iterable[str], asked: str) -> set[tuple[str, str]]:
+    """What an answer about the neighbours of a file rests on: what each is asked, and which there are."""
     folders = {os.path.dirname(each) for each in (os.path.abspath(path), *beside)}
-    return {(each, EVERYTHING) for each in (*beside, *folders)}
+    return {*((each, asked) for each in beside), *((each, EVERYTHING) for each in folders)}
 
 
 def around(path: str) -> tuple[str, ...]:
@@ -100,21 +64,14 @@ def _within(folder: str) -> Iterator[str]:
 def text_of(path: str) -> str:
     """What a file says; empty where it cannot be read."""
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read()
+        now = os.stat(path)
+        return _text_of(path, now.st_mtime_ns, now.st_size)
     except OSError:
         return ""
 
 
-def named(path: str) -> frozenset[str]:
-    """The attributes and the words in quotes that a file names."""
-    try:
-        return _named(path, os.stat(path).st_mtime_ns)
-    except OSError:
-        return frozenset()
-
-
 @lru_cache(maxsize=MOST)
-def _named(path: str, changed: int) -> frozenset[str]:
-    """What a file names since it was changed."""
-    return frozenset([first or second for first, second in _NAMED.findall(text_of(path))])
+def _text_of(path: str, changed: int, size: int) -> str:
+    """What a file says since it was changed."""
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.read()

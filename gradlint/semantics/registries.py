@@ -8,12 +8,11 @@ they put where is left to the code of the decorators.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from gradlint.records import ir
+from gradlint.semantics.answers import decorates, question
 from gradlint.semantics.interpretation import Arguments, Operand, Site
 from gradlint.semantics.neighbours import around, rests_on, text_of
 from gradlint.semantics.project import module_name
@@ -32,16 +31,8 @@ from gradlint.semantics.value import (
 if TYPE_CHECKING:
     from gradlint.semantics.evaluate import Evaluator
 
-_DECORATED = re.compile(
-    r"^((?:@[^\n]*\n(?:[ \t)][^\n]*\n)*)+)(?:async\s+)?(?:class|def)\s+(\w+)", re.MULTILINE
-)
-"""The decorators of a definition of a module, and its name."""
-
 _PUT = "(put)"
 """The method of a registry by which a decorator puts there what it is given."""
-
-_QUOTED = re.compile(r"[\"']([^\"'\n]+)[\"']")
-
 
 REGISTERING = ("mmengine", "mmengine.registry", "mmcv", "mmcv.utils", "fvcore.common.registry")
 """Modules that have a class `Registry`."""
@@ -141,9 +132,9 @@ class Registries:
     def _definitions(self, scope: ModuleScope, key: str) -> Iterator[ClassObject | Closure]:
         """The decorated definitions beside a registry that go by a name, there or in their decorators."""
         beside = dict.fromkeys((os.path.abspath(scope.path), *around(scope.path)))
-        self._evaluator.consulted |= rests_on(scope.path, beside)
+        self._evaluator.consulted |= rests_on(scope.path, beside, question("decorates", key))
         for path in beside:
-            names = [name for name, words in decorated(path) if key.casefold() in words]
+            names = decorates(key, text_of(path))
             module = self._evaluator.module_at(module_name(path)[0], scope) if names else None
             for name in names:
                 found = self._evaluator.module_name(scope if module is None else module, name)
@@ -162,21 +153,3 @@ class Registries:
 
 def _name(node: ir.Node) -> ir.Expression:
     return ir.Literal(node.span, None)
-
-
-def decorated(path: str) -> tuple[tuple[str, frozenset[str]], ...]:
-    """The decorated definitions of the module at `path`, with the words that may name them."""
-    try:
-        return _decorated(path, os.stat(path).st_mtime_ns)
-    except OSError:
-        return ()
-
-
-@lru_cache(maxsize=1024)
-def _decorated(path: str, changed: int) -> tuple[tuple[str, frozenset[str]], ...]:
-    return tuple(
-        [
-            (name, frozenset([word.casefold() for word in (*_QUOTED.findall(decorators), name)]))
-            for decorators, name in _DECORATED.findall(text_of(path))
-        ]
-    )
