@@ -110,14 +110,20 @@ def _empty_weights(quotient: Application) -> Witness | None:
 
 
 def _is_power(value: Value | None) -> bool:
-    """Whether `value` is a power of an input as such, times a constant: as likely 0 as the input is."""
+    """Whether `value` is a power of inputs as such, times a constant: as likely 0 as the inputs are."""
     found = producer(value)
     if found is not None and found.primitive in ("mul", "div"):
         constant = isinstance(found.value(0), Known)
         return _is_power(found.value(1, "other") if constant else found.value(0))
-    return (
-        found is not None and found.primitive in ("pow", "square", "abs") and producer(found.value(0)) is None
-    )
+    return found is not None and found.primitive in ("pow", "square", "abs") and _is_plain(found.value(0))
+
+
+def _is_plain(value: Value | None) -> bool:
+    """Whether `value` is an input, a size or a constant as such, or a product of them."""
+    found = producer(value)
+    if found is None:
+        return True
+    return found.primitive == "mul" and _is_plain(found.value(0)) and _is_plain(found.value(1, "other"))
 
 
 def deviation(value: Value | None) -> Application | None:
