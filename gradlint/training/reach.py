@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import builtins
+import keyword
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -43,11 +45,18 @@ _OTHER = re.compile(rf"^\s*(?:import|from)\s+(?:{_OTHERS})\b", re.MULTILINE)
 _TORCH = re.compile(r"^\s*(?:import|from)\s.*\b\w*torch", re.MULTILINE)
 _RUN = re.compile(r"^if __name__\b", re.MULTILINE)
 _DOTTED = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
-_WITHIN = re.compile(r"^[ \t]+(?:from[ \t]+(\.*)([\w.]*)[ \t]+import|import[ \t]+()([\w.]+))", re.MULTILINE)
-"""Imports within definitions: the dots before the name of a module, and that name."""
+_FROM = re.compile(r"^[ \t]+from[ \t]+(\.*)([\w.]*)[ \t]+import[ \t]*(\([^)]*|[^\n;]*)", re.MULTILINE)
+"""Imports within definitions: the dots before the name of a module, that name, and what is taken from it."""
+_IMPORT = re.compile(r"^[ \t]+import[ \t]+([\w.]+)", re.MULTILINE)
+_TAKEN = re.compile(r"([^\W\d]\w*)(?:\s+as\s+\w+)?")
+_ASIDE = re.compile(
+    r"""(\"{3}.*?\"{3}|'{3}.*?'{3}|\#[^\n]*)|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'""", re.DOTALL
+)
+"""Text of several lines and comments, or else text of one line, in which neither begins."""
+_OF_PYTHON = frozenset([*dir(builtins), *keyword.kwlist])
 
 Node = tuple[str, str]
-"""A file and a name that it binds, or everything."""
+"""A file and a name that it binds, with attributes of what that means, or everything."""
 
 
 def may_train(text: str) -> bool:
@@ -137,60 +146,74 @@ class Reach:
                     left.append(other)
         leading = _leading(acting, named)
         self._known |= {node: node in leading for node in met}
-        rests_on |= met
+        rests_on |= {(path, dotted.partition(".")[0]) for path, dotted in met}
         self._rests_on |= dict.fromkeys(met, frozenset(rests_on))
         self.consulted.update(*[self._rests_on[node] for node in roots])
 
     def _text(self, node: Node) -> str:
-        path, name = node
-        return self._module(path).get(name, "")
+        path, dotted = node
+        return self._module(path).get(dotted.partition(".")[0], "")
 
     def _next(self, node: Node) -> Iterator[Node]:
         """What a name is bound to, or what the code that it is bound to names."""
-        path, name = node
+        path, dotted = node
         scope = self._project.scope(path)
-        if name == EVERYTHING:
+        if dotted == EVERYTHING:
             yield from [(path, each) for each in scope.bindings]
             return
+        name, _, rest = dotted.partition(".")
         for binding in scope.bindings.get(name, ()):
             if isinstance(binding, ir.Binding):
-                yield from self._imported(scope, binding, EVERYTHING)
+                yield from self._imported(scope, binding, rest)
         yield from self._named(scope, self._text(node))
         for star in scope.stars if name not in scope.bindings else ():
-            yield from self._imported(scope, star, name)
+            yield from self._attribute(scope, absolute_module(star, scope), name)
 
     def _named(self, scope: ModuleScope, text: str) -> Iterator[Node]:
-        """The names of a module that a text mentions, those of imported modules by attribute."""
+        """The names of a module that a text mentions, those of imported modules with their attributes."""
+        text = _ASIDE.sub(_without_asides, text)
         for dotted in dict.fromkeys(_DOTTED.findall(text)):
             name, _, rest = dotted.partition(".")
             bound = scope.bindings.get(name)
             if bound is None:
-                yield from [(scope.path, name)] if scope.stars else ()
-            elif rest and all(isinstance(each, ir.Binding) and not each.member for each in bound):
-                for each in bound:
-                    assert isinstance(each, ir.Binding)
-                    yield from self._attribute(scope, absolute_module(each, scope), rest)
+                yield from [(scope.path, name)] if scope.stars and name not in _OF_PYTHON else ()
             else:
-                yield scope.path, name
-        for before, name, first, whole in _WITHIN.findall(text):
-            binding = ir.Binding(Span(1, 1, 1, 1), "", name or whole, "", len(before or first))
-            yield from self._attribute(scope, absolute_module(binding, scope), "")
+                yield scope.path, dotted if rest and self._is_imported(scope, bound) else name
+        for before, name, taken in _FROM.findall(text):
+            for member in _TAKEN.findall(taken):
+                yield from self._imported(scope, _binding(name, member, len(before)), "")
+        for name in _IMPORT.findall(text):
+            yield from self._imported(scope, _binding(name, "", 0), "")
+
+    def _is_imported(self, scope: ModuleScope, bound: Sequence[ir.Statement | ir.Binding]) -> bool:
+        """Whether a name comes from the project's modules, and from nowhere else."""
+        return all(isinstance(each, ir.Binding) and any(self._imported(scope, each, "")) for each in bound)
+
+    def _imported(self, scope: ModuleScope, binding: ir.Binding, attributes: str) -> Iterator[Node]:
+        """What attributes of that mean which an import binds; everything where there are none."""
+        names = [name for name in (binding.member, attributes) if name]
+        yield from self._attribute(scope, absolute_module(binding, scope), ".".join(names))
 
     def _attribute(self, scope: ModuleScope, module: str, attributes: str) -> Iterator[Node]:
         """What attributes of a module, and of modules within it, mean; everything where they end at one."""
         name, _, rest = attributes.partition(".")
-        inner = self._project.locate(f"{module}.{name}", scope) if name else None
-        if inner is not None:
-            yield from self._attribute(scope, f"{module}.{name}", rest)
         path = self._project.locate(module, scope)
+        inner = f"{module}.{name}"
+        is_module = bool(name) and self._project.locate(inner, scope) is not None
         if path is not None:
-            yield path, name or EVERYTHING
+            yield path, attributes if is_module else name or EVERYTHING
+        if is_module and not self._hides(path, name, inner):
+            yield from self._attribute(scope, inner, rest)
 
-    def _imported(self, scope: ModuleScope, binding: ir.Binding, attribute: str) -> Iterator[Node]:
-        """What an import binds; of a module, one attribute or all."""
-        module = absolute_module(binding, scope)
-        member = attribute if binding.member in ("", "*") else binding.member
-        yield from self._attribute(scope, module, "" if member == EVERYTHING else member)
+    def _hides(self, path: str | None, name: str, module: str) -> bool:
+        """Whether a package binds something else to the name of a module within it."""
+        if path is None:
+            return False
+        scope = self._project.scope(path)
+        bound = scope.bindings.get(name, ())
+        return bool(bound) and not any(
+            isinstance(each, ir.Binding) and module == _meant(each, scope) for each in bound
+        )
 
     def _module(self, path: str) -> dict[str, str]:
         """The code behind each name of a module."""
@@ -207,6 +230,19 @@ class Reach:
             )
             for name, bound in scope.bindings.items()
         }
+
+
+def _without_asides(found: re.Match[str]) -> str:
+    return "" if found[1] else found[0]
+
+
+def _binding(module: str, member: str, level: int) -> ir.Binding:
+    return ir.Binding(Span(1, 1, 1, 1), "", module, member, level)
+
+
+def _meant(binding: ir.Binding, scope: ModuleScope) -> str:
+    """The dotted name of what an import binds."""
+    return ".".join(filter(None, (absolute_module(binding, scope), binding.member)))
 
 
 def _leading(acting: Sequence[Node], named: Mapping[Node, Sequence[Node]]) -> set[Node]:
