@@ -14,6 +14,7 @@ from gradlint.verify.client import Worker
 from gradlint.verify.examine import examine
 from gradlint.verify.plan import Target, graphs
 from gradlint.verify.request import Request, TargetSettings
+from gradlint.verify.worker.parts import part
 from gradlint.verify.worker.patterns import shape, stated
 from gradlint.verify.worker.usage import _blocks
 
@@ -176,6 +177,167 @@ def test_parts_of_heads_are_made_small_with_them(worker: Worker, tmp_path: Path)
     found = verified(worker, tmp_path, ROTARY, "Net")
     assert found.verdict == "healthy", found.reason
     assert "rotary_dim=64" not in found.arguments[0][1]
+
+
+STACK = """
+class Stack(nn.Module):
+    def __init__(self, width=16, causal=False, scale=None):
+        super().__init__()
+        self.causal, self.scale = causal, scale
+        self.mix = nn.Linear(width, width)
+
+class Causal(Stack):
+    def __init__(self, **others):
+        super().__init__(causal=True, **others)
+
+class Tower(nn.Module):
+    def __init__(self, stack: Stack, is_tied=False):
+        super().__init__()
+        self.stack = stack
+        if is_tied:
+            self.head = lambda x: x @ self.stack.mix.weight
+        else:
+            self.head = nn.Linear(16, 16)
+
+    def forward(self, x):
+        return self.head(self.stack.mix(x))
+
+class Net(nn.Module):
+    def __init__(self, net: Tower, first, second):
+        super().__init__()
+        CHECKS
+        self.net = net
+
+    def forward(self, x):
+        if not self.net.stack.causal:
+            assert x.dim() == 9
+        return self.net(x)
+"""
+CHECKS = {
+    "a class": "assert isinstance(net.stack, Causal) and net.stack.causal",
+    "a setting": "assert net.stack.causal",
+    "one that the base takes": "assert isinstance(net.stack, Causal) and net.stack.scale is not None",
+    "one that decides what is made": "assert not isinstance(net.head, nn.Module)",
+    "an order": "assert first < second < 2",
+    "one that the run asks for": "",
+}
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_parts_of_parts_are_made_as_they_are_asked_for(worker: Worker, tmp_path: Path, check: str) -> None:
+    found = verified(worker, tmp_path, STACK.replace("CHECKS", CHECKS[check] or "pass"), "Net")
+    assert found.verdict == "healthy", found.reason
+
+
+def test_parts_are_made_anew_with_the_model() -> None:
+    first, second = part(torch.nn.Transformer, 16), part(torch.nn.Transformer, 16)
+    assert first is second is None, "what is torch's own is no part of a project"
+    made = [part(Own, 16) for _ in range(2)]
+    assert isinstance(made[0], Own) and made[0] is not made[1]
+
+
+class Own(torch.nn.Module):  # type: ignore[misc,name-defined]
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(width, width)
+
+
+BESIDE = """
+class Learner(nn.Module):
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+        self.steps = nn.Sequential(*net.steps[:1])
+
+    def forward(self, x):
+        return self.net.words[:, 0] * self.steps(x)
+"""
+WORDS = """
+import torch
+from torch import nn
+
+class Flat(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.words = nn.Parameter(torch.randn(16))
+        self.steps = nn.Sequential(nn.Linear(16, 16))
+
+class Square(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.words = nn.Parameter(torch.randn(16, 16))
+        self.steps = nn.Sequential(nn.Linear(16, 16))
+"""
+
+
+def test_a_part_may_be_of_a_file_beside(worker: Worker, tmp_path: Path) -> None:
+    """Where the run ends in an error another class that has what is asked for takes its place."""
+    (tmp_path / "words.py").write_text(WORDS)
+    found = verified(worker, tmp_path, BESIDE, "Learner")
+    assert found.verdict != "could not run" and found.arguments[0][1].startswith("Square("), found.reason
+
+
+SQUARE = """
+class Net(nn.Module):
+    def __init__(self, image_size, patch_size, dim):
+        super().__init__()
+        self.embed = nn.Conv2d(3, 8, patch_size, patch_size)
+        side = image_size // patch_size
+        self.place = nn.Parameter(torch.randn(8, side, side))
+        self.norm = nn.LayerNorm(dim)
+
+    def forward(self, x):
+        return self.norm(self.embed(x) + self.place)
+"""
+
+
+def test_a_size_that_does_not_fit_becomes_the_other_one(worker: Worker, tmp_path: Path) -> None:
+    found = verified(worker, tmp_path, SQUARE, "Net")
+    assert found.verdict == "healthy" and found.arguments[2][:2] == ("dim", "8"), found.reason
+
+
+NAMED = """
+class Net(nn.Module):
+    def __init__(self, sizes: dict = {}, width: int = 16):
+        super().__init__()
+        self.embeds = nn.ModuleDict({name: nn.Embedding(size, width) for name, size in sizes.items()})
+        self.layer = nn.Linear(width, width)
+
+    def forward(self, batch):
+        BODY
+"""
+BODIES = {
+    "keys": ("return self.layer(batch['x']) + batch['y']", "batch.x=[,16] batch.y=[,16]"),
+    "attributes": (
+        "return self.layer(batch.x) * batch.mask.unsqueeze(-1)",
+        "batch.x=[,16] batch.mask=[]",
+    ),
+    "entries": (
+        "assert len(batch) == len(self.embeds)\n"
+        "        return sum(self.embeds[name](ids) for name, ids in batch.items())",
+        "batch.first=[,16]",
+    ),
+}
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_an_input_may_hold_others_by_name(worker: Worker, tmp_path: Path, body: str) -> None:
+    code, inputs = BODIES[body]
+    found = verified(worker, tmp_path, NAMED.replace("BODY", code), "Net")
+    assert found.verdict == "healthy", found.reason
+    assert [name for name, _, _ in found.inputs] == [each.partition("=")[0] for each in inputs.split()]
+
+
+def test_fields_of_an_input_can_be_told(worker: Worker, tmp_path: Path) -> None:
+    given = TargetSettings(inputs=(("batch.x", "float32", (4, 5, 16)), ("batch.y", "float32", (4, 1, 16))))
+    found = verified(worker, tmp_path, NAMED.replace("BODY", BODIES["keys"][0]), "Net", given)
+    assert found.inputs[0][1:] == ("float32[4,5,16]", "--input"), found.reason
+
+
+def test_what_is_compiled_runs_as_it_is_written(worker: Worker, tmp_path: Path) -> None:
+    code = LENGTH.replace("    def forward", "    @torch.compile(mode='max-autotune')\n    def forward")
+    found = verified(worker, tmp_path, code, "Net")
+    assert found.verdict == "healthy" and found.seconds < 10, found.reason
 
 
 DRAWN = """

@@ -16,6 +16,7 @@ from torch import nn
 from . import patterns
 from .blame import lines
 from .forms import BOOL, FLOAT, INT, LIST, SIDES, VALUE, Form, Wanted, wanted
+from .lengths import stated_sizes
 from .messages import WANTS_FLOATS, WANTS_NUMBER, WANTS_TENSORS, WANTS_TRUTH, WANTS_WHOLE_NUMBERS
 
 Forms = Mapping[str, Form]
@@ -26,11 +27,15 @@ _LARGEST = 2**24
 
 @dataclass
 class Misfit:
-    """An error, the inputs that led to it, and the modules that were running, outermost first."""
+    """An error, the inputs that led to it, and the modules that were running, outermost first.
+
+    `given` are the inputs by the names of their forms, `whole` by those that forward has for them.
+    """
 
     error: BaseException
     given: Mapping[str, Any]
     stack: list[tuple[nn.Module, Any]]
+    whole: Mapping[str, Any]
 
 
 def adapted(misfit: Misfit, forms: Forms) -> list[tuple[str, Form]]:
@@ -256,22 +261,9 @@ def _count(text: str) -> int:
     return int(found[1]) if found else 0
 
 
-_PAIRS = (
-    r"tensor a \((?P<a>\d+)\) must match the size of tensor b \((?P<b>\d+)\)",
-    r"Expected size (?P<a>\d+) but got size (?P<b>\d+)",
-    r"to have (?P<b>\d+) channels, but got (?P<a>\d+)",
-    r"\(\d+x(?P<a>\d+) and (?P<b>\d+)x\d+\)",
-    r"should contain (?P<a>\d+) elements not (?P<b>\d+)",
-    r"[Ee]xpected (?P<b>\d+),? (?:but )?got (?P<a>\d+)",
-    r"size mismatch.*?\[\d+ x (?P<a>\d+)\].*?\[(?P<b>\d+) x",
-    r"expected .*?\[\d+, (?P<b>\d+)\].*?got.*?\[\d+, (?P<a>\d+)\]",
-    r"batch2 tensor to be: \[\d+, (?P<b>\d+)\] but got: \[\d+, (?P<a>\d+)\]",
-)
-
-
 def _for_sizes(misfit: Misfit, forms: Forms) -> Iterator[tuple[str, Form]]:
     """Two sizes that should be equal: an input of one of them gets the other one."""
-    for a, b in (*_stated(str(misfit.error)), *_compared(misfit.error)):
+    for a, b in (*stated_sizes(str(misfit.error)), *_compared(misfit.error)):
         for got, size in ((a, b), (b, a)):
             for name in reversed(list(forms)):
                 form = forms[name]
@@ -281,14 +273,6 @@ def _for_sizes(misfit: Misfit, forms: Forms) -> Iterator[tuple[str, Form]]:
         for name, form in forms.items():
             if form.kind == FLOAT and a and b:
                 yield from ((name, each) for each in _scaled(form, b, a))
-
-
-def _stated(text: str) -> Iterator[tuple[int, int]]:
-    """The sizes that a message says do not fit."""
-    for pattern in _PAIRS:
-        found = re.search(pattern, text)
-        if found:
-            yield int(found["a"]), int(found["b"])
 
 
 def _compared(error: BaseException) -> Iterator[tuple[int, int]]:

@@ -6,7 +6,8 @@ import ast
 import linecache
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import cache
 from types import FrameType, TracebackType
 from typing import Any, NamedTuple
@@ -59,11 +60,28 @@ def _line(frame: FrameType, number: int) -> Line:
     return Line(frame, number, text, tuple(dict.fromkeys(found)), tree)
 
 
+def guards(line: Line) -> list[str]:
+    """The names in the tests of the `if`s that a line stands in, the innermost first."""
+    found = [each for each in _ifs(line.frame.f_code.co_filename) if each.lineno < line.number <= _end(each)]
+    return [name for each in reversed(found) for name in _names(each.test)]
+
+
 def _conditions(file: str, number: int) -> Iterator[ast.expr]:
     """What is tested by an `if` for which a line is run alone, or first."""
-    for node in ast.walk(_tree(file)):
-        if isinstance(node, ast.If) and number in (node.body[0].lineno, *[s.lineno for s in node.orelse[:1]]):
+    for node in _ifs(file):
+        if number in (node.body[0].lineno, *[s.lineno for s in node.orelse[:1]]):
             yield node.test
+
+
+@cache
+def _ifs(file: str) -> list[ast.If]:
+    """The `if`s of a file, in order."""
+    found = [node for node in ast.walk(_tree(file)) if isinstance(node, ast.If)]
+    return sorted(found, key=lambda node: node.lineno)
+
+
+def _end(node: ast.stmt) -> int:
+    return node.end_lineno or node.lineno
 
 
 def _statement(file: str, number: int, frame: FrameType) -> str:
@@ -98,6 +116,20 @@ def mentions(node: ast.AST, name: str) -> bool:
     )
 
 
+def function_of(line: Line) -> list[ast.AST]:
+    """The nodes of the function that a line is of, in the order of the code."""
+    return _nodes(line.frame.f_code.co_filename, line.frame.f_code.co_firstlineno)
+
+
+@cache
+def _nodes(path: str, first: int) -> list[ast.AST]:
+    functions = [node for node in ast.walk(_tree(path)) if isinstance(node, ast.FunctionDef)]
+    begun = (min([each.lineno, *[d.lineno for d in each.decorator_list]]) for each in functions)
+    nodes = (node for each, start in zip(functions, begun) if start == first for node in ast.walk(each))
+    placed = [node for node in nodes if hasattr(node, "lineno")]
+    return sorted(placed, key=lambda node: (node.lineno, node.col_offset))  # type: ignore[attr-defined]
+
+
 def asked_of(line: Line, slot: str) -> set[str]:
     """The attributes that the class of a line's method reads of what it was given under a name."""
     kind: type = type(line.frame.f_locals.get("self"))
@@ -110,8 +142,17 @@ def asked_of(line: Line, slot: str) -> set[str]:
 def definition(kind: type) -> ast.ClassDef | None:
     """The definition of a class at the top of a file; None of any other."""
     module = sys.modules.get(kind.__module__)
-    found = _definitions(getattr(module, "__file__", None) or "")
+    found = definitions(getattr(module, "__file__", None) or "")
     return found.get(kind.__name__)
+
+
+def method(kind: type, name: str) -> ast.FunctionDef | None:
+    """The definition of a method that a class itself defines."""
+    tree = definition(kind)
+    for node in tree.body if tree is not None else ():
+        if isinstance(node, ast.FunctionDef) and node.name == name:
+            return node
+    return None
 
 
 @cache
@@ -125,7 +166,8 @@ def _tree(path: str) -> ast.Module:
 
 
 @cache
-def _definitions(path: str) -> dict[str, ast.ClassDef]:
+def definitions(path: str) -> dict[str, ast.ClassDef]:
+    """The classes at the top of a file by name."""
     return {each.name: each for each in _tree(path).body if isinstance(each, ast.ClassDef)}
 
 
@@ -158,6 +200,46 @@ def sources_of(line: Line) -> list[str]:
     for name in found:
         found += sorted(known.get(name, set()).difference(found))
     return found[len(line.names) :]
+
+
+def sources_of_attributes(line: Line) -> list[str]:
+    """The names that the attributes on a line are computed from where modules of the user's assign them."""
+    found: dict[str, None] = {}
+    for node in ast.walk(line.tree) if line.tree is not None else ():
+        if isinstance(node, ast.Attribute):
+            with suppress(Exception):
+                owner = line.value(node.value)
+                if isinstance(owner, torch.nn.Module):
+                    kind: type = type(owner)
+                    found.update(dict.fromkeys(_assigned_from(kind).get(node.attr, ())))
+    return list(found)
+
+
+@cache
+def _assigned_from(kind: type) -> dict[str, list[str]]:
+    """Of the attributes that constructors assign: the names in the tests around that, then in the values."""
+    found: dict[str, list[str]] = {}
+    for each in kind.__mro__:
+        tree = method(each, "__init__")
+        for statement, tests in _guarded(tree.body, ()) if tree is not None else ():
+            values = [statement.value] if isinstance(statement, ast.Assign) else []
+            for target in statement.targets if isinstance(statement, ast.Assign) else ():
+                if isinstance(target, ast.Attribute) and _is(target.value, "self"):
+                    read = [name for node in (*tests, *values) for name in _names(node)]
+                    found.setdefault(target.attr, []).extend(read)
+    return found
+
+
+def _guarded(
+    body: Sequence[ast.stmt], tests: tuple[ast.expr, ...]
+) -> Iterator[tuple[ast.stmt, tuple[ast.expr, ...]]]:
+    """The statements of a body, each with the tests of the `if`s that it stands in."""
+    for statement in body:
+        if isinstance(statement, ast.If):
+            yield from _guarded([*statement.body, *statement.orelse], (*tests, statement.test))
+        else:
+            yield statement, tests
+            yield from _guarded(getattr(statement, "body", ()), tests)
 
 
 def _is(node: ast.AST, name: str) -> bool:

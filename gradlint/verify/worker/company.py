@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from .construct import Recipe
 from .fit import Fitted
+from .recipes import Recipe
 from .rehearsal import Part
 
 WIDTH = 16

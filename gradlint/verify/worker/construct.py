@@ -2,91 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import inspect
-import re
-import sys
-import time
 import types
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import nn
 
 from . import sites
-from .absent import AbsentBase, AbsentError
-from .guesses import SIZES, guess, is_configuration, refitted
+from .absent import AbsentBase
+from .attempts import Maker, search
 from .initialised import initialised
 from .load import FAILED, GUESSED
-from .mend import mended
 from .protocol import Argument
+from .recipes import NotBuiltError, Recipe
+from .signatures import signature_of
 from .sites import maker_within
-from .stand_in import Settings
-from .usage import Usage
-
-ATTEMPTS = 60
-_AGAIN = 3.0
-"""Seconds for constructing a target once more."""
-_SIDE = re.compile(
-    r"(.*_)?(img|image|im|input|crop)_?(size|dim|h|w|height|width|side|resolution)\Z|resolution\Z"
-)
-
-
-class NotBuiltError(Exception):
-    """A target cannot be constructed; `missing` is the argument that would help."""
-
-    def __init__(self, reason: str, missing: str = "") -> None:
-        super().__init__(reason)
-        self.missing = missing
-
-
-@dataclass
-class Recipe:
-    """How to construct a target again: a function of no arguments, and what it was found to need.
-
-    `usage` is where documentation constructs it so, where that is followed; `remade` gives the recipes with
-    other values for what was guessed, for an error that running the target ends in.
-    """
-
-    make: Callable[[], Any]
-    given: dict[str, Any] = field(default_factory=dict)
-    chosen: dict[str, Any] = field(default_factory=dict)
-    origins: dict[str, str] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    usage: Usage | None = None
-    remade: Callable[[BaseException], Iterator[Recipe]] = lambda error: iter(())
-
-    @property
-    def side(self) -> int:
-        """The side of images that the constructor was told; 0 where it was told none."""
-        settings = [vars(value) for value in self.given.values() if is_configuration(value)]
-        named = [*self.given.items(), *[pair for each in settings for pair in each.items()]]
-        sizes = [value for name, value in named if _SIDE.match(name)]
-        whole = [max(value) if isinstance(value, (list, tuple)) and value else value for value in sizes]
-        return next((int(each) for each in whole if isinstance(each, int) and each > 3), 0)
-
-    def arguments(self) -> list[Argument]:
-        """The arguments as text."""
-        return [
-            Argument(name, shown(value), self.origins.get(name, "guessed"))
-            for name, value in self.given.items()
-        ]
-
-
-def shown(value: Any) -> str:
-    """A value in a few words."""
-    if isinstance(value, torch.Tensor):
-        return f"{str(value.dtype).replace('torch.', '')}{list(value.shape)}"
-    text = getattr(value, "__name__", None) or repr(value)
-    if getattr(type(value), "__repr__", None) is object.__repr__:
-        text = f"{type(value).__name__}(...)"
-    if isinstance(value, type) and value.__module__.startswith("torch.nn.modules."):
-        text = f"nn.{text}"
-    text = " ".join(str(text).split())
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def resolve(module: types.ModuleType, name: str) -> Any:
@@ -230,177 +163,3 @@ def _evaluated(module: types.ModuleType, expression: str) -> Any:
         return eval(expression, dict(vars(module)))
     except Exception as error:
         return error
-
-
-def search(
-    maker: Maker,
-    origins: dict[str, str],
-    notes: list[str],
-    seconds: float,
-    sizes: Sequence[int] = SIZES,
-    start: Sequence[dict[str, Any]] = ({},),
-) -> Recipe:
-    """Attempts, the first as guessed, each next one mended by the error of one before.
-
-    Raises `NotBuiltError` where none succeeds.
-    """
-    deadline = time.process_time() + seconds
-    first: tuple[BaseException, dict[str, Any]] | None = None
-    for size in sizes:
-        waiting: list[tuple[dict[str, Any], str]] = [(each, "") for each in start]
-        seen: set[str] = set()
-        for _ in range(ATTEMPTS):
-            if not waiting or time.process_time() > deadline:
-                break
-            chosen, before = waiting.pop(0)
-            attempt = Attempt(maker, chosen, size)
-            error = attempt.run()
-            if error is None:
-                return _found(attempt, origins, notes)
-            if isinstance(error, MemoryError):
-                raise error
-            absent = _absent(error)
-            if absent is not None:
-                raise NotBuiltError(str(absent))
-            first = first or (error, attempt.values)
-            new = [{**chosen, **change} for change in mended(error, attempt.slots(), size)]
-            new = [each for each in new if _key(each) not in seen]
-            seen |= set(map(_key, new))
-            following = [(each, f"{error!r}") for each in new]
-            has_helped = before != f"{error!r}"  # what leaves the error as it is waits
-            waiting = following + waiting if has_helped else waiting + following
-    assert first is not None
-    raise _explained(first[0], first[1], maker.given)
-
-
-def _absent(error: BaseException) -> AbsentError | None:
-    """The error that a package is missing, also where torch takes its stand-in for no module."""
-    found = re.match(r"([\w.]+) is not a Module subclass", str(error))
-    if found and "." in found[1] and found[1].partition(".")[0] not in sys.modules:
-        return AbsentError(found[1])
-    return error if isinstance(error, AbsentError) else None
-
-
-def _key(chosen: dict[str, Any]) -> str:
-    return repr(sorted(chosen.items(), key=str))
-
-
-def _explained(error: BaseException, values: dict[str, Any], given: dict[str, Any]) -> NotBuiltError:
-    from .blame import lines
-
-    line = next(iter(lines(error)), None)
-    guessed = [name for name in values if name not in given]
-    named = [name for name in guessed if line is not None and name in line.names]
-    missing = (named or guessed or [""])[0]
-    at = f" at line {line.number}" if line is not None else ""
-    return NotBuiltError(f"the constructor raises {type(error).__name__}: {error}{at}", missing)
-
-
-@dataclass(frozen=True)
-class Maker:
-    """What is called to make an object of a kind, and the arguments that are settled."""
-
-    target: Any
-    signature: inspect.Signature
-    given: dict[str, Any]
-    kind: type = nn.Module
-
-    def call(self, values: dict[str, Any]) -> Any:
-        """What calling it with values by name gives. Raises `NotBuiltError` if that is of another kind."""
-        kinds = {name: p.kind for name, p in self.signature.parameters.items()}
-        star = next((n for n in values if kinds.get(n) is inspect.Parameter.VAR_POSITIONAL), None)
-        plain = inspect.Parameter.POSITIONAL_OR_KEYWORD
-        by_place = {inspect.Parameter.POSITIONAL_ONLY} | ({plain} if star is not None else set())
-        positional = [values[name] for name in kinds if name in values and kinds[name] in by_place]
-        named = {n: v for n, v in values.items() if kinds.get(n) not in by_place and n != star}
-        made = self.target(*positional, *(values[star] if star is not None else ()), **named)
-        if isinstance(made, (tuple, list)):
-            made = next((each for each in made if isinstance(each, self.kind)), made)
-        if not isinstance(made, self.kind):
-            raise NotBuiltError(f"what it returns is no module: {type(made).__name__}")
-        return made
-
-
-@dataclass
-class Attempt:
-    """One call of the constructor with `chosen` values in place of guesses."""
-
-    maker: Maker
-    chosen: dict[str, Any]
-    size: int
-    values: dict[str, Any] = field(default_factory=dict)
-    read: dict[str, Any] = field(default_factory=dict)
-
-    def run(self) -> BaseException | None:
-        """Make the model once; the error, if any."""
-        try:
-            self.make()
-        except (Exception, SystemExit) as error:
-            return error
-        return None
-
-    def make(self) -> Any:
-        """The model."""
-        Settings.chosen, Settings.read = self.chosen, self.read
-        self.values = dict(self._arguments())
-        return self.maker.call(self.values)
-
-    def _arguments(self) -> Iterator[tuple[str, Any]]:
-        names, given = self.maker.signature.parameters, self.maker.given
-        stars = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-        for name, parameter in names.items():
-            if name in given:
-                yield name, given[name]
-            elif name in self.chosen:
-                yield name, copy.deepcopy(self.chosen[name])
-            elif parameter.default is parameter.empty and parameter.kind not in stars:
-                yield name, guess(name, parameter.annotation, self.size, name)
-        if any(p.kind is p.VAR_KEYWORD for p in names.values()):
-            rest = {**self.chosen, **given}
-            yield from (
-                (name, value) for name, value in rest.items() if name not in names and "." not in name
-            )
-
-    def slots(self) -> dict[str, Any]:
-        """What may be changed: the values of this attempt, defaults and settings that were read."""
-        given = self.maker.given
-        names = self.maker.signature.parameters.items()
-        defaults = {name: p.default for name, p in names if p.default is not p.empty and name not in given}
-        return {**defaults, **{n: v for n, v in self.values.items() if n not in given}, **self.read}
-
-
-def _found(attempt: Attempt, origins: dict[str, str], notes: list[str]) -> Recipe:
-    shown_values = {
-        **attempt.values,
-        **{n: v for n, v in attempt.read.items() if not isinstance(v, Settings)},
-    }
-    names = {n: v for n, v in shown_values.items() if not isinstance(v, Settings)}
-
-    def remade(error: BaseException) -> Iterator[Recipe]:
-        slots = attempt.slots()
-        settings = [{n: v} for n, given in slots.items() for v in refitted(given, attempt.size)]
-        plain = [{n: nn.Identity()} for n, given in slots.items() if isinstance(given, nn.Module)]
-        for change in (*settings, *mended(error, slots, attempt.size), *plain):
-            with contextlib.suppress(NotBuiltError):
-                start = [{**attempt.chosen, **change}]
-                yield search(attempt.maker, origins, notes, _AGAIN, (attempt.size,), start)
-
-    return Recipe(attempt.make, names, attempt.chosen, origins, notes, remade=remade)
-
-
-def signature_of(target: Any) -> inspect.Signature:
-    """What a target takes, annotations evaluated where they can be."""
-    function = vars(target).get("__init__", target) if isinstance(target, type) else target
-    try:
-        signature = inspect.signature(target)
-    except (ValueError, TypeError):
-        return inspect.Signature()
-    try:
-        hints = (
-            inspect.get_annotations(function, eval_str=True) if hasattr(inspect, "get_annotations") else {}
-        )
-    except Exception:
-        hints = {}
-    return signature.replace(
-        parameters=[p.replace(annotation=hints.get(n, p.annotation)) for n, p in signature.parameters.items()]
-    )

@@ -12,10 +12,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from .construct import Maker, Recipe, evaluated, resolve, signature_of, sizes_guessed
+from .attempts import Maker
+from .construct import evaluated, resolve, sizes_guessed
 from .fit import Fitted, arranged
 from .forms import BOOL, FLOAT, INT, LIST, VALUE, Form
 from .protocol import Argument
+from .recipes import Recipe
+from .signatures import signature_of
 from .usage import Usage, usages
 
 _MOST = 3

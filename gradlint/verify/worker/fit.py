@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch import nn
 
 from .absent import AbsentError
 from .adapt import Misfit, adapted
+from .fields import gathered, with_fields
 from .forms import BOOL, FLOAT, INT, SIDES, VALUE, Form, likely
 from .guesses import guess
 from .observe import tensors
@@ -66,7 +67,8 @@ class Fitted:
 def arranged(
     values: Mapping[str, Any], keywords: frozenset[str], stars: frozenset[str]
 ) -> tuple[list[Any], dict[str, Any]]:
-    """Values by name as positional and named arguments."""
+    """Values by name as positional and named arguments, fields of an input in one."""
+    values = gathered(values)
     positional: list[Any] = []
     for name, value in values.items():
         if name in stars:
@@ -83,12 +85,16 @@ def fit(
     steps: int = 0,
     dtype: torch.dtype = torch.float32,
     side: int = SIDES[0],
+    fields: Sequence[str] = (),
 ) -> Fitted:
-    """Inputs with which `model` runs, images tried with so many pixels a side. Raises `NoInputError`."""
+    """Inputs with which `model` runs, images tried with so many pixels a side. Raises `NoInputError`.
+
+    `fields` are the names of what an input holds where it is a dict.
+    """
     if getattr(model.forward, "__func__", model.forward) is nn.Module.forward:
         raise NoInputError("the class has no forward")
     known = {each.name: each for each in asked}
-    search = _Search(model, known, time.process_time() + seconds, steps, dtype, side)
+    search = _Search(model, known, time.process_time() + seconds, steps, dtype, side, fields)
     found = search.run()
     if found is not None:
         return found
@@ -104,9 +110,10 @@ class _Search:
         steps: int,
         dtype: torch.dtype,
         side: int,
+        fields: Sequence[str] = (),
     ) -> None:
         self.model, self.asked, self.deadline = model, asked, deadline
-        self.steps, self.dtype, self.side = steps, dtype, side
+        self.steps, self.dtype, self.side, self.fields = steps, dtype, side, fields
         self.names, self.keywords, self.stars, self.annotations = _taken(model, asked)
         self.optional = [name for name in self.annotations if name not in self.names]
         self.first: tuple[BaseException, Forms] | None = None
@@ -166,7 +173,7 @@ class _Search:
     def _keeps_samples_apart(self, forms: Forms) -> bool:
         """Whether what a model gives for one sample does not depend on the others, as in a batch."""
         given = {name: form.draw(self.dtype) for name, form in forms.items()}
-        first = next(iter(given.values()))
+        first = next(iter(given.values()), None)
         if not isinstance(first, torch.Tensor) or not first.is_floating_point():
             return True
         self.model.eval()
@@ -211,6 +218,12 @@ class _Search:
         if misfit is None:
             return forms
         if depth < _DEPTH:
+            known = forms.keys()
+            for other in with_fields(misfit.error, misfit.whole, forms, self.fields, self._field(forms)):
+                self.first = None if self.first and self.first[1].keys() == known else self.first
+                found = self._descend(other, depth)
+                if found is not None:
+                    return found
             for name, form in adapted(misfit, forms):
                 if name not in self.asked:
                     found = self._descend({**forms, name: form}, depth + 1)
@@ -220,6 +233,7 @@ class _Search:
 
     def _misfit(self, forms: Forms) -> Misfit | None:
         given: dict[str, Any] = {}
+        whole: dict[str, Any] = {}
         stack: list[tuple[nn.Module, Any]] = []
 
         def enter(module: nn.Module, inputs: Any) -> None:
@@ -234,11 +248,12 @@ class _Search:
         ]
         try:
             given.update({name: form.draw(self.dtype) for name, form in forms.items()})
-            positional, named = arranged(given, self.keywords, self.stars)
+            whole.update(gathered(given))
+            positional, named = arranged(whole, self.keywords, self.stars)
             with torch.no_grad():
                 self.model(*positional, **named)
         except (Exception, SystemExit) as error:
-            return Misfit(error, given, stack)
+            return Misfit(error, given, stack, whole)
         finally:
             for hook in hooks:
                 hook.remove()
@@ -274,8 +289,14 @@ class _Search:
         """A form for each input, the first one given."""
         found: dict[str, Form] = {}
         for name in self.names:
-            found[name] = self._one(name, first, not found)
+            fields = {n: _as_asked(each) for n, each in self.asked.items() if n.startswith(f"{name}.")}
+            found.update(fields or {name: self._one(name, first, not found)})
         return found
+
+    def _field(self, forms: Forms) -> Callable[[str], Form]:
+        """What form a field of an input has by its name."""
+        first = next(iter(forms.values()), Form(FLOAT, (FEW, 16)))
+        return lambda name: self._one(name, first, False)
 
     def _one(self, name: str, first: Form, is_first: bool) -> Form:
         if name in self.asked:
@@ -304,13 +325,14 @@ def _taken(
         parameters = inspect.signature(function).parameters
     except (TypeError, ValueError):
         return ["input"], frozenset(), frozenset(), {}
-    unknown = [n for n in asked if n not in parameters]
+    heads = {n.partition(".")[0] for n in asked}
+    unknown = [n for n in heads if n not in parameters]
     if unknown and not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         raise NoInputError(f"forward takes {', '.join(parameters) or 'nothing'}, not {unknown[0]}")
     names = [
         n
         for n, p in parameters.items()
-        if n in asked or (p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL))
+        if n in heads or (p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL))
     ]
     stars = [n for n, p in parameters.items() if p.kind is p.VAR_POSITIONAL]
     if not names:

@@ -14,12 +14,13 @@ import torch
 from torch import nn
 
 from .battery import BATTERY, FLOAT_SHAPES, mask_shapes
-from .construct import NotBuiltError, recipe, resolve
+from .construct import recipe, resolve
 from .fit import NoInputError, annotated
 from .forms import BOOL, FLOAT, INT, Form
 from .metrics import NotExercisedError
 from .observe import tensors
 from .protocol import Argument, Question
+from .recipes import NotBuiltError
 from .subject import exact
 
 GRADIENT, VALUE = "non-finite-gradient", "non-finite-value"

@@ -4,13 +4,47 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .blame import Line, mentions
 
 _LONGEST = 64
 """So many elements of a sequence."""
+
+
+ENTRY = "first"
+"""The name of the only entry of a dict that is made up."""
+
+
+def of_sizes(text: str, slots: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Of two sizes that a message says do not fit: what is one of them is given the other."""
+    for a, b in stated_sizes(text):
+        for before, after in ((b, a), (a, b)):
+            alike = [slot for slot, value in slots.items() if type(value) is int and value == before]
+            yield from ({slot: after} for slot in alike if "." not in slot)
+
+
+def stated_sizes(text: str) -> Iterator[tuple[int, int]]:
+    """The sizes that a message says do not fit: what was given, and what is wanted."""
+    for pattern in _PAIRS:
+        found = re.search(pattern, text)
+        if found:
+            yield int(found["a"]), int(found["b"])
+
+
+_PAIRS = (
+    r"tensor a \((?P<a>\d+)\) must match the size of tensor b \((?P<b>\d+)\)",
+    r"Expected size (?P<a>\d+) but got size (?P<b>\d+)",
+    r"to have (?P<b>\d+) channels, but got (?P<a>\d+)",
+    r"\(\d+x(?P<a>\d+) and (?P<b>\d+)x\d+\)",
+    r"should contain (?P<a>\d+) elements not (?P<b>\d+)",
+    r"[Ee]xpected (?P<b>\d+),? (?:but )?got (?P<a>\d+)",
+    r"size mismatch.*?\[\d+ x (?P<a>\d+)\].*?\[(?P<b>\d+) x",
+    r"expected .*?\[\d+, (?P<b>\d+)\].*?got.*?\[\d+, (?P<a>\d+)\]",
+    r"batch2 tensor to be: \[\d+, (?P<b>\d+)\] but got: \[\d+, (?P<a>\d+)\]",
+    r"normalized_shape=\[(?P<b>\d+)\].* got input of size\[.*?(?P<a>\d+)\]",
+)
 
 
 def expected(text: str) -> int | None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
-from .blame import Line, asked_of, lines, mentions, sources_of
+from .blame import Line, asked_of, guards, lines, mentions, sources_of, sources_of_attributes
 from .guesses import by_name, is_configuration
-from .lengths import expected, is_length, of_another_length, of_lengths
+from .lengths import ENTRY, expected, is_length, of_another_length, of_lengths, of_sizes
 from .messages import WANTS_SEQUENCE
-from .parts import having, part
+from .parts import having, instead, part
 from .stand_in import Settings
 
 if TYPE_CHECKING:
@@ -25,16 +26,43 @@ _MOST = 12
 
 
 def mended(error: BaseException, slots: dict[str, Any], size: int) -> list[dict[str, Any]]:
-    """Changes that may help, the likeliest first."""
-    passed = lines(error)
-    found = list(_lacking(error, slots, size))
-    for line in passed:
-        for slot in _on_line(line, slots):
-            for value in _values(error, slots[slot], line, slot, size):
-                change = {slot: value}
-                if not any(_same(change, each) for each in found):
-                    found.append(change)
-    return found[:_MOST]
+    """Changes that may help a constructor, the likeliest first."""
+    changes = (each for line in lines(error) for each in chain(*_on_line_each(error, line, slots, size)))
+    return _first(_MOST, chain(_lacking(error, slots, size), of_sizes(str(error), slots), changes))
+
+
+def mended_in_turn(error: BaseException, slots: dict[str, Any], size: int) -> list[dict[str, Any]]:
+    """Changes of what a model was constructed with that may help its run, every value in its turn."""
+    changes = (each for line in lines(error) for each in _in_turn(_on_line_each(error, line, slots, size)))
+    return _first(2 * _MOST, chain(of_sizes(str(error), slots), changes))
+
+
+def _first(count: int, changes: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The first changes that differ."""
+    found: list[dict[str, Any]] = []
+    for change in changes:
+        if len(found) >= count:
+            break
+        if not any(_same(change, each) for each in found):
+            found.append(change)
+    return found
+
+
+def _in_turn(several: Sequence[Iterator[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
+    for each in zip_longest(*several):
+        yield from (change for change in each if change is not None)
+
+
+def _on_line_each(
+    error: BaseException, line: Line, slots: dict[str, Any], size: int
+) -> list[Iterator[dict[str, Any]]]:
+    """Changes for a line that an error passed: those of order, then those of each value on it."""
+    values = {slot: _values(error, slots[slot], line, slot, size) for slot in _on_line(line, slots)}
+    return [_in_order(line, slots), *[_named(slot, found) for slot, found in values.items()]]
+
+
+def _named(slot: str, values: Iterator[Any]) -> Iterator[dict[str, Any]]:
+    yield from ({slot: value} for value in values)
 
 
 def _lacking(error: BaseException, slots: dict[str, Any], size: int) -> Iterator[dict[str, Any]]:
@@ -61,7 +89,7 @@ def _on_line(line: Line, slots: dict[str, Any]) -> list[str]:
     leaves: dict[str, list[str]] = {}
     for slot in slots:
         leaves.setdefault(slot.rpartition(".")[2], []).append(slot)
-    names = dict.fromkeys((*line.names, *sources_of(line)))
+    names = dict.fromkeys((*line.names, *sources_of(line), *sources_of_attributes(line), *guards(line)))
     found = [slot for name in names for slot in leaves.get(name, ())]
     return sorted(found, key=lambda slot: slots[slot] is not None)
 
@@ -80,6 +108,10 @@ def _values(error: BaseException, value: Any, line: Line, slot: str, size: int) 
     yield from _of_asserted_kind(line, slot, value, size)
     if isinstance(error, AttributeError):
         yield from _with_attribute(text, value, slot, line, size)
+    elif isinstance(value, nn.Module):
+        yield from instead(value, asked_of(line, slot.rpartition(".")[2]), size)
+    if type(value) is dict and not value:
+        yield {ENTRY: by_name(slot.rpartition(".")[2], size, slot)}
     if isinstance(error, (IndexError, ValueError)) and isinstance(value, (list, tuple)):
         yield from of_another_length(text, line, slot, value)
     if isinstance(
@@ -95,6 +127,8 @@ def _values(error: BaseException, value: Any, line: Line, slot: str, size: int) 
         ),
     ):
         yield from compared(line, slot, value)
+    if type(value) is int and is_about_order(line):
+        yield from (each for each in (value - 1, value + 1) if each >= 0)
     if isinstance(error, KeyError):
         yield from _keys(line)
     if isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -205,6 +239,19 @@ def compared(line: Line, slot: str, value: Any) -> Iterator[Any]:
                 continue
             if isinstance(holder, dict) and not isinstance(holder, Settings):
                 yield from list(holder)[:3]
+
+
+def _in_order(line: Line, slots: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Of two equal numbers on a line that compares which is the larger one: the first places in order."""
+    numbers = [slot for slot in _on_line(line, slots) if type(slots[slot]) is int]
+    if is_about_order(line) and len(numbers) == 2 and len({slots[slot] for slot in numbers}) == 1:
+        yield from (dict(zip(each, (0, 1))) for each in (numbers, numbers[::-1]))
+
+
+def is_about_order(line: Line) -> bool:
+    """Whether a line compares which of two values is the larger one."""
+    nodes = ast.walk(line.tree) if line.tree is not None else ()
+    return any(isinstance(node, (ast.Lt, ast.LtE, ast.Gt, ast.GtE)) for node in nodes)
 
 
 def _is_remainder(node: ast.AST) -> TypeGuard[ast.BinOp]:

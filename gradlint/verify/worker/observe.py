@@ -89,7 +89,8 @@ class Run:
     def call(self, output: torch.Tensor) -> Call:
         """A call whose gradient will be filled in; the one there is where the last output comes again."""
         with torch._C.DisableTorchFunction():
-            if self._last is not None and self._last[0] is output and self._last[1] == output._version:
+            version = -1 if output.is_inference() else output._version
+            if self._last is not None and self._last[0] is output and self._last[1] == version:
                 return self._last[2]
             call = Call(size(output.detach()), output.numel(), carries=output.requires_grad)
 
@@ -100,7 +101,7 @@ class Run:
 
             if output.requires_grad:
                 output.register_hook(arrived)  # type: ignore[no-untyped-call]
-            self._last = (output, output._version, call)
+            self._last = (output, version, call)
             self._made.append(call)
             return call
 
@@ -259,7 +260,8 @@ def observe(
 ) -> Run:
     """One forward pass, and the backward pass of a random projection of all outputs."""
     found = Run(counts_units)
-    given = [x for x in tree_flatten((list(positional), dict(named or {})))[0] if isinstance(x, torch.Tensor)]
+    plain = [dict(x) if isinstance(x, dict) else x for x in (*positional, *(named or {}).values())]
+    given = [x for x in tree_flatten(plain)[0] if isinstance(x, torch.Tensor)]
     watch = Watch(model, given, found)
     hooks = _hooks(model, watch, found)
     found.calls["input"] = [found.call(x) for x in given[:1] if x.is_floating_point()]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import math
 import re
 import time
 import types
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
@@ -18,13 +18,15 @@ from torch import nn
 from . import documented, handwritten, redirect, staging
 from .absent import Absent, AbsentError
 from .answers import LOSS, OF_FUNCTIONS, of_arrays, of_function, of_loss, of_model, of_procedure, steps_of
-from .construct import NotBuiltError, Recipe, recipe, resolve
+from .construct import recipe, resolve
+from .eager import run_as_written
 from .fit import Fitted, NoInputError, fit
 from .forms import SIDES
 from .functions import callee
 from .load import FAILED, load, note_opened, opened
 from .metrics import WITHOUT_INPUTS, NotExercisedError
 from .protocol import Answer, Argument, Built, Failure, Layer, Reply, Task
+from .recipes import NotBuiltError, Recipe
 from .redirect import taken_as
 from .subject import STEPS, Subject, affordable, exact
 
@@ -34,6 +36,7 @@ Tell = Callable[[str], None]
 def perform(task: Task, tell: Tell) -> Reply:
     """The reply to a task; `tell` is told what is about to be done."""
     torch.set_num_threads(1)
+    run_as_written()
     stage = "importing"
     note_opened()
 
@@ -123,30 +126,68 @@ def _prepared(task: Task, module: types.ModuleType, device: str, enter: Tell) ->
         return _ready(task, made, device, enter)
     except (NotBuiltError, NoInputError) as error:
         with exact(0, torch.float32):
-            for other in _others(task, module, made, error):
-                if time.monotonic() > until:
-                    break
-                with contextlib.suppress(Exception, SystemExit):
-                    return _ready(task, other, device, enter, _HURRIED)
-        raise error
+            found = _otherwise(task, module, (made, error), device, enter, until)
+        if found is None:
+            raise
+        return found
 
 
 _SHARE = 0.7
 """The share of a task's time after which nothing else is tried."""
 _HURRIED = 12
 """The part of a task's time that the search for inputs of each other recipe may take: a twelfth."""
-_OTHERS = 12
+_OTHERS = 30
 """So many recipes that the error of a run suggests."""
 
 
-def _others(
-    task: Task, module: types.ModuleType, made: Recipe | None, error: NotBuiltError | NoInputError
-) -> Iterator[Recipe]:
-    """Other ways to construct a target: those of documentation, then what the error of its run suggests."""
-    yield from documented.recipes(module, task.name, task.arguments)
+def _otherwise(
+    task: Task,
+    module: types.ModuleType,
+    failed: tuple[Recipe | None, NotBuiltError | NoInputError],
+    device: str,
+    enter: Tell,
+    until: float,
+) -> Prepared | None:
+    """The target made in another way: as documentation does, and as the errors of the runs suggest, in turn.
+
+    What leads to another error than the runs before is followed first.
+    """
+    waiting = deque([documented.recipes(module, task.name, task.arguments), _suggested(*failed)])
+    known = {_cause(failed[1])}
+    while waiting and time.monotonic() < until:
+        others = waiting.popleft()
+        other = next(others, None)
+        if other is None:
+            continue
+        waiting.append(others)
+        found = _tried(task, other, device, enter)
+        if isinstance(found, tuple):
+            return found
+        if found is not None and _cause(found) not in known and other.usage is None:
+            known.add(_cause(found))
+            waiting.appendleft(_suggested(other, found))
+    return None
+
+
+def _tried(task: Task, made: Recipe, device: str, enter: Tell) -> Prepared | NoInputError | None:
+    """The target as a recipe makes it, or why it does not run; None where it cannot even be made."""
+    try:
+        return _ready(task, made, device, enter, _HURRIED)
+    except NoInputError as error:
+        return error
+    except (Exception, SystemExit):
+        return None
+
+
+def _suggested(made: Recipe | None, error: NotBuiltError | NoInputError) -> Iterator[Recipe]:
+    """The recipes that the error of a run suggests."""
     cause = error.cause if isinstance(error, NoInputError) else None
     if made is not None and cause is not None:
         yield from itertools.islice(made.remade(cause), _OTHERS)
+
+
+def _cause(error: NotBuiltError | NoInputError) -> str:
+    return repr(error.cause if isinstance(error, NoInputError) else error)
 
 
 def _ready(task: Task, made: Recipe, device: str, enter: Tell, share: int = 3) -> Prepared:
@@ -222,9 +263,8 @@ def _subject(task: Task, made: Recipe, device: str, share: int) -> Subject:
                 shown = documented.fitted(made.make().train(), made.usage, torch.float32)
                 if shown is not None:
                     return shown
-            return fit(
-                made.make().train(), task.inputs, task.seconds / share, steps, side=made.side or SIDES[0]
-            )
+            seconds, side = task.seconds / share, made.side or SIDES[0]
+            return fit(made.make().train(), task.inputs, seconds, steps, side=side, fields=made.fields)
 
     @cache
     def batch(steps: int) -> int:

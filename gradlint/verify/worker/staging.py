@@ -10,11 +10,12 @@ import torch
 from .acts import ACTS
 from .company import BATCH, Company, UnknownPartError
 from .compared import COMPARISONS, Stage, rounds_of
-from .construct import NotBuiltError, Recipe, recipe
+from .construct import recipe
 from .fit import Fitted, fit
 from .load import load
 from .metrics import NotExercisedError
 from .protocol import Answer, Question, Task
+from .recipes import NotBuiltError, Recipe
 from .rehearsal import Act, Program, Rehearsal
 from .rounds import Conditions, Rounds, called
 from .subject import exact

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from .fields import Fields
 from .fit import FEW, Fitted
 from .observe import Run, observe, size
 from .redirect import taken_as
@@ -137,6 +138,8 @@ def _descend(trained: list[nn.Parameter]) -> None:
 def _moved(value: Any, device: str) -> Any:
     if isinstance(value, torch.Tensor):
         return value.detach().to(device).requires_grad_(value.requires_grad)
+    if isinstance(value, Fields):
+        return Fields({name: _moved(each, device) for name, each in value.items()})
     return [_moved(each, device) for each in value] if isinstance(value, list) else value
 
 

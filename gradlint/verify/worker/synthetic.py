@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from .company import BATCH, STEPS, WIDTH, Recurrent
+from .fields import Fields
 from .fit import Fitted
 from .observe import size, tensors
 
@@ -36,6 +37,8 @@ def _of_stand_in(model: nn.Module) -> torch.Tensor:
 def _plain(value: Any, device: str) -> Any:
     if isinstance(value, torch.Tensor):
         return value.detach().to(device)
+    if isinstance(value, Fields):
+        return Fields({name: _plain(each, device) for name, each in value.items()})
     return [_plain(each, device) for each in value] if isinstance(value, list) else value
 
 
