@@ -281,3 +281,140 @@ def test_of_two_imports_the_last_is_in_force(tmp_path: Path, last: str) -> None:
     code = WRITTEN.replace("WRITE", "pass").replace("x = layer(x)", "x = F.relu(layer(x))")
     graph = _read(tmp_path, f"import torchvision.transforms.functional as F\n{last}\n{code}")
     assert [node.op for node in graph.nodes] == ["input", *["linear", "relu"] * 3]
+
+
+KEPT = """
+LAYERS, SHAPES = [], {"width": 8}
+
+class Held:
+    made = 0
+
+HELD = Held()
+
+def put(layer):
+    LAYERS.append(layer)
+    SHAPES["width"] = 16
+    HELD.made = HELD.made + 1
+    Held.made = 7
+    return layer
+
+class NAME(nn.Module):
+    def __init__(self):
+        super().__init__()
+        for _ in range(COUNT):
+            put(nn.Linear(SHAPES["width"], 16))
+        self.layers = nn.Sequential(*LAYERS, nn.Linear(HELD.made, 1))
+
+    def forward(self, x):
+        return self.layers(x) + Held.made
+"""
+
+
+def test_no_model_finds_what_another_one_left_in_its_module(tmp_path: Path) -> None:
+    first, _, rest = KEPT.partition("class NAME")
+    classes = "".join(
+        f"class {name}{rest.replace('COUNT', count)}\n" for name, count in {"One": "1", "Three": "3"}.items()
+    )
+    path = tmp_path / "net.py"
+    path.write_text(HEAD + first + classes)
+    widths = {
+        graph.name: [node.settings["in_features"] for node in graph.nodes if node.op == "linear"]
+        for graph in models(str(path))
+    }
+    assert widths == {"One": [8, 1], "Three": [8, 16, 16, 3]}
+
+
+CACHED = """
+import functools
+from functools import lru_cache as once
+
+@once(maxsize=None)
+def layer(width, bias=False):
+    return nn.Linear(width, width, bias)
+
+class Makers:
+    @functools.cache
+    def norm(self, width):
+        return nn.LayerNorm(width)
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        makers, others = Makers(), Makers()
+        self.a, self.b, self.c, self.d = layer(8), layer(8), layer(8, True), layer(8, bias=True)
+        self.norms = nn.Sequential(makers.norm(8), makers.norm(8), others.norm(8))
+
+    def forward(self, x):
+        return self.norms(self.d(self.c(self.b(self.a(x)))))
+
+class Other(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.e = nn.Linear(8, 8), layer(8)
+
+    def forward(self, x):
+        return self.e(self.a(x))
+"""
+
+
+def test_what_a_cached_function_gives_again_is_the_same_layer(tmp_path: Path) -> None:
+    used = [
+        node.parameters["weight"].path
+        for node in _read(tmp_path, CACHED).nodes
+        if "weight" in node.parameters
+    ]
+    *linear, first, second, third = used
+    assert linear == ["a.weight", "a.weight", "c.weight", "d.weight"]
+    assert (first, second, third) == ("norms.0.weight", "norms.0.weight", "norms.2.weight")
+    assert list(_stds(_read(tmp_path, CACHED, "Other"))) == ["a.weight", "e.weight"]
+
+
+RETURNED = """
+class Doubling(nn.Module):
+    def __init__(self, doubles):
+        super().__init__()
+        self.doubles = doubles
+
+    def forward(self, x):
+        return x * 2 if self.doubles else x * 5
+
+def drawn(is_wide):
+    if is_wide:
+        layer = nn.Linear(8, 8)
+        nn.init.normal_(layer.weight, std=0.5)
+        return layer
+    layer = nn.Linear(8, 8)
+    nn.init.normal_(layer.weight, std=0.1)
+    return layer
+
+def doubling():
+    try:
+        return Doubling(doubles=True)
+    except TypeError:
+        return Doubling(True)
+
+class Net(nn.Module):
+    def __init__(self, is_wide):
+        super().__init__()
+        self.first, self.twice = drawn(is_wide), doubling()
+        if is_wide:
+            self.second = drawn(True)
+        else:
+            self.second = nn.Linear(8, 8)
+            nn.init.normal_(self.second.weight, std=0.2)
+
+    def forward(self, x):
+        return self.twice(self.second(self.first(x)))
+"""
+
+
+def test_what_one_way_makes_and_returns_stays_as_it_made_it(tmp_path: Path) -> None:
+    graph = _read(tmp_path, RETURNED)
+    drawn = [node.parameters["weight"].initial for node in graph.nodes if node.op == "linear"]
+    assert [(each.scheme, each.settings.get("std")) for each in drawn] == [
+        ("normal", 0.5),
+        ("normal", 0.1),
+        ("normal", 0.5),
+        ("normal", 0.2),
+    ]
+    assert {node.settings["factor"] for node in graph.nodes if node.op == "scale"} == {2}

@@ -52,6 +52,7 @@ from gradlint.graph.values import (
     Signal,
     Weight,
     descendants,
+    held_by,
     is_module,
     number,
     signals,
@@ -197,6 +198,8 @@ class GraphFacts(Interpretation):
             self._constructed_with.append((target, arguments))
             if self._sought is not None and self._sought.definition is target.definition:
                 return self._met(self._sought, target, arguments)
+        if self.evaluator.imported.is_changed:
+            return make()
         result, traces = self.memory.recall(
             target, arguments, lambda: self._traced(make), self.evaluator.heap.write
         )
@@ -206,7 +209,17 @@ class GraphFacts(Interpretation):
             self.unread.extend(traces.unread)
             self._constructed_with.extend(traces.constructed)
             self.uncounted.extend(traces.uncounted)
+            self._is_new([result], arguments)
         return result
+
+    def _is_new(self, made: Sequence[Value], arguments: Arguments) -> None:
+        """What was made just now, out of these arguments, is nowhere else."""
+        heap = self.evaluator.heap
+        if heap.is_branching:
+            given = {id(each) for each in held_by(arguments.values())}
+            for each in held_by(made):
+                if id(each) not in given and isinstance(each, (Instance, Layer, Weight)):
+                    heap.creates(each.attributes)
 
     def _met(self, sought: Sought, cls: ClassObject, arguments: Arguments) -> Value:
         """What stands for an object of which only the arguments are wanted."""
@@ -237,7 +250,7 @@ class GraphFacts(Interpretation):
     def _effects(self) -> tuple[int, ...]:
         """How much was noted, or changed beside the arguments, that a copy of a call's result leaves out."""
         noted = (self.recorder.nodes, self.unmatched, self.displaced, self.copied)
-        return (*[len(each) for each in noted], self.evaluator.disturbed)
+        return (*[len(each) for each in noted], self.evaluator.imported.disturbed)
 
     def _is_whole(self, traces: Traces) -> bool:
         """Whether a call was followed to its end."""
@@ -252,6 +265,7 @@ class GraphFacts(Interpretation):
 
     def begin(self, is_training: bool = False) -> None:
         """Forget the nodes of one forward pass before another is run, or a function that trains."""
+        self.evaluator.imported.put_back()
         self.recorder = Recorder(lambda: self.evaluator.settled, self.evaluator.affords)
         self.applier = Applier(self)
         self.is_training = is_training
@@ -512,6 +526,7 @@ class GraphFacts(Interpretation):
         if class_ is not None:
             made = self._constructed(class_, arguments, place, site)
             if made is not None:
+                self._is_new([made], arguments)
                 return made
         if name == APPLY:
             return self.custom.applied(arguments, site)
@@ -521,7 +536,10 @@ class GraphFacts(Interpretation):
                 return self._unbound_method(method, arguments, site)
         if name in _PARAMETERS:
             rebuilt = self._rebuilt("Parameter", arguments, site) if self.recorder.paths else None
-            return rebuilt if rebuilt is not None else self._parameter(arguments, place)
+            if rebuilt is None:
+                rebuilt = self._parameter(arguments, place)
+                self._is_new([rebuilt], arguments)
+            return rebuilt
         first = arguments.positional[0].value if arguments.positional else None
         last = name.rpartition(".")[2]
         self.recorder.is_recast = self.recorder.is_recast or last == "autocast"

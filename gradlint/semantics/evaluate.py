@@ -18,10 +18,12 @@ from gradlint.records import ir
 from gradlint.semantics import bystanders, constants
 from gradlint.semantics.bindings import filled, returns_argument, walk
 from gradlint.semantics.builtin import CHANGING, call_builtin, collection_method, extend, store_item
+from gradlint.semantics.cached import Cache
 from gradlint.semantics.command_line import Parser, Supplied, parser_method
 from gradlint.semantics.declared_line import Declared, declared_method, supply
 from gradlint.semantics.extent import MAX_ITEMS, fits, size
 from gradlint.semantics.heap import Changes, Heap
+from gradlint.semantics.imported import Imported
 from gradlint.semantics.instantiate import NAMES as INSTANTIATING
 from gradlint.semantics.instantiate import instantiated
 from gradlint.semantics.interpretation import Arguments, Budget, Count, Interpretation, Operand, Site
@@ -63,9 +65,6 @@ EXHAUSTED = "too much code behind one function"
 ARM_EXHAUSTED = "too much code behind one condition"
 """Why one way through a branch was not followed to its end."""
 
-_MOST_SHARED = 2_000
-"""Values in what one name of a module holds that are looked through."""
-
 _MOST_BODIES = 20_000
 """Pieces of code of which the names are remembered."""
 
@@ -94,9 +93,9 @@ class Evaluator:
         self._conditions: tuple[int, ...] = ()
         self._objects = 0
         self.settled = 0
-        self._shared: set[int] = set()
-        self._disturbed = 0
-        self.heap = Heap(self._shared)
+        self.imported = Imported()
+        self.heap = Heap(self.imported)
+        self._cache = Cache(self)
         self._changed: list[Value] = []
         self._grown: list[Value] = []
         self._names_used: dict[int, tuple[object, list[ir.Name | ir.Attribute]]] = {}
@@ -164,7 +163,7 @@ class Evaluator:
         self._running.clear()
         self._objects = 0
         self.settled = 0
-        self.heap = Heap(self._shared)
+        self.heap = Heap(self.imported)
 
     def instantiate(self, cls: ClassObject, given: Mapping[str, Value] | None = None) -> Instance:
         """An object of `cls`, constructed with what is `given` by name; the rest is unknown."""
@@ -236,7 +235,7 @@ class Evaluator:
                 if name in scope.facts.rebound and isinstance(value, (Known, Items, Table)):
                     value = self.interpretation.unknown(())
                 known[name] = value
-                self._share(value)
+                self.imported.share(value)
                 self._registries.note(value, scope)
             except RecursionError:
                 known[name] = value = self.interpretation.unknown(())
@@ -245,27 +244,10 @@ class Evaluator:
         self.consulted.add(key)
         return value
 
-    def _share(self, value: Value | None) -> None:
-        """What a name of a module holds is seen by all functions of the module."""
-        pending, found = [value], 0
-        while pending and found < _MOST_SHARED:
-            each = pending.pop()
-            found += 1
-            if isinstance(each, Instance) and id(each.attributes) not in self._shared:
-                self._shared.add(id(each.attributes))
-                pending += each.attributes.values()
-            elif isinstance(each, (Items, Table)):
-                self._shared.add(id(each))
-                pending += each.items if isinstance(each, Items) else each.values()
-
     def _change(self, collection: Value) -> None:
-        self._disturbed += id(collection) in self._shared
+        if isinstance(collection, Collection):
+            self.imported.changes(collection)
         self._changed.append(collection)
-
-    @property
-    def disturbed(self) -> int:
-        """How often something was changed that names of modules hold."""
-        return self._disturbed + self.heap.disturbed
 
     def module_at(self, name: str, scope: ModuleScope) -> ModuleScope | None:
         """The module of the project that a dotted name means from another one."""
@@ -276,11 +258,12 @@ class Evaluator:
         """What runs within the block runs when its module is imported, not where evaluation has got to."""
         state = self._steps, self._most, self._conditions, self.heap, self._changed
         self._steps, self._most, self._conditions = 0, self._budget.steps, ()
-        self.heap = Heap(self._shared)
+        self.heap = Heap(self.imported)
         self._changed = []
         before = self.interpretation.turns_aside()
         try:
-            yield
+            with self.imported.importing():
+                yield
         finally:
             self._steps, self._most, self._conditions, self.heap, self._changed = state
             self.interpretation.returns_to(before)
@@ -792,6 +775,7 @@ class Evaluator:
 
     def _constructed(self, cls: ClassObject, arguments: Arguments, site: Site) -> Instance:
         instance = Instance(cls, {})
+        self.heap.creates(instance.attributes)
         self._objects += 1
         init = cls.member("__init__")
         if isinstance(init, Closure) and not _generates_init(cls):
@@ -817,6 +801,15 @@ class Evaluator:
             known = self._bystander(closure, arguments, site)
             if known is not None:
                 return known
+        key = self._cache.key(closure, arguments)
+        found = self._cache.found(key)
+        if found is None:
+            found = self._followed(closure, arguments, site)
+            self._cache.put(key, found, arguments)
+        return found
+
+    def _followed(self, closure: Closure, arguments: Arguments, site: Site) -> Value:
+        """What a function gives, as its code says."""
         is_worth_it = self.interpretation.follows(closure, len(self._running))
         if not is_worth_it:
             return self._unknown_of(closure, arguments)
@@ -1331,7 +1324,7 @@ class Evaluator:
         elif isinstance(receiver, Instance):
             self.disturb(receiver, receiver.attributes)
         elif isinstance(receiver, ClassObject) and name in receiver.members:
-            self._disturbed += 1
+            self.imported.keep(receiver.members)
             receiver.members[name] = self.interpretation.unknown(())  # who asks next may be any instance
         elif isinstance(receiver, Settings):
             self._change(receiver)
@@ -1509,6 +1502,7 @@ class Evaluator:
     def _loosen(self, collections: Iterable[Value]) -> None:
         for collection in collections:
             if isinstance(collection, Collection):
+                self.imported.changes(collection)
                 collection.loosen()
 
     def _merge(self, ends: list[dict[str, Value]]) -> dict[str, Value]:

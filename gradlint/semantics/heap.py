@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
 
+from gradlint.semantics.imported import Imported
 from gradlint.semantics.value import Value
 
 Attributes = dict[str, Value]
@@ -24,23 +25,35 @@ _versions = count()
 class Heap:
     """Writes to attributes; what was written since a branch began is known.
 
-    `version` changes whenever an object may have got other parts. `disturbed` counts the writes to those
-    attributes, by identity, that are `shared` by all who run.
+    `version` changes whenever an object may have got other parts.
     """
 
-    def __init__(self, shared: Container[int] = ()) -> None:
+    def __init__(self, imported: Imported) -> None:
         self._before: list[Changes] = []
-        self._shared = shared
+        self._created: list[dict[int, Attributes]] = []
+        self._imported = imported
         self.version = next(_versions)
-        self.disturbed = 0
 
     def changed(self) -> None:
         """Something got other parts."""
         self.version = next(_versions)
 
+    @property
+    def is_branching(self) -> bool:
+        """Whether what is written may be taken back."""
+        return bool(self._before)
+
+    def creates(self, attributes: Attributes) -> None:
+        """An object with these attributes is new: what is written there concerns no other way.
+
+        A way may end with an object that it made, and leave it to the caller as it is.
+        """
+        if self._created:
+            self._created[-1][id(attributes)] = attributes
+
     def write(self, attributes: Attributes, name: str, value: Value) -> None:
         """`attributes[name] = value`."""
-        self.disturbed += id(attributes) in self._shared
+        self._imported.changes(attributes)
         if name != CONTENTS:
             self.changed()
         if self._before:
@@ -50,14 +63,19 @@ class Heap:
     def begin(self) -> None:
         """A way through a branch begins."""
         self._before.append({})
+        self._created.append({})
 
     def take_back(self) -> Changes:
         """Everything as it was when the way began; what had become of it is returned."""
-        before = self._before.pop()
+        before, created = self._before.pop(), self._created.pop()
+        if self._created:
+            self._created[-1].update(created)
         if any(name != CONTENTS for _, name in before):
             self.changed()
         after: Changes = {}
         for key, (attributes, name, value) in before.items():
+            if id(attributes) in created:
+                continue
             after[key] = (attributes, name, attributes.get(name))
             if value is None:
                 attributes.pop(name, None)
