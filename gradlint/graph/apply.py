@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from gradlint.graph import initial
 from gradlint.graph.blocks import TRANSFORMERS, Blocks
 from gradlint.graph.einsum import contracted
@@ -76,6 +78,9 @@ _CUT_BY = {"chunk": "chunks", "split": "split_size", "split_with_sizes": "split_
 
 _BIASED = frozenset({"addmm", "baddbmm", "addmv"})
 """bias + x·w."""
+
+_FACTORS = frozenset({"alpha", "beta"})
+"""Of the product and of the bias."""
 
 _TOGETHER = {"var_mean": ("var", "mean"), "std_mean": ("std", "mean")}
 """Functions that give several results at once."""
@@ -247,6 +252,10 @@ class Applier:
         if plain in LOSSES:
             return self._loss(plain, arguments, site)
         has_gradient = any(_has_gradient(value) or self._are_weights(value) for value in values)
+        if plain in ACTIVATIONS and self._is_left_out(values):
+            first, *rest = arguments.positional
+            signal = Operand(self._given(first, site), first.node)
+            return self._function(name, replace(arguments, positional=(signal, *rest)), site)
         if not has_gradient and not self._starts_here(plain, values):
             self._recorder.hand_out(values)
             return Anything(f"{name} of nothing that is known")
@@ -295,10 +304,8 @@ class Applier:
             return self._recorder.emit("masked", [self._first(arguments, site)], site, value)
         if plain in BINARY and len(arguments.positional) > 1:
             return self._binary(plain, arguments, site)
-        if plain in _BIASED and len(arguments.positional) == 3 and not arguments.keywords:
-            bias, *factors = arguments.positional
-            product = Operand(self._arithmetic("matmul", factors, site), site.node)
-            return self._arithmetic("add", (product, bias), site)
+        if plain in _BIASED and len(arguments.positional) == 3 and arguments.keywords.keys() <= _FACTORS:
+            return self._biased(arguments, site)
         form = UNARY.get(plain) or UNARY.get(name)
         if form is not None:
             return self._unary(form, arguments, site)
@@ -312,6 +319,10 @@ class Applier:
         inputs += [signal for value in values for signal in signals(value)]
         made: list[Value] = [self._recorder.emit(op, inputs, site) for _ in range(UNBOUNDED[op])]
         return made[0] if len(made) == 1 else tuple_of(made, site.node)
+
+    def _is_left_out(self, values: Sequence[Value]) -> bool:
+        """Whether a forward pass activates what its caller may leave out, and here does not."""
+        return bool(values) and _is_missing(values[0]) and not self._facts.is_constructing
 
     def _starts_here(self, name: str, values: Sequence[Value]) -> bool:
         """Whether a training pass meets its first tensor here: what is activated is no number."""
@@ -417,6 +428,18 @@ class Applier:
         op = "reshape" if count == 1 and listed is not None and not listed.open else "select"
         parts: list[Value] = [self._recorder.emit(op, (signal,), site) for _ in range(count)]
         return Items("list", parts, site.node, listed is None or listed.open)
+
+    def _biased(self, arguments: Arguments, site: Site) -> Value:
+        """beta·bias + alpha·(x·w)."""
+        bias, *factors = arguments.positional
+        product = Operand(self._arithmetic("matmul", factors, site), site.node)
+        product, bias = (
+            Operand(self._arithmetic("mul", (each, factor), site), site.node) if factor is not None else each
+            for each, factor in zip(
+                (product, bias), map(arguments.keywords.get, ("alpha", "beta")), strict=True
+            )
+        )
+        return self._arithmetic("add", (product, bias), site)
 
     def _lerp(self, arguments: Arguments, site: Site) -> Value:
         """start + weight·(end - start)."""

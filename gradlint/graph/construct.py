@@ -21,6 +21,7 @@ CONTAINERS = {
     "ParameterDict": "dict",
 }
 _FROM = ("torch.nn.", "torch.ao.nn.", "einops.layers.", "torch_einops_utils.nn.")
+_STUBS = ("torch.quantization.", "torch.ao.quantization.")
 _RENAMED = {"FusedLayerNorm": "LayerNorm", "FusedRMSNorm": "RMSNorm", "QuickGELU": "GELU"}
 
 
@@ -30,6 +31,8 @@ def class_of(name: str) -> str | None:
     if name.startswith("apex."):
         return _RENAMED.get(last)
     if name.startswith("timm.") and last == "DropPath":
+        return last
+    if name.startswith(_STUBS) and last in ("QuantStub", "DeQuantStub"):
         return last
     if not name.startswith(_FROM) or not last[:1].isupper():
         return None

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gradlint.graph.values import Anything, Drawn, Signal, Weight, signals
+from gradlint.records import ir
 from gradlint.semantics.interpretation import Arguments, Operand, Site
+from gradlint.semantics.scope import assigned
 from gradlint.semantics.value import ClassObject, Closure, Instance, Items, Partial, Reference, Value
 
 if TYPE_CHECKING:
@@ -29,6 +31,29 @@ class Custom:
 
     def __init__(self, facts: GraphFacts) -> None:
         self._facts = facts
+        self._running: list[Closure] = []
+
+    def is_kernel(self, site: Site) -> bool:
+        """Whether the innermost of these forward passes calls code of an extension here.
+
+        It has no state and takes tensors, so that what it calls by a name that is none of its own is a
+        function of these; what it is given itself may be anything.
+        """
+        if not self._running or not isinstance(site.node, ir.Call):
+            return False
+        closure = self._running[-1]
+        function, first = closure.function, _first_name(site.node.function)
+        if site.path != closure.scope.path or not function.span.contains(site.node.span) or first is None:
+            return False
+        own = {parameter.name for parameter in function.parameters}
+        return isinstance(function, ir.Function) and first not in own | assigned(function.body)
+
+    def computed(self, values: Sequence[Value], site: Site) -> Value:
+        """What such a function gives: nothing is promised of it."""
+        recorder = self._facts.recorder
+        inputs = [recorder.signal(value, site) for value in values if isinstance(value, Weight)]
+        inputs += [signal for value in values for signal in signals(value)]
+        return recorder.emit("kernel", inputs, site)
 
     def applied(self, arguments: Arguments, site: Site) -> Value:
         """`cls.apply(...)`: its forward pass runs without gradient, and the node `function` behind each of
@@ -55,9 +80,11 @@ class Custom:
         positional = (*first, *arguments.positional)
         given = Arguments(positional, arguments.keywords, arguments.open, arguments.certain + len(first))
         self._facts.enter(_WITHOUT_GRADIENT)
+        self._running.append(forward)
         try:
             return self._facts.evaluator.call(forward, given, site)
         finally:
+            self._running.pop()
             self._facts.leave(_WITHOUT_GRADIENT)
 
     def _behind(self, result: Value, name: str, inputs: Sequence[Signal], site: Site) -> Value:
@@ -72,3 +99,10 @@ class Custom:
         if isinstance(result, Anything):
             return recorder.unknown(f"the function {name}", inputs, site)
         return result
+
+
+def _first_name(node: ir.Expression) -> str | None:
+    """The name that a dotted one begins with."""
+    while isinstance(node, ir.Attribute):
+        node = node.value
+    return node.id if isinstance(node, ir.Name) else None

@@ -102,7 +102,18 @@ UNARY |= {
         *("flip", "cuda", "cpu", "clone"),
         *("rearrange", "requires_grad_", "adjoint", "rot90", "tensor_split_as", "channel_shuffle", "ravel"),
         *("pack_one", "unpack_one", "as_strided", "view_as_real", "view_as_complex"),
-        *("unfold", "refine_names", "rename", "align_to", "unsqueeze_", "squeeze_", "transpose_"),
+        *(
+            "coalesce",
+            "to_dense",
+            "to_sparse",
+            "unfold",
+            "refine_names",
+            "rename",
+            "align_to",
+            "unsqueeze_",
+            "squeeze_",
+            "transpose_",
+        ),
     )
 }
 UNARY |= {name: Form("reshape", (("to", name),)) for name in ("float", "double", "half", "bfloat16")}
@@ -170,7 +181,7 @@ NOT_DIFFERENTIABLE = frozenset(
         *("argmax", "argmin", "argsort", "round", "floor", "ceil", "trunc", "sign", "one_hot", "bincount"),
         *("eq", "ne", "lt", "le", "gt", "ge", "isnan", "isinf", "isfinite", "logical_not", "logical_and"),
         *("long", "int", "bool", "byte", "short", "nonzero", "multinomial", "searchsorted", "bernoulli"),
-        "bucketize",
+        *("bucketize", "astype", "floor_divide"),
         *("item", "tolist", "numpy", "round_", "any", "all", "logical_or", "unique"),
     }
 )
@@ -198,12 +209,24 @@ BINARY = {
     "mm": "matmul",
     "bmm": "matmul",
     "mv": "matmul",
+    "spmm": "matmul",
     "einsum": "einsum",
     "dot": "matmul",
     "maximum": "maximum",
     "minimum": "minimum",
 }
 OPERATORS = {"add": "add", "sub": "sub", "mul": "mul", "truediv": "div", "matmul": "matmul", "pow": "pow"}
+
+FLOAT_FUNCTIONAL = {
+    "add": "add",
+    "add_relu": "add",
+    "add_scalar": "add",
+    "mul": "mul",
+    "mul_scalar": "mul",
+    "matmul": "matmul",
+    "cat": "cat",
+}
+"""Methods of `FloatFunctional` by the functions that they are."""
 
 CONSTANT = frozenset(
     {

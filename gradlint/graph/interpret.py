@@ -26,13 +26,25 @@ from gradlint.graph.construct import (
 from gradlint.graph.custom import APPLY, Custom, apply_of
 from gradlint.graph.distributions import distribution, is_distribution, sampled
 from gradlint.graph.fitting import fitting, is_asked_as_class
+from gradlint.graph.from_mmcv import PACKAGE as MMCV
+from gradlint.graph.from_mmcv import call as from_mmcv
 from gradlint.graph.from_transformers import ANY_ACTIVATION, PACKAGE
 from gradlint.graph.from_transformers import call as from_transformers
-from gradlint.graph.functions import ACTIVATIONS, ALIASING, LIKE, METADATA, PIECES, SIZES, UNARY
+from gradlint.graph.functions import (
+    ACTIVATIONS,
+    ALIASING,
+    FLOAT_FUNCTIONAL,
+    LIKE,
+    METADATA,
+    PIECES,
+    SIZES,
+    UNARY,
+)
 from gradlint.graph.geometric import Geometric, stands_for
 from gradlint.graph.memory import Memory, Traces
 from gradlint.graph.message_passing import MessagePassing, is_message_passing
 from gradlint.graph.modules import ITSELF, ClassName, Members, is_kind_of, is_subclass_of
+from gradlint.graph.naming import Registered, Text, put_together, registered, text_of
 from gradlint.graph.pretrained import Pretrained, pretrained
 from gradlint.graph.rearrange import indexed
 from gradlint.graph.recorder import Recorder
@@ -40,7 +52,7 @@ from gradlint.graph.rows import rows
 from gradlint.graph.sizes import SizeOf, size_at, whole
 from gradlint.graph.spaced import Spaced
 from gradlint.graph.unapplied import Copied, Replaced
-from gradlint.graph.unbound import meaning
+from gradlint.graph.unbound import RecordClass, Unbound, is_class_name, meaning, record_class
 from gradlint.graph.values import (
     BASE,
     Anything,
@@ -73,6 +85,7 @@ from gradlint.semantics.value import (
     Known,
     ModuleObject,
     Partial,
+    Record,
     Reference,
     Table,
     Value,
@@ -107,6 +120,7 @@ _FALSE = frozenset(
     {
         *("torch.jit.is_scripting", "torch.jit.is_tracing", "torch.onnx.is_in_onnx_export"),
         *("torch.compiler.is_compiling", "torch.overrides.has_torch_function", "torch._C._get_tracing_state"),
+        *("torch._C._is_tracing", "torch.compiler.is_exporting"),
         *("torch.is_autocast_enabled", "torch.overrides.has_torch_function_unary"),
     }
 )
@@ -303,7 +317,15 @@ class GraphFacts(Interpretation):
 
     def unbound(self, name: str, scope: ModuleScope) -> Value:
         """A name that is known in the field means what it does there."""
-        return meaning(name, scope) or self.unknown(())
+        return meaning(name, scope) or Unbound(name=name)
+
+    def text(self, parts: Sequence[Value]) -> Value:
+        """What is known of a text may be enough to tell which attribute it names."""
+        return text_of(parts)
+
+    def name_of(self, value: Value) -> str:
+        """Attributes that are written under a name which is known in parts are found under it."""
+        return value.pattern if isinstance(value, Text) else super().name_of(value)
 
     def parameter(self, parameter: ir.Parameter, closure: Closure) -> Value:
         """What a constructor or forward is given when it is called from outside: its default."""
@@ -427,6 +449,9 @@ class GraphFacts(Interpretation):
             return self.items(inner) if inner is not None else None
         if isinstance(value, Signal):
             return self._parts(value)
+        if isinstance(value, Registered):
+            inside = registered(value, ir.Literal(Span(1, 1, 1, 1), None))
+            return Items("list", [Known(name) for name in inside.entries], inside.node, inside.open)
         if isinstance(value, Spaced):
             return spaced.listed(value)
         if not isinstance(value, Container):
@@ -562,6 +587,8 @@ class GraphFacts(Interpretation):
             return first
         if scheme is not None:
             return self.members.initialise(first, initial.initialised(scheme, arguments, place))
+        if name == "inspect.isfunction" and isinstance(first, (ClassObject, Closure, Known, Signal, Drawn)):
+            return Known(isinstance(first, Closure))
         if name == "inspect.isclass" and isinstance(first, (ClassObject, Closure, Known)):
             return Known(isinstance(first, ClassObject))
         if name in spaced.NAMES and self.is_constructing and (rates := spaced.made(arguments, site.node)):
@@ -609,6 +636,8 @@ class GraphFacts(Interpretation):
                 return rebuilt
         if name in _FALSE:
             return Known(False)
+        if name == "torch.onnx.operators.shape_as_tensor" and first is not None:
+            return SizeOf(sizes=self.recorder.sizes(first))
         if name.startswith("apex.normalization.") and first is not None:
             return self.recorder.emit("layer_norm", [self.recorder.signal(first, site)], site)
         if name.startswith("torch.") and (drawn := initial.fresh(last, arguments, place)) is not None:
@@ -624,6 +653,8 @@ class GraphFacts(Interpretation):
             return self.applier.function(last, arguments, site)
         if name.startswith(PACKAGE) and (known := from_transformers(self, name, arguments, site)) is not None:
             return known
+        if name.startswith(MMCV) and (known := from_mmcv(self, name, arguments, site)) is not None:
+            return known
         if name.startswith("timm.") and last == "drop_path":
             return self.applier.function(last, Arguments(arguments.positional[:1]), site)
         if name.startswith("einx.") and last in _EINX and len(arguments.positional) > 2:
@@ -632,8 +663,8 @@ class GraphFacts(Interpretation):
             return self.applier.function(_OF_UTILITIES[last], arguments, site)
         if (known := pretrained(name)) is not None:
             return known
-        if last[:1].isupper() and not last.isupper() and not name.startswith(("torch", "timm")):
-            return Items("tuple", arguments.values(), ir.Display(site.node.span, "tuple", ()))
+        if is_class_name(last) and not name.startswith(("torch", "timm")):
+            return _record(arguments, site)
         return self._foreign(f"a call of {name}", arguments.values(), site)
 
     def _unbound_method(self, method: str, arguments: Arguments, site: Site) -> Value:
@@ -650,6 +681,8 @@ class GraphFacts(Interpretation):
         is_result = not self.is_constructing and any(
             next(signals(value), None) is not None for value in values
         )
+        if is_result and self.custom.is_kernel(site):
+            return self.custom.computed(values, site)
         if is_result:
             return self.recorder.unknown(reason, values, site)
         self.recorder.hand_out(values)
@@ -774,9 +807,16 @@ class GraphFacts(Interpretation):
             return Known(False)
         if name == "copy.deepcopy" or name == "copy.copy":
             return make_template(first) if first is not None else Anything()
+        if name == "collections.namedtuple" and (found_ := record_class(values[1] if values[1:] else None)):
+            return found_
         if name == "collections.OrderedDict":
             found = pairs(first, site.node) if first is not None else Table({}, site.node)
             return found if found is not None else (first or Anything())
+        if (
+            name in ("builtins.max", "builtins.min")
+            and (one := self._extreme(last, values, site)) is not None
+        ):
+            return one
         if name == "builtins.sum" and isinstance(first, Items):
             return self.applier.function("sum_of", arguments, site)
         if last in _MATH and all(number(value) is not None for value in values):
@@ -800,6 +840,16 @@ class GraphFacts(Interpretation):
         if last in ("float", "int", "bool"):
             return self._read(last, values, site)
         return self._foreign(f"a call of {last}", values, site)
+
+    def _extreme(self, name: str, values: Sequence[Value], site: Site) -> Value | None:
+        """One of several tensors, or the largest element of one."""
+        if len(values) == 1 and isinstance(values[0], Signal):
+            return self.recorder.emit(name, (values[0],), site)
+        inside = values[0].items if len(values) == 1 and isinstance(values[0], Items) else values
+        found = [value for value in inside if isinstance(value, Signal)]
+        if not found or not all(isinstance(each, Signal) or number(each) is not None for each in inside):
+            return None
+        return self.recorder.emit("join", [self.recorder.signal(each, site) for each in inside], site)
 
     def _folded(self, values: Sequence[Value], site: Site) -> Value | None:
         """`functools.reduce(function, items, start)`."""
@@ -859,6 +909,11 @@ class GraphFacts(Interpretation):
         value = receiver.value
         if isinstance(value, Choice) and name in ("__call__", "forward"):
             return self._each(value, arguments, site)
+        if isinstance(value, Layer) and value.type == "FloatFunctional" and name in FLOAT_FUNCTIONAL:
+            made = self.applier.function(FLOAT_FUNCTIONAL[name], arguments, site)
+            is_rectified = name == "add_relu"
+            rectified = Arguments((Operand(made, site.node),))
+            return self.applier.function("relu", rectified, site) if is_rectified else made
         if isinstance(value, (Layer, Container, Choice, Instance)):
             if name in ("__call__", "forward"):
                 return self.applier.module(value, arguments, site)
@@ -871,6 +926,13 @@ class GraphFacts(Interpretation):
             return self.members.method(value, name, arguments, site)
         if isinstance(value, Pretrained):
             return self._pretrained(value, name, arguments, site)
+        if isinstance(value, RecordClass) and name == "__call__":
+            return _record(arguments, site, value.fields)
+        if isinstance(value, Unbound) and name == "__call__" and self._is_record(value, arguments):
+            return _record(arguments, site)
+        if isinstance(value, Registered):
+            read = self.members.of_registered(value, name, arguments, site)
+            return self._foreign(f"a method {name}", [value.of], site) if read is None else read
         if isinstance(value, Spaced) and (given := spaced.method(value, name, arguments)) is not None:
             return given
         if isinstance(value, Weight) and name.endswith("_"):
@@ -903,6 +965,11 @@ class GraphFacts(Interpretation):
         if isinstance(value, ClassName):
             return Anything()
         return self._foreign(f"a method {name} of something unknown", [value, *arguments.values()], site)
+
+    def _is_record(self, called: Unbound, arguments: Arguments) -> bool:
+        """Whether a forward pass makes an object of signals: models are not made of these."""
+        is_made_of_signals = any(next(signals(value), None) is not None for value in arguments.values())
+        return not self.is_constructing and is_class_name(called.name) and is_made_of_signals
 
     def _entries(self, signal: Signal, name: str, site: Site) -> Value:
         """What a dictionary of tensors gives that came into the forward pass."""
@@ -952,6 +1019,8 @@ class GraphFacts(Interpretation):
             return Known(decided)
         if name == "mul" and (often := _any_number_of(operands, site)) is not None:
             return often
+        if (text := put_together(name, operands)) is not None:
+            return text
         if name == "not":
             truth = self.truth(operands[0].value)
             return Anything() if truth is None else Known(not truth)
@@ -1023,6 +1092,9 @@ class GraphFacts(Interpretation):
 
     def replaced(self, receiver: Operand, index: Operand, value: Operand, site: Site) -> Value:
         """`receiver[index] = value`."""
+        if isinstance(receiver.value, Registered):
+            self.members.method(receiver.value.of, "add_module", Arguments((index, value)), site)
+            return receiver.value
         if isinstance(receiver.value, Container):
             self.members.put(receiver.value, index.value, value.value)
             return receiver.value
@@ -1165,6 +1237,13 @@ def _any_number_of(operands: Sequence[Operand], site: Site) -> Items | None:
             if len(inside) == 1:
                 return Items(items.value.kind, list(inside), site.node, True)
     return None
+
+
+def _record(arguments: Arguments, site: Site, fields: Sequence[str] = ()) -> Record:
+    """An object that does nothing but hold what it was made of."""
+    named = [*fields[: len(arguments.positional)], *[""] * (len(arguments.positional) - len(fields))]
+    names = {name: at for at, name in enumerate([*named, *arguments.keywords])}
+    return Record("tuple", arguments.values(), ir.Display(site.node.span, "tuple", ()), arguments.open, names)
 
 
 def _mode(name: str, given: Value | None) -> Value:

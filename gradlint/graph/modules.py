@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from gradlint.graph import initial
 from gradlint.graph.construct import CONTAINERS, class_of, weights
 from gradlint.graph.layers import LAYERS
+from gradlint.graph.naming import Registered, named, registered
 from gradlint.graph.unapplied import contents, draws
 from gradlint.graph.values import (
     BASE,
@@ -145,6 +146,8 @@ class Members:
             return Known(type_name(value.of)) if name in ("__name__", "__qualname__") else Anything()
         if name == "__class__" and is_module(value):
             return ClassName(value)
+        if name == "_modules" and is_module(value):
+            return Registered(value)
         if name == "training" and is_module(value):
             return Known(True)
         if self.wraps_itself(value, name):
@@ -153,6 +156,8 @@ class Members:
             inner = value.attributes.get(BASE)
             if isinstance(inner, Table):
                 return self.item(value, Known(name))
+            if found_ := named(value, name):
+                return self._one_of(found_)
             return self.attribute(inner, name) if inner is not None else Anything(f"an attribute {name}")
         if isinstance(value, Layer):
             found = value.attributes.get(name) or value.parts.get(name)
@@ -182,6 +187,11 @@ class Members:
 
     def index(self, value: Value, index: Value, site: Site) -> Value:
         """`value[index]`."""
+        if isinstance(value, Registered) and (asked := self._facts.name_of(index)):
+            child = dict(children(value.of)).get(asked)
+            return self.attribute(value.of, asked) if child is None else child
+        if isinstance(value, Registered):
+            return self._one_of(registered(value, site.node).values())
         if isinstance(value, Instance) and BASE in value.attributes:
             value = value.attributes[BASE]
         if isinstance(value, Layer):
@@ -238,10 +248,9 @@ class Members:
         if reader is not None:
             return self._read(value, name, reader, site)
         if name == "__getattr__" and arguments.positional:
-            named = arguments.positional[0].value
-            known = named.value if isinstance(named, Known) else None
-            child = dict(children(value)).get(str(known))
-            return Anything(f"an attribute {known}") if child is None else child
+            asked = self._facts.name_of(arguments.positional[0].value)
+            child = dict(children(value)).get(asked)
+            return self.attribute(value, asked) if child is None else child
         if name == "apply" and arguments.positional:
             return self._apply(value, arguments.positional[0].value, site)
         if name in ("add_module", "register_module", "register_parameter", "register_buffer"):
@@ -326,22 +335,30 @@ class Members:
                 self._facts.evaluator.call(initialise, Arguments((Operand(part, site.node),)), site)
         return Known(None)
 
+    def of_registered(self, value: Registered, name: str, arguments: Arguments, site: Site) -> Value | None:
+        """A method of `model._modules` that reads; None where it may write."""
+        if name not in ("get", "items", "keys", "values"):
+            return None
+        return collection_method(Method(registered(value, site.node), name, site.node), arguments)
+
     def _register(self, value: Value, name: str, arguments: Arguments, site: Site) -> Value:
         key, stored = arguments.get(0, "name"), arguments.get(1, _STORES[name])
-        known = key.value.value if key is not None and isinstance(key.value, Known) else None
+        known = self._facts.name_of(key.value) if key is not None else ""
         if stored is None:
             return Known(None)
         self._facts.evaluator.heap.changed()
         if isinstance(value, Container):
             self._facts.evaluator.changes(value.held)
-        if isinstance(value, Container) and isinstance(value.held, Items) and not isinstance(known, str):
+        if isinstance(value, Container) and isinstance(value.held, Items) and not known:
             value.held.items.append(stored.value)
-        if not isinstance(known, str):
+        if not known:
             return Known(None)
         held_ = stored.value
         if name == "register_buffer" and isinstance(held_, Drawn):
             held_ = Weight({"data": held_}, Place(site.path, site.node.span), False)
-        if isinstance(value, (Instance, Layer)):
+        if isinstance(value, Instance):
+            self._facts.evaluator.write(value, known, held_)
+        elif isinstance(value, Layer):
             self._facts.evaluator.heap.write(value.attributes, known, held_)
         elif isinstance(value, Container) and isinstance(value.held, Items):
             value.names[len(value.held.items)] = known

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from gradlint.graph.construct import CONTAINERS
 from gradlint.graph.layers import LAYERS
+from gradlint.graph.values import Anything
 from gradlint.semantics.scope import ModuleScope
-from gradlint.semantics.value import Reference
+from gradlint.semantics.value import Items, Known, Reference, Value
 
 _ANYWHERE = {
     "torch": "torch",
@@ -28,6 +29,10 @@ _ALONE = {
     "get_activation": "transformers.activations.get_activation",
     "apply_chunking_to_forward": "transformers.pytorch_utils.apply_chunking_to_forward",
     "BertLayerNorm": "transformers.modeling_bert.BertLayerNorm",
+    "ConvModule": "mmcv.cnn.ConvModule",
+    "build_conv_layer": "mmcv.cnn.build_conv_layer",
+    "build_norm_layer": "mmcv.cnn.build_norm_layer",
+    "build_activation_layer": "mmcv.cnn.build_activation_layer",
     "Parameter": "torch.nn.Parameter",
     "Module": "torch.nn.Module",
     "Variable": "torch.autograd.Variable",
@@ -35,6 +40,33 @@ _ALONE = {
     "OrderedDict": "collections.OrderedDict",
 }
 """Names that may mean something else where a module binds all names of another one."""
+
+
+class Unbound(Anything, frozen=True, eq=False):
+    """What a name means that nothing in the project binds."""
+
+    name: str = ""
+
+
+class RecordClass(Anything, frozen=True, eq=False):
+    """What `namedtuple` makes."""
+
+    fields: tuple[str, ...] = ()
+
+
+def record_class(fields: Value | None) -> RecordClass | None:
+    """The class of tuples with these fields, a list or a text with their names."""
+    if isinstance(fields, Known) and isinstance(fields.value, str):
+        return RecordClass("", tuple(fields.value.replace(",", " ").split()))
+    if not isinstance(fields, Items) or fields.open:
+        return None
+    names = [name.value for name in fields.items if isinstance(name, Known) and isinstance(name.value, str)]
+    return RecordClass("", tuple(names)) if len(names) == len(fields.items) else None
+
+
+def is_class_name(name: str) -> bool:
+    """Whether what is called so, as far as anybody writes it that way, is a class."""
+    return name[:1].isupper() and not name.isupper()
 
 
 def meaning(name: str, scope: ModuleScope) -> Reference | None:

@@ -11,6 +11,8 @@ from gradlint.records import ir
 from gradlint.semantics.constants import known
 from gradlint.semantics.extent import MAX_ITEMS, fits, size
 from gradlint.semantics.interpretation import Arguments, Site
+from gradlint.semantics.interpretation import known as known_value
+from gradlint.semantics.texts import formatted
 from gradlint.semantics.value import Items, Known, Method, Table, Value
 
 _LONGEST = 10_000
@@ -161,8 +163,10 @@ def collection_method(method: Method, arguments: Arguments) -> Value | None:
         return _table_method(receiver, method.name, values)
     if isinstance(receiver, Known) and method.name == "item" and not values:
         return receiver
-    if isinstance(receiver, Known) and isinstance(receiver.value, str) and not arguments.keywords:
-        return _text_method(receiver.value, method, values)
+    if isinstance(receiver, Known) and isinstance(receiver.value, str):
+        if method.name == "format" and not arguments.open:
+            return _formatted(receiver.value, arguments)
+        return None if arguments.keywords else _text_method(receiver.value, method, values)
     return None
 
 
@@ -182,6 +186,16 @@ def _text_method(text: str, method: Method, values: list[Value]) -> Value | None
     if isinstance(result, list):
         return Items("list", [Known(part) for part in result], method.node)
     return Known(result)
+
+
+def _formatted(pattern: str, arguments: Arguments) -> Value | None:
+    values = arguments.values()
+    if len(pattern) > _LONGEST or not all(isinstance(value, Known) for value in values):
+        return None
+    positional = [known_value(operand) for operand in arguments.positional]
+    named = {name: known_value(operand) for name, operand in arguments.keywords.items()}
+    found = formatted(pattern, positional, named)
+    return Known(found) if found is not None and len(found) <= _LONGEST else None
 
 
 def _list_method(receiver: Items, name: str, values: list[Value]) -> Value | None:
@@ -216,6 +230,8 @@ def _list_method(receiver: Items, name: str, values: list[Value]) -> Value | Non
 def store_item(receiver: Items | Table, index: Value, value: Value) -> None:
     """`receiver[index] = value`."""
     position = index.value if isinstance(index, Known) else None
+    if isinstance(receiver, Items) and isinstance(position, tuple) and _replace(receiver, position, value):
+        return
     if not fits(value, receiver) or size(receiver) > MAX_ITEMS:
         receiver.loosen()
     elif isinstance(receiver, Table):
@@ -233,6 +249,17 @@ def store_item(receiver: Items | Table, index: Value, value: Value) -> None:
     else:
         put(receiver, len(receiver.items), value)
         receiver.loosen()
+
+
+def _replace(receiver: Items, key: tuple[Any, ...], value: Value) -> bool:
+    """`receiver[start:stop] = value`, where it is known what both hold."""
+    is_known = isinstance(value, Items) and not value.open and not receiver.open
+    if not is_known or not isinstance(value, Items) or key[:1] != ("slice",) or key[3] is not None:
+        return False
+    if size(receiver) + size(value) > MAX_ITEMS or not all(fits(item, receiver) for item in value.items):
+        return False
+    receiver.items[slice(*key[1:])] = list(value.items)
+    return True
 
 
 def put(receiver: Items, position: int, value: Value) -> None:

@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gradlint.records import ir
-from gradlint.semantics import bystanders, constants
+from gradlint.semantics import bystanders, constants, texts
 from gradlint.semantics.bindings import filled, returns_argument, walk
 from gradlint.semantics.builtin import CHANGING, call_builtin, collection_method, extend, store_item
 from gradlint.semantics.cached import Cache
@@ -40,6 +40,7 @@ from gradlint.semantics.value import (
     Method,
     ModuleObject,
     Partial,
+    Record,
     Reference,
     Settings,
     Table,
@@ -403,6 +404,8 @@ class Evaluator:
             return self._super_attribute(value, name, site)
         if isinstance(value, Items) and value.kind == "tuple" and name in _NAMED and value.items:
             return value.items[_NAMED[name]]
+        if isinstance(value, Record) and name in value.names:
+            return value.items[value.names[name]]
         if isinstance(value, Settings) and (name in value.entries or not hasattr(dict, name)):
             return value.entries.get(name) or self.interpretation.unknown(())
         if isinstance(value, (Items, Table, *_SOURCES)) or (
@@ -585,6 +588,8 @@ class Evaluator:
                     return self._object_of(target.receiver.receiver, arguments, site)
                 return self.interpretation.inherited(target.receiver.receiver, target.name, arguments, site)
             found = self._collection_method(target, arguments, site)
+            if found is None and (parts := texts.filled_in(target, arguments)) is not None:
+                return self.interpretation.text(parts)
             return found if found is not None else self._unknown_of(target.receiver, arguments)
         if isinstance(target, Reference):
             return self._call_reference(target, arguments, site, frame)
@@ -656,14 +661,13 @@ class Evaluator:
                 return found
         if target.name == "builtins.setattr" and len(arguments.positional) == 3:
             receiver, attribute, stored = arguments.positional
-            constant = attribute.value.value if isinstance(attribute.value, Known) else ""
-            self._store(receiver.value, str(constant), stored, site)
+            self._store(receiver.value, self.interpretation.name_of(attribute.value), stored, site)
             return Known(None)
         if target.name == "builtins.getattr" and len(arguments.positional) > 1:
             name = self.interpretation.chosen_key(arguments.positional[1].value)
-            if isinstance(name, Known) and isinstance(name.value, str):
+            if asked := self.interpretation.name_of(name):
                 owner, *_ = arguments.positional
-                found = self.attribute(owner, name.value, site)
+                found = self.attribute(owner, asked, site)
                 otherwise = arguments.positional[2:]
                 return (
                     self.interpretation.perhaps(owner.value, found, otherwise[0].value)
@@ -1063,6 +1067,8 @@ class Evaluator:
             parts = [self.evaluate(item, frame) for item in node.items]
             known = node.kind == "text" and all(isinstance(part, Known) for part in parts)
             found = constants.text([part.value for part in parts]) if known else None  # type: ignore[attr-defined]
+            if found is None and node.kind == "text":
+                return self.interpretation.text(parts)
             return found if found is not None else self.interpretation.unknown(())
         items: list[Value] = []
         is_open = False
@@ -1320,7 +1326,7 @@ class Evaluator:
     def _store(self, receiver: Value, name: str, operand: Operand, site: Site) -> Value | None:
         if isinstance(receiver, Instance) and name:
             self.interpretation.replacing(receiver, name, operand.value)
-            self.heap.write(receiver.attributes, name, operand.value)
+            self.write(receiver, name, operand.value)
         elif isinstance(receiver, Instance):
             self.disturb(receiver, receiver.attributes)
         elif isinstance(receiver, ClassObject) and name in receiver.members:
@@ -1330,6 +1336,14 @@ class Evaluator:
             self._change(receiver)
             store_item(receiver, Known(name), operand.value)
         return self.interpretation.stored(receiver, name, operand, site)
+
+    def write(self, receiver: Instance, name: str, value: Value) -> None:
+        """`receiver.name = value`; a name that is known in parts may be that of something else as well."""
+        if texts.HOLE in name:
+            self.disturb(receiver, [each for each in receiver.attributes if texts.may_be(name, each)])
+            known = receiver.attributes.get(name)
+            value = value if known is None else self._join([known, value])
+        self.heap.write(receiver.attributes, name, value)
 
     def _unpack(self, target: ir.Display, operand: Operand, frame: Frame) -> None:
         value = operand.value

@@ -146,6 +146,14 @@ class Interpretation:
         """A name in a module that nothing in the project binds."""
         return self.unknown(())
 
+    def text(self, parts: Sequence[Value]) -> Value:
+        """A text put together of parts that are not all known."""
+        return self.unknown(())
+
+    def name_of(self, value: Value) -> str:
+        """The name of an attribute that a value holds; empty where that is not known."""
+        return value.value if isinstance(value, Known) and isinstance(value.value, str) else ""
+
     def parameter(self, parameter: ir.Parameter, closure: Closure) -> Value:
         """The value of a parameter when nothing is known of the call."""
         return self.unknown(())

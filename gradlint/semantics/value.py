@@ -129,6 +129,12 @@ class Items(Collection, frozen=True, eq=False):
     open: bool = False
 
 
+class Record(Items, frozen=True, eq=False):
+    """A tuple of which some items have names, by their positions."""
+
+    names: dict[str, int] = {}
+
+
 class Table(Collection, frozen=True, eq=False):
     """A dictionary; `open` when there may be entries whose keys are not listed, or fewer.
 
