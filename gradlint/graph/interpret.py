@@ -153,6 +153,9 @@ _OF_UTILITIES = {
 }
 """Functions of torch_einops_utils by the one of torch that does the same to the size of numbers."""
 
+_KINDS = (ClassObject, Closure, Known, Signal, Drawn, Layer, Container, Instance)
+"""Of these it is known whether they are functions."""
+
 _MATH: dict[str, Callable[..., float]] = {
     name: getattr(math, name) for name in ("sqrt", "log", "log2", "log10", "exp", "floor", "ceil", "pow")
 }
@@ -587,7 +590,7 @@ class GraphFacts(Interpretation):
             return first
         if scheme is not None:
             return self.members.initialise(first, initial.initialised(scheme, arguments, place))
-        if name == "inspect.isfunction" and isinstance(first, (ClassObject, Closure, Known, Signal, Drawn)):
+        if name == "inspect.isfunction" and isinstance(first, _KINDS):
             return Known(isinstance(first, Closure))
         if name == "inspect.isclass" and isinstance(first, (ClassObject, Closure, Known)):
             return Known(isinstance(first, ClassObject))

@@ -1,0 +1,169 @@
+"""Names of layers that are put together, objects that only hold tensors, kernels of extensions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gradlint.lint.models import models
+from gradlint.records.graph import ModelGraph
+
+HEAD = """
+import inspect
+from collections import namedtuple
+import torch
+from torch import nn
+from torch.nn import functional as F
+from mmcv.cnn import ConvModule, build_norm_layer
+from torch.quantization import DeQuantStub, QuantStub
+from torch.utils.cpp_extension import load
+"""
+NAMED = """
+class Net(nn.Module):
+    def __init__(self, count{default}):
+        super().__init__()
+        self.count = count
+        for i in range(count):
+            {store}
+
+    def forward(self, x):
+        for i in range(self.count):
+            x = {read}(x)
+        return x
+"""
+STORED = {
+    "format": ("setattr(self, 'layer{}'.format(i), nn.Linear(8, 8))", "getattr(self, 'layer{}'.format(i))"),
+    "f-string": ("setattr(self, f'layer{i}', nn.Linear(8, 8))", "getattr(self, f'layer{i}')"),
+    "percent": ("self.add_module('a%d_b' % i, nn.Linear(8, 8))", "self._modules['a%d_b' % i]"),
+    "sum": ("self.add_module('layer' + str(i), nn.Linear(8, 8))", "self.__getattr__('layer' + str(i))"),
+}
+
+
+def graph_of(tmp_path: Path, code: str) -> ModelGraph:
+    path = tmp_path / "model.py"
+    path.write_text(HEAD + code)
+    (graph,) = models(str(path), "Net")
+    return graph
+
+
+def ops(graph: ModelGraph) -> list[str]:
+    return [node.op for node in graph.nodes if node.op != "input"]
+
+
+@pytest.mark.parametrize("form", STORED)
+def test_layers_are_found_under_names_that_are_put_together(form: str, tmp_path: Path) -> None:
+    store, read = STORED[form]
+    known = graph_of(tmp_path, NAMED.format(default="=3", store=store, read=read))
+    assert ops(known) == ["linear"] * 3
+    assert len({node.module for node in known.nodes if node.op == "linear"}) == 3
+    unknown = graph_of(tmp_path, NAMED.format(default="", store=store, read=read))
+    assert ops(unknown) == ["linear", "repeat"] and not unknown.reasons
+
+
+def test_of_several_layers_under_one_unknown_name_any_may_be_meant(tmp_path: Path) -> None:
+    code = """
+class Net(nn.Module):
+    def __init__(self, name):
+        super().__init__()
+        setattr(self, 'a_' + name, nn.Linear(8, 8))
+        setattr(self, 'a_' + name, nn.ReLU())
+        self.a_last, self.name = nn.Tanh(), name
+
+    def forward(self, x):
+        return getattr(self, 'a_' + self.name)(x)
+"""
+    graph = graph_of(tmp_path, code)
+    assert {"linear", "relu", "tanh", "join"} <= set(ops(graph)) and not graph.reasons
+
+
+BODIES = {
+    "modules": ("for name, layer in self._modules.items(): x = layer(x)", ["linear", "linear"]),
+    "modules, written": ("for layer in self._modules.values(): x = layer(x)", ["linear", "linear"]),
+    "record": ("out = BaseOutput(hidden=self.a(x), other=x)\n        x = out.hidden", ["linear"]),
+    "named tuple": ("x = Pair(x, self.a(x)).second", ["linear"]),
+    "function": ("f = self.a\n        x = f(x) if not inspect.isfunction(f) else 0", ["linear"]),
+    "factors": (
+        "x = torch.addmm(x, x, self.a(x), beta=0.5, alpha=2.0)",
+        ["linear", "matmul", "scale", "scale", "add"],
+    ),
+    "largest": ("x = max(x, self.a(x))", ["linear", "join"]),
+    "functional": (
+        "x = self.float.add_relu(self.quant(x), self.a(x))",
+        ["identity", "linear", "add", "relu"],
+    ),
+    "left out": ("x = F.silu(None) + self.a(x)", ["silu", "linear", "add"]),
+    "slice": ("y = [x]\n        y[0:0] = [self.a(x)]\n        x = y[0]", ["linear"]),
+}
+
+
+@pytest.mark.parametrize(("body", "operations"), BODIES.values(), ids=list(BODIES))
+def test_forms_of_code_are_read(body: str, operations: list[str], tmp_path: Path) -> None:
+    code = f"""
+Pair = namedtuple("Pair", "first, second")
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Linear(8, 8)
+        self._modules["b"] = nn.Linear(8, 8)
+        self.float, self.quant = [nn.quantized.FloatFunctional(), QuantStub()]
+
+    def forward(self, x):
+        {body}
+        return x
+"""
+    if "_modules" in body:
+        code = code.replace("        self.float, self.quant =", "        _ =")
+    graph = graph_of(tmp_path, code)
+    assert not graph.reasons
+    assert ops(graph) == operations
+
+
+KERNEL = """
+extension = load("extension", sources=["extension.cpp"])
+
+class Fused(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, run, x):
+        return {call}
+
+class Net(nn.Module):
+    def __init__(self, run):
+        super().__init__()
+        self.a, self.run = nn.Linear(8, 8), run
+
+    def forward(self, x):
+        return Fused.apply(self.run, self.a(x))
+"""
+
+
+def test_a_kernel_is_a_function_of_tensors_but_not_what_is_given_to_run(tmp_path: Path) -> None:
+    kernel = graph_of(tmp_path, KERNEL.format(call="extension.fused(x, 0.2)"))
+    assert "kernel" in ops(kernel) and not kernel.reasons
+    for call in ("run(x)", "run.forward(x)"):
+        assert graph_of(tmp_path, KERNEL.format(call=call)).reasons
+
+
+def test_a_conv_module_is_what_its_settings_say(tmp_path: Path) -> None:
+    code = """
+class Net(nn.Module):
+    def __init__(self, norm_cfg=dict(type="BN", requires_grad=True)):
+        super().__init__()
+        self.a = ConvModule(8, 8, 3, norm_cfg=norm_cfg, act_cfg=dict(type="LeakyReLU", negative_slope=0.2))
+        self.b = ConvModule(8, 8, 3, act_cfg=None)
+        name, norm = build_norm_layer(dict(type="GN", num_groups=4), 8)
+        self.add_module(name, norm)
+
+    def forward(self, x):
+        return self.norm(self.b(self.a(x)))
+"""
+    graph = graph_of(tmp_path, code)
+    assert ops(graph) == ["conv2d", "batch_norm", "leaky_relu", "conv2d", "group_norm"]
+    first, *_, last = [node for node in graph.nodes if node.op == "conv2d"]
+    assert set(first.parameters) == {"weight"} and set(last.parameters) == {"weight", "bias"}
+    assert first.parameters["weight"].initial.settings["a"] == 0.2
+    assert last.parameters["bias"].initial.scheme == "zeros"
+    assert graph_of(
+        tmp_path, code.replace('norm_cfg=dict(type="BN", requires_grad=True)', "norm_cfg")
+    ).reasons
