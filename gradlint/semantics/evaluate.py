@@ -1340,9 +1340,11 @@ class Evaluator:
     def write(self, receiver: Instance, name: str, value: Value) -> None:
         """`receiver.name = value`; a name that is known in parts may be that of something else as well."""
         if texts.HOLE in name:
-            self.disturb(receiver, [each for each in receiver.attributes if texts.may_be(name, each)])
-            known = receiver.attributes.get(name)
-            value = value if known is None else self._join([known, value])
+            meant = [each for each in receiver.attributes if texts.may_be(name, each)]
+            for each in meant:
+                self.heap.write(receiver.attributes, each, self._join([receiver.attributes[each], value]))
+            if name in meant:
+                return
         self.heap.write(receiver.attributes, name, value)
 
     def _unpack(self, target: ir.Display, operand: Operand, frame: Frame) -> None:
