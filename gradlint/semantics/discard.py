@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import NamedTuple
 
 from gradlint.records.finding import UNMEASURED
+from gradlint.records.once import once_each
 from gradlint.semantics.ops import NON_DIFFERENTIABLE
 from gradlint.semantics.point import OVERFLOWING, Point, loses_gradient
 from gradlint.semantics.selection import (
@@ -58,7 +58,7 @@ class Place(NamedTuple):
         return self.point[self.leaf.number]
 
 
-@lru_cache(maxsize=4)
+@once_each
 def discards(trace: Trace) -> dict[int, Discard]:
     """The first discard of each result, by its number."""
     found: dict[int, Discard] = {}

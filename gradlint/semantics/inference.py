@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import NamedTuple
 
 from gradlint.records import ir
+from gradlint.records.once import once_each
 from gradlint.semantics.scope import ModuleScope
 from gradlint.semantics.trace import is_untracked
 from gradlint.semantics.value import ClassObject
@@ -76,7 +76,7 @@ def _namings(node: object, function: str, untracked: bool) -> Iterator[Naming]:
             yield from _namings(getattr(node, field), function, untracked)
 
 
-@lru_cache(maxsize=16)
+@once_each
 def inference_only(cls: ClassObject) -> frozenset[str]:
     """The methods that a class, or a base of it, names only under `if not self.training`, without gradients
     or in another such method.

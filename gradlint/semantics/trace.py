@@ -36,7 +36,7 @@ class Uses:
         return self._by_number.get(number, [])
 
 
-class Trace(Struct, frozen=True, eq=False):
+class Trace(Struct, frozen=True, eq=False, weakref=True):
     """The primitives that a function applied and the attributes it stored, in order.
 
     `owner` is the class whose method it is. `arrays` are inputs that the function treats as NumPy

@@ -49,7 +49,7 @@ class Closure(Value, frozen=True, eq=False):
     owner: ClassObject | None = None
 
 
-class ClassObject(Value, frozen=True, eq=False):
+class ClassObject(Value, frozen=True, eq=False, weakref=True):
     """A class of the project; `bases` are evaluated, in order."""
 
     definition: ir.Class
