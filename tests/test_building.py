@@ -334,6 +334,97 @@ def test_fields_of_an_input_can_be_told(worker: Worker, tmp_path: Path) -> None:
     assert found.inputs[0][1:] == ("float32[4,5,16]", "--input"), found.reason
 
 
+CONFIGURED = """
+@dataclass
+class Config:
+    vocabulary: int = 50000
+    width: int = 512
+    window: int = 512
+
+class Net(nn.Module):
+    def __init__(self, config: Config):
+        super().__init__()
+        assert config.window % 8 == 0 and config.window > 4
+        self.embed = nn.Embedding(config.vocabulary, config.width)
+        self.mix = nn.Linear(config.width, config.width)
+
+    def forward(self, ids):
+        return self.mix(self.embed(ids))
+"""
+
+
+def test_one_setting_of_a_configuration_is_mended(worker: Worker, tmp_path: Path) -> None:
+    """The others stay small."""
+    found = verified(worker, tmp_path, CONFIGURED, "Net")
+    assert found.verdict == "healthy" and found.parameters < 10000, found.reason
+    assert "config.window" in [name for name, _, _ in found.arguments]
+
+
+LETTERS = """
+class Net(nn.Module):
+    '''A stack.
+
+    Args:
+        P: Kernel size of each layer
+        N: Number of channels
+        R: Number of repeats
+    '''
+
+    def __init__(self, P, N, R, norm):
+        super().__init__()
+        if norm.startswith("spectral"):
+            wrap = nn.utils.parametrizations.spectral_norm
+        self.layers = nn.Sequential(*[wrap(nn.Conv1d(N, N, P, padding=P // 2)) for _ in range(R)])
+
+    def forward(self, x):
+        return self.layers(x)
+"""
+
+
+def test_letters_are_what_docstrings_say(worker: Worker, tmp_path: Path) -> None:
+    found = verified(worker, tmp_path, LETTERS, "Net")
+    assert found.verdict == "healthy", found.reason
+    assert [each[1] for each in found.arguments[:3]] == ["3", "16", "2"]
+
+
+FITTING = {
+    "channels put together": (
+        "self.layer = nn.Conv2d(7, 8, 3, padding=1)",
+        "first, second",
+        "self.layer(torch.cat((first, second, first), 1))",
+    ),
+    "what is left of an image": (
+        "self.layer = nn.Sequential(*[nn.Conv2d(3, 3, 3, 3) for _ in range(5)])",
+        "image",
+        "self.layer(image)",
+    ),
+    "lengths after what has no length": (
+        "self.layer = nn.Linear(4 * 6, 8)",
+        "query, keys",
+        "self.layer(torch.cat([query + 0 * keys, keys, query - keys, query * keys], -1)"
+        " if len(keys.shape) == 3 else None)",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FITTING)
+def test_inputs_are_found_that_fit_together(worker: Worker, tmp_path: Path, case: str) -> None:
+    setup, inputs, result = FITTING[case]
+    code = f"class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n        {setup}\n\n"
+    code += f"    def forward(self, {inputs}):\n        return {result}\n"
+    found = verified(worker, tmp_path, code, "Net")
+    assert found.verdict != "could not run", found.reason
+
+
+def test_what_is_made_without_a_record_of_its_versions_is_watched(worker: Worker, tmp_path: Path) -> None:
+    code = LENGTH.replace(
+        "        batch, length",
+        "        with torch.inference_mode():\n            self.head(torch.ones(8))\n        batch, length",
+    )
+    found = verified(worker, tmp_path, code, "Net")
+    assert found.verdict == "healthy", found.reason
+
+
 def test_what_is_compiled_runs_as_it_is_written(worker: Worker, tmp_path: Path) -> None:
     code = LENGTH.replace("    def forward", "    @torch.compile(mode='max-autotune')\n    def forward")
     found = verified(worker, tmp_path, code, "Net")

@@ -54,11 +54,22 @@ def _is_small(form: Form) -> bool:
 def _changes(misfit: Misfit, forms: Forms) -> Iterator[tuple[str, Form]]:
     yield from _for_layer(misfit, forms)
     text = str(misfit.error)
+    yield from _larger(text, forms)
     yield from _for_pattern(text, misfit, forms)
     yield from _for_sizes(misfit, forms)
     for name in _blamed(misfit, forms):
         yield from ((name, form) for form in _by_message(text, forms[name], misfit.error))
     yield from _for_shapes(text, forms)
+
+
+def _larger(text: str, forms: Forms) -> Iterator[tuple[str, Form]]:
+    """Images twice as large, where nothing is left of them."""
+    for name, form in forms.items() if _TOO_SMALL.search(text) else ():
+        if form.kind == FLOAT and len(form.shape) > 2:
+            yield name, replace(form, shape=(*form.shape[:2], *[2 * side for side in form.shape[2:]]))
+
+
+_TOO_SMALL = re.compile(r"Kernel size can't be greater|[Oo]utput size is too small|smaller than kernel size")
 
 
 def _blamed(misfit: Misfit, forms: Forms) -> list[str]:
@@ -130,10 +141,22 @@ def _derived(x: torch.Tensor, layer: Wanted, forms: Forms) -> Iterator[tuple[str
     if abs(layer.axis) > x.dim():
         return
     got = int(x.shape[layer.axis])
+    if layer.axis == 1:
+        yield from _of_channels(forms, layer.size, got)
     for name, form in forms.items():
         if form.kind not in (FLOAT, INT):
             continue
         yield from ((name, each) for each in _scaled(form, layer.size, got))
+
+
+def _of_channels(forms: Forms, size: int, got: int) -> Iterator[tuple[str, Form]]:
+    """Other channels where those that are put together are too few or too many; one for all but the first."""
+    for count, (name, form) in enumerate(forms.items()):
+        if form.kind == FLOAT and len(form.shape) > 2:
+            channels = form.shape[1]
+            fitting = channels * size // got if channels * size % got == 0 else 0
+            wanted = (channels + size - got, fitting, 1 if count else 0)
+            yield from ((name, form.with_dim(1, each)) for each in wanted if each > 0)
 
 
 def _scaled(form: Form, size: int, got: int) -> Iterator[Form]:

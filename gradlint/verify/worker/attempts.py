@@ -14,11 +14,11 @@ from typing import Any
 from torch import nn
 
 from .absent import AbsentError
-from .guesses import SIZES, guess, refitted
+from .guesses import SIZES, by_description, guess, refitted
 from .mend import mended, mended_in_turn
-from .parts import origin, renewed
+from .parts import renewed, within
 from .recipes import NotBuiltError, Recipe
-from .signatures import handed_on
+from .signatures import described, handed_on
 from .stand_in import Settings
 
 ATTEMPTS = 60
@@ -84,13 +84,19 @@ class Attempt:
             elif name in self.chosen:
                 yield name, renewed(self.chosen[name], self._within(name))
             elif parameter.default is parameter.empty and parameter.kind not in stars:
-                guessed = guess(name, parameter.annotation, self.size, name)
+                guessed = self._guessed(name, parameter.annotation)
                 yield name, renewed(guessed, inner) if (inner := self._within(name)) else guessed
         if any(p.kind is p.VAR_KEYWORD for p in names.values()):
             rest = {**self.chosen, **given}
             yield from (
                 (name, value) for name, value in rest.items() if name not in names and "." not in name
             )
+
+    def _guessed(self, name: str, annotation: Any) -> Any:
+        """A value for a parameter; of a single letter by what docstrings say of it, if anything."""
+        said = described(self.maker.target).get(name, "") if len(name) == 1 else ""
+        found = by_description(said, self.size) if said else None
+        return guess(name, annotation, self.size, name) if found is None else found
 
     def _within(self, name: str) -> dict[str, Any]:
         """What is chosen for the constructor of the part that goes in under a name."""
@@ -103,8 +109,7 @@ class Attempt:
         if any(p.kind is p.VAR_KEYWORD for p in names.values()):
             defaults = {**handed_on(self.maker.target), **defaults}
         own = {name: value for name, value in {**defaults, **self.values}.items() if name not in given}
-        parts = {name: found for name, value in own.items() if (found := origin(value)) is not None}
-        inner = {f"{name}.{n}": v for name, found in parts.items() for n, v in found.slots.items()}
+        inner = {f"{name}.{n}": v for name, value in own.items() for n, v in within(value).items()}
         return {**own, **self.read, **inner}
 
 
@@ -180,8 +185,8 @@ def _explained(error: BaseException, values: dict[str, Any], given: dict[str, An
 
 
 def _found(attempt: Attempt, origins: dict[str, str], notes: list[str]) -> Recipe:
-    within = {n: v for n, v in attempt.chosen.items() if "." in n}
-    every = {**attempt.values, **attempt.read, **within}
+    inner = {n: v for n, v in attempt.chosen.items() if "." in n}
+    every = {**attempt.values, **attempt.read, **inner}
     names = {n: v for n, v in every.items() if not isinstance(v, Settings)}
 
     def remade(error: BaseException) -> Iterator[Recipe]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,7 @@ from torch import nn
 
 from .absent import AbsentError
 from .adapt import Misfit, adapted
+from .blame import lines
 from .fields import gathered, with_fields
 from .forms import BOOL, FLOAT, INT, SIDES, VALUE, Form, likely
 from .guesses import guess
@@ -22,14 +24,21 @@ from .protocol import Input
 
 Forms = Mapping[str, Form]
 FEW = 2
-ATTEMPTS = 160
-_DEPTH = 10
+ATTEMPTS = 320
+_ALIKE = 48
+"""After so many attempts that all end in one error the input is not what it is about."""
+_STRETCH = 16
+"""So many attempts from one start before others get their turn."""
 
 _IDS = re.compile(
     r"(.*_)?(ids?|idx|index|indices|tokens?|words?|labels?|captions?|targets?|tgt|src|positions?|input_ids)\Z"
 )
 _MASK = re.compile(r"(.*_)?masks?(_.*)?\Z")
 _LENGTHS = re.compile(r"(.*_)?(lens?|lengths?|seq_lens?|num_.*|sizes?)\Z")
+
+
+Trail = deque[tuple[Forms, frozenset[Any]]]
+"""Forms that wait to be tried, each with the places of the errors that led there."""
 
 
 class NoInputError(Exception):
@@ -120,6 +129,7 @@ class _Search:
         self.seen: set[str] = set()
         self.known: dict[str, Misfit | None] = {}
         self.attempts = 0
+        self.errors: set[str] = set()
 
     def run(self) -> Fitted | None:
         """The likeliest forms as they are, then every start with what its errors suggest."""
@@ -132,12 +142,13 @@ class _Search:
         for start in self._starts():
             if self._try(start) is None:
                 return self._fitted(start)
-        for start in self._starts():
-            found = self._descend(start, 0)
+        trails = deque([deque([(start, frozenset[Any]())]) for start in self._starts()])
+        while trails and not self._is_over():
+            trail = trails.popleft()
+            found = self._follow(trail)
             if found is not None:
                 return self._fitted(found)
-            if self._is_over():
-                return None
+            trails.extend([trail] if trail else [])
         return None
 
     def _take_what_is_asked_for(self) -> None:
@@ -162,7 +173,8 @@ class _Search:
         )
 
     def _is_over(self) -> bool:
-        return self.attempts >= ATTEMPTS or time.process_time() > self.deadline
+        makes_no_difference = self.attempts >= _ALIKE and len(self.errors) == 1
+        return makes_no_difference or self.attempts >= ATTEMPTS or time.process_time() > self.deadline
 
     def _fitted(self, forms: Forms) -> Fitted:
         fitted = Fitted(dict(forms), self.keywords, self.stars)
@@ -201,35 +213,46 @@ class _Search:
             self.known[key] = misfit = self._misfit(forms)
             if misfit is not None:
                 self.first = self.first or (misfit.error, forms)
+                self.errors.add(repr(misfit.error))
                 if isinstance(misfit.error, MemoryError):
                     raise misfit.error
                 if isinstance(misfit.error, AbsentError):
                     raise NoInputError(str(misfit.error))
         return self.known[key]
 
-    def _descend(self, forms: Forms, depth: int) -> Forms | None:
-        """Try forms, then what their error suggests."""
-        key = repr(sorted(forms.items()))
-        if key in self.seen or self._is_over():
-            return None
-        self.seen.add(key)
-        misfit = self._try(forms)
-        self.known.pop(key, None)
-        if misfit is None:
-            return forms
-        if depth < _DEPTH:
-            known = forms.keys()
-            for other in with_fields(misfit.error, misfit.whole, forms, self.fields, self._field(forms)):
-                self.first = None if self.first and self.first[1].keys() == known else self.first
-                found = self._descend(other, depth)
-                if found is not None:
-                    return found
-            for name, form in adapted(misfit, forms):
-                if name not in self.asked:
-                    found = self._descend({**forms, name: form}, depth + 1)
-                    if found is not None:
-                        return found
+    def _follow(self, trail: Trail) -> Forms | None:
+        """Try some forms of a trail, and what their errors suggest.
+
+        What gets past the errors of before is followed first.
+        """
+        for _ in range(_STRETCH):
+            if not trail or self._is_over():
+                return None
+            forms, passed = trail.popleft()
+            key = repr(sorted(forms.items()))
+            misfit = self._try(forms)
+            self.known.pop(key, None)
+            if misfit is None:
+                return forms
+            place = _place(misfit)
+            new = [(each, passed | {place}) for each in self._changed(misfit, forms)]
+            if place in passed:
+                trail.extend(new)
+            else:
+                trail.extendleft(reversed(new))
         return None
+
+    def _changed(self, misfit: Misfit, forms: Forms) -> Iterator[Forms]:
+        """The forms that an error suggests in the place of others, each of them once."""
+        holding = list(with_fields(misfit.error, misfit.whole, forms, self.fields, self._field(forms)))
+        if holding and self.first is not None and self.first[1].keys() == forms.keys():
+            self.first = None
+        others = ({**forms, name: form} for name, form in adapted(misfit, forms) if name not in self.asked)
+        for each in (*holding, *others):
+            key = repr(sorted(each.items()))
+            if key not in self.seen:
+                self.seen.add(key)
+                yield each
 
     def _misfit(self, forms: Forms) -> Misfit | None:
         given: dict[str, Any] = {}
@@ -314,6 +337,13 @@ class _Search:
         if _IDS.match(name) and first.kind == INT:
             return first
         return first
+
+
+def _place(misfit: Misfit) -> tuple[Any, ...]:
+    """Where and how a run ended: the module, the line and the error, numbers left out."""
+    module = id(misfit.stack[-1][0]) if misfit.stack else 0
+    line = next((each.number for each in lines(misfit.error)), 0)
+    return type(misfit.error), re.sub(r"\d+", "_", str(misfit.error)), module, line
 
 
 def _taken(

@@ -95,6 +95,18 @@ def guess(name: str, annotation: Any = None, size: int = SIZES[0], path: str = "
     return by_name(name, size, path) if found is _NOTHING else found
 
 
+def by_description(words: str, size: int) -> Any:
+    """A value for what a sentence describes, as "kernel size in the blocks"; None where it tells nothing."""
+    names = re.findall(r"\w+", words.lower().partition(",")[0])[:_WORDS]
+    begun = ["_".join(names[:count]) for count in range(len(names), 1, -1)]
+    if any(_WIDTHS.match(name) for name in begun):
+        return size
+    return next((by_name(name, size) for name in begun for known, _ in _TABLE if known.match(name)), None)
+
+
+_WORDS = 4
+"""So many words of a description are looked at."""
+_WIDTHS = re.compile(r"(number|num)_of_(\w+_)?(channels|features|filters|units|neurons|inputs|outputs)\Z")
 _NOTHING = object()
 
 

@@ -23,12 +23,16 @@ if TYPE_CHECKING:
 
 Change = dict  # what to choose, by the name of the argument or setting
 _MOST = 12
+_OF_TEXT = ("lower", "upper", "split", "startswith", "endswith", "strip")
+"""Methods of nothing but text."""
 
 
 def mended(error: BaseException, slots: dict[str, Any], size: int) -> list[dict[str, Any]]:
     """Changes that may help a constructor, the likeliest first."""
     changes = (each for line in lines(error) for each in chain(*_on_line_each(error, line, slots, size)))
-    return _first(_MOST, chain(_lacking(error, slots, size), of_sizes(str(error), slots), changes))
+    text = str(error)
+    stated = chain(_lacking(error, slots, size), of_sizes(text, slots), _whole(text, slots))
+    return _first(_MOST, chain(stated, changes, _lacking_alike(error, slots)))
 
 
 def mended_in_turn(error: BaseException, slots: dict[str, Any], size: int) -> list[dict[str, Any]]:
@@ -80,6 +84,35 @@ def _lacking(error: BaseException, slots: dict[str, Any], size: int) -> Iterator
         yield {name: by_name(name, size, name) for name in wanted}
 
 
+def _whole(text: str, slots: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Whole numbers for what is none, where a message says that one is needed."""
+    if re.search(
+        r"got float|'float' object cannot be interpreted as an integer|found element of type float", text
+    ):
+        yield from ({slot: _FEW} for slot, value in slots.items() if type(value) is float and "." not in slot)
+
+
+_FEW = 3
+_WANTS_WHOLE = re.compile(r"got float|'float' object cannot be interpreted as an int|element of type float")
+
+
+def _lacking_alike(error: BaseException, slots: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Texts for what equals a number that a method of text is asked of, what was read last first."""
+    found = re.search(r"'(int|float)' object has no attribute '(\w+)'", str(error))
+    for line in lines(error)[:1] if found and found[2] in _OF_TEXT else ():
+        values = [line.frame.f_locals.get(name) for name in line.names]
+        alike = [slot for slot, value in slots.items() if type(value) in (int, float) and value in values]
+        yield from ({slot: text} for slot in reversed(alike) for text in _texts(line))
+
+
+def _texts(line: Line) -> list[str]:
+    """The texts that methods on a line are given, such as what a text should begin with, and none."""
+    nodes = ast.walk(line.tree) if line.tree is not None else ()
+    calls = [node for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
+    given = [each.value for call in calls for each in call.args if isinstance(each, ast.Constant)]
+    return [*[text for text in given if isinstance(text, str)], ""]
+
+
 def _same(first: dict[str, Any], second: dict[str, Any]) -> bool:
     return repr(first) == repr(second)
 
@@ -96,6 +129,9 @@ def _on_line(line: Line, slots: dict[str, Any]) -> list[str]:
 
 def _values(error: BaseException, value: Any, line: Line, slot: str, size: int) -> Iterator[Any]:
     text = str(error)
+    if is_configuration(value):
+        yield type(value)()
+        return
     if value is None:
         yield by_name(slot.rpartition(".")[2], size, slot)
     if "has no len" in text and line.tree is not None:
@@ -135,8 +171,6 @@ def _values(error: BaseException, value: Any, line: Line, slot: str, size: int) 
         yield from _other_numbers(value, size)
     if isinstance(value, bool):
         yield not value
-    if is_configuration(value):
-        yield type(value)()
 
 
 def _of_another_type(text: str, value: Any, slot: str, size: int) -> Iterator[Any]:
@@ -202,8 +236,8 @@ def _with_attribute(text: str, value: Any, slot: str, line: Line, size: int) -> 
         yield torch.randn(size, size)
     elif name in ("append", "extend", "sort"):
         yield [value] * 4 if isinstance(value, int) else []
-    elif name in ("lower", "upper", "split", "startswith", "endswith", "strip"):
-        yield ""
+    elif name in _OF_TEXT:
+        yield from _texts(line)
     elif hasattr(nn.Module, name) or name in (
         "weight",
         "out_channels",

@@ -19,6 +19,7 @@ from weakref import WeakKeyDictionary
 from torch import nn
 
 from .blame import definition, definitions
+from .guesses import is_configuration
 from .load import imported
 from .recipes import NotBuiltError, Recipe
 from .signatures import signature_of
@@ -90,15 +91,29 @@ def _recipe(kind: type, size: int, chosen: dict[str, Any]) -> Recipe | None:
         return None
 
 
+def within(value: Any) -> dict[str, Any]:
+    """What may be changed within a value: about how a part was made, and the settings of a configuration."""
+    known = origin(value)
+    if known is not None:
+        return known.slots
+    return dict(vars(value)) if is_configuration(value) else {}
+
+
 def renewed(value: Any, changes: dict[str, Any]) -> Any:
-    """A part made anew, with other choices; of any other value a copy. Raises `NotBuiltError`."""
+    """A part or configuration made anew, with other choices; of any other value a copy.
+
+    Raises `NotBuiltError`.
+    """
     known = origin(value)
     if known is None:
-        return copy.deepcopy(value)
-    made = part(known.kind, known.size, {**known.chosen, **changes})
-    if made is None:
+        made = copy.deepcopy(value)
+        for name, other in changes.items() if is_configuration(value) else ():
+            setattr(made, name, other)
+        return made
+    part_made = part(known.kind, known.size, {**known.chosen, **changes})
+    if part_made is None:
         raise NotBuiltError(f"{known.kind.__name__} cannot be constructed otherwise")
-    return made
+    return part_made
 
 
 def having(attribute: str, others: Iterable[str], names: dict[str, Any], size: int) -> Iterator[nn.Module]:

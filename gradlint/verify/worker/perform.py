@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import re
 import time
 import types
@@ -13,10 +12,10 @@ from dataclasses import replace
 from functools import cache
 
 import torch
-from torch import nn
 
 from . import documented, handwritten, redirect, staging
 from .absent import Absent, AbsentError
+from .anatomy import Anatomy, anatomy, layers
 from .answers import LOSS, OF_FUNCTIONS, of_arrays, of_function, of_loss, of_model, of_procedure, steps_of
 from .construct import recipe, resolve
 from .eager import run_as_written
@@ -25,7 +24,7 @@ from .forms import SIDES
 from .functions import callee
 from .load import FAILED, load, note_opened, opened
 from .metrics import WITHOUT_INPUTS, NotExercisedError
-from .protocol import Answer, Argument, Built, Failure, Layer, Reply, Task
+from .protocol import Answer, Argument, Built, Failure, Reply, Task
 from .recipes import NotBuiltError, Recipe
 from .redirect import taken_as
 from .subject import STEPS, Subject, affordable, exact
@@ -102,14 +101,14 @@ def _perform(task: Task, enter: Tell, failed: dict[str, BaseException]) -> Reply
     if procedure is not None:
         answers = [of_procedure(question, procedure) for question in task.questions]
         return Reply(task.number, _UNBUILT, answers, [], device="cpu")
-    made, model, subject = _prepared(task, module, device, enter)
+    made, known, subject = _prepared(task, module, device, enter)
     enter("measuring")
     answers = [of_model(question, subject) for question in task.questions]
-    layers = _layers(subject, model) if task.wants_flow else []
-    return Reply(task.number, _built(task, made, subject, model), answers, layers, device=device)
+    shown = layers(subject, known) if task.wants_flow else []
+    return Reply(task.number, _built(task, made, subject, known), answers, shown, device=device)
 
 
-Prepared = tuple[Recipe, nn.Module, Subject]
+Prepared = tuple[Recipe, Anatomy, Subject]
 
 
 def _prepared(task: Task, module: types.ModuleType, device: str, enter: Tell) -> Prepared:
@@ -192,12 +191,12 @@ def _cause(error: NotBuiltError | NoInputError) -> str:
 
 def _ready(task: Task, made: Recipe, device: str, enter: Tell, share: int = 3) -> Prepared:
     with exact(0, torch.float32):
-        model = made.make()
+        known = anatomy(made.make())
     subject = _subject(task, made, device, share)
     if task.wants_flow or any(question.metric not in WITHOUT_INPUTS for question in task.questions):
         enter("searching inputs")
         subject.fitted(subject.steps)
-    return made, model, subject
+    return made, known, subject
 
 
 PLACES = ("backward", "parameters")
@@ -279,12 +278,9 @@ def _steps(task: Task) -> int:
     return next((steps for steps in map(steps_of, task.questions) if steps), STEPS)
 
 
-def _built(task: Task, made: Recipe, subject: Subject, model: nn.Module) -> Built:
+def _built(task: Task, made: Recipe, subject: Subject, known: Anatomy) -> Built:
     dtype = str(subject.dtype).replace("torch.", "")
-    held = list(model.parameters())
-    trained = [p for p in held if p.requires_grad]
-    sizes = [sum(p.numel() for p in part if not nn.parameter.is_lazy(p)) for part in (held, trained)]
-    built = Built(made.arguments(), [], made.notes, dtype, sizes[0], sizes[1], [], [])
+    built = Built(made.arguments(), [], made.notes, dtype, known.parameters, known.trained, [], [])
     if all(question.metric in WITHOUT_INPUTS for question in task.questions) and not task.wants_flow:
         return built
     fitted, run = subject.fitted(subject.steps), subject.run()
@@ -298,22 +294,3 @@ def _built(task: Task, made: Recipe, subject: Subject, model: nn.Module) -> Buil
 
 LATER = 2
 """Steps of gradient descent after which a layer that runs has to get a gradient."""
-
-
-# The flow
-
-
-def _layers(subject: Subject, model: nn.Module) -> list[Layer]:
-    """Every call of a module without modules of its own, in the order of the run."""
-    run = subject.run()
-    kinds = {path: type(module).__name__ for path, module in model.named_modules()}
-    leaves = {path for path, module in model.named_modules() if next(module.children(), None) is None}
-    return [
-        Layer(path, kinds.get(path, ""), _decades(call.rms), _decades(call.delta), elements=call.count)
-        for path, call in run.order
-        if path in leaves
-    ]
-
-
-def _decades(size: float) -> float | None:
-    return math.log10(size) if size and math.isfinite(size) else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from typing import Any
 
 from .blame import method
@@ -50,3 +51,12 @@ def _call_of_base(kind: type) -> ast.Call | None:
         if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(".__init__"):
             return node
     return None
+
+
+_DESCRIBED = re.compile(r"^[ \t]*[-*]?[ \t]*`*(\w+)`*[ \t]*(?:\([^)\n]*\))?[ \t]*:[ \t]*(.+)$", re.MULTILINE)
+
+
+def described(target: Any) -> dict[str, str]:
+    """What docstrings say of a target's parameters: the beginning of the sentence behind each name."""
+    texts = [getattr(each, "__doc__", None) or "" for each in (getattr(target, "__init__", None), target)]
+    return {name: words for text in texts for name, words in _DESCRIBED.findall(text)}
