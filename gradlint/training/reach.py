@@ -115,6 +115,7 @@ class Reach:
 
     def leads(self, scope: ModuleScope, text: str) -> bool:
         """Whether a piece of a module trains, or names what does."""
+        text = _code(text)
         if self._acts(scope.path, text):
             return True
         nodes = list(self._named(scope, text))
@@ -171,7 +172,6 @@ class Reach:
 
     def _named(self, scope: ModuleScope, text: str) -> Iterator[Node]:
         """The names of a module that a text mentions, those of imported modules with their attributes."""
-        text = _ASIDE.sub(_without_asides, text)
         for dotted in dict.fromkeys(_DOTTED.findall(text)):
             name, _, rest = dotted.partition(".")
             bound = scope.bindings.get(name)
@@ -225,15 +225,18 @@ class Reach:
         lines = text.split("\n")
         self._makes[scope.path] = makes_trainer(text)
         self._texts[scope.path] = {
-            name: "\n".join(
-                [entries.text_of(each, lines) for each in bound if not isinstance(each, ir.Binding)]
+            name: _code(
+                "\n".join(
+                    [entries.text_of(each, lines) for each in bound if not isinstance(each, ir.Binding)]
+                )
             )
             for name, bound in scope.bindings.items()
         }
 
 
-def _without_asides(found: re.Match[str]) -> str:
-    return "" if found[1] else found[0]
+def _code(text: str) -> str:
+    """A text without comments, and without texts of several lines."""
+    return _ASIDE.sub(lambda found: "" if found[1] else found[0], text)
 
 
 def _binding(module: str, member: str, level: int) -> ir.Binding:
