@@ -167,3 +167,52 @@ class Net(nn.Module):
     assert graph_of(
         tmp_path, code.replace('norm_cfg=dict(type="BN", requires_grad=True)', "norm_cfg")
     ).reasons
+
+
+CHAINS = """
+import torchvision
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        vgg = torchvision.models.vgg16({given})
+        self.first, self.vgg = nn.Sequential(), vgg
+        for at in range(4):
+            self.first.add_module(str(at), vgg.features[at])
+        self.vgg.classifier[6] = nn.Linear(4096, 10)
+
+    def forward(self, x):
+        return {forward}
+"""
+
+
+@pytest.mark.parametrize(("given", "scheme"), [("", "kaiming_normal"), ("pretrained=True", "unknown")])
+def test_parts_of_a_model_of_torchvision_are_known(given: str, scheme: str, tmp_path: Path) -> None:
+    part = graph_of(tmp_path, CHAINS.format(given=given, forward="self.first(x)"))
+    assert ops(part) == ["conv2d", "relu", "conv2d", "relu"]
+    assert {node.parameters["weight"].initial.scheme for node in part.nodes if node.parameters} == {scheme}
+    whole = graph_of(tmp_path, CHAINS.format(given=given, forward="self.vgg(x)"))
+    layers = [node for node in whole.nodes if node.parameters]
+    assert len(layers) == 16 and layers[-1].settings["out_features"] == 10 and not whole.reasons
+
+
+def test_methods_and_attributes_of_one_of_several_blocks(tmp_path: Path) -> None:
+    code = """
+class Block(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.a = nn.Linear(8, width)
+
+    def run(self, x):
+        return self.a(x)
+
+class Net(nn.Module):
+    def __init__(self, at):
+        super().__init__()
+        self.blocks, self.at = nn.ModuleList([Block(8), Block(16)]), at
+
+    def forward(self, x):
+        return self.blocks[self.at].run(x) + F.linear(x, self.blocks[self.at].a.weight)
+"""
+    graph = graph_of(tmp_path, code)
+    assert ops(graph) == ["linear", "linear", "join", "linear", "add"] and not graph.reasons

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from gradlint.graph import initial
 from gradlint.graph.blocks import TRANSFORMERS, Blocks
 from gradlint.graph.einsum import contracted
+from gradlint.graph.from_torchvision import CHAINS
 from gradlint.graph.functions import (
     ACTIVATIONS,
     BINARY,
@@ -156,6 +157,8 @@ class Applier:
             return self._recorder.unknown("a layer without inputs", (layer,), site)
         if layer.type in ("TransformerEncoder", "TransformerDecoder"):
             return self._stack(layer, inputs, site)
+        if layer.type in CHAINS:
+            return self._classified(layer, inputs[0], site)
         if layer.type == "Transformer":
             return self._encoded(layer, inputs, site)
         op = LAYERS[layer.type].op
@@ -178,6 +181,14 @@ class Applier:
         if self._recorder.nodes[made.number].settings.get("return_indices") is not True:
             return made
         return tuple_of([made, self._recorder.emit("argmax", (made,), site)], site.node)
+
+    def _classified(self, layer: Layer, data: Signal, site: Site) -> Value:
+        """What the convolutions find, pooled, as one vector, is told apart."""
+        call, node = self._facts.evaluator.call, site.node
+        found = call(layer.parts["features"], Arguments((Operand(data, node),)), site)
+        pooled = call(layer.parts["avgpool"], Arguments((Operand(found, node),)), site)
+        flat = self.function("flatten", Arguments((Operand(pooled, node), Operand(Known(1), node))), site)
+        return call(layer.parts["classifier"], Arguments((Operand(flat, node),)), site)
 
     def _encoded(self, layer: Layer, inputs: Sequence[Signal], site: Site) -> Value:
         """An encoder of the first input, and a decoder of the second that looks at what that gives."""

@@ -181,7 +181,8 @@ NOT_DIFFERENTIABLE = frozenset(
         *("argmax", "argmin", "argsort", "round", "floor", "ceil", "trunc", "sign", "one_hot", "bincount"),
         *("eq", "ne", "lt", "le", "gt", "ge", "isnan", "isinf", "isfinite", "logical_not", "logical_and"),
         *("long", "int", "bool", "byte", "short", "nonzero", "multinomial", "searchsorted", "bernoulli"),
-        *("bucketize", "astype", "floor_divide"),
+        *("bucketize", "astype", "floor_divide", "_convert_indices_from_coo_to_csr"),
+        *("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not"),
         *("item", "tolist", "numpy", "round_", "any", "all", "logical_or", "unique"),
     }
 )

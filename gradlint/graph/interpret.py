@@ -28,6 +28,7 @@ from gradlint.graph.distributions import distribution, is_distribution, sampled
 from gradlint.graph.fitting import fitting, is_asked_as_class
 from gradlint.graph.from_mmcv import PACKAGE as MMCV
 from gradlint.graph.from_mmcv import call as from_mmcv
+from gradlint.graph.from_torchvision import model as torchvision_model
 from gradlint.graph.from_transformers import ANY_ACTIVATION, PACKAGE
 from gradlint.graph.from_transformers import call as from_transformers
 from gradlint.graph.functions import (
@@ -142,6 +143,14 @@ _EINX = {"add": "add", "subtract": "sub", "multiply": "mul", "divide": "truediv"
     name: name for name in ("equal", "less", "less_equal", "greater", "greater_equal")
 }
 """Functions of einx by the operator that each applies, the first argument being a pattern."""
+
+_FUSED_ATTENTION = frozenset(
+    {
+        *("flash_attn.flash_attn_func", "flash_attn.flash_attn_interface.flash_attn_func"),
+        *("flash_attn.flash_attn_varlen_func", "flash_attn.flash_attn_interface.flash_attn_varlen_func"),
+    }
+)
+"""Functions of queries, keys and values."""
 
 _OF_UTILITIES = {
     "cross_entropy": "cross_entropy",
@@ -662,8 +671,17 @@ class GraphFacts(Interpretation):
             return self.applier.function(last, Arguments(arguments.positional[:1]), site)
         if name.startswith("einx.") and last in _EINX and len(arguments.positional) > 2:
             return self.applier.operator(_EINX[last], arguments.positional[1:3], site)
+        if name in _FUSED_ATTENTION and len(arguments.positional) >= 3:
+            return self.applier.function(
+                "scaled_dot_product_attention", Arguments(arguments.positional[:3]), site
+            )
+        if name == "torch_einops_utils.pack_with_inverse" and isinstance(first, Signal):
+            packed = self.recorder.emit("reshape", (first,), site)
+            return Items("tuple", [packed, Reference("einops.unpack_one")], site.node)
         if name.startswith("torch_einops_utils.") and last in _OF_UTILITIES:
             return self.applier.function(_OF_UTILITIES[last], arguments, site)
+        if not self.is_training and (chain := torchvision_model(name, arguments, site)) is not None:
+            return chain
         if (known := pretrained(name)) is not None:
             return known
         if is_class_name(last) and not name.startswith(("torch", "timm")):
@@ -912,6 +930,8 @@ class GraphFacts(Interpretation):
         value = receiver.value
         if isinstance(value, Choice) and name in ("__call__", "forward"):
             return self._each(value, arguments, site)
+        if isinstance(value, Choice) and (found := self._of_each(value, name)) is not None:
+            return self._each(found, arguments, site)
         if isinstance(value, Layer) and value.type == "FloatFunctional" and name in FLOAT_FUNCTIONAL:
             made = self.applier.function(FLOAT_FUNCTIONAL[name], arguments, site)
             is_rectified = name == "add_relu"
@@ -999,6 +1019,16 @@ class GraphFacts(Interpretation):
         options = [o for o in choice.options if not (isinstance(o, Known) and o.value is None)]
         results = [self.evaluator.call(option, arguments, site) for option in options]
         return results[0] if len(results) == 1 else self.evaluator.join(results)
+
+    def _of_each(self, choice: Choice, name: str) -> Choice | None:
+        """A method that all of several objects of the project have."""
+        found: list[Value] = []
+        for option in choice.options:
+            member = option.type.member(name) if isinstance(option, Instance) else None
+            if not isinstance(member, Closure):
+                return None
+            found.append(self.evaluator.bound(member, option))
+        return Choice(tuple(found))
 
     def _size(self, value: Value, name: str, arguments: Arguments) -> Value:
         sizes = self.recorder.sizes(value)
@@ -1140,6 +1170,8 @@ class GraphFacts(Interpretation):
         """`layer.weight = …`, `layer.weight.data = …`."""
         if isinstance(receiver, Pretrained):
             self.evaluator.heap.write(receiver.attributes, name, value.value)
+        elif isinstance(receiver, Layer) and name in receiver.parts:
+            self.evaluator.heap.write(receiver.parts, name, value.value)
         elif isinstance(receiver, OneOf) and name == "data":
             place = Place(site.path, site.node.span)
             self.members.initialise(receiver, Initial("unknown", {}, 1.0, place))

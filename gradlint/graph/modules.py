@@ -138,6 +138,8 @@ class Members:
 
     def _of_option(self, value: Value, name: str) -> Value:
         member = value.member(name) if isinstance(value, ClassObject) else None
+        if isinstance(value, Instance):
+            member = value.attributes.get(name)
         return self.attribute(value, name) if member is None else member
 
     def attribute(self, value: Value, name: str) -> Value:
