@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gradlint.graph.construct import layer
-from gradlint.graph.values import Choice, Layer, Weight, is_module
+from gradlint.graph.values import Anything, Choice, Layer, Weight, is_module
 from gradlint.records.graph import Initial, Place
 from gradlint.semantics import bystanders
-from gradlint.semantics.interpretation import Arguments, Site
-from gradlint.semantics.value import ClassObject, Closure, Partial, Reference, Value
+from gradlint.semantics.evaluate import record_fields
+from gradlint.semantics.interpretation import Arguments, Operand, Site
+from gradlint.semantics.value import ClassObject, Closure, Instance, Known, Partial, Reference, Value
 
 if TYPE_CHECKING:
     from gradlint.graph.interpret import GraphFacts
@@ -22,6 +23,8 @@ ANY_ACTIVATION = Choice(tuple([Reference(f"torch.nn.functional.{name}") for name
 
 _CALLED = {"gelu": "gelu", "gelu_new": "gelu", "gelu_fast": "gelu", "swish": "silu", "mish": "mish"}
 """Functions of its module of activations by the ones of torch of the same shape."""
+
+_DICTIONARIES = frozenset({"collections.OrderedDict", "transformers.utils.ModelOutput"})
 
 _CHUNKED = 3
 """A function, the size of a chunk and its dimension stand before the tensors that are chunked."""
@@ -41,9 +44,48 @@ def call(facts: GraphFacts, name: str, arguments: Arguments, site: Site) -> Valu
         return layer("LayerNorm", arguments, Place(site.path, site.node.span))
     if last == "Conv1D" and len(arguments.positional) == 2:
         return _transposed(facts, arguments, site)
+    if ".activations." in name and last in ("relu2", "quick_gelu") and len(arguments.positional) == 1:
+        return _composed(facts, last, arguments, site)
     if ".activations." in name and last in _CALLED:
         return facts.applier.function(_CALLED[last], arguments, site)
     return None
+
+
+def _composed(facts: GraphFacts, name: str, arguments: Arguments, site: Site) -> Value:
+    """relu(x)², or x·σ(1.702·x)."""
+    function, node = facts.applier.function, site.node
+    if name == "relu2":
+        rectified = function("relu", arguments, site)
+        return function("square", Arguments((Operand(rectified, node),)), site)
+    factor = Operand(Known(1.702), node)
+    scaled = function("mul", Arguments((*arguments.positional, factor)), site)
+    gate = function("sigmoid", Arguments((Operand(scaled, node),)), site)
+    return function("mul", Arguments((*arguments.positional, Operand(gate, node))), site)
+
+
+def output_item(output: Instance, index: Value) -> Value | None:
+    """`output[index]` of a `ModelOutput`: a field by its name, or by its place among those that are given."""
+    if not isinstance(index, Known) or not output.type.derives_from(_DICTIONARIES) or not _is_output(output):
+        return None
+    if isinstance(index.value, str):
+        return output.attributes.get(index.value)
+    given = [output.attributes.get(name, Known(None)) for name in record_fields(output.type)]
+    given = [value for value in given if not (isinstance(value, Known) and value.value is None)]
+    if not isinstance(index.value, int) or not 0 <= index.value < len(given):
+        return None
+    before = given[: index.value + 1]
+    return None if any(isinstance(value, (Anything, Choice)) for value in before) else before[-1]
+
+
+def _is_output(value: Instance) -> bool:
+    """Whether an object is what a model of transformers gives."""
+    names = [
+        base.definition.name
+        if isinstance(base, ClassObject)
+        else getattr(base, "name", "").rpartition(".")[2]
+        for base in value.type.lineage()
+    ]
+    return "ModelOutput" in names
 
 
 def _chunked(facts: GraphFacts, arguments: Arguments, site: Site) -> Value | None:

@@ -29,7 +29,7 @@ from gradlint.graph.fitting import fitting, is_asked_as_class
 from gradlint.graph.from_mmcv import PACKAGE as MMCV
 from gradlint.graph.from_mmcv import call as from_mmcv
 from gradlint.graph.from_torchvision import model as torchvision_model
-from gradlint.graph.from_transformers import ANY_ACTIVATION, PACKAGE
+from gradlint.graph.from_transformers import ANY_ACTIVATION, PACKAGE, output_item
 from gradlint.graph.from_transformers import call as from_transformers
 from gradlint.graph.functions import (
     ACTIVATIONS,
@@ -1101,6 +1101,8 @@ class GraphFacts(Interpretation):
             return spaced.item(value, at)
         if isinstance(value, Instance) and isinstance(value.attributes.get(BASE), Table):
             return self.members.item(value, index)
+        if isinstance(value, Instance) and (field := output_item(value, index)) is not None:
+            return field
         if isinstance(value, Items) and value.items:
             return value.items[0] if value.open and len(value.items) == 1 else self.join(value.items)
         if isinstance(value, Table) and value.values() and not isinstance(index, Known):

@@ -787,7 +787,7 @@ class Evaluator:
         elif any(isinstance(base, Reference) for base in cls.lineage()) and not _generates_init(cls):
             self.interpretation.inherited(instance, "__init__", arguments, site)
         else:
-            fields = _fields(cls)
+            fields = record_fields(cls)
             instance.attributes.update(
                 {n: o.value for n, o in zip(fields, arguments.positional, strict=False)}
             )
@@ -1899,7 +1899,7 @@ def _completed(partial: Partial, arguments: Arguments) -> Arguments:
     return Arguments(positional, named | arguments.keywords, arguments.open, len(given) + arguments.certain)
 
 
-def _fields(cls: ClassObject) -> list[str]:
+def record_fields(cls: ClassObject) -> list[str]:
     """What the constructor that is made for a class takes, in order: the annotated names of its bodies."""
     bodies = [base.definition.body for base in reversed(cls.lineage()) if isinstance(base, ClassObject)]
     found = [
