@@ -189,6 +189,52 @@ def test_layers_that_run_and_get_no_gradient_are_a_risk(worker: Worker, tmp_path
     assert ("the loss takes all 3 outputs of forward" in found.notes) == bool(result)
 
 
+QUANTIZED = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.encoder = nn.Linear(16, 8)
+        self.codebook = nn.Embedding(32, 8)
+        self.decoder = nn.Linear(8, 16)
+
+    def forward(self, x):
+        x = self.encoder(x)
+        ids = torch.cdist(x, self.codebook.weight).argmin(-1)
+        quantized = self.codebook(ids).view(x.shape)
+        BODY
+"""
+QUANTIZERS = {
+    "straight through": ("return self.decoder(x + (quantized - x).detach())", "healthy"),
+    "straight through, from the other side": (
+        "return self.decoder(x - (x - quantized).detach())",
+        "healthy",
+    ),
+    "replaced": (
+        "self.codebook.weight = nn.Parameter(0.9 * self.codebook.weight + 0.1)\n"
+        "        return self.decoder(x + quantized.detach())",
+        "healthy",
+    ),
+    "written to": (
+        "self.codebook.weight.data.mul_(0.9)\n        return self.decoder(x + quantized.detach())",
+        "healthy",
+    ),
+    "cut": ("return self.decoder(x + quantized.detach())", "at risk"),
+    "cut, with another sum": ("return self.decoder(x + (quantized - 1).detach())", "at risk"),
+}
+
+
+@pytest.mark.parametrize("quantizer", QUANTIZERS)
+def test_what_is_trained_otherwise_is_no_risk(worker: Worker, tmp_path: Path, quantizer: str) -> None:
+    """Codebooks behind an estimator, and those that forward itself moves; the rest is cut off."""
+    body, verdict = QUANTIZERS[quantizer]
+    found = examined(worker, tmp_path, QUANTIZED.replace("BODY", body))
+    assert found.verdict == verdict
+    assert "codebook.weight" in found.unused
+
+
 def test_what_a_model_keeps_may_be_part_of_its_loss(worker: Worker, tmp_path: Path) -> None:
     kept = "self.divergence = mean.pow(2) + log_std.exp()\n        sample ="
     code = SAMPLED.replace("sample =", kept).replace("SAMPLE", "sample()").replace("RESULT", "")

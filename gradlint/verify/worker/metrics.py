@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from .observe import Call, Run, observe
+from .otherwise import trained_otherwise
 from .subject import Subject
 
 
@@ -123,7 +124,10 @@ def gradient_arrives(subject: Subject, name: str) -> float:
     gradients = [p.grad for path, p in named.items() if name in ("", path)]
     if not gradients:
         raise NotExercisedError(f"the model holds no parameter {name}".rstrip())
-    return float(any(gradient is not None and bool(gradient.any()) for gradient in gradients))
+    arrives = any(gradient is not None and bool(gradient.any()) for gradient in gradients)
+    if not arrives and trained_otherwise(subject, [name]):
+        raise NotExercisedError(f"{name} is trained otherwise: by forward itself, or behind an estimator")
+    return float(arrives)
 
 
 @contextmanager

@@ -70,8 +70,9 @@ class Run:
 
     `order` holds the calls of modules as they came, each with its path; `unused` and `non_finite` the
     trained parameters that got no gradient, or one that is no number; `cut` those of the unused that are of
-    layers which ran. The loss takes `outputs` of the model's results. Shares of units and of saturated
-    inputs are only counted where `counts_units` is set.
+    layers which ran; `estimated` those whose values alone an estimator passes on. The loss takes `outputs`
+    of the model's results. Shares of units and of saturated inputs are only counted where `counts_units` is
+    set.
     """
 
     counts_units: bool = False
@@ -82,6 +83,7 @@ class Run:
     unused: list[str] = field(default_factory=list)
     non_finite: list[str] = field(default_factory=list)
     cut: list[str] = field(default_factory=list)
+    estimated: set[str] = field(default_factory=set)
     outputs: int = 0
     _last: tuple[torch.Tensor, int, Call] | None = None
     _made: list[Call] = field(default_factory=list)
@@ -188,6 +190,8 @@ class Watch(TorchFunctionMode):
         self._names = {id(p): name for name, p in model.named_parameters()}
         self._signals: dict[int, torch.Tensor] = {id(x): x for x in signals}
         self._sources: dict[int, tuple[torch.Tensor, tuple[Call, ...]]] = {}
+        self._summed: dict[int, tuple[torch.Tensor, list[torch.Tensor]]] = {}
+        self._detached: dict[int, tuple[torch.Tensor, list[torch.Tensor]]] = {}
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
@@ -207,7 +211,8 @@ class Watch(TorchFunctionMode):
         if is_signal and outputs:
             for name in names:
                 self.run.calls.setdefault(name, []).append(self.run.call(outputs[0]))
-        self._follow(getattr(func, "__name__", "").strip("_"), taken, outputs)
+        self._follow(op := getattr(func, "__name__", "").strip("_"), taken, outputs)
+        self._estimate(op, taken, outputs)
         if self.run.counts_units:
             self._activated(getattr(func, "__name__", ""), args, result)
         return result
@@ -234,6 +239,16 @@ class Watch(TorchFunctionMode):
         kept = () if is_sum or is_weighted else tuple(calls)
         for output in outputs:
             self._sources[id(output)] = (output, kept)
+
+    def _estimate(self, op: str, taken: Sequence[torch.Tensor], outputs: Sequence[torch.Tensor]) -> None:
+        """Note the parameters q of x + (q - x).detach(), which has the value of q and the gradient of x."""
+        for output in outputs if op in _SUMS else ():
+            self._summed[id(output)] = (output, list(taken))
+            for terms in (self._detached[id(t)][1] for t in taken if id(t) in self._detached):
+                if any(term is t for term in terms for t in taken):
+                    self.run.estimated |= {self._names[id(t)] for t in terms if id(t) in self._names}
+        for output in outputs if op == "detach" and id(taken[0]) in self._summed else ():
+            self._detached[id(output)] = (output, self._summed[id(taken[0])][1])
 
     def _keep(self, output: torch.Tensor, name: str) -> None:
         """What is made of a parameter alone stands for it."""

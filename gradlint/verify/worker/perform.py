@@ -24,6 +24,7 @@ from .forms import SIDES
 from .functions import callee
 from .load import FAILED, load, note_opened, opened
 from .metrics import WITHOUT_INPUTS, NotExercisedError
+from .otherwise import trained_otherwise
 from .protocol import Answer, Argument, Built, Failure, Reply, Task
 from .recipes import NotBuiltError, Recipe
 from .redirect import taken_as
@@ -289,6 +290,8 @@ def _built(task: Task, made: Recipe, subject: Subject, known: Anatomy) -> Built:
     outputs = [f"the loss takes all {run.outputs} outputs of forward"] if run.outputs > 1 else []
     notes = [*made.notes, *fitted.notes, *redirect.notes(), *outputs]
     cut = run.cut and [name for name in replace(subject, updates=LATER).run().cut if name in run.cut]
+    meant = trained_otherwise(subject, cut)
+    cut = [name for name in cut if name not in meant]
     return replace(built, inputs=inputs, notes=notes, unused=run.unused, non_finite=run.non_finite, cut=cut)
 
 
