@@ -216,3 +216,45 @@ class Net(nn.Module):
 """
     graph = graph_of(tmp_path, code)
     assert ops(graph) == ["linear", "linear", "join", "linear", "add"] and not graph.reasons
+
+
+OUTPUTS = """
+from collections import OrderedDict
+from dataclasses import dataclass
+from transformers.activations import ACT2FN
+
+class ModelOutput(OrderedDict):
+    pass
+
+@dataclass
+class Output(ModelOutput):
+    loss: torch.Tensor = None
+    logits: torch.Tensor = None
+    hidden: torch.Tensor = None
+
+class Inner(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Linear(8, 8)
+
+    def forward(self, x):
+        return Output(hidden=x, loss=None, logits=self.a(x))
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner, self.act = Inner(), ACT2FN["{activation}"]
+
+    def forward(self, x):
+        return self.act(self.inner(x)[{index}])
+"""
+
+
+@pytest.mark.parametrize(("index", "behind"), [("0", ["linear"]), ("1", []), ("'hidden'", [])])
+def test_items_of_an_output_are_the_fields_that_are_given(
+    index: str, behind: list[str], tmp_path: Path
+) -> None:
+    graph = graph_of(tmp_path, OUTPUTS.format(index=index, activation="relu2"))
+    assert ops(graph) == [*behind, "relu", "square"] and not graph.reasons
+    gated = graph_of(tmp_path, OUTPUTS.format(index=index, activation="quick_gelu"))
+    assert ops(gated) == [*behind, "scale", "sigmoid", "mul"] and not gated.reasons

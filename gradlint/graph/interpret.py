@@ -886,7 +886,8 @@ class GraphFacts(Interpretation):
     def _is_asked_for_text(self, value: Value, classes: Value) -> bool:
         """Whether a constructor asks of an argument that nobody gives whether it is a text: it may be."""
         is_text = isinstance(classes, Reference) and classes.name == "builtins.str"
-        return is_text and self.is_constructing and type(value) is Anything
+        may_be = isinstance(value, Text) or (self.is_constructing and type(value) is Anything)
+        return is_text and may_be
 
     # objects
 
