@@ -50,6 +50,8 @@ MISTAKES = {
     "model.py::Net --arg widht=3": "`--arg widht`: `Net` takes `width`, `depth`; did you mean `width`?",
     "model.py::make_net --arg with=3": "`--arg with`: `make_net` takes `width`; did you mean `width`?",
     "model.py::Net --input y=float32[2]": "`--input y`: `Net.forward` takes `x`",
+    "model.py::Net --input y.first=float32[2]": "`--input y`: `Net.forward` takes `x`",
+    "model.py::Net --input x.=float32[2]": "`--input x.=float32[2]`: expected NAME=FORM",
     "model.py::Net --input x=float[2]": "`--input x=float[2]`: `float[2]` is no input such as",
     "model.py::Net --arg n=(": "`--arg n=(`: `(` is no Python expression: '(' was never closed",
     "model.py::Net --arg =3": "expected NAME=VALUE",

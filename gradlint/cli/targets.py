@@ -78,7 +78,7 @@ def _arguments(words: Sequence[str]) -> Iterator[tuple[str, str]]:
 def _inputs(words: Sequence[str]) -> Iterator[tuple[str, str, tuple[int, ...]]]:
     for word in words:
         name, equals, value = word.partition("=")
-        if not equals or not name.isidentifier():
+        if not equals or not all(each.isidentifier() for each in name.split(".", 1)):
             raise UsageError(f"`--input {word}`: expected NAME=FORM, such as x=float32[8,3,32,32]")
         try:
             yield name, *as_input(value)
@@ -95,7 +95,11 @@ def settings_for(chosen: Sequence[Target], asked: TargetSettings) -> list[Target
     for name, *_ in asked.arguments:
         _require("--arg", name, [(t.name, s.arguments) for t, s in zip(chosen, known, strict=True)])
     for name, *_ in asked.inputs:
-        _require("--input", name, [(t.name, s.inputs) for t, s in zip(chosen, known, strict=True)])
+        _require(
+            "--input",
+            name.partition(".")[0],
+            [(t.name, s.inputs) for t, s in zip(chosen, known, strict=True)],
+        )
     return [_taken(asked, signature) for signature in known]
 
 
@@ -118,7 +122,7 @@ def _taken(asked: TargetSettings, signature: Signature) -> TargetSettings:
     return replace(
         asked,
         arguments=tuple([a for a in asked.arguments if _is_taken(a[0], signature.arguments)]),
-        inputs=tuple([i for i in asked.inputs if _is_taken(i[0], signature.inputs)]),
+        inputs=tuple([i for i in asked.inputs if _is_taken(i[0].partition(".")[0], signature.inputs)]),
     )
 
 
