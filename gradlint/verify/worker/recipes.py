@@ -72,7 +72,8 @@ def shown(value: Any) -> str:
     if isinstance(value, torch.Tensor):
         return f"{str(value.dtype).replace('torch.', '')}{list(value.shape)}"
     text = getattr(value, "__name__", None) or repr(value)
-    if getattr(type(value), "__repr__", None) is object.__repr__:
+    holds_modules = isinstance(value, torch.nn.Module) and next(value.children(), None) is not None
+    if holds_modules or getattr(type(value), "__repr__", None) is object.__repr__:
         text = f"{type(value).__name__}(...)"
     if isinstance(value, type) and value.__module__.startswith("torch.nn.modules."):
         text = f"nn.{text}"
