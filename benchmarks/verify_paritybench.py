@@ -74,9 +74,16 @@ def truth(path: Path, kept: Path) -> list[str]:
 
 
 def task(path: Path, name: str, root: str) -> Task:
-    """A question without arguments, inputs and test cases; calls in the file supply what they can."""
-    text = path.read_text(encoding="utf-8").partition("\nTESTCASES")[0]
-    return Task(0, str(path), name, [root], [], [], [], "cpu", "float32", SECONDS, 4096, text)
+    """A question without arguments, inputs and test cases; calls in the file supply what they can.
+
+    The file stands in a folder of its own with `HELPERS`: those of the checkout import the compiler of torch.
+    """
+    folder = Path(root) / path.stem
+    folder.mkdir(exist_ok=True)
+    (folder / "_paritybench_helpers.py").write_text(HELPERS)
+    alone = folder / path.name
+    alone.write_text(path.read_text(encoding="utf-8").partition("\nTESTCASES")[0])
+    return Task(0, str(alone), name, [str(folder)], [], [], [], "cpu", "float32", SECONDS, 4096)
 
 
 class Timed(NamedTuple):
@@ -129,7 +136,6 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, Worker(sys.executable) as worker:
-        (Path(folder) / "_paritybench_helpers.py").write_text(HELPERS)
         replies = {
             (path, name): timed(worker, task(path, name, folder))
             for path, name in sample(options.checkout, options.modules, options.seed)
