@@ -290,6 +290,9 @@ def _for_sizes(misfit: Misfit, forms: Forms) -> Iterator[tuple[str, Form]]:
         for got, size in ((a, b), (b, a)):
             for name in reversed(list(forms)):
                 form = forms[name]
+                space = form.shape[2:]
+                if len(space) > 1 and {*space} == {got}:
+                    yield name, replace(form, shape=(*form.shape[:2], *[size] * len(space)))
                 for axis in range(len(form.shape) - 1, 0, -1):
                     if form.shape[axis] == got:
                         yield name, form.with_dim(axis, size)

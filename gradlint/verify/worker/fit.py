@@ -343,7 +343,11 @@ def _place(misfit: Misfit) -> tuple[Any, ...]:
     """Where and how a run ended: the module, the line and the error, numbers left out."""
     module = id(misfit.stack[-1][0]) if misfit.stack else 0
     line = next((each.number for each in lines(misfit.error)), 0)
-    return type(misfit.error), re.sub(r"\d+", "_", str(misfit.error)), module, line
+    return type(misfit.error), _SIZE.sub("_", str(misfit.error)), module, line
+
+
+_SIZE = re.compile(r"(?<!dimension )\b\d+")
+"""A number that is no axis."""
 
 
 def _taken(
