@@ -258,3 +258,33 @@ def test_items_of_an_output_are_the_fields_that_are_given(
     assert ops(graph) == [*behind, "relu", "square"] and not graph.reasons
     gated = graph_of(tmp_path, OUTPUTS.format(index=index, activation="quick_gelu"))
     assert ops(gated) == [*behind, "scale", "sigmoid", "mul"] and not gated.reasons
+
+
+KEYED = """
+class Net(nn.Module):
+    def __init__(self, names, task):
+        super().__init__()
+        self.task = task
+        self.parts = {made}
+
+    def forward(self, x):
+        {run}
+        return x
+"""
+FILLED = {
+    "written": "nn.ModuleDict()\n        for name in names: self.parts[name] = nn.Linear(8, 8)",
+    "comprehension": "nn.ModuleDict({name: nn.Linear(8, 8) for name in names})",
+}
+
+
+@pytest.mark.parametrize("made", FILLED.values(), ids=list(FILLED))
+def test_layers_under_keys_that_are_not_known(made: str, tmp_path: Path) -> None:
+    for run in ("x = self.parts[self.task](x)", "for name, part in self.parts.items(): x = part(x)"):
+        graph = graph_of(tmp_path, KEYED.format(made=made, run=run))
+        assert ops(graph)[0] == "linear" and not graph.reasons
+        assert [parameter.path for parameter in graph.parameters] == ["parts.….weight", "parts.….bias"]
+    made += "\n        self.parts['last'] = nn.ReLU()\n        self.parts.update({'a' + task: nn.Tanh()})"
+    graph = graph_of(tmp_path, KEYED.format(made=made, run="x = self.parts[self.task](x)"))
+    assert sorted(ops(graph)) == ["join", "linear", "relu", "tanh"]
+    compared = KEYED.format(made=made, run="if 'a' in self.parts: x = self.parts['last'](x)")
+    assert ops(graph_of(tmp_path, compared)) == ["relu", "join"]

@@ -11,6 +11,7 @@ from gradlint.graph.values import Choice, Container, Drawn, Layer, Weight, desce
 from gradlint.records import ir
 from gradlint.records.graph import Initial, Place, Setting
 from gradlint.semantics.interpretation import Arguments
+from gradlint.semantics.texts import HOLE
 from gradlint.semantics.value import Closure, Instance, Items, Known, Reference, Table, Value
 
 CONTAINERS = {
@@ -80,12 +81,27 @@ def container(type_: str, arguments: Arguments, place: Place, node: ir.Expressio
     """A container with what it was given."""
     given = [operand.value for operand in arguments.positional]
     if CONTAINERS[type_] == "dict":
-        return Container(type_, table(arguments, node), place)
+        return Container(type_, _listed_under_names(table(arguments, node)), place)
     if type_ == "Sequential" and not (len(given) == 1 and isinstance(given[0], Table)):
         return Container(type_, Items("list", given, node, arguments.open), place)
     if not given:
         return Container(type_, Items("list", [], node), place)
     return Container(type_, _listed(given[0], node), place)
+
+
+def _listed_under_names(found: Table) -> Table:
+    """What stands under keys that are not known gets names of which nothing is known."""
+    for value in found.others:
+        found.entries[unused(HOLE, found)] = value
+    found.others.clear()
+    return found
+
+
+def unused(name: str, table: Table) -> str:
+    """A name with holes that is not there yet and may mean as much."""
+    while name in table.entries:
+        name += HOLE
+    return name
 
 
 def _listed(value: Value, node: ir.Expression) -> Items | Table:

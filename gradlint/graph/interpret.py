@@ -45,7 +45,7 @@ from gradlint.graph.geometric import Geometric, stands_for
 from gradlint.graph.memory import Memory, Traces
 from gradlint.graph.message_passing import MessagePassing, is_message_passing
 from gradlint.graph.modules import ITSELF, ClassName, Members, is_kind_of, is_subclass_of
-from gradlint.graph.naming import Registered, Text, put_together, registered, text_of
+from gradlint.graph.naming import Registered, Text, key_of, put_together, registered, text_of
 from gradlint.graph.pretrained import Pretrained, pretrained
 from gradlint.graph.rearrange import indexed
 from gradlint.graph.recorder import Recorder
@@ -470,7 +470,7 @@ class GraphFacts(Interpretation):
             return None
         if isinstance(value.held, Items):
             return value.held
-        return Items("list", [Known(key) for key in value.held.entries], value.held.node, value.held.open)
+        return Items("list", [key_of(key) for key in value.held.entries], value.held.node, value.held.open)
 
     def _parts(self, signal: Signal) -> Items | None:
         """What an iteration over a signal whose first dimension is known gives."""

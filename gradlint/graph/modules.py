@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from gradlint.graph import initial
-from gradlint.graph.construct import CONTAINERS, class_of, weights
+from gradlint.graph.construct import CONTAINERS, class_of, unused, weights
 from gradlint.graph.layers import LAYERS
-from gradlint.graph.naming import Registered, named, registered
+from gradlint.graph.naming import Registered, key_of, named, registered
 from gradlint.graph.unapplied import contents, draws
 from gradlint.graph.values import (
     BASE,
@@ -38,6 +38,7 @@ from gradlint.records.span import Span
 from gradlint.semantics.builtin import CHANGING, collection_method, store_item
 from gradlint.semantics.classes import MODULE_BASES
 from gradlint.semantics.interpretation import Arguments, Operand, Site
+from gradlint.semantics.texts import HOLE
 from gradlint.semantics.value import (
     ClassObject,
     Closure,
@@ -206,8 +207,9 @@ class Members:
             return Anything()
         inside = value.held
         if isinstance(inside, Table):
-            found = inside.entries.get(index.value) if isinstance(index, Known) else None
-            return found if found is not None else self._one_of(list(inside.entries.values()))
+            asked = index.value if isinstance(index, Known) else self._facts.name_of(index)
+            found = inside.entries.get(asked)
+            return found if found is not None else self._one_of(inside.values())
         key = index.value if isinstance(index, Known) else None
         if isinstance(key, tuple) and len(key) == 4 and not inside.open:
             part = inside.items[slice(*key[1:])]
@@ -308,7 +310,11 @@ class Members:
             collection_method(method, arguments)
             return value
         if name == "keys" and isinstance(value.held, Table):
-            return Items("list", [Known(key) for key in value.held.entries], site.node, value.held.open)
+            return Items("list", [key_of(key) for key in value.held.entries], site.node, value.held.open)
+        if name == "items" and isinstance(value.held, Table):
+            entries = value.held.entries.items()
+            rows: list[Value] = [tuple_of([key_of(key), part], site.node) for key, part in entries]
+            return Items("list", rows, site.node, value.held.open)
         found = collection_method(method, arguments)
         if found is None:
             self._facts.recorder.hand_out([value, *arguments.values()])
@@ -372,7 +378,12 @@ class Members:
     def put(self, container: Container, index: Value, value: Value) -> None:
         """`container[index] = value`."""
         self._facts.evaluator.heap.changed()
-        store_item(container.held, index, value)
+        if isinstance(container.held, Table) and not isinstance(index, Known):
+            name = unused(self._facts.name_of(index) or HOLE, container.held)
+            store_item(container.held, Known(name), value)
+            container.held.loosen()
+        else:
+            store_item(container.held, index, value)
 
     def compared(self, name: str, values: Sequence[Value]) -> bool | None:
         """Whether a comparison holds, where that is known of what is no constant."""

@@ -31,6 +31,11 @@ def _shown(part: Value) -> str:
     return str(part.value) if is_written and isinstance(part, Known) else HOLE
 
 
+def key_of(name: object) -> Value:
+    """The key of an entry; one with holes is not known, or in parts."""
+    return text_of([Known(name)]) if isinstance(name, str) and HOLE in name else Known(name)
+
+
 def put_together(name: str, operands: Sequence[Operand]) -> Anything | None:
     """The text that an operator makes of texts; None where it makes none."""
     values = [operand.value for operand in operands]
