@@ -240,6 +240,35 @@ class Net(nn.Module):
         first, *rest = [x, x]
         return self.head(first + rest[0])
 """,
+    "loops with a test": """
+class Net(nn.Module):
+    def __init__(self, width=16, least=4, depth=3):
+        super().__init__()
+        self.body, self.count = nn.Sequential(), 0
+        while True:
+            if width <= least:
+                break
+            self.body.add_module(f"narrow{len(self.body)}", nn.Linear(width, width // 2))
+            width //= 2
+        stem, left = [], 9
+        while left and len(stem) < 2:
+            stem.append(nn.Linear(16, 16))
+            left -= 1
+        self.stem = nn.Sequential(*stem)
+        while True:
+            self.add_module("fc" + str(self.count), nn.Linear(width, width))
+            self.count += 1
+            if self.count == depth:
+                break
+
+    def forward(self, x):
+        x, i = self.body(self.stem(x)), 0
+        while True:
+            x = torch.tanh(getattr(self, "fc" + str(i))(x))
+            i += 1
+            if i >= self.count:
+                return x
+""",
 }
 
 

@@ -336,6 +336,8 @@ def test_nested_and_oddly_spaced_code_converts_exactly(text: str) -> None:
         ("try: a\nexcept: b\nexcept A: c", 1),
         ("x = '\0'", 1),
         ("x = '\ud800'", 1),
+        ("type X = int\nx: X = 1\ny = = 2\n", 3),
+        ("def f[T](x: T) -> T:\n    return x\n\nclass A:\n    x = 1\n    y = 2 3\n", 6),
     ],
 )
 def test_what_neither_can_read_is_a_syntax_error_with_a_place(text: str, line: int) -> None:

@@ -61,6 +61,23 @@ def test_layers_are_found_under_names_that_are_put_together(form: str, tmp_path:
     assert ops(unknown) == ["linear", "repeat"] and not unknown.reasons
 
 
+def test_under_an_unknown_name_there_may_be_any_part(tmp_path: Path) -> None:
+    code = """
+class Net(nn.Module):
+    def __init__(self, name):
+        super().__init__()
+        self.first = nn.Linear(8, 8)
+        self.add_module({name}, nn.Linear(8, 8))
+
+    def forward(self, x):
+        for layer in self.children():
+            x = layer(x)
+        return x
+"""
+    assert ops(graph_of(tmp_path, code.format(name="'_'.join(['a', 'b'])"))) == ["linear", "linear"]
+    assert "unknown" in ops(graph_of(tmp_path, code.format(name="name")))
+
+
 def test_of_several_layers_under_one_unknown_name_any_may_be_meant(tmp_path: Path) -> None:
     code = """
 class Net(nn.Module):

@@ -360,6 +360,7 @@ class Members:
         if isinstance(value, Container) and isinstance(value.held, Items) and not known:
             value.held.items.append(stored.value)
         if not known:
+            self._register_unnamed(value, site)
             return Known(None)
         held_ = stored.value
         if name == "register_buffer" and isinstance(held_, Drawn):
@@ -374,6 +375,16 @@ class Members:
         elif isinstance(value, Container) and isinstance(value.held, Table):
             value.held.entries[known] = held_
         return Known(None)
+
+    def _register_unnamed(self, value: Value, site: Site) -> None:
+        """From now on it is not known what a module consists of."""
+        if isinstance(value, Instance):
+            others = Container(
+                "ModuleList", Items("list", [], site.node, True), Place(site.path, site.node.span)
+            )
+            self._facts.evaluator.heap.write(value.attributes, _UNNAMED, others)
+        elif isinstance(value, Container) and isinstance(value.held, Table):
+            value.held.loosen()
 
     def put(self, container: Container, index: Value, value: Value) -> None:
         """`container[index] = value`."""
@@ -516,6 +527,9 @@ _KEEPING = frozenset(
     {"requires_grad_", "contiguous", "clone", "detach", "to", "float", "cuda", "astype", "data_ptr"}
 )
 _TURNING = frozenset({"t", "transpose", "swapaxes", "swapdims", "permute"})
+_UNNAMED = "?"
+"""The attribute that stands for parts of which the name is not known."""
+
 _STORES = {
     "add_module": "module",
     "register_module": "module",

@@ -176,6 +176,8 @@ _OF_TEXT = frozenset(
 
 
 def _text_method(text: str, method: Method, values: list[Value]) -> Value | None:
+    if method.name == "join":
+        return _joined(text, _items(values[0]) if values else None)
     given = [value.value for value in values if isinstance(value, Known)]
     if method.name not in _OF_TEXT or len(given) < len(values) or len(text) > _LONGEST:
         return None
@@ -186,6 +188,14 @@ def _text_method(text: str, method: Method, values: list[Value]) -> Value | None
     if isinstance(result, list):
         return Items("list", [Known(part) for part in result], method.node)
     return Known(result)
+
+
+def _joined(text: str, parts: list[Value] | None) -> Known | None:
+    """`text.join(parts)`."""
+    found = [part.value for part in parts or () if isinstance(part, Known) and isinstance(part.value, str)]
+    if parts is None or len(found) < len(parts) or sum(map(len, found)) > _LONGEST:
+        return None
+    return Known(text.join(found))
 
 
 def _formatted(pattern: str, arguments: Arguments) -> Value | None:

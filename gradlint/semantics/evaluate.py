@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gradlint.records import ir
-from gradlint.semantics import bystanders, constants, texts
+from gradlint.semantics import bystanders, constants, counting, texts
 from gradlint.semantics.bindings import filled, returns_argument, walk
 from gradlint.semantics.builtin import CHANGING, call_builtin, collection_method, extend, store_item
 from gradlint.semantics.cached import Cache
@@ -1154,7 +1154,7 @@ class Evaluator:
             self._resume(iterable, Receiver(yielded.append))
             iterable = Items("list", yielded, site.node, True)
         iterable = self.interpretation.items(iterable) or iterable
-        most = min(self._budget.unrolled, self._budget.rounds // self._rounds)
+        most = self._most_iterations
         if isinstance(iterable, Items) and not iterable.open and len(iterable.items) <= most:
             return list(iterable.items), Count.LISTED
         if isinstance(iterable, Items) and iterable.items:
@@ -1173,6 +1173,11 @@ class Evaluator:
             self.interpretation.assumed(iterable, site),
         )
         return ([element], self._any_number(iterable)) if times is None else ([element] * times, Count.LISTED)
+
+    @property
+    def _most_iterations(self) -> int:
+        """How many iterations of the loop that begins may be run one by one."""
+        return min(self._budget.unrolled, self._budget.rounds // self._rounds)
 
     def _any_number(self, iterable: Value | None) -> Count:
         return Count.ALIKE if self.interpretation.is_counted_once(iterable) else Count.OTHERS
@@ -1541,7 +1546,11 @@ class Evaluator:
 
     def _iterations(self, node: ir.Loop, frame: Frame) -> None:
         if node.iterable is None or node.target is None:
-            self._repeat(node, None, self._any_number(None), frame)
+            times = counting.times(node, frame, self, self._most_iterations)
+            if times is not None:
+                self._unroll(node, [Known(None)] * times, frame)
+            else:
+                self._repeat(node, None, self._any_number(None), frame)
             return
         iterable = self.evaluate(node.iterable, frame)
         if isinstance(iterable, Generator):
@@ -1554,12 +1563,14 @@ class Evaluator:
             self._repeat(node, items[0], count, frame)
 
     def _unroll(self, node: ir.Loop, items: Sequence[Value], frame: Frame) -> None:
-        assert node.target is not None and node.iterable is not None
         outer, self._rounds = self._rounds, self._rounds * max(len(items), 1)
         progress = self.interpretation.progress()
         for item in self.interpretation.telling(items):
+            if node.test is not None and self._truth(self.evaluate(node.test, frame)) is False:
+                break
             self.interpretation.iterates(often=False)
-            self._assign(node.target, Operand(item, node.iterable), frame)
+            if node.target is not None and node.iterable is not None:
+                self._assign(node.target, Operand(item, node.iterable), frame)
             self.execute(node.body, frame)
             if not frame.alive and frame.jump != "continue":
                 break

@@ -10,6 +10,9 @@ from __future__ import annotations
 import ast
 import warnings
 
+_FURTHEST = 64
+"""Lines before an error among which one is sought that a statement ends with."""
+
 
 def parse(text: str) -> ast.Module:
     """The tree of `text`; raises SyntaxError or RecursionError."""
@@ -26,10 +29,27 @@ def parse(text: str) -> ast.Module:
 
 
 def _parse_newer(text: str, error: SyntaxError) -> ast.Module:
-    """The tree that libcst reads; where it cannot either, the interpreter's error, which is exact."""
+    """The tree that libcst reads; where it cannot either, the interpreter's error, which is exact.
+
+    Unless that is about grammar which is only too new for it: then the error that libcst comes to.
+    """
     from gradlint.syntax import newer
 
     try:
         return newer.parse(text)
-    except SyntaxError:
-        raise error from None
+    except SyntaxError as other:
+        raise (other if _is_too_new(text, error.lineno or 1, other.lineno or 1) else error) from None
+
+
+def _is_too_new(text: str, line: int, error: int) -> bool:
+    """Whether libcst reads what the interpreter stumbles over at `line`, and more up to an `error`."""
+    from gradlint.syntax import newer
+
+    lines = text.split("\n")
+    for end in range(error - 1, max(line - 1, error - _FURTHEST), -1):
+        try:
+            newer.parse("\n".join(lines[:end]) + "\n")
+        except SyntaxError:
+            continue
+        return True
+    return False
