@@ -46,8 +46,8 @@ from gradlint.source.source import Source, SourceError
 from gradlint.source.triage import Found, is_of_interest, lines_of, matches, mentions_framework, uses
 from gradlint.syntax.extract import extract, lower_omitted
 
-MOST_HELD = 10_000_000
-"""Characters of source of which so much is known that some is forgotten: each takes some ten bytes."""
+MOST_HELD = 3_000_000
+"""Characters of source of which so much is known that some is forgotten: each takes some hundred bytes."""
 
 
 _MISSING = "-"
