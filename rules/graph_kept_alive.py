@@ -100,6 +100,7 @@ class GraphKeptAlive(Rule):
             + "    total += loss\n"
         ),
         "a list that is added to": (_LOOP.replace("total = 0", "losses = []") + "    losses += [loss]\n"),
+        "a list and one more": (_LOOP.replace("total = 0", "losses = []") + "    losses = losses + [loss]\n"),
         "a list in an attribute": (
             "import torch\nfrom torch import nn\n\nclass Learner:\n    def __init__(self, net):\n"
             "        self.net, self.history = net, []\n"
@@ -139,6 +140,10 @@ class GraphKeptAlive(Rule):
         ),
         "a list of the last losses": (
             _LOOP.replace("total = 0", "losses = []") + "    losses.append(loss)\n    losses = losses[-10:]\n"
+        ),
+        "the last ones of a longer list": (
+            _LOOP.replace("total = 0", "losses = []")
+            + "    losses = losses + [loss]\n    losses = losses[-10:]\n"
         ),
         "a list of every tenth loss": (
             _LOOP.replace("total = 0", "losses = []").replace(

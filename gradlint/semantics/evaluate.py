@@ -1290,8 +1290,21 @@ class Evaluator:
         if node.value is None:
             return
         operand = self.operand(node.value, frame)
+        if isinstance(operand.value, Items) and (sum_ := _sum_onto(node)) is not None:
+            operand = Operand(self._longer(operand.value, sum_, frame), operand.node)
         for target in node.targets:
             self._assign(target, operand, frame)
+
+    def _longer(self, whole: Items, node: ir.Operation, frame: Frame) -> Items:
+        """`x = x + […]`: the list that `x` was goes on, with more behind it."""
+        first, second = node.operands
+        before = self.evaluate(first, frame)
+        if not isinstance(before, Items):
+            return whole
+        added = Items(before.kind, whole.items[len(before.items) :], second)
+        method, given = Method(before, "extend", first), Arguments((Operand(added, second),))
+        self.interpretation.collected(method, given, self.site(first, frame))
+        return replace(whole, node=before.node)
 
     def _assign(self, target: ir.Expression, operand: Operand, frame: Frame) -> None:
         value = operand.value
@@ -2035,6 +2048,18 @@ def _repeated(node: ir.Expression, operands: Sequence[Operand]) -> Items | None:
         if size(items) * max(count.value, 0) <= MAX_ITEMS:
             return Items(items.kind, items.items * count.value, node, items.open)
     return None
+
+
+def _sum_onto(node: ir.Assign) -> ir.Operation | None:
+    """The sum of `x = x + …`."""
+    value = node.value
+    if not isinstance(value, ir.Operation) or value.operator != "add" or len(node.targets) != 1:
+        return None
+    (target,), first = node.targets, value.operands[0]
+    if isinstance(target, ir.Attribute) and isinstance(first, ir.Attribute) and target.name == first.name:
+        target, first = target.value, first.value
+    is_same = isinstance(target, ir.Name) and isinstance(first, ir.Name) and target.id == first.id
+    return value if is_same else None
 
 
 def _item(value: Items | Table, key: Any) -> Value | None:

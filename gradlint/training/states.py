@@ -118,7 +118,7 @@ class Stateful(Ordered):
     def carried(self, values: Sequence[Value], before: Sequence[Value]) -> None:
         """States that keep the graph of one iteration into the next."""
         for value, start in zip(values, before, strict=True):
-            if isinstance(start, Items) and value is not start:
+            if isinstance(start, Items) and value is not start and not _goes_on(value, start):
                 self.recorder.note("release", Site(start.node, ""))
             if isinstance(start, Symbol) and value is not start and start.number in self._states:
                 self.symbols.counts(value)
@@ -135,6 +135,12 @@ class Stateful(Ordered):
         if isinstance(value, Tensor):
             return bool(value.passes)
         return isinstance(value, Symbol) and value.number in self._states
+
+
+def _goes_on(value: Value, before: Items) -> bool:
+    """Whether a list is another one with more behind it."""
+    is_same = isinstance(value, Items) and value.node is before.node
+    return is_same and len(value.items) > len(before.items)  # type: ignore[attr-defined]
 
 
 def _is_state(value: Value) -> bool:
