@@ -33,13 +33,6 @@ from gradlint.verify.worker.protocol import Reply, Task
 SECONDS = 40.0
 MOST = 3
 """So many modules of a file."""
-HELPERS = """
-class _mock_config(dict):
-    __getattr__ = dict.__getitem__
-
-def patch_functional():
-    pass
-"""
 
 
 def names(path: Path) -> list[str]:
@@ -76,11 +69,10 @@ def truth(path: Path, kept: Path) -> list[str]:
 def task(path: Path, name: str, root: str) -> Task:
     """A question without arguments, inputs and test cases; calls in the file supply what they can.
 
-    The file stands in a folder of its own with `HELPERS`: those of the checkout import the compiler of torch.
+    The file stands in a folder of its own, without the helpers of the checkout, which need much else.
     """
     folder = Path(root) / path.stem
     folder.mkdir(exist_ok=True)
-    (folder / "_paritybench_helpers.py").write_text(HELPERS)
     alone = folder / path.name
     alone.write_text(path.read_text(encoding="utf-8").partition("\nTESTCASES")[0])
     return Task(0, str(alone), name, [str(folder)], [], [], [], "cpu", "float32", SECONDS, 4096)

@@ -25,6 +25,8 @@ from .protocol import Input
 Forms = Mapping[str, Form]
 FEW = 2
 ATTEMPTS = 320
+HURRIED, FEWEST = 64, 24
+"""So many attempts where there are other ways to construct the model, or documentation shows its inputs."""
 _ALIKE = 48
 """After so many attempts that all end in one error the input is not what it is about."""
 _STRETCH = 16
@@ -95,15 +97,17 @@ def fit(
     dtype: torch.dtype = torch.float32,
     side: int = SIDES[0],
     fields: Sequence[str] = (),
+    attempts: int = ATTEMPTS,
 ) -> Fitted:
     """Inputs with which `model` runs, images tried with so many pixels a side. Raises `NoInputError`.
 
-    `fields` are the names of what an input holds where it is a dict.
+    `fields` are the names of what an input holds where it is a dict. It ends after so many `attempts`.
     """
     if getattr(model.forward, "__func__", model.forward) is nn.Module.forward:
         raise NoInputError("the class has no forward")
     known = {each.name: each for each in asked}
     search = _Search(model, known, time.process_time() + seconds, steps, dtype, side, fields)
+    search.most = attempts
     found = search.run()
     if found is not None:
         return found
@@ -128,7 +132,7 @@ class _Search:
         self.first: tuple[BaseException, Forms] | None = None
         self.seen: set[str] = set()
         self.known: dict[str, Misfit | None] = {}
-        self.attempts = 0
+        self.attempts, self.most = 0, ATTEMPTS
         self.errors: set[str] = set()
 
     def run(self) -> Fitted | None:
@@ -174,7 +178,7 @@ class _Search:
 
     def _is_over(self) -> bool:
         makes_no_difference = self.attempts >= _ALIKE and len(self.errors) == 1
-        return makes_no_difference or self.attempts >= ATTEMPTS or time.process_time() > self.deadline
+        return makes_no_difference or self.attempts >= self.most or time.process_time() > self.deadline
 
     def _fitted(self, forms: Forms) -> Fitted:
         fitted = Fitted(dict(forms), self.keywords, self.stars)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import re
 import time
@@ -19,7 +20,7 @@ from .anatomy import Anatomy, anatomy, layers
 from .answers import LOSS, OF_FUNCTIONS, of_arrays, of_function, of_loss, of_model, of_procedure, steps_of
 from .construct import recipe, resolve
 from .eager import run_as_written
-from .fit import Fitted, NoInputError, fit
+from .fit import ATTEMPTS, FEWEST, HURRIED, Fitted, NoInputError, fit
 from .forms import SIDES
 from .functions import callee
 from .load import FAILED, load, note_opened, opened
@@ -197,7 +198,13 @@ def _ready(task: Task, made: Recipe, device: str, enter: Tell, share: int = 3) -
     if task.wants_flow or any(question.metric not in WITHOUT_INPUTS for question in task.questions):
         enter("searching inputs")
         subject.fitted(subject.steps)
+    if known.parameters > _MANY:
+        gc.collect()  # errors of the search for inputs hold copies of the model
     return made, known, subject
+
+
+_MANY = 2**24
+"""From so many parameters on, memory is short."""
 
 
 PLACES = ("backward", "parameters")
@@ -264,7 +271,9 @@ def _subject(task: Task, made: Recipe, device: str, share: int) -> Subject:
                 if shown is not None:
                     return shown
             seconds, side = task.seconds / share, made.side or SIDES[0]
-            return fit(made.make().train(), task.inputs, seconds, steps, side=side, fields=made.fields)
+            most = FEWEST if made.usage is not None else HURRIED if share == _HURRIED else ATTEMPTS
+            model = made.make().train()
+            return fit(model, task.inputs, seconds, steps, side=side, fields=made.fields, attempts=most)
 
     @cache
     def batch(steps: int) -> int:

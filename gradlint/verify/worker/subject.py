@@ -111,11 +111,10 @@ class Subject:
         key = (self.seed, batch or self.batch, self.dtype, self.steps, self.updates, counts_units)
         if key not in self._runs:
             try:
-                with self.set_up():
-                    model = self.descended(self.updates)
-                    self._runs[key] = observe(model, *self.inputs(batch), counts_units=counts_units)
+                self._runs[key] = self._observed(batch, counts_units)
             except (MemoryError, RuntimeError) as error:
-                if batch or self._most[-1] <= FEW or "memory" not in f"{error!r}".lower():
+                is_least = len(self._most) > 1 and self._most[-1] <= FEW
+                if batch or is_least or "memory" not in f"{error!r}".lower():
                     raise
                 self._most.append(max(self.batch // 8, FEW))
             else:
@@ -123,6 +122,10 @@ class Subject:
             gc.collect()  # errors of the search for inputs hold what they were raised amid
             return self.run(counts_units=counts_units)
         return self._runs[key]
+
+    def _observed(self, batch: int, counts_units: bool) -> Run:
+        with self.set_up():
+            return observe(self.descended(self.updates), *self.inputs(batch), counts_units=counts_units)
 
 
 def _descend(trained: list[nn.Parameter]) -> None:
