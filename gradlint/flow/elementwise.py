@@ -41,6 +41,7 @@ def pointwise(node: Node, inputs: tuple[Moments, ...]) -> Effect:
     return Effect(moments, (gain, *[ZERO] * (len(inputs) - 1)))
 
 
+@lru_cache(maxsize=1024)
 def through(function: Activation, x: Moments) -> tuple[Moments, Interval]:
     """Moments behind an activation, and its gain."""
     if not x.mean.is_finite:
