@@ -8,7 +8,7 @@ from gradlint.graph.construct import layer
 from gradlint.graph.values import Anything, Choice, Layer, Weight, is_module
 from gradlint.records.graph import Initial, Place
 from gradlint.semantics import bystanders
-from gradlint.semantics.evaluate import record_fields
+from gradlint.semantics.functions import record_fields
 from gradlint.semantics.interpretation import Arguments, Operand, Site
 from gradlint.semantics.value import ClassObject, Closure, Instance, Known, Partial, Reference, Value
 

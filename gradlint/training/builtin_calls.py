@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from gradlint.semantics.evaluate import Generator
+from gradlint.semantics.evaluated import Generator
 from gradlint.semantics.interpretation import Arguments, Site, known
 from gradlint.semantics.value import Items, Known, Value
 from gradlint.training.defaults import entries
