@@ -120,7 +120,7 @@ class ArrayFacts(GraphFacts):
         if isinstance(first, Known) or not any(isinstance(value, Signal) for value in values):
             known = isinstance(first, Known) and name != "maximum"
             if known or not any(isinstance(value, Signal) for value in values):
-                return self._python(f"numpy.{name}", arguments, site) if known else Anything()
+                return self.python.call(f"numpy.{name}", arguments, site) if known else Anything()
         return self._of_signals(name, arguments, site)
 
     def _of_signals(self, name: str, arguments: Arguments, site: Site) -> Value:

@@ -8,52 +8,41 @@ from contextlib import contextmanager
 
 from msgspec import Struct
 
-from gradlint.graph import initial, spaced
+from gradlint.graph import spaced
 from gradlint.graph.apply import Applier
 from gradlint.graph.arms import Arms
-from gradlint.graph.blocks import TRANSFORMERS, attention, stack_of, transformer_layer
 from gradlint.graph.construct import (
-    CONTAINERS,
-    class_of,
-    container,
-    copied,
-    layer,
-    make_template,
-    pairs,
     table,
     torch_base,
 )
-from gradlint.graph.custom import APPLY, Custom, apply_of
-from gradlint.graph.distributions import distribution, is_distribution, sampled
+from gradlint.graph.custom import Custom, apply_of
+from gradlint.graph.distributions import sampled
 from gradlint.graph.fitting import fitting, is_asked_as_class
-from gradlint.graph.from_mmcv import PACKAGE as MMCV
-from gradlint.graph.from_mmcv import call as from_mmcv
-from gradlint.graph.from_torchvision import model as torchvision_model
-from gradlint.graph.from_transformers import ANY_ACTIVATION, PACKAGE, output_item
-from gradlint.graph.from_transformers import call as from_transformers
+from gradlint.graph.foreign import GRAD, NO_GRAD, Foreign
+from gradlint.graph.from_transformers import ANY_ACTIVATION, output_item
 from gradlint.graph.functions import (
     ACTIVATIONS,
     ALIASING,
     FLOAT_FUNCTIONAL,
-    LIKE,
     METADATA,
     PIECES,
     SIZES,
     UNARY,
 )
 from gradlint.graph.geometric import Geometric, stands_for
+from gradlint.graph.making import Making
 from gradlint.graph.memory import Memory, Traces
 from gradlint.graph.message_passing import MessagePassing, is_message_passing
-from gradlint.graph.modules import ITSELF, ClassName, Members, is_kind_of, is_subclass_of
+from gradlint.graph.modules import ITSELF, ClassName, Members
 from gradlint.graph.naming import Registered, Text, key_of, put_together, registered, text_of
-from gradlint.graph.pretrained import Pretrained, pretrained
+from gradlint.graph.pretrained import Pretrained
+from gradlint.graph.python import Python, is_callable
 from gradlint.graph.rearrange import indexed
 from gradlint.graph.recorder import Recorder
-from gradlint.graph.rows import rows
 from gradlint.graph.sizes import SizeOf, size_at, whole
 from gradlint.graph.spaced import Spaced
 from gradlint.graph.unapplied import Copied, Replaced
-from gradlint.graph.unbound import RecordClass, Unbound, is_class_name, meaning, record_class
+from gradlint.graph.unbound import RecordClass, Unbound, is_class_name, meaning, record
 from gradlint.graph.values import (
     BASE,
     Anything,
@@ -64,14 +53,13 @@ from gradlint.graph.values import (
     OneOf,
     Signal,
     Weight,
-    descendants,
     held_by,
     is_module,
     number,
     signals,
 )
 from gradlint.records import ir
-from gradlint.records.graph import Initial, Place, Setting, Unapplied
+from gradlint.records.graph import Initial, Place, Unapplied
 from gradlint.records.span import Span
 from gradlint.semantics.bystanders import holds_activations
 from gradlint.semantics.classes import is_module as is_module_class
@@ -84,48 +72,14 @@ from gradlint.semantics.value import (
     Instance,
     Items,
     Known,
-    ModuleObject,
     Partial,
-    Record,
     Reference,
     Table,
     Value,
 )
 
-_SAME = frozenset(
-    {
-        *("torch.nn.Buffer", "torch.nn.parameter.Buffer"),
-        *("torch.compile", "torch.jit.script", "torch.jit.trace", "torch.nn.DataParallel"),
-        *("torch.nn.parallel.DistributedDataParallel", "torch.nn.parallel.DataParallel"),
-        *("torch.distributed.fsdp.FullyShardedDataParallel", "torch.optim.swa_utils.AveragedModel"),
-        *("torch.nn.SyncBatchNorm.convert_sync_batchnorm", "torch.jit.ignore", "torch.jit.export"),
-        *("torch.fx.wrap", "torch._dynamo.disable"),
-        *("torch.autograd.Variable", "torch.autograd.variable.Variable", "tqdm.tqdm", "tqdm.auto.tqdm"),
-    }
-)
-_DATA_PARALLEL = frozenset(
-    {"torch.nn.parallel.data_parallel", "torch.nn.parallel.data_parallel.data_parallel"}
-)
-_TYPED = frozenset({"typing.cast", "typing_extensions.cast", "torch.jit.annotate"})
-"""Functions that give their second argument, which the first says the type of."""
 _DICTIONARIES = frozenset({"builtins.dict", "collections.OrderedDict"})
-_WEIGHT_NORM = frozenset({"weight_norm", "spectral_norm", "orthogonal"})
-_NO_GRAD = frozenset({"torch.no_grad", "torch.inference_mode", "torch.autograd.no_grad"})
-_GRAD = frozenset({"torch.enable_grad", "torch.autograd.enable_grad"})
-_SET_GRAD = frozenset({"torch.set_grad_enabled", "torch.autograd.set_grad_enabled"})
-_REBUILDING = frozenset(
-    {"tensor", "Tensor", "FloatTensor", "DoubleTensor", "HalfTensor", "LongTensor", "from_numpy", "Variable"}
-)
-_WRAPPING = frozenset({"as_tensor", "asarray"})
-_FALSE = frozenset(
-    {
-        *("torch.jit.is_scripting", "torch.jit.is_tracing", "torch.onnx.is_in_onnx_export"),
-        *("torch.compiler.is_compiling", "torch.overrides.has_torch_function", "torch._C._get_tracing_state"),
-        *("torch._C._is_tracing", "torch.compiler.is_exporting"),
-        *("torch.is_autocast_enabled", "torch.overrides.has_torch_function_unary"),
-    }
-)
-"""Questions about where code runs, as a plain forward pass answers them."""
+
 
 _TRAINING = Budget(unrolled=256, rounds=4096, steps=40_000, objects=4000, recursion=6)
 """A pass of training code is worth less work than a model: only what its losses take is looked at."""
@@ -138,42 +92,6 @@ _ENDS = 2
 
 _OF_MAPPINGS = frozenset({"items", "values", "pop", "get"})
 """Methods by which an input of a forward pass shows itself to be a dictionary of tensors."""
-
-_EINX = {"add": "add", "subtract": "sub", "multiply": "mul", "divide": "truediv"} | {
-    name: name for name in ("equal", "less", "less_equal", "greater", "greater_equal")
-}
-"""Functions of einx by the operator that each applies, the first argument being a pattern."""
-
-_FUSED_ATTENTION = frozenset(
-    {
-        *("flash_attn.flash_attn_func", "flash_attn.flash_attn_interface.flash_attn_func"),
-        *("flash_attn.flash_attn_varlen_func", "flash_attn.flash_attn_interface.flash_attn_varlen_func"),
-    }
-)
-"""Functions of queries, keys and values."""
-
-_OF_UTILITIES = {
-    "cross_entropy": "cross_entropy",
-    "masked_mean": "mean",
-    "pad_at_dim": "pad",
-    "pad_left_at_dim": "pad",
-    "pad_right_at_dim": "pad",
-    "batched_index_select": "gather",
-}
-"""Functions of torch_einops_utils by the one of torch that does the same to the size of numbers."""
-
-_KINDS = (ClassObject, Closure, Known, Signal, Drawn, Layer, Container, Instance)
-"""Of these it is known whether they are functions."""
-
-_MATH: dict[str, Callable[..., float]] = {
-    name: getattr(math, name) for name in ("sqrt", "log", "log2", "log10", "exp", "floor", "ceil", "pow")
-}
-_PARAMETERS = frozenset(
-    {
-        *("torch.nn.Parameter", "torch.nn.parameter.Parameter"),
-        *("torch.nn.UninitializedParameter", "torch.nn.parameter.UninitializedParameter"),
-    }
-)
 
 
 class Sought(Struct, frozen=True):
@@ -207,6 +125,9 @@ class GraphFacts(Interpretation):
         self.messages = MessagePassing(self)
         self.geometric = Geometric(self)
         self.custom = Custom(self)
+        self.foreign = Foreign(self)
+        self.making = Making(self)
+        self.python = Python(self)
         self.memory = Memory()
         self.is_constructing = False
         self.unread: list[str] = []
@@ -235,10 +156,10 @@ class GraphFacts(Interpretation):
             self.unread.extend(traces.unread)
             self._constructed_with.extend(traces.constructed)
             self.uncounted.extend(traces.uncounted)
-            self._is_new([result], arguments)
+            self.is_new([result], arguments)
         return result
 
-    def _is_new(self, made: Sequence[Value], arguments: Arguments) -> None:
+    def is_new(self, made: Sequence[Value], arguments: Arguments) -> None:
         """What was made just now, out of these arguments, is nowhere else."""
         heap = self.evaluator.heap
         if heap.is_branching:
@@ -379,7 +300,7 @@ class GraphFacts(Interpretation):
                 return joined
         if len(real) > 1 and all(isinstance(v, Items) and v.kind == "tuple" and not v.open for v in real):
             return self._either_tuple([value for value in real if isinstance(value, Items)])
-        if real and all(_is_callable(value) for value in real):
+        if real and all(is_callable(value) for value in real):
             options = {id(option): option for option in _options(distinct)}
             if len(options) <= _MOST_OPTIONS:
                 return Choice(tuple(options.values()))
@@ -556,338 +477,7 @@ class GraphFacts(Interpretation):
 
     def call(self, reference: Reference, arguments: Arguments, site: Site) -> Value:
         """A function or a class from outside the project."""
-        name, place = reference.name, Place(site.path, site.node.span)
-        if "out" in arguments.keywords:
-            self.members.initialise(arguments.keywords["out"].value, Initial("unknown", {}, 1.0, place))
-        class_ = class_of(name)
-        if class_ is not None:
-            made = self._constructed(class_, arguments, place, site)
-            if made is not None:
-                self._is_new([made], arguments)
-                return made
-        if name == APPLY:
-            return self.custom.applied(arguments, site)
-        if name.endswith((".forward", ".__init__")) and arguments.positional:
-            owner, _, method = name.rpartition(".")
-            if class_of(owner) is not None:
-                return self._unbound_method(method, arguments, site)
-        if name in _PARAMETERS:
-            rebuilt = self._rebuilt("Parameter", arguments, site) if self.recorder.paths else None
-            if rebuilt is None:
-                rebuilt = self._parameter(arguments, place)
-                self._is_new([rebuilt], arguments)
-            return rebuilt
-        first = arguments.positional[0].value if arguments.positional else None
-        last = name.rpartition(".")[2]
-        self.recorder.is_recast = self.recorder.is_recast or last == "autocast"
-        if name in _TYPED and len(arguments.positional) > 1:
-            return arguments.positional[1].value
-        if name in _SAME or (last in _WEIGHT_NORM and "nn.utils" in name):
-            if last == "spectral_norm" and isinstance(first, Layer):
-                self.members.rescale(first, None, place)
-            if last == "orthogonal":
-                self._parametrised(first, arguments, Initial("orthogonal", {}, 1.0, place))
-            weight = first.attributes.get("weight") if isinstance(first, Layer) else None
-            if last == "weight_norm" and "parametrizations" in name and isinstance(weight, Weight):
-                self.evaluator.heap.write(weight.attributes, "computed", Known(True))
-            return first if first is not None else Anything()
-        if name.endswith("init.calculate_gain"):
-            return initial.gain(arguments)
-        scheme = initial.scheme_of(last) if _initialises(name) else None
-        if scheme is not None and isinstance(first, Weight) and "computed" in first.attributes:
-            self.copied.append(Copied(last, first, place))
-            return first
-        if scheme is not None:
-            return self.members.initialise(first, initial.initialised(scheme, arguments, place))
-        if name == "inspect.isfunction" and isinstance(first, _KINDS):
-            return Known(isinstance(first, Closure))
-        if name == "inspect.isclass" and isinstance(first, (ClassObject, Closure, Known)):
-            return Known(isinstance(first, ClassObject))
-        if name in spaced.NAMES and self.is_constructing and (rates := spaced.made(arguments, site.node)):
-            return rates
-        if name.startswith("numpy.random.") and (made := initial.array(last, arguments, place)) is not None:
-            return made
-        if name.startswith(
-            ("builtins.", "math.", "copy.", "collections.", "numpy.", "itertools.", "functools.")
-        ):
-            return self._python(name, arguments, site)
-        if name.endswith("parametrize.register_parametrization"):
-            self._parametrised(first, arguments, Initial("unknown", {}, 1.0, place))
-            return first if first is not None else Anything()
-        if name.endswith("checkpoint.checkpoint") and first is not None:
-            keywords = {
-                k: o
-                for k, o in arguments.keywords.items()
-                if k not in ("use_reentrant", "preserve_rng_state")
-            }
-            rest = Arguments(arguments.positional[1:], keywords, arguments.open, arguments.certain - 1)
-            return self.evaluator.call(first, rest, site)
-        if name.endswith("checkpoint.checkpoint_sequential") and len(arguments.positional) > 2 and first:
-            return self.evaluator.call(first, Arguments(arguments.positional[2:]), site)
-        if name.endswith("nn.parallel.data_parallel") and len(arguments.positional) > 1 and first:
-            return self.evaluator.call(first, Arguments(arguments.positional[1:2]), site)
-        if name in _DATA_PARALLEL and len(arguments.positional) > 1:
-            data = arguments.positional[1]
-            parts = data.value.items if isinstance(data.value, Items) else [data.value]
-            return self.evaluator.call(
-                arguments.positional[0].value,
-                Arguments(tuple([Operand(part, data.node) for part in parts])),
-                site,
-            )
-        if name in _NO_GRAD | _GRAD | _SET_GRAD:
-            return _mode(name, first)
-        if name.endswith("nn.Embedding.from_pretrained"):
-            return self._embedding(arguments, place)
-        if is_distribution(name) and not self.is_constructing:
-            drawing = distribution(self.recorder, arguments.values(), site)
-            if drawing is not None:
-                return drawing
-        if name.startswith("torch.") and last in _REBUILDING | _WRAPPING:
-            rebuilt = self._rebuilt(last, arguments, site)
-            if rebuilt is not None:
-                return rebuilt
-        if name in _FALSE:
-            return Known(False)
-        if name == "torch.onnx.operators.shape_as_tensor" and first is not None:
-            return SizeOf(sizes=self.recorder.sizes(first))
-        if name.startswith("apex.normalization.") and first is not None:
-            return self.recorder.emit("layer_norm", [self.recorder.signal(first, site)], site)
-        if name.startswith("torch.") and (drawn := initial.fresh(last, arguments, place)) is not None:
-            if last not in LIKE or not isinstance(first, Signal):
-                return drawn
-            signed: dict[str, Setting] = {"is_signed": True} if last == "randn_like" else {}
-            return self.recorder.emit("constant", (), site, {"value": None, **signed})
-        if (reduced := self.geometric.function(name, arguments, site)) is not None:
-            return reduced
-        if name.startswith(("torch.", "einops.", "torch_scatter.", "torch_geometric.utils.")):
-            if last.endswith("_") or ".utils." in name:
-                self.members.escape(arguments.values())
-            return self.applier.function(last, arguments, site)
-        if name.startswith(PACKAGE) and (known := from_transformers(self, name, arguments, site)) is not None:
-            return known
-        if name.startswith(MMCV) and (known := from_mmcv(self, name, arguments, site)) is not None:
-            return known
-        if name.startswith("timm.") and last == "drop_path":
-            return self.applier.function(last, Arguments(arguments.positional[:1]), site)
-        if name.startswith("einx.") and last in _EINX and len(arguments.positional) > 2:
-            return self.applier.operator(_EINX[last], arguments.positional[1:3], site)
-        if name in _FUSED_ATTENTION and len(arguments.positional) >= 3:
-            return self.applier.function(
-                "scaled_dot_product_attention", Arguments(arguments.positional[:3]), site
-            )
-        if name == "torch_einops_utils.pack_with_inverse" and isinstance(first, Signal):
-            packed = self.recorder.emit("reshape", (first,), site)
-            return Items("tuple", [packed, Reference("einops.unpack_one")], site.node)
-        if name.startswith("torch_einops_utils.") and last in _OF_UTILITIES:
-            return self.applier.function(_OF_UTILITIES[last], arguments, site)
-        if not self.is_training and (chain := torchvision_model(name, arguments, site)) is not None:
-            return chain
-        if (known := pretrained(name)) is not None:
-            return known
-        if is_class_name(last) and not name.startswith(("torch", "timm")):
-            return _record(arguments, site)
-        return self._foreign(f"a call of {name}", arguments.values(), site)
-
-    def _unbound_method(self, method: str, arguments: Arguments, site: Site) -> Value:
-        """`nn.Conv2d.__init__(self, 3, 8, 3)`, `nn.Conv2d.forward(self, x)`."""
-        (module, *given) = arguments.positional
-        rest = Arguments(tuple(given), arguments.keywords, arguments.open, max(arguments.certain - 1, 0))
-        if method == "__init__":
-            return self.inherited(module.value, method, rest, site)
-        if not isinstance(module.value, (Layer, Container, Instance)):
-            return self._foreign("a module that is not known", arguments.values(), site)
-        return self.applier.module(module.value, rest, site)
-
-    def _foreign(self, reason: str, values: Sequence[Value], site: Site) -> Value:
-        is_result = not self.is_constructing and any(
-            next(signals(value), None) is not None for value in values
-        )
-        if is_result and self.custom.is_kernel(site):
-            return self.custom.computed(values, site)
-        if is_result:
-            return self.recorder.unknown(reason, values, site)
-        self.recorder.hand_out(values)
-        self.members.escape(values)
-        return Anything(reason)
-
-    def _rebuilt(self, by: str, arguments: Arguments, site: Site) -> Value | None:
-        """A tensor made of the numbers in others; what wraps a tensor leaves it as it is."""
-        given = arguments.get(0, "data")
-        found = list(signals(given.value)) if given is not None else []
-        if given is not None and by in _WRAPPING and isinstance(given.value, Signal):
-            return given.value
-        return self.recorder.emit("detach", found, site, {"by": by}) if found else None
-
-    def _read(self, by: str, values: Sequence[Value], site: Site) -> Value:
-        """Numbers read from tensors."""
-        found = [signal for value in values for signal in signals(value)]
-        return self.recorder.emit("item", found, site, {"by": by}) if found else Anything()
-
-    def _constructed(self, class_: str, arguments: Arguments, place: Place, site: Site) -> Value | None:
-        if class_ in CONTAINERS:
-            made = container(class_, arguments, place, site.node)
-            if class_ == "Sequential":
-                self.sequences.append(made)
-            return made
-        if class_ == "MultiheadAttention":
-            return attention(arguments, place)
-        if class_ in TRANSFORMERS:
-            return transformer_layer(class_, arguments, place)
-        if class_ in ("TransformerEncoder", "TransformerDecoder"):
-            return self._stacked(class_, arguments, place, site)
-        if class_ == "Transformer":
-            return self._transformer(arguments, place, site)
-        return layer(class_, arguments, place)
-
-    def _embedding(self, arguments: Arguments, place: Place) -> Value:
-        """A table that is given, and not trained unless that is asked for."""
-        given, switch = arguments.get(0, "embeddings"), arguments.get(1, "freeze")
-        data = given.value.data if given is not None and isinstance(given.value, Weight) else None
-        data = given.value if given is not None and isinstance(given.value, Drawn) else data
-        trained = switch is not None and isinstance(switch.value, Known) and switch.value.value is False
-        held = data if data is not None else Drawn(Initial("unknown", {}, 1.0, place))
-        shape = held.shape if held.shape is not None and len(held.shape) == 2 else (None, None)
-        settings: dict[str, Setting] = {
-            "num_embeddings": shape[0],
-            "embedding_dim": shape[1],
-            "padding_idx": None,
-        }
-        return Layer("Embedding", settings, {"weight": Weight({"data": held}, place, trained)}, place)
-
-    def _parametrised(self, of: Value | None, arguments: Arguments, found: Initial) -> None:
-        """A weight, that of the layer unless it is named, is computed of another tensor from now on."""
-        given = arguments.get(1, "tensor_name") or arguments.keywords.get("name")
-        name = given.value.value if given is not None and isinstance(given.value, Known) else "weight"
-        weight = of.attributes.get(str(name)) if isinstance(of, (Layer, Instance)) else None
-        if isinstance(weight, Weight):
-            self.members.initialise(weight, found)
-
-    def _stacked(self, class_: str, arguments: Arguments, place: Place, site: Site) -> Value | None:
-        one, count = arguments.get(0, f"{class_[11:].lower()}_layer"), arguments.get(1, "num_layers")
-        if one is None or not is_module(one.value):
-            return None
-        repeats = number(count.value) if count is not None else None
-        times = self.assumed(Anything(), site) or 1 if repeats is None else int(repeats)
-        is_open = times > self.budget.unrolled
-        first = copied(one.value)
-        members = [first, *[copied(first) for _ in range(0 if is_open else times - 1)]]
-        make_template(one.value)
-        inside = Items("list", members, site.node, is_open)
-        parts: dict[str, Value] = {"layers": Container("ModuleList", inside, place)}
-        norm = arguments.get(2, "norm")
-        if norm is not None and is_module(norm.value):
-            parts["norm"] = norm.value
-        return Layer(class_, {}, {}, place, parts)
-
-    def _transformer(self, arguments: Arguments, place: Place, site: Site) -> Value | None:
-        """`nn.Transformer`: an encoder and a decoder, all matrices drawn by `xavier_uniform_`."""
-        parts: dict[str, Value] = {}
-        for kind in ("encoder", "decoder"):
-            own = arguments.keywords.get(f"custom_{kind}")
-            inside = stack_of(kind, arguments, place, site)
-            made = own.value if own is not None else self._stacked(inside.type, inside.arguments, place, site)
-            if made is None:
-                return None
-            parts[kind] = made
-        whole = Layer("Transformer", {}, {}, place, parts)
-        for _, part in descendants(whole):
-            if isinstance(part, Weight) and len(part.shape or ()) > 1:
-                self.members.initialise(part, Initial("xavier_uniform", {}, 1.0, place))
-        return whole
-
-    def _parameter(self, arguments: Arguments, place: Place) -> Value:
-        given = arguments.get(0, "data")
-        value = given.value if given is not None else None
-        data = value if isinstance(value, Drawn) else Drawn(Initial("unknown"))
-        if isinstance(value, Weight):
-            self.recorder.hand_out((value,))  # the new one shares its memory
-            data = value.data
-        switch = arguments.get(1, "requires_grad")
-        trained = not (switch is not None and isinstance(switch.value, Known) and switch.value.value is False)
-        return Weight({"data": data}, place, trained)
-
-    def _python(self, name: str, arguments: Arguments, site: Site) -> Value:
-        values = arguments.values()
-        last = name.rpartition(".")[2]
-        first = values[0] if values else None
-        if last == "isinstance" and len(values) == 2:
-            decided = is_kind_of(values[0], values[1])
-            if decided is None and self._is_asked_for_text(values[0], values[1]):
-                return Known(True)
-            return Anything() if decided is None else Known(decided)
-        if name == "builtins.issubclass" and len(values) == 2:
-            decided = is_subclass_of(values[0], values[1])
-            return Anything() if decided is None else Known(decided)
-        if name == "builtins.type" and len(values) == 1:
-            return ClassName(values[0]) if is_module(values[0]) else Anything()
-        if name == "builtins.hasattr" and len(values) == 2:
-            return self.members.has(values[0], values[1])
-        if name == "builtins.callable" and first is not None and _is_callable(first):
-            return Known(True)
-        if name == "builtins.callable" and isinstance(first, (Known, Signal, Drawn, Items, Table)):
-            return Known(False)
-        if name == "copy.deepcopy" or name == "copy.copy":
-            return make_template(first) if first is not None else Anything()
-        if name == "collections.namedtuple" and (found_ := record_class(values[1] if values[1:] else None)):
-            return found_
-        if name == "collections.OrderedDict":
-            found = pairs(first, site.node) if first is not None else Table({}, site.node)
-            return found if found is not None else (first or Anything())
-        if (
-            name in ("builtins.max", "builtins.min")
-            and (one := self._extreme(last, values, site)) is not None
-        ):
-            return one
-        if name == "builtins.sum" and isinstance(first, Items):
-            return self.applier.function("sum_of", arguments, site)
-        if last in _MATH and all(number(value) is not None for value in values):
-            try:
-                return Known(_MATH[last](*[number(value) for value in values]))
-            except (ArithmeticError, ValueError, TypeError):
-                return Anything()
-        if last == "len" and first is not None and (length := self.recorder.sizes(first).at(0)) is not None:
-            return Known(length)
-        if name == "functools.reduce" and (folded := self._folded(values, site)) is not None:
-            return folded
-        if name.startswith("builtins."):
-            opened = [self.items(value) or value for value in values]
-            made = rows(last, opened, site.node, lambda value: self.element(value, site))
-            if made is not None:
-                return made
-        if name.startswith(("math.", "numpy.")):
-            return self._read(name, values, site)
-        if last in ("print", "len", "id", "repr", "str"):
-            return Anything()
-        if last in ("float", "int", "bool"):
-            return self._read(last, values, site)
-        return self._foreign(f"a call of {last}", values, site)
-
-    def _extreme(self, name: str, values: Sequence[Value], site: Site) -> Value | None:
-        """One of several tensors, or the largest element of one."""
-        if len(values) == 1 and isinstance(values[0], Signal):
-            return self.recorder.emit(name, (values[0],), site)
-        inside = values[0].items if len(values) == 1 and isinstance(values[0], Items) else values
-        found = [value for value in inside if isinstance(value, Signal)]
-        if not found or not all(isinstance(each, Signal) or number(each) is not None for each in inside):
-            return None
-        return self.recorder.emit("join", [self.recorder.signal(each, site) for each in inside], site)
-
-    def _folded(self, values: Sequence[Value], site: Site) -> Value | None:
-        """`functools.reduce(function, items, start)`."""
-        items = (self.items(values[1]) or values[1]) if len(values) > 1 else None
-        if not isinstance(items, Items) or items.open:
-            return None
-        start, *rest = (*values[2:], *items.items) or (Anything(),)
-        for item in rest:
-            pair = Arguments((Operand(start, site.node), Operand(item, site.node)))
-            start = self.evaluator.call(values[0], pair, site)
-        return start
-
-    def _is_asked_for_text(self, value: Value, classes: Value) -> bool:
-        """Whether a constructor asks of an argument that nobody gives whether it is a text: it may be."""
-        is_text = isinstance(classes, Reference) and classes.name == "builtins.str"
-        may_be = isinstance(value, Text) or (self.is_constructing and type(value) is Anything)
-        return is_text and may_be
+        return self.foreign.call(reference, arguments, site)
 
     # objects
 
@@ -914,7 +504,7 @@ class GraphFacts(Interpretation):
         if name == "__init__":
             base = torch_base(receiver)
             if base is not None:
-                made = self._constructed(base, arguments, Place(site.path, site.node.span), site)
+                made = self.making.module(base, arguments, Place(site.path, site.node.span), site)
                 if made is not None:
                     self.evaluator.heap.write(receiver.attributes, BASE, made)
             elif receiver.type.derives_from(_DICTIONARIES):
@@ -951,12 +541,12 @@ class GraphFacts(Interpretation):
         if isinstance(value, Pretrained):
             return self._pretrained(value, name, arguments, site)
         if isinstance(value, RecordClass) and name == "__call__":
-            return _record(arguments, site, value.fields)
+            return record(arguments, site, value.fields)
         if isinstance(value, Unbound) and name == "__call__" and self._is_record(value, arguments):
-            return _record(arguments, site)
+            return record(arguments, site)
         if isinstance(value, Registered):
             read = self.members.of_registered(value, name, arguments, site)
-            return self._foreign(f"a method {name}", [value.of], site) if read is None else read
+            return self.foreign.unknown_call(f"a method {name}", [value.of], site) if read is None else read
         if isinstance(value, Spaced) and (given := spaced.method(value, name, arguments)) is not None:
             return given
         if isinstance(value, Weight) and name.endswith("_"):
@@ -977,7 +567,7 @@ class GraphFacts(Interpretation):
             if name in SIZES:
                 return self._size(value, name, arguments)
             if name.startswith("new_"):
-                rebuilt = self._rebuilt(name, arguments, site) if name == "new_tensor" else None
+                rebuilt = self.making.rebuilt(name, arguments, site) if name == "new_tensor" else None
                 return rebuilt or self.recorder.emit("constant", (), site, {"value": None})
             if isinstance(value, Signal) and name in _OF_MAPPINGS:
                 return self._entries(value, name, site)
@@ -988,7 +578,9 @@ class GraphFacts(Interpretation):
             return self.applier.function(name, everything, site)
         if isinstance(value, ClassName):
             return Anything()
-        return self._foreign(f"a method {name} of something unknown", [value, *arguments.values()], site)
+        return self.foreign.unknown_call(
+            f"a method {name} of something unknown", [value, *arguments.values()], site
+        )
 
     def _is_record(self, called: Unbound, arguments: Arguments) -> bool:
         """Whether a forward pass makes an object of signals: models are not made of these."""
@@ -1009,10 +601,10 @@ class GraphFacts(Interpretation):
             return model
         values = arguments.values()
         if name not in ("__call__", "forward"):
-            return self._foreign(f"a method {name}", values, site)
+            return self.foreign.unknown_call(f"a method {name}", values, site)
         head = model.attributes.get(model.head)
         if head is None or not self.is_training:
-            return self._foreign("a pretrained model", values, site)
+            return self.foreign.unknown_call("a pretrained model", values, site)
         features = self.recorder.unknown("a pretrained model", values, site)
         return self.evaluator.call(head, Arguments((Operand(features, site.node),)), site)
 
@@ -1147,7 +739,7 @@ class GraphFacts(Interpretation):
         if isinstance(receiver, Drawn) and not isinstance(value, Signal):
             return Drawn(Initial("unknown"), receiver.shape)
         if not isinstance(receiver, (Signal, Drawn)):
-            return self._foreign("an assignment to items", [receiver, value], site)
+            return self.foreign.unknown_call("an assignment to items", [receiver, value], site)
         old = self.recorder.signal(receiver, site)
         if isinstance(value, (Signal, Drawn, Weight)):
             return self.recorder.emit("join", (old, self.recorder.signal(value, site)), site)
@@ -1213,12 +805,12 @@ class GraphFacts(Interpretation):
 
     def enter(self, context: Value) -> None:
         """Under no_grad nothing carries a gradient."""
-        if isinstance(context, Reference) and context.name in _NO_GRAD | _GRAD:
-            self.recorder.tracking.append(context.name in _GRAD)
+        if isinstance(context, Reference) and context.name in NO_GRAD | GRAD:
+            self.recorder.tracking.append(context.name in GRAD)
 
     def leave(self, context: Value) -> None:
         """The block ends."""
-        if isinstance(context, Reference) and context.name in _NO_GRAD | _GRAD:
+        if isinstance(context, Reference) and context.name in NO_GRAD | GRAD:
             self.recorder.tracking.pop()
 
     def follows(self, target: Closure | ClassObject, depth: int) -> bool:
@@ -1277,38 +869,11 @@ def _any_number_of(operands: Sequence[Operand], site: Site) -> Items | None:
     return None
 
 
-def _record(arguments: Arguments, site: Site, fields: Sequence[str] = ()) -> Record:
-    """An object that does nothing but hold what it was made of."""
-    named = [*fields[: len(arguments.positional)], *[""] * (len(arguments.positional) - len(fields))]
-    names = {name: at for at, name in enumerate([*named, *arguments.keywords])}
-    return Record("tuple", arguments.values(), ir.Display(site.node.span, "tuple", ()), arguments.open, names)
-
-
-def _mode(name: str, given: Value | None) -> Value:
-    """The context in which gradients are recorded or not."""
-    if name in _SET_GRAD:
-        if not isinstance(given, Known):
-            return Anything()
-        return Reference("torch.enable_grad" if given.value else "torch.no_grad")
-    is_plain = given is None or (isinstance(given, Known) and given.value is True) or _is_callable(given)
-    return Reference(name) if is_plain else Anything()
-
-
 def _holds_module(value: Value) -> bool:
     """Whether a value is a module, or a tuple with one, as `enumerate` and `zip` give it."""
     return is_module(value) or (isinstance(value, Items) and any(map(is_module, value.items)))
 
 
-def _is_callable(value: Value) -> bool:
-    return is_module(value) or isinstance(
-        value, (Closure, ClassObject, Reference, Partial, Choice, ModuleObject)
-    )
-
-
 def _options(values: Sequence[Value]) -> Iterator[Value]:
     for value in values:
         yield from value.options if isinstance(value, Choice) else (value,)
-
-
-def _initialises(name: str) -> bool:
-    return ".init." in name or name.startswith(("timm.", "fvcore.", "detectron2.", "mmcv.", "mmengine."))

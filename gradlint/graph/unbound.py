@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gradlint.graph.construct import CONTAINERS
 from gradlint.graph.layers import LAYERS
 from gradlint.graph.values import Anything
+from gradlint.records import ir
+from gradlint.semantics.interpretation import Arguments, Site
 from gradlint.semantics.scope import ModuleScope
-from gradlint.semantics.value import Items, Known, Reference, Value
+from gradlint.semantics.value import Items, Known, Record, Reference, Value
 
 _ANYWHERE = {
     "torch": "torch",
@@ -76,3 +80,10 @@ def meaning(name: str, scope: ModuleScope) -> Reference | None:
         is_layer = name in LAYERS or name in CONTAINERS
         known = _ALONE.get(name) or (f"torch.nn.{name}" if is_layer else None)
     return Reference(known) if known is not None else None
+
+
+def record(arguments: Arguments, site: Site, fields: Sequence[str] = ()) -> Record:
+    """An object that does nothing but hold what it was made of."""
+    named = [*fields[: len(arguments.positional)], *[""] * (len(arguments.positional) - len(fields))]
+    names = {name: at for at, name in enumerate([*named, *arguments.keywords])}
+    return Record("tuple", arguments.values(), ir.Display(site.node.span, "tuple", ()), arguments.open, names)
