@@ -35,10 +35,9 @@ class InfiniteGradientAtZero(Rule):
     With an epsilon inside the root or a clamp from below by a positive number; after a test of the
     operand; where the result is only compared or logged. `x.norm()`, `torch.linalg.vector_norm`,
     `torch.cdist`, `torch.dist` and `x.std()` define their gradient at 0 as 0; ReLU lets nothing through.
-    The norm of what layers compute is a note: it is hardly ever 0; so is that of an argument as a whole,
-    which takes every element to be 0 (that of a difference is none: it ends there), and a sigmoid's output,
-    0 below -103 only, where no gradient drives it. A root behind `torch.where` or a mask belongs to
-    [nan-through-where](nan-through-where.md).
+    The norm of what layers compute is a note: it is hardly ever 0; so is a sigmoid's output, which is 0 below
+    -103 only, where no gradient drives it. A root behind `torch.where` or a
+    mask belongs to [nan-through-where](nan-through-where.md).
 
     ### Fix safety
     Unsafe: the epsilon changes the result near 0 (√1e-8 = 1e-4), and 1e-8 vanishes in float16.

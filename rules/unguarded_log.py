@@ -32,9 +32,7 @@ class UnguardedLog(Rule):
     ### When it is fine
     With an epsilon or a clamp inside, after a test of the operand, and for what is positive by
     construction (exp, softplus, sums of probabilities, norms of parameters). The norm of what layers
-    compute is hardly ever 0: a note. So is a sum, a norm or a peak over all elements of an argument: 0 takes
-    every one of them to be 0, where one row is enough for those of rows. Not reported twice are
-    log(softmax(x)) and its kin
+    compute is hardly ever 0: a note. Not reported twice are log(softmax(x)) and its kin
     [log-of-normalised](log-of-normalised.md), division by a deviation
     [degenerate-deviation](degenerate-deviation.md), a guard behind the division
     [guard-after-the-fact](guard-after-the-fact.md), roots, and what is divided by them,

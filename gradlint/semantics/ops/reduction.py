@@ -16,11 +16,9 @@ from gradlint.semantics.tensor import (
     Facts,
     Tensor,
     Witness,
-    is_input,
     made,
     origin,
     producer,
-    same,
 )
 from gradlint.semantics.value import Constructed, Value
 
@@ -107,25 +105,7 @@ def _all_zero(a: Application, x: Facts) -> Witness | None:
     """A witness that all of the elements that are taken together are 0: those of a row, or of all rows."""
     every_row = x.vanishes - {"randn"}
     zero = x.vanishing(_SUM) if a.has(1, "dim") else replace(x, vanishes=every_row).vanishing(_SUM)
-    return _graded(a, zero and Witness(_NAMED.get(zero.reason, zero.reason), zero.condition))
-
-
-def _graded(a: Application, zero: Witness | None) -> Witness | None:
-    """A weak witness where all elements of an input as such are taken together: all hardly ever are 0.
-
-    Those of a difference may be: prediction and target are equal once a model has learnt.
-    """
-    of_rows = a.has(2, "dim") or not _is_axis_like(a, 1) if a.primitive == "norm" else a.has(1, "dim")
-    is_whole = not of_rows and is_input(origin(_without_sign(a.value(0))))
-    return Witness(zero.reason, zero.condition, True) if zero and is_whole else zero
-
-
-def _without_sign(value: Value | None) -> Value | None:
-    """What `value` is the square or absolute value of, or itself."""
-    found = producer(origin(value), "square", "abs", "pow", "mul")
-    if found is None or (found.primitive == "mul" and not same(found.value(0), found.value(1, "other"))):
-        return value
-    return found.value(0)
+    return zero and Witness(_NAMED.get(zero.reason, zero.reason), zero.condition)
 
 
 @transfer(
@@ -158,7 +138,7 @@ def extreme(a: Application) -> Facts | None:
     if len(a.operands) > 1 and isinstance(a.value(1), Tensor) and a.primitive in ("max", "min"):
         y = a.facts(1)
         return Facts(min(x.lo, y.lo), max(x.hi, y.hi), vanishes=x.vanishes & y.vanishes)
-    zero = _graded(a, x.vanishing("a maximum")) if a.primitive in ("max", "amax") and x.lo >= 0 else x.zero
+    zero = x.vanishing("a maximum") if a.primitive in ("max", "amax") and x.lo >= 0 else x.zero
     return Facts(x.lo, x.hi, zero, x.one, vanishes=x.vanishes)
 
 
@@ -179,7 +159,7 @@ def norm(a: Application) -> Facts | None:
         return Facts(0.0)
     is_rare = not (x.zero or _may_be_padding(a.value(0)))
     unmeasured = Witness(f"the norm of {_FEATURES}" if is_rare else "a norm", UNMEASURED, is_rare)
-    return Facts(0.0, zero=_graded(a, x.vanishing("a norm")) or unmeasured)
+    return Facts(0.0, zero=x.vanishing("a norm") or unmeasured)
 
 
 def _may_be_padding(value: Value | None) -> bool:
