@@ -88,8 +88,15 @@ def deciding(graph: ModelGraph) -> Iterator[Node]:
 
 def reading(graph: ModelGraph) -> Reading:
     """Why parts of a graph are unknown, on its main path and anywhere."""
-    reasons = [str(node.settings["reason"]) for node in deciding(graph) if node.op == "unknown"]
+    reasons = [reason for node in deciding(graph) if (reason := _reason(node)) is not None]
     return Reading(graph.name, Counter(reasons), Counter(graph.reasons))
+
+
+def _reason(node: Node) -> str | None:
+    """Why nothing is known of what a node does."""
+    if node.op == "kernel":
+        return "a kernel of an extension"
+    return str(node.settings["reason"]) if node.op == "unknown" else None
 
 
 def computes_something(cls: ClassObject) -> bool:
