@@ -155,6 +155,58 @@ def test_layers_that_begin_at_zero_are_judged_by_what_they_let_by(
     assert any("after 2 steps" in note for note in found.notes) == (case == "head")
 
 
+LOOPED = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Linear(8, 16)
+        self.blocks = nn.ModuleList([nn.Linear(16, 16) for _ in range(6)])
+        self.scale = nn.Parameter(torch.zeros(()))
+        self.head = nn.Linear(16, 10)
+        nn.init.zeros_(self.head.weight)
+
+    def forward(self, x):
+        x = self.stem(x)
+        for block in self.blocks:
+            x = BODY
+        return RESULT
+"""
+SILENT = {
+    "vanishing": ("0.01 * x + 0.01 * torch.tanh(block(x))", "self.head(x)", "at risk"),
+    "residual": ("x + torch.tanh(block(x))", "self.head(x)", "healthy"),
+    "branches of zero": ("x + self.scale * torch.tanh(block(x))", "self.head(x)", "healthy"),
+    "nothing": ("x + torch.tanh(block(x))", "self.head(x) * 0", "not judged"),
+}
+
+
+@pytest.mark.parametrize("case", SILENT)
+def test_a_head_that_begins_at_zero_hides_no_chain(worker: Worker, tmp_path: Path, case: str) -> None:
+    body, result, verdict = SILENT[case]
+    found = examined(worker, tmp_path, LOOPED.replace("BODY", body).replace("RESULT", result))
+    shown = verified.text(found)
+    gains = [each.measured for each in found.measured if each.metric == "depth-gain"]
+    assert found.verdict == verdict, shown
+    assert "fewer than two layers" not in shown
+    assert [gain is not None and abs(gain) > 3 for gain in gains] == {
+        "at risk": [True],
+        "healthy": [False],
+        "not judged": [],
+    }[verdict]
+    assert any("after 2 steps" in note for note in found.notes) == (verdict != "not judged")
+
+
+def test_claims_over_depth_wait_for_a_head_that_begins_at_zero(tmp_path: Path) -> None:
+    head = "self.head = nn.Linear(width, 10)"
+    code = VANISHING.replace(head, f"{head}\n        nn.init.zeros_(self.head.weight)")
+    done = command("verify", f"{saved(tmp_path, code)}::Net", "--isolated", "--output-format", "json")
+    (finding,) = json.loads(done.stdout)["findings"]
+    assert finding["evidence"]["verdict"] == Verdict.CONFIRMED.value
+    assert "after 2 steps" in finding["evidence"]["built"]
+
+
 SAMPLED = """
 import torch
 from torch import nn

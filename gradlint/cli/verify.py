@@ -35,7 +35,7 @@ from gradlint.verify.stamp import answered, stamped
 
 FORMATS = ("text", "json")
 HEALTHY, AT_RISK, NOTHING = 0, 1, 2
-_CODES = {"healthy": HEALTHY, "at risk": AT_RISK, "could not run": NOTHING}
+_CODES = {"healthy": HEALTHY, "at risk": AT_RISK, "not judged": NOTHING, "could not run": NOTHING}
 
 
 class Run(Struct, frozen=True):
@@ -46,14 +46,14 @@ class Run(Struct, frozen=True):
 
     @property
     def code(self) -> int:
-        """1 where the target is at risk, 2 where it could not be run."""
+        """1 where the target is at risk, 2 where it could not be run or judged."""
         return _CODES[self.found.verdict]
 
 
 def _judged(found: Verification, findings: tuple[Finding, ...]) -> Run:
     """A target is at risk as well where a finding about it is confirmed."""
     is_confirmed = any(f.evidence is not None and f.evidence.verdict is Verdict.CONFIRMED for f in findings)
-    at_risk = is_confirmed and found.verdict == "healthy"
+    at_risk = is_confirmed and found.verdict in ("healthy", "not judged")
     return Run(replaced(found, verdict="at risk") if at_risk else found, findings)
 
 

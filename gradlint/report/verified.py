@@ -111,7 +111,9 @@ def conclusion(found: Verification) -> Iterator[str]:
         if found.remedy:
             yield f"to supply it: {found.remedy}"
         return
-    if not found.measured and found.parameters:
+    if found.verdict == "not judged":
+        yield f"no decades over depth: {found.reason}"
+    elif not found.measured and found.parameters:
         yield "fewer than two layers with weights before the head: no chain to judge"
     for each in found.measured:
         if each.measured is not None or not found.non_finite:

@@ -19,17 +19,15 @@ from gradlint.semantics.project import module_name
 from gradlint.semantics.value import Reference
 from gradlint.source.source import SourceError
 from gradlint.verify.client import Worker
-from gradlint.verify.plan import Target, asked_for, task
+from gradlint.verify.plan import PATIENCE, Target, asked_for, task
 from gradlint.verify.pooled import settled
 from gradlint.verify.request import Request
 from gradlint.verify.rows import layers
 from gradlint.verify.stamp import reason, remedy
-from gradlint.verify.worker.protocol import Answer, Built, Reply
+from gradlint.verify.worker.protocol import NO_GRADIENT, Answer, Built, Reply
 
 LIMIT = 3.0
 """Decades of gradient or scale over the longest chain from which on a model is at risk."""
-PATIENCE = 2
-"""Steps of gradient descent within which a gradient has to arrive: layers that begin at zero let none by."""
 
 
 def examine(worker: Worker, target: Target, request: Request) -> Verification:
@@ -106,7 +104,17 @@ def _examined(target: Target, reply: Reply) -> Verification:
     measured = tuple([_measured(c, a) for c, a in zip(claims, reply.answers, strict=True) if a.values])
     notes = (*reply.built.notes, *_later(claims, reply.answers))
     rows = tuple(layers(target.flow, reply.layers))
-    return replace(_verification(target, line, reply, reply.built, measured, rows), notes=notes)
+    found = replace(_verification(target, line, reply, reply.built, measured, rows), notes=notes)
+    unjudged = next(_unjudged(claims, reply.answers), "") if found.verdict == "healthy" else ""
+    return replace(found, verdict="not judged", reason=unjudged) if unjudged else found
+
+
+def _unjudged(claims: Sequence[Claim], answers: Sequence[Answer]) -> Iterator[str]:
+    """Why there is no number over the longest chain, where there is one."""
+    for claim, answer in zip(claims, answers, strict=True):
+        is_named = bool(claim.subject.partition(":")[2])
+        if answer.state in ("failed", NO_GRADIENT) or (answer.state == "not exercised" and is_named):
+            yield answer.reason
 
 
 def _later(claims: Sequence[Claim], answers: Sequence[Answer]) -> Iterator[str]:

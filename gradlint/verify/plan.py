@@ -137,8 +137,25 @@ def question(number: int, claim: Claim, target: Target) -> Question:
     flow = target.flow if claim.metric is Metric.DEPTH_GAIN else None
     offset = spreading(flow, name) if flow is not None else 0.0
     return Question(
-        number, claim.metric.value, name, claim.condition, claim.bound, claim.predicted, offset, played(claim)
+        number,
+        claim.metric.value,
+        name,
+        patiently(claim),
+        claim.bound,
+        claim.predicted,
+        offset,
+        played(claim),
     )
+
+
+PATIENCE = 2
+"""Steps of gradient descent within which a gradient has to arrive: layers that begin at zero let none by."""
+
+
+def patiently(claim: Claim) -> str:
+    """The condition of a claim: a gradient over depth has steps to arrive, unless the claim names its own."""
+    is_own = "=" in claim.condition or claim.metric is not Metric.DEPTH_GAIN
+    return claim.condition if is_own else ",".join(filter(None, (claim.condition, f"patience={PATIENCE}")))
 
 
 def played(claim: Claim) -> wire.Rehearsal | None:

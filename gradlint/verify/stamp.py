@@ -31,7 +31,7 @@ from gradlint.verify.pooled import needs_sizes, settled
 from gradlint.verify.remember import Memory
 from gradlint.verify.request import Request
 from gradlint.verify.rows import layers
-from gradlint.verify.worker.protocol import Answer, Argument, Built, Failure, Reply, Task
+from gradlint.verify.worker.protocol import NO_GRADIENT, Answer, Argument, Built, Failure, Reply, Task
 
 Progress = Callable[[int, int, str], None]
 """Is told how many of how many targets are done, and which comes next."""
@@ -131,7 +131,7 @@ def evidence(reply: Reply, claims: Sequence[Claim], path: str, name: str) -> lis
 
 
 def _judged(claim: Claim, answer: Answer, reply: Reply, built: str) -> Evidence:
-    if answer.state == "not exercised":
+    if answer.state in ("not exercised", NO_GRADIENT):
         return Evidence(Verdict.NOT_EXERCISED, built=built, reason=answer.reason)
     if answer.state == "failed":
         return Evidence(Verdict.COULD_NOT_RUN, built=built, reason=answer.reason)
@@ -145,7 +145,7 @@ def _judged(claim: Claim, answer: Answer, reply: Reply, built: str) -> Evidence:
         len(values),
         reply.device,
         answer.dtype,
-        built,
+        "; ".join(filter(None, (built, f"measured {answer.reason}" if answer.reason else ""))),
     )
 
 

@@ -17,7 +17,12 @@ _CLASSES = {
     Verdict.NOT_EXERCISED: ("none", "–", "the run does not come past the place"),
     Verdict.COULD_NOT_RUN: ("none", "✕", "the target could not be built or run"),
 }
-_STATES = {"healthy": ("good", "○"), "at risk": ("bad", "●"), "could not run": ("none", "✕")}
+_STATES = {
+    "healthy": ("good", "○"),
+    "at risk": ("bad", "●"),
+    "not judged": ("unsure", "◐"),
+    "could not run": ("none", "✕"),
+}
 _DECADES = frozenset({Metric.DEPTH_GAIN, Metric.ACTIVATION_SCALE, Metric.RECURRENT_GAIN, Metric.STEP_SCALE})
 WIDTH, HEIGHT, EDGE = 300, 44, 10
 

@@ -13,8 +13,8 @@ import torch
 from . import functions, losses, procedures
 from .functions import Callee
 from .handwritten import Network
-from .metrics import METRICS, NotExercisedError
-from .protocol import Answer, Question
+from .metrics import METRICS, NoGradientError, NotExercisedError
+from .protocol import NO_GRADIENT, Answer, Question
 from .subject import Subject
 
 SEEDS = (0, 1, 2)
@@ -38,7 +38,8 @@ def of_model(question: Question, subject: Subject) -> Answer:
     )
     answer = _answered(question, lambda: _values(question, own))
     patience = _number(question, "patience")
-    if not patience or not answer.values or any(map(math.isfinite, answer.values)):
+    waits = answer.state == NO_GRADIENT or answer.values
+    if not patience or not waits or any(map(math.isfinite, answer.values)):
         return answer
     later = replace(own, updates=patience)
     found = _answered(question, lambda: _values(question, later))
@@ -82,6 +83,8 @@ def of_procedure(question: Question, function: Callable[..., object]) -> Answer:
 def _answered(question: Question, measure: Callable[[], tuple[list[float], str]]) -> Answer:
     try:
         values, dtype = measure()
+    except NoGradientError as error:
+        return Answer(question.number, NO_GRADIENT, [], reason=str(error))
     except NotExercisedError as error:
         return Answer(question.number, "not exercised", [], reason=str(error))
     except Exception as error:

@@ -24,6 +24,10 @@ class NotExercisedError(Exception):
     """The run did not come past the place that a claim is about."""
 
 
+class NoGradientError(NotExercisedError):
+    """No gradient is at layers with weights as the model is made: a step of descent may bring it there."""
+
+
 def _calls(run: Run, name: str) -> list[Call]:
     if not run.calls.get(name):
         raise NotExercisedError(f"nothing is computed at {name or 'the model'} in this run")
@@ -34,23 +38,33 @@ def ends(subject: Subject, name: str) -> tuple[str, str]:
     """The first and the last place of a chain; of the longest there is where none is named.
 
     That is taken to go through the layers with weights in the order of their calls, the head left out.
+    A model at whose first layer a gradient of 0 arrives as it is made is judged after steps of descent.
     """
     first, _, last = name.partition("->")
     if name:
         return first, last
     held = [(path, p) for path, p in subject.model().named_parameters() if not nn.parameter.is_lazy(p)]
     weighted = {path.rpartition(".")[0] for path, p in held if p.dim() > 1}
-    order = [path for path, call in subject.run().order if path in weighted and call.delta]
+    reached = [(path, c) for path, c in subject.run().order if path in weighted and (c.arrived or c.beside)]
+    order = [path for path, call in reached if (call.joined or call).delta]
+    is_silent = bool(reached) and not reached[0][1].delta and not subject.updates
+    if len(reached) > 2 and (is_silent or len(order) < 3):
+        raise NoGradientError("the gradient is 0 at the layers with weights before the head")
     if len(order) < 3:
         raise NotExercisedError("fewer than two layers with weights before the head")
     return order[0], order[-2]
 
 
 def depth_gain(subject: Subject, name: str) -> float:
-    """log10 ‖δ_first‖/‖δ_last‖, in decades."""
+    """log10 ‖δ_first‖/‖δ_last‖, in decades.
+
+    Where no chain is named, δ_last of a residual branch is that of the sum that it goes into.
+    """
     first, last = ends(subject, name)
     run = subject.run()
-    return log10_ratio(_calls(run, first)[0].delta, _calls(run, last)[-1].delta)
+    end = _calls(run, last)[-1]
+    below = end.joined if end.joined is not None and not name else end
+    return log10_ratio(_calls(run, first)[0].delta, below.delta)
 
 
 def activation_scale(subject: Subject, name: str) -> float:

@@ -12,7 +12,9 @@ from typing import Any
 
 from .rehearsal import Rehearsal, decode
 
-VERSION = 3
+VERSION = 4
+NO_GRADIENT = "no gradient"
+"""The state of an answer where all gradients that it is about are 0."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,8 @@ class Task:
 class Answer:
     """The values that were measured for a question, one per seed; `reason` where there are none.
 
-    `state` is "measured", "not exercised" where the run does not come past the place, or "failed". `built`
+    `state` is "measured", "not exercised" where the run does not come past the place, `NO_GRADIENT`, or
+    "failed". Of values that were measured `reason` says after which steps, where after any. `built`
     says what was run, where that is not the target of the task; `is_stand_in` that it is another model than
     the code's.
     """
