@@ -324,3 +324,73 @@ def test_who_calls_a_loop_does_not_say_how_bad_its_steps_are() -> None:
         "    fit(net, torch.optim.SGD(net.parameters(), lr=0.1), loader)\n"
     )
     assert [(f.rule, f.severity.value) for f in check_text(text, load())] == [("GRD504", "error")]
+
+
+METRIC = """
+import torch
+from torch.nn import functional as F
+
+net = torch.nn.Linear(4, 4)
+
+def rmse(a, b):
+    return torch.sqrt(F.mse_loss(a, b))
+
+def of_net(x, y):
+    return torch.sqrt(F.mse_loss(net(x) * x, y) * (x - y).square().sum())
+
+def trained(a, b):
+    loss = torch.sqrt(F.mse_loss(a, b))
+    loss.backward()
+    return loss
+
+class Model:
+    def rmse(self, a, b):
+        return 0
+
+def main(x, y):
+"""
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "with torch.no_grad():\n        print(rmse(x, y).mean())",
+        "print(rmse(x, y).item())",
+        "return float(rmse(x, y) / 2) + (1 - rmse(x, y).cpu()).item()",
+        "return rmse(x.detach(), y.detach()) + rmse(a=x.data, b=y.detach())",
+    ],
+)
+def test_metrics_that_are_only_called_for_their_number_have_no_gradient(call: str) -> None:
+    assert _of_rmse(METRIC + f"    {call}\n") == []
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "return x",
+        "return rmse(x, y)",
+        "Model().rmse(x, y).item()",
+        "print(rmse(x, y).item(), map(rmse, x, y))",
+        "return rmse(x.detach(), y)",
+    ],
+)
+def test_metrics_that_may_be_called_for_a_gradient_are_reported(call: str) -> None:
+    assert _of_rmse(METRIC + f"    {call}\n") == [8]
+
+
+def _of_rmse(text: str) -> list[int]:
+    about_values = [rule for rule in load() if rule.id.startswith("GRD6")]
+    return [f.span.line for f in check_text(text, about_values) if f.span.line == 8]
+
+
+@pytest.mark.parametrize(
+    ("call", "lines"),
+    [
+        ("print(trained(x, y).item())", {8, 11, 14}),
+        ("print(of_net(x.detach(), y.detach()))", {8, 11, 14}),
+        ("print(of_net(x.detach(), y.detach()).item())", {8, 14}),
+    ],
+)
+def test_what_passes_back_itself_or_knows_a_model_is_trained_all_the_same(call: str, lines: set[int]) -> None:
+    about_values = [rule for rule in load() if rule.id.startswith("GRD6")]
+    assert {f.span.line for f in check_text(METRIC + f"    {call}\n", about_values)} == lines

@@ -200,8 +200,10 @@ class Inspector:
     def _found(self, subject: object, scope: ModuleScope) -> list[Finding]:
         """What the rules say of a subject; where only code without gradients calls it, what they say then."""
         found = list(self.judge(subject, scope.facts.literals))
-        name = getattr(subject.function, "name", "") if found and isinstance(subject, Trace) else ""
-        if isinstance(subject, Trace) and without_gradients(scope, name):
+        if not found or not isinstance(subject, Trace):
+            return found
+        name = getattr(subject.function, "name", "")
+        if without_gradients(scope, name, subject.owner is not None):
             return list(self.judge(replace(subject, reached=frozenset()), scope.facts.literals))
         return found
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Mapping
 from typing import NamedTuple
 
 from gradlint.records import ir
 from gradlint.records.once import once_each
+from gradlint.semantics.bindings import walk
 from gradlint.semantics.scope import ModuleScope
+from gradlint.semantics.taken import is_of_detached, passing_back, taken_as_number, uses_any
 from gradlint.semantics.trace import is_untracked
 from gradlint.semantics.value import ClassObject
 
@@ -23,49 +25,94 @@ class OwnNaming(NamedTuple):
 
 
 class Naming(NamedTuple):
-    """A name within a top-level function or a method, and whether no gradient is recorded there."""
+    """A name within a top-level function or a method, and whether no gradient is recorded there.
+
+    `is_cut` tells that it is called and no gradient comes back from what it gives there.
+    """
 
     name: str
     function: str
     untracked: bool
+    is_cut: bool = False
+    is_attribute: bool = False
 
 
-def without_gradients(scope: ModuleScope, function: str) -> bool:
-    """Whether a private function of a module is named in it, but nowhere where gradients are recorded."""
-    if not function.startswith("_") or function.startswith("__"):
+def without_gradients(scope: ModuleScope, function: str, is_method: bool = False) -> bool:
+    """Whether a private or top-level function of a module is named in it, but nowhere where gradients are
+    recorded and come back to it.
+    """
+    body = _whole(scope)
+    functions = {s.name: s for s in body if isinstance(s, ir.Function)}
+    if not _is_own_affair(function, {} if is_method else functions):
         return False
-    namings = [naming for naming in _module_namings(scope) if naming.name != naming.function]
+    trained = passing_back(functions)
+    cut = frozenset(map(id, _cut(body, functions)))
+    namings = [naming for naming in _namings(body, "", False, cut) if naming.name != naming.function]
     pending, seen = [function], {function}
     while pending:
         name = pending.pop()
-        places = [naming for naming in namings if naming.name == name]
+        places = [n for n in namings if n.name == name and not (n.is_attribute and name in functions)]
         if not places:
             return False
         for place in places:
-            if place.untracked or place.function in seen:
+            is_cut = place.is_cut and name in functions and name not in trained
+            if place.untracked or is_cut or place.function in seen:
                 continue
-            if not place.function.startswith("_") or place.function.startswith("__"):
+            if not _is_own_affair(place.function, functions):
                 return False
             seen.add(place.function)
             pending.append(place.function)
     return True
 
 
-def _module_namings(scope: ModuleScope) -> Iterator[Naming]:
-    for statement in scope.facts.body:
-        lowered = scope.lower(statement) if isinstance(statement, ir.Omitted) else statement
-        yield from _namings(lowered, "", False)
+def _is_own_affair(function: str, functions: Mapping[str, ir.Function]) -> bool:
+    """Whether a function is called by nobody but its module, as far as that can be seen."""
+    return function in functions or (function.startswith("_") and not function.startswith("__"))
 
 
-def _namings(node: object, function: str, untracked: bool) -> Iterator[Naming]:
+def _whole(scope: ModuleScope) -> tuple[ir.Statement, ...]:
+    """The statements of a module, with what its facts leave out."""
+    return tuple(
+        [
+            each
+            for statement in scope.facts.body
+            for each in (scope.lower(statement) if isinstance(statement, ir.Omitted) else (statement,))
+        ]
+    )
+
+
+def _cut(body: tuple[ir.Statement, ...], functions: Mapping[str, ir.Function]) -> Iterator[ir.Expression]:
+    """The names of functions at calls from which no gradient comes back."""
+    variables = _variables(body)
+    for node in walk(body):
+        yield from (call.function for call in taken_as_number(node))
+        if isinstance(node, ir.Call) and isinstance(node.function, ir.Name) and is_of_detached(node):
+            called = functions.get(node.function.id)
+            if called is not None and not uses_any(called, variables):
+                yield node.function
+
+
+def _variables(body: tuple[ir.Statement, ...]) -> frozenset[str]:
+    """The names that a module assigns to, outside of its functions and classes."""
+    code = tuple([s for s in body if not isinstance(s, (ir.Function, ir.Class))])
+    assigned = [t for node in walk(code) if isinstance(node, ir.Assign) for t in node.targets]
+    return frozenset([name.id for name in walk(tuple(assigned)) if isinstance(name, ir.Name)])
+
+
+def _namings(node: object, function: str, untracked: bool, cut: Container[int]) -> Iterator[Naming]:
     if isinstance(node, tuple):
         for item in node:
-            yield from _namings(item, function, untracked)
+            yield from _namings(item, function, untracked, cut)
         return
     if not isinstance(node, ir.Node):
         return
-    if isinstance(node, (ir.Name, ir.Attribute)):
-        yield Naming(node.id if isinstance(node, ir.Name) else node.name, function, untracked)
+    if isinstance(node, ir.Class):
+        yield from _namings_of_class(node, function, untracked, cut)
+        return
+    if isinstance(node, ir.Name):
+        yield Naming(node.id, function, untracked, id(node) in cut)
+    elif isinstance(node, ir.Attribute):
+        yield Naming(node.name, function, untracked, is_attribute=True)
     elif isinstance(node, ir.Function):
         function = function or node.name
         untracked = untracked or any(map(is_untracked, node.decorators))
@@ -73,7 +120,16 @@ def _namings(node: object, function: str, untracked: bool) -> Iterator[Naming]:
         untracked = untracked or any(is_untracked(item.context) for item in node.items)
     for field in node.__struct_fields__:
         if field != "span":
-            yield from _namings(getattr(node, field), function, untracked)
+            yield from _namings(getattr(node, field), function, untracked, cut)
+
+
+def _namings_of_class(cls: ir.Class, within: str, untracked: bool, cut: Container[int]) -> Iterator[Naming]:
+    """A public method is told apart from the function of the same name."""
+    yield from _namings((cls.bases, cls.keywords, cls.decorators), within, untracked, cut)
+    for statement in cls.body:
+        method = statement.name if isinstance(statement, ir.Function) else "_"
+        method = "" if method.startswith("_") else f"{cls.name}.{method}"
+        yield from _namings(statement, within or method, untracked, cut)
 
 
 @once_each
