@@ -63,6 +63,10 @@ _GRAD = frozenset({"torch.enable_grad"})
 _SWITCH = "torch.set_grad_enabled"
 _ARRAY_METHODS = frozenset({"astype", "asnumpy", "copy_to_host"})
 _ARRAY_MODULES = ("numpy.", "scipy.", "pandas.", "cv2.", "PIL.")
+_LOADERS = frozenset(
+    {"torch.load", "torchvision.io.read_image", "torchaudio.load", "safetensors.torch.load_file"}
+)
+"""What reads tensors from a file, which come without a graph."""
 _METADATA = frozenset({"shape", "ndim", "dtype", "device", "requires_grad", "is_cuda", "layout", "names"})
 _MOST_COMPARED = 16
 _SHAPES = frozenset({"dim", "ndimension", "size", "numel", "nelement", "is_floating_point", "get_device"})
@@ -302,6 +306,8 @@ class ValueFacts(Interpretation):
         if name.startswith(_ARRAY_MODULES):
             self.arrays |= _roots(arguments.values())
             return Tensor(self._number(None), TOP, _roots(arguments.values()), False)
+        if name in _LOADERS:
+            return Tensor(self.unknown(arguments.values()).number, TOP, _roots(arguments.values()), False)
         if (copy := copied(name, arguments)) is not None:
             return copy
         if (primitive := creation(name)) is not None:
