@@ -29,7 +29,7 @@ from gradlint.verify.client import Worker
 from gradlint.verify.examine import examine
 from gradlint.verify.judge import verdict
 from gradlint.verify.plan import Target, graphs
-from gradlint.verify.request import Request
+from gradlint.verify.request import Request, TargetSettings
 from gradlint.verify.worker.protocol import Task, encode
 
 pytestmark = pytest.mark.torch
@@ -104,6 +104,31 @@ def test_verify_gives_one_object_with_the_findings_measured(tmp_path: Path) -> N
     assert finding["code"] == "GRD101"
     assert finding["evidence"]["verdict"] == Verdict.CONFIRMED.value
     assert finding["evidence"]["measured"] == pytest.approx(finding["claim"]["predicted"], abs=0.3)
+
+
+CHANGED = """
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, config, **more):
+        super().__init__()
+        width = config.pop("width") + more.pop("sizes").pop()
+        self.layers = nn.Sequential(nn.Linear(8, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU())
+        self.head = nn.Linear(width, 4)
+
+    def forward(self, x):
+        return self.head(self.layers(x))
+"""
+
+
+def test_every_construction_gets_arguments_of_its_own(worker: Worker, tmp_path: Path) -> None:
+    """Also what a constructor takes by **: what one construction takes out is there for the next."""
+    path = saved(tmp_path, CHANGED)
+    (graph,) = graphs(path)
+    asked = TargetSettings((("config", "{'width': 12}"), ("sizes", "[4]")))
+    found = examine(worker, Target(path, "Net", graph), Request(sys.executable, given=asked))
+    assert found.verdict == "healthy", found.reason
+    assert found.arguments == (("config", "{'width': 12}", "--arg"), ("sizes", "[4]", "--arg"))
 
 
 BRANCHED = """

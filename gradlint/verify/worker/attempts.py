@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import inspect
 import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,12 +29,25 @@ _AGAIN = 3.0
 
 @dataclass(frozen=True)
 class Maker:
-    """What is called to make an object of a kind, and the arguments that are settled."""
+    """What is called to make an object of a kind, and the arguments that are settled.
+
+    `anew` evaluates some of these once more: a constructor may change what it is given.
+    """
 
     target: Any
     signature: inspect.Signature
     given: dict[str, Any]
     kind: type = nn.Module
+    anew: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
+
+    def fresh(self, name: str) -> Any:
+        """The value of a settled argument, one that no constructor has had."""
+        with contextlib.suppress(Exception):
+            if name in self.anew:
+                return self.anew[name]()
+            if isinstance(self.given[name], (dict, list, set)):
+                return copy.deepcopy(self.given[name])
+        return self.given[name]
 
     def call(self, values: dict[str, Any]) -> Any:
         """What calling it with values by name gives. Raises `NotBuiltError` if that is of another kind."""
@@ -80,14 +94,14 @@ class Attempt:
         stars = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
         for name, parameter in names.items():
             if name in given:
-                yield name, given[name]
+                yield name, self.maker.fresh(name)
             elif name in self.chosen:
                 yield name, renewed(self.chosen[name], self._within(name))
             elif parameter.default is parameter.empty and parameter.kind not in stars:
                 guessed = self._guessed(name, parameter.annotation)
                 yield name, renewed(guessed, inner) if (inner := self._within(name)) else guessed
         if any(p.kind is p.VAR_KEYWORD for p in names.values()):
-            rest = {**self.chosen, **given}
+            rest = {**self.chosen, **{name: self.maker.fresh(name) for name in given}}
             yield from (
                 (name, value) for name, value in rest.items() if name not in names and "." not in name
             )
@@ -186,7 +200,8 @@ def _explained(error: BaseException, values: dict[str, Any], given: dict[str, An
 
 def _found(attempt: Attempt, origins: dict[str, str], notes: list[str]) -> Recipe:
     inner = {n: v for n, v in attempt.chosen.items() if "." in n}
-    every = {**attempt.values, **attempt.read, **inner}
+    settled = {n: v for n, v in attempt.maker.given.items() if n in attempt.values}
+    every = {**attempt.values, **settled, **attempt.read, **inner}
     names = {n: v for n, v in every.items() if not isinstance(v, Settings)}
 
     def remade(error: BaseException) -> Iterator[Recipe]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 import inspect
 import types
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -76,7 +77,7 @@ def recipe(
         found, where = sites.arguments(module, name, signature, missing)
         given.update(found)
         origins.update(dict.fromkeys(found, where))
-    searched = search(Maker(target, signature, given, kind), origins, notes, seconds)
+    searched = search(Maker(target, signature, given, kind, anew(module, arguments)), origins, notes, seconds)
     return _initialised(module, name, searched)
 
 
@@ -114,6 +115,11 @@ def is_unnamed(module: types.ModuleType, name: str) -> bool:
     if isinstance(value, types.FunctionType):
         return not sites.returns(module, name)
     return value is nn.Sequential or name.partition(".")[0] not in vars(module)
+
+
+def anew(module: types.ModuleType, arguments: Sequence[Argument]) -> dict[str, Callable[[], Any]]:
+    """What evaluates each argument once more; raises where that cannot be evaluated."""
+    return {each.name: partial(_value, module, each.expression) for each in arguments}
 
 
 def evaluated(
@@ -160,6 +166,10 @@ def _require_taken(name: str, signature: inspect.Signature, origins: dict[str, s
 def _evaluated(module: types.ModuleType, expression: str) -> Any:
     """The value of an expression in a module, or the error that it raises."""
     try:
-        return eval(expression, dict(vars(module)))
+        return _value(module, expression)
     except Exception as error:
         return error
+
+
+def _value(module: types.ModuleType, expression: str) -> Any:
+    return eval(expression, dict(vars(module)))

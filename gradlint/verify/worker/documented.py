@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from .attempts import Maker
-from .construct import evaluated, resolve, sizes_guessed
+from .construct import anew, evaluated, resolve, sizes_guessed
 from .fit import Fitted, arranged
 from .forms import BOOL, FLOAT, INT, LIST, VALUE, Form
 from .protocol import Argument
@@ -45,18 +45,19 @@ def _recipe(module: types.ModuleType, target: Any, usage: Usage, arguments: Sequ
     signature = signature_of(target)
     shown = usage.arguments(signature)
     origins = {**dict.fromkeys(shown, usage.origin), **origins}
-    maker = _Documented(Maker(target, signature, {}), usage, given)
+    maker = _Documented(Maker(target, signature, given, anew=anew(module, arguments)), usage)
     return Recipe(maker, {**shown, **given}, {}, origins, [*notes, *sizes_guessed(module)], usage=usage)
 
 
 class _Documented:
     """Constructs a target anew, with all that documentation constructs for it."""
 
-    def __init__(self, maker: Maker, usage: Usage, given: dict[str, Any]) -> None:
-        self._maker, self._usage, self._given = maker, usage, given
+    def __init__(self, maker: Maker, usage: Usage) -> None:
+        self._maker, self._usage = maker, usage
 
     def __call__(self) -> Any:
-        return self._maker.call({**self._usage.arguments(self._maker.signature), **self._given})
+        given = {name: self._maker.fresh(name) for name in self._maker.given}
+        return self._maker.call({**self._usage.arguments(self._maker.signature), **given})
 
 
 def fitted(model: nn.Module, usage: Usage, dtype: torch.dtype) -> Fitted | None:
