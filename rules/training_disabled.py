@@ -32,7 +32,9 @@ _VALID = """\
         print(model(valid).argmax(-1))
 """
 _FLAT = _BATCHES.replace("\n    ", "\n").removeprefix("    ")
-
+_FORCED = _FLAT.replace("nn.functional.cross", "loss = nn.functional.cross").replace(
+    ".backward()", "\n    loss.requires_grad = True\n    loss.backward()"
+)
 
 _TUNED = """\
 import torch
@@ -115,6 +117,9 @@ class TrainingDisabled(Rule):
             _START + "for p in model.parameters():\n    p.requires_grad = False\n" + _FLAT
         ),
         "frozen at once": _START + "model.requires_grad_(False)\n" + _FLAT,
+        "frozen, and the loss is made to require a gradient": (
+            _START + "for p in model.parameters():\n    p.requires_grad = False\n" + _FORCED
+        ),
     }
     good: ClassVar[Mapping[str, str]] = {
         "validation": (_START + "for epoch in range(9):\n    model.train()\n" + _BATCHES + _VALID),

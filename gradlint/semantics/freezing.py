@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from msgspec import Struct
 
 from gradlint.records import ir
+from gradlint.records.losses import LOSSES
 from gradlint.semantics.bindings import walk
 from gradlint.semantics.interpretation import Operand, Site
 from gradlint.semantics.objects import LEAVES, SAME_OBJECT, is_layer, is_optimizer
@@ -123,10 +124,27 @@ def _freezes(trace: Trace, module: Value) -> Iterator[tuple[int, Site]]:
 
 
 def _is_thawed(trace: Trace) -> bool:
-    """Whether anything is made to require a gradient."""
-    stores = (s for s in trace.stores if s.name == "requires_grad" and not _is_false(s.operand.value))
-    switches = (a for a in trace.everything if a.primitive in _SWITCH and a.form == "method")
-    return any(stores) or any(not _is_false(a.value(1, "requires_grad")) for a in switches)
+    """Whether anything but a loss is made to require a gradient, which brings none to what it is made of."""
+    stores = [s for s in trace.stores if s.name == "requires_grad" and not _is_false(s.operand.value)]
+    switches = [a for a in trace.everything if a.primitive in _SWITCH and a.form == "method"]
+    on = [a.operands[0].value for a in switches if not _is_false(a.value(1, "requires_grad"))]
+    return not all(_is_loss(trace, value) for value in (*[s.receiver for s in stores], *on))
+
+
+def _is_loss(trace: Trace, value: Value) -> bool:
+    """Whether a value is computed by a loss, or passed back."""
+    if producer(value, *LOSSES) is not None:
+        return True
+    return any(
+        a.primitive == "backward" and a.form == "method" and same(_unswitched(a.operands[0].value), value)
+        for a in trace.everything
+    )
+
+
+def _unswitched(value: Value) -> Value:
+    """A tensor as it was before it was made to require a gradient."""
+    switch = producer(value, "requires_grad_")
+    return switch.operands[0].value if switch is not None else value
 
 
 def _is_changed(trace: Trace, module: Value) -> bool:

@@ -72,10 +72,15 @@ def _written(facts: TrainingFacts, weight: Weight | Tensor, name: str, value: Va
             facts.recorder.note("zero", site, (of,), is_certain=is_none)
         else:
             facts.recorder.note("clip", site, (of,), settings={"form": "assigned"})
-    elif name == "requires_grad" and isinstance(value, Known):
+    elif name == "requires_grad" and isinstance(value, Known) and not _is_computed(weight):
         facts.recorder.note("thaw" if value.value else "freeze", site, (of,))
     elif name == "data" and any(t.gradient is not None for t in tensors(value)):
         facts.recorder.note("step", site, (of,), settings={"form": "manual"})
+
+
+def _is_computed(tensor: Weight | Tensor) -> bool:
+    """Whether a forward pass led to a tensor, which then is no parameter."""
+    return isinstance(tensor, Tensor) and tensor.gradient is None and bool(tensor.passes | tensor.cut)
 
 
 def collected(facts: TrainingFacts, method: Method, arguments: Arguments, site: Site) -> None:
