@@ -142,6 +142,17 @@ def test_the_model_is_made_as_the_loop_makes_it(worker: Worker, tmp_path: Path) 
 
 
 @pytest.mark.torch
+def test_what_is_given_by_name_is_given_once(worker: Worker, tmp_path: Path) -> None:
+    layers = "nn.Flatten(start_dim=1), nn.Linear(10, out_features=3), nn.LogSoftmax(dim=1)"
+    built = seen(worker, tmp_path, "pass", TRAIN.replace("Net(24)", f"nn.Sequential({layers})")).built
+    shown = "Flatten(start_dim=1), Linear(10, out_features=3), LogSoftmax(dim=1)"
+    assert built.startswith(f"Sequential({shown})"), built
+    net = NET.replace("width=16", "spare=2, width=16").replace("BEGIN", "pass")
+    code = TRAIN.replace("from net import Net", net.partition("\n\n")[2]).replace("Net(24)", "Net(width=24)")
+    assert "Net(width=24 from call site)" in seen(worker, tmp_path, "pass", code).built
+
+
+@pytest.mark.torch
 def test_a_model_that_cannot_be_built_has_a_stand_in(worker: Worker, tmp_path: Path) -> None:
     evidence = seen(worker, tmp_path, "raise RuntimeError('no weights here')")
     assert evidence.verdict is Verdict.CONFIRMED

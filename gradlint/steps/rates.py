@@ -81,7 +81,9 @@ _LAYERS = {
 
 def _shape(layer: Thing) -> list[int | None]:
     """The shape of a layer's weight, as far as its arguments say."""
-    inputs, width = (layer.settings.get(name) for name in ("(0)", "(2)"))
+    told = layer.settings
+    inputs = told.get("(0)", told.get("in_channels", told.get("in_features")))
+    width = told.get("(2)", told.get("kernel_size"))
     extent = [width if isinstance(width, int) else None] * _LAYERS[layer.type]
     return [None, inputs if isinstance(inputs, int) else None, *extent]
 

@@ -36,7 +36,7 @@ def constructed(facts: TrainingFacts, cls: ClassObject, arguments: Arguments, si
     first = next(iter(arguments.values()), Known(None))
     name = f"{cls.scope.name}.{cls.definition.name}"
     if is_module_class(cls):
-        return Module(name, {f"({i})": v for i, v in enumerate(arguments.values())}, site, cls)
+        return Module(name, _given(arguments), site, cls)
     if is_optimizer(cls):
         holds = held(first) or Parameters(None, False)
         return facts.makes(Optimizer(name, holds, arguments_of(arguments), site))
@@ -55,3 +55,9 @@ def constructed(facts: TrainingFacts, cls: ClassObject, arguments: Arguments, si
     facts.keep(made, arguments.values())
     facts.escapes(arguments.values(), site)
     return made
+
+
+def _given(arguments: Arguments) -> dict[str, Value]:
+    """What a model is given, none of it an attribute by itself: by place, "(0)", or by name, "(width)"."""
+    positional = {f"({i})": operand.value for i, operand in enumerate(arguments.positional)}
+    return positional | {f"({name})": operand.value for name, operand in arguments.keywords.items()}

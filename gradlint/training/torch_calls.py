@@ -41,7 +41,7 @@ def called_torch(facts: TrainingFacts, name: str, last: str, arguments: Argument
         note_loss(facts, last, site)
         return _loss(facts, last, arguments_of(arguments).get("reduction", "mean"), arguments)
     if name.startswith("torch.nn.") and last[:1].isupper():
-        return Module(name, {f"({i})": v for i, v in enumerate(values)} | _settings(arguments), site)
+        return Module(name, _settings(arguments), site)
     if name.startswith(PURE):
         return facts.symbols.derived(name, values)
     if last in BOUNDS and any(t.gradient is not None for value in values for t in tensors(value)):
@@ -54,8 +54,9 @@ def called_torch(facts: TrainingFacts, name: str, last: str, arguments: Argument
 
 
 def _settings(arguments: Arguments) -> dict[str, Value]:
-    """The named arguments of a layer, as attributes."""
-    return {name: operand.value for name, operand in arguments.keywords.items()}
+    """What a layer is given, as attributes: by place, "(0)", or by name."""
+    positional = {f"({i})": operand.value for i, operand in enumerate(arguments.positional)}
+    return positional | {name: operand.value for name, operand in arguments.keywords.items()}
 
 
 def note_loss(facts: TrainingFacts, name: str, site: Site) -> None:

@@ -127,7 +127,7 @@ def _made_with(model: Part) -> dict[str, str]:
     """The constructor arguments that the loop's code gives a model, by name, as far as they are constants."""
     signature = signatures(model.path, [model.name]).get(model.name)
     names = {f"({n})": name for n, name in enumerate((signature.arguments if signature else None) or ())}
-    given = ((names.get(key, key), value) for key, value in model.settings)
+    given = ((names.get(key, key.strip("()")), value) for key, value in model.settings)
     return {name: repr(value) for name, value in given if name.isidentifier() and value is not None}
 
 
