@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
@@ -179,6 +179,60 @@ def test_a_change_beside_a_file_that_answers_as_before_examines_it_alone(
     (folder / "use.py").write_text("import torch\n\nloss = net.spare(torch.ones(2))\n", encoding="utf-8")
     assert [rule for _, rule, _ in check(folder, cache)] == ["GRD102"]
     assert sorted(calls) == ["net.py", "use.py", "use.py"]
+
+
+LOOP = """\
+def train(model, opt, loader):
+    for x, y in loader:
+        loss = ((model(x) - y) ** 2).mean()
+        loss.backward()
+        opt.step()
+"""
+SCRIPT = """\
+import torch
+from b import go
+model = torch.nn.Linear(4, 4)
+opt = torch.optim.SGD(model.parameters(), lr=0.1)
+def main(loader):
+    go(model, opt, loader)
+if __name__ == "__main__":
+    print(1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "change"),
+    [
+        ("b.py", lambda text: "from engine import train\n" + text),
+        ("engine.py", lambda text: "import torch\n" + text),
+        ("engine.py", lambda text: "# a line more\n" + text),
+        ("b.py", lambda text: "import torch\n" + text),
+    ],
+)
+@pytest.mark.parametrize("imports", ["", "from engine import train\n"])
+def test_a_cached_run_says_what_a_fresh_one_says(
+    tmp_path: Path, imports: str, path: str, change: Callable[[str], str]
+) -> None:
+    folder, cache = tmp_path / "code", tmp_path / "cache"
+    folder.mkdir()
+    (folder / "main.py").write_text(SCRIPT, encoding="utf-8")
+    (folder / "engine.py").write_text(LOOP, encoding="utf-8")
+    (folder / "b.py").write_text(f"{imports}def go(m, o, l):\n    train(m, o, l)\n", encoding="utf-8")
+    check(folder, cache)
+    (folder / path).write_text(change((folder / path).read_text(encoding="utf-8")), encoding="utf-8")
+
+    def places(cache: Path | None) -> list[object]:
+        found = gradlint.check([str(folder)], isolated=True, cache_dir=None if cache is None else str(cache))
+        return [(f.path, f.rule, f.span, f.related) for f in found]
+
+    assert places(cache) == places(None)
+
+
+def test_what_is_no_file_is_no_neighbour(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(NET, encoding="utf-8")
+    os.mkfifo(tmp_path / "pipe.py")
+    found = gradlint.check([str(tmp_path / "net.py")], isolated=True)
+    assert [finding.rule for finding in found] == ["GRD102", "GRD705"]
 
 
 @pytest.mark.parametrize("damage", [b"", b"not a database", None])

@@ -96,6 +96,14 @@ def test_what_an_attribute_does_is_read(tmp_path: Path, call: str) -> None:
         ("import pkg.sub.helper as h", "", "h.go"),
         ("from pkg.sub import helper", "", "helper.go"),
         ("from pkg.sub import *", "", "helper.go"),
+        ("", "import os, helper", "helper.go"),
+        ("", "import os as o, helper as h", "h.go"),
+        ("", "x = 1; from helper import go", "go"),
+        ("", "from helper import \\\n        go", "go"),
+        ("", "if loader: from helper import go", "go"),
+        ("from helper import go\nways = {}\nways['a'] = go", "", "ways['a']"),
+        ("from helper import go\nways = {}\nways.update(a=go)", "", "ways['a']"),
+        ("import helper\nclass A:\n    way = helper", "", "A.way.go"),
     ],
 )
 def test_imports_are_followed_wherever_they_stand(tmp_path: Path, above: str, within: str, call: str) -> None:
@@ -114,11 +122,37 @@ def test_imports_are_followed_wherever_they_stand(tmp_path: Path, above: str, wi
         ("loss.backward()", "opt.step()"),
         ("loss. backward()", "opt. step()"),
         ('getattr(loss, "backward")()', 'getattr(opt, "step")()'),
+        ("loss.\N{MATHEMATICAL BOLD SMALL B}ackward()", "opt.\N{MATHEMATICAL BOLD SMALL S}tep()"),
+        ('print(f"""{loss.backward()}', '{opt.step()}""")'),
+        ("'#', loss.backward()", "opt.step()#"),
     ],
 )
 def test_acts_are_seen_in_every_spelling(tmp_path: Path, backward: str, step: str) -> None:
     (tmp_path / "train.py").write_text(DIRECT.format(backward=backward, step=step))
     assert "GRD501" in rules(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '''"""What \\""" begins ends at the next three."""''',
+        '''"""One."""; """Two # three."""''',
+        "s = b'x'",
+        "s = 3j  # not a number that matters",
+    ],
+)
+def test_texts_and_constants_hide_nothing(tmp_path: Path, line: str) -> None:
+    code = DIRECT.format(backward="loss.backward()", step="opt.step()") + '    print("""done""")\n'
+    (tmp_path / "train.py").write_text(code.replace("def fit(loader):\n", f"def fit(loader):\n    {line}\n"))
+    assert "GRD501" in rules(tmp_path)
+
+
+def test_a_finding_is_lost_to_no_file_that_is_not_read_for_training(tmp_path: Path) -> None:
+    (tmp_path / "engine.py").write_text(GO)
+    (tmp_path / "between.py").write_text("import torch\nfrom engine import go\n\ndef run(*a):\n    go(*a)\n")
+    above = "from between import run"
+    (tmp_path / "main.py").write_text(MAIN.format(above=above, within="pass", call="run"))
+    assert "GRD510" in rules(tmp_path)
 
 
 def test_a_script_that_keeps_what_training_gives_is_read(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ from gradlint.rule.registry import load
 from gradlint.rule.rule import Rule
 from gradlint.semantics.answers import answer, is_question
 from gradlint.semantics.imports import ImportedHelpers
-from gradlint.semantics.neighbours import EVERYTHING
+from gradlint.semantics.neighbours import EVERYTHING, text_in, text_of
 from gradlint.semantics.project import Project
 from gradlint.semantics.scope import ModuleScope
 from gradlint.source.read import decode
@@ -127,7 +127,8 @@ class Examiner:
             )
         may_concern = bool(facts.hits) or may_hold_graphs(source.text)
         inspection = self._inspector.inspect(scope, source, is_framework) if may_concern else Inspection(())
-        names = inspection.consulted | self._imported.consulted
+        shown = {(there.path, EVERYTHING) for finding in inspection.findings for there in finding.related}
+        names = inspection.consulted | self._imported.consulted | {each for each in shown if each[0]}
         consulted = () if self._cache is None else self._consulted(source.path, names)
         absent = tuple(sorted(self._project.absent))
         suppressions = parse_suppressions(source.text)
@@ -180,7 +181,7 @@ class Examiner:
         if name == EVERYTHING:
             return self._digests[path] or _MISSING
         if is_question(name):
-            return answer(name, self._text(path))
+            return answer(name, text_of(path))
         if key not in self._names:
             scope = self._project.scope(path)
             statements = (*scope.bindings.get(name, ()), *scope.stars)
@@ -258,12 +259,12 @@ def said_in(path: str, data: bytes) -> Said:
     try:
         source = decode(path, data)
     except SourceError:
-        return Said()
+        return Said(text=text_in(data))
     facts = extract(source.text, {}, outline=True)
     scope = ModuleScope(path, "", facts, lambda omitted: ())
     lines = source.lines()
     names = {name: binding_digest(lines, (*bound, *scope.stars)) for name, bound in scope.bindings.items()}
-    return Said(names, binding_digest(lines, scope.stars), source.text)
+    return Said(names, binding_digest(lines, scope.stars), text_in(data))
 
 
 def examine_files(

@@ -25,7 +25,7 @@ from gradlint.rule.rule import Rule, subject_of
 from gradlint.semantics.analyse import Analysis
 from gradlint.semantics.inference import without_gradients
 from gradlint.semantics.interpretation import Site
-from gradlint.semantics.neighbours import text_of
+from gradlint.semantics.neighbours import EVERYTHING, text_of
 from gradlint.semantics.project import Project
 from gradlint.semantics.scope import ModuleScope
 from gradlint.semantics.tensor import Application, Tensor
@@ -44,6 +44,17 @@ class Inspection(Struct, frozen=True):
     findings: tuple[Finding, ...]
     reasons: dict[str, int] = {}
     consulted: frozenset[tuple[str, str]] = frozenset()
+
+
+Key = tuple[str, str, Span]
+"""What tells a finding from others: its rule, its file and its place there."""
+
+
+class SaidThere(Struct, frozen=True):
+    """What the rules say of how a file trains, and what that rests on."""
+
+    keys: frozenset[Key] = frozenset()
+    rests_on: frozenset[tuple[str, str]] = frozenset()
 
 
 GRAPHS = (Model, Objective, Handwritten, TrainingLoop)
@@ -81,7 +92,8 @@ class Inspector:
         self._builder = Builder(project)
         self._networks = Networks(project)
         self._trainings = Trainings(project)
-        self._said_of_loops: dict[str, frozenset[tuple[str, str, Span]]] = {}
+        self._said_of_loops: dict[str, SaidThere] = {}
+        self._asked_there: set[str] = set()
         self._graphs: dict[tuple[str, str], ModelGraph | None] = {}
         self._rules: dict[type, list[Rule]] = {}
         for rule in rules:
@@ -94,6 +106,7 @@ class Inspector:
         In a module that names no framework the only subjects are networks of arrays.
         """
         self._graphs.clear()
+        self._asked_there.clear()
         found: dict[tuple[str, Span], Finding] = {}
         said = self._said(scope, source) if is_framework else self._said_of_arrays(scope, source)
         for finding in said:
@@ -112,6 +125,8 @@ class Inspector:
     def _consulted(self) -> Iterator[tuple[str, str]]:
         for part in (self._analysis, self._builder, self._networks, self._trainings):
             yield from part.take_consulted()
+        for path in self._asked_there:
+            yield from self._said_of_loops[path].rests_on
 
     def forget(self) -> None:
         """Give back what is only kept because it may be asked for again."""
@@ -166,20 +181,21 @@ class Inspector:
                     yield _at_call(finding, scope.path)
         yield from map(internal_error, self._trainings.take_failures())
 
-    def _said_there(self, path: str) -> frozenset[tuple[str, str, Span]]:
+    def _said_there(self, path: str) -> frozenset[Key]:
         """What the rules say of how another file trains, read for itself, and of what files; nothing where
-        it names no framework, for then it is not read.
+        it names no framework or nothing of training, for then it is not read.
         """
-        known = self._said_of_loops.get(path)
-        if known is None:
-            self._said_of_loops[path] = frozenset()
-            text = text_of(path)
-            is_checked = mentions_framework(text.encode())
-            read = list(Trainings(self._project).of(self._project.scope(path), text)) if is_checked else []
+        self._asked_there.add(path)
+        if path not in self._said_of_loops:
+            self._said_of_loops[path] = SaidThere()
+            text, trainings = text_of(path), Trainings(self._project)
+            is_read = mentions_framework(text.encode()) and may_have_trained(text)
+            read = list(trainings.of(self._project.scope(path), text)) if is_read else []
             found = [f for training in read for f in self.judge(TrainingLoop(training, self._graph_of))]
-            known = frozenset([_key(f if f.path else replace(f, path=path)) for f in found])
-            self._said_of_loops[path] = known
-        return known
+            keys = frozenset([_key(f if f.path else replace(f, path=path)) for f in found])
+            rests_on = frozenset({(path, EVERYTHING), *trainings.take_consulted()})
+            self._said_of_loops[path] = SaidThere(keys, rests_on)
+        return self._said_of_loops[path].keys
 
     def _graph_of(self, thing: Thing) -> ModelGraph | None:
         """The graph of a model of the project."""
@@ -244,7 +260,7 @@ def _guarded(rule: Rule, subject: object) -> Iterator[Finding]:
         yield internal_error(f"{rule.id} {rule.name} failed on this file: {type(error).__name__}: {error}")
 
 
-def _key(finding: Finding) -> tuple[str, str, Span]:
+def _key(finding: Finding) -> Key:
     return finding.rule, finding.path, finding.span
 
 

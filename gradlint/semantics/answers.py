@@ -19,6 +19,12 @@ _DECORATED = re.compile(
 )
 """The decorators of a definition of a module, and its name."""
 _QUOTED = re.compile(r"[\"']([^\"'\n]+)[\"']")
+_BINDING = re.compile(
+    r"^((?:(?:async[ \t]+)?def|class)[ \t]+\w+|[\w, \t]+(?::[^=\n]+)?=)"
+    r"|^[ \t]*((?:from\b[^\n]*)?import[ \t]*(?:\([^)]*\)|[^\n]*))",
+    re.MULTILINE,
+)
+_WORD = re.compile(r"[^\W\d]\w*")
 _KEPT = 512
 
 
@@ -79,8 +85,14 @@ def _decorated(text: str) -> tuple[tuple[str, frozenset[str]], ...]:
     )
 
 
+def _bound(text: str) -> list[str]:
+    """What a module may bind, by the words of its definitions, assignments and imports."""
+    return sorted({word for found in _BINDING.findall(text) for word in _WORD.findall(" ".join(found))})
+
+
 _QUESTIONS: dict[str, Callable[[str, str], object]] = {
     "applies_to": applies_to,
+    "binds": lambda name, text: _bound(text),
     "calls": lambda name, text: sorted(_called(text)),
     "calls_method": calls_method,
     "decorates": decorates,

@@ -28,6 +28,10 @@ _DEEPEST_JOIN = 4
 """How many collections within collections are joined item by item."""
 
 
+_CONSTANT = frozenset({"ellipsis", "capture", "bytes", "complex"})
+"""Expressions that do nothing, whatever they are."""
+
+
 class Expressions:
     """Evaluates expressions that are made of others."""
 
@@ -239,7 +243,7 @@ class Expressions:
     def opaque(self, node: ir.Unknown, frame: Frame) -> Value:
         """The value of an expression that is not modelled."""
         values = [self._core.evaluate(part, frame) for part in node.parts]
-        if node.kind not in ("ellipsis", "capture"):
+        if node.kind not in _CONSTANT:
             self._interpretation.not_understood(node.kind)
         return self._interpretation.unknown(values)
 

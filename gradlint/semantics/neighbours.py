@@ -58,7 +58,9 @@ def _files(path: str) -> Iterator[str]:
 
 
 def _within(folder: str) -> Iterator[str]:
-    yield from sorted(entry.path for entry in os.scandir(folder) if entry.name.endswith(".py"))
+    yield from sorted(
+        entry.path for entry in os.scandir(folder) if entry.name.endswith(".py") and entry.is_file()
+    )
 
 
 def text_of(path: str) -> str:
@@ -70,8 +72,13 @@ def text_of(path: str) -> str:
         return ""
 
 
+def text_in(data: bytes) -> str:
+    """What a file with these contents says."""
+    return data.decode("utf-8", errors="replace").replace("\r\n", "\n").replace("\r", "\n")
+
+
 @lru_cache(maxsize=MOST)
 def _text_of(path: str, changed: int, size: int) -> str:
     """What a file says since it was changed."""
-    with open(path, encoding="utf-8", errors="replace") as file:
-        return file.read()
+    with open(path, "rb") as file:
+        return text_in(file.read())

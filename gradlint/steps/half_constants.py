@@ -69,8 +69,10 @@ def _half_since(loop: TrainingLoop, forward: Event) -> tuple[Place | None, bool]
     if region is not None:
         return (region.place if computes_in(forward) == HALF else None), True
     halves = [half for half in loop.events("half") if forward.things <= half.things]
+    if not halves:
+        return None, False
     last = loop.before(forward, lambda e: e.kind in _CHANGING and not forward.things.isdisjoint(e.things))
-    is_half = bool(halves) and last.only(*[half.number for half in halves])
+    is_half = last.only(*[half.number for half in halves])
     return (halves[0].place if is_half else None), False
 
 

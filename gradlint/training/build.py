@@ -176,6 +176,7 @@ class Trainings:
         """The methods that train, or name others of the class that do; all where such may be inherited."""
         texts = [_text_of(method, lines) for method in methods]
         given = [lines_of(base.span, lines) for base in cls.definition.bases]
+        given += [lines_of(s.span, lines) for s in cls.definition.body if isinstance(s, ir.Assign)]
         given += [text for m, text in zip(methods, texts, strict=True) if _name(m) == "__init__"]
         if self._reach.leads(cls.scope, "\n".join(given)):
             return methods

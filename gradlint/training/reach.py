@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import builtins
 import keyword
+import os
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -12,6 +14,7 @@ from functools import lru_cache
 from gradlint.graph import entries
 from gradlint.records import ir
 from gradlint.records.span import Span
+from gradlint.semantics.answers import question
 from gradlint.semantics.neighbours import EVERYTHING, text_of
 from gradlint.semantics.project import Project
 from gradlint.semantics.scope import ModuleScope, absolute_module
@@ -45,14 +48,22 @@ _OTHER = re.compile(rf"^\s*(?:import|from)\s+(?:{_OTHERS})\b", re.MULTILINE)
 _TORCH = re.compile(r"^\s*(?:import|from)\s.*\b\w*torch", re.MULTILINE)
 _RUN = re.compile(r"^if __name__\b", re.MULTILINE)
 _DOTTED = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
-_FROM = re.compile(r"^[ \t]+from[ \t]+(\.*)([\w.]*)[ \t]+import[ \t]*(\([^)]*|[^\n;]*)", re.MULTILINE)
+_FROM = re.compile(r"\bfrom\b[ \t]*(\.*)[ \t]*([\w.]*)[ \t]+import[ \t]*(\([^)]*|[^\n;]*)")
 """Imports within definitions: the dots before the name of a module, that name, and what is taken from it."""
-_IMPORT = re.compile(r"^[ \t]+import[ \t]+([\w.]+)", re.MULTILINE)
-_TAKEN = re.compile(r"([^\W\d]\w*)(?:\s+as\s+\w+)?")
-_ASIDE = re.compile(
-    r"""(\"{3}.*?\"{3}|'{3}.*?'{3}|\#[^\n]*)|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'""", re.DOTALL
+_IMPORT = re.compile(r"(?:^|[:;])[ \t]*import[ \t]+([^\n;]*)", re.MULTILINE)
+_TAKEN = re.compile(r"([^\W\d][\w.]*)(?:\s+as\s+\w+)?")
+_BLOCK = (
+    r"(?:\"{3}[^\"\\]*(?:(?:\\.|\"(?!\"\"))[^\"\\]*)*\"{3}"
+    r"|'{3}[^'\\]*(?:(?:\\.|'(?!''))[^'\\]*)*'{3})"
 )
-"""Text of several lines and comments, or else text of one line, in which neither begins."""
+_LINE = r"""(?:"[^"\\\n]*(?:\\.[^"\\\n]*)*"|'[^'\\\n]*(?:\\.[^'\\\n]*)*')"""
+_ASIDE = re.compile(
+    rf"((?<!\w)[rRbBuU]*{_BLOCK}|(?:^|(?<=\s))\#[^\n]*)|[rR]?[fF][rR]?{_BLOCK}|{_LINE}",
+    re.DOTALL | re.MULTILINE,
+)
+"""Texts of several lines and comments; or else texts with code in them, and texts of one line."""
+_FILLED = re.compile(r"[^\W\d]\w*(?=\s*[\[.])")
+"""What a statement puts something in, or calls a method of."""
 _OF_PYTHON = frozenset([*dir(builtins), *keyword.kwlist])
 
 Node = tuple[str, str]
@@ -112,6 +123,7 @@ class Reach:
         """Another module, with this text."""
         self._read(scope, text)
         self._follow([(scope.path, name) for name in scope.bindings])
+        self.consulted.add((os.path.dirname(scope.path), EVERYTHING))
 
     def leads(self, scope: ModuleScope, text: str) -> bool:
         """Whether a piece of a module trains, or names what does."""
@@ -148,6 +160,7 @@ class Reach:
         leading = _leading(acting, named)
         self._known |= {node: node in leading for node in met}
         rests_on |= {(path, dotted.partition(".")[0]) for path, dotted in met}
+        rests_on |= {(path, question("binds")) for path in {path for path, _ in met}}
         self._rests_on |= dict.fromkeys(met, frozenset(rests_on))
         self.consulted.update(*[self._rests_on[node] for node in roots])
 
@@ -182,7 +195,7 @@ class Reach:
         for before, name, taken in _FROM.findall(text):
             for member in _TAKEN.findall(taken):
                 yield from self._imported(scope, _binding(name, member, len(before)), "")
-        for name in _IMPORT.findall(text):
+        for name in (each for names in _IMPORT.findall(text) for each in _TAKEN.findall(names)):
             yield from self._imported(scope, _binding(name, "", 0), "")
 
     def _is_imported(self, scope: ModuleScope, bound: Sequence[ir.Statement | ir.Binding]) -> bool:
@@ -224,19 +237,23 @@ class Reach:
     def _read(self, scope: ModuleScope, text: str) -> None:
         lines = text.split("\n")
         self._makes[scope.path] = makes_trainer(text)
-        self._texts[scope.path] = {
-            name: _code(
-                "\n".join(
-                    [entries.text_of(each, lines) for each in bound if not isinstance(each, ir.Binding)]
-                )
-            )
+        texts = {
+            name: [entries.text_of(each, lines) for each in bound if not isinstance(each, ir.Binding)]
             for name, bound in scope.bindings.items()
         }
+        for statement in scope.facts.body:
+            filled = _FILLED.match(entries.lines_of(statement.span, lines))
+            if filled is not None and filled[0] in texts:
+                texts[filled[0]].append(entries.lines_of(statement.span, lines))
+        self._texts[scope.path] = {name: _code("\n".join(parts)) for name, parts in texts.items()}
 
 
 def _code(text: str) -> str:
-    """A text without comments, and without texts of several lines."""
-    return _ASIDE.sub(lambda found: "" if found[1] else found[0], text)
+    """A text without comments and texts of several lines, each statement on one line, names as Python
+    reads them.
+    """
+    code = _ASIDE.sub(lambda found: "" if found[1] else found[0], text).replace("\\\n", " ")
+    return code if code.isascii() else unicodedata.normalize("NFKC", code)
 
 
 def _binding(module: str, member: str, level: int) -> ir.Binding:
