@@ -89,13 +89,17 @@ def deciding(graph: ModelGraph) -> Iterator[Node]:
 def reading(graph: ModelGraph) -> Reading:
     """Why parts of a graph are unknown, on its main path and anywhere."""
     reasons = [reason for node in deciding(graph) if (reason := _reason(node)) is not None]
-    return Reading(graph.name, Counter(reasons), Counter(graph.reasons))
+    kernels = [_KERNEL for node in graph.nodes if node.op == "kernel"]
+    return Reading(graph.name, Counter(reasons), Counter(graph.reasons) + Counter(kernels))
+
+
+_KERNEL = "a kernel of an extension"
 
 
 def _reason(node: Node) -> str | None:
     """Why nothing is known of what a node does."""
     if node.op == "kernel":
-        return "a kernel of an extension"
+        return _KERNEL
     return str(node.settings["reason"]) if node.op == "unknown" else None
 
 
