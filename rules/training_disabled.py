@@ -32,6 +32,15 @@ _VALID = """\
         print(model(valid).argmax(-1))
 """
 _FLAT = _BATCHES.replace("\n    ", "\n").removeprefix("    ")
+_EPOCHS = (
+    _START
+    + "for epoch in range(3):\n"
+    + _BATCHES.replace("    ", "        ").replace("        for", "    for")
+)
+_SWITCHED = """\
+    torch.set_grad_enabled(False)
+    print(model(valid).argmax(-1))
+"""
 _FORCED = _FLAT.replace("nn.functional.cross", "loss = nn.functional.cross").replace(
     ".backward()", "\n    loss.requires_grad = True\n    loss.backward()"
 )
@@ -116,12 +125,35 @@ class TrainingDisabled(Rule):
         "everything is frozen": (
             _START + "for p in model.parameters():\n    p.requires_grad = False\n" + _FLAT
         ),
+        "gradients switched off for good": _EPOCHS + _SWITCHED,
+        "gradients switched off by a function": "import torch\n\ndef validate(model, x):\n"
+        "    torch.set_grad_enabled(False)\n    return model(x).argmax(-1)\n\n"
+        + _EPOCHS
+        + "    validate(model, valid)\n",
         "frozen at once": _START + "model.requires_grad_(False)\n" + _FLAT,
         "frozen, and the loss is made to require a gradient": (
             _START + "for p in model.parameters():\n    p.requires_grad = False\n" + _FORCED
         ),
     }
     good: ClassVar[Mapping[str, str]] = {
+        "gradients switched on again": _EPOCHS + _SWITCHED + "    torch.set_grad_enabled(True)\n",
+        "gradients switched on by every epoch": _EPOCHS.replace(
+            "range(3):\n", "range(3):\n    torch.set_grad_enabled(True)\n"
+        )
+        + _SWITCHED,
+        "gradients switched by what is not known": _EPOCHS + _SWITCHED + "    torch.set_grad_enabled(mode)\n",
+        "gradients switched off after the last epoch": _EPOCHS + _SWITCHED.replace("\n    ", "\n")[4:],
+        "gradients switched off within a block": _EPOCHS
+        + "    with torch.no_grad():\n    "
+        + _SWITCHED.replace("\n    ", "\n        "),
+        "gradients switched off in a function without them": "import torch\n\n@torch.no_grad()\n"
+        "def validate(model, x):\n    torch.set_grad_enabled(False)\n    return model(x).argmax(-1)\n\n"
+        + _EPOCHS
+        + "    validate(model, valid)\n",
+        "gradients switched on around the pass": _EPOCHS.replace(
+            "    for x, y", "    with torch.enable_grad():\n     for x, y"
+        )
+        + _SWITCHED,
         "validation": (_START + "for epoch in range(9):\n    model.train()\n" + _BATCHES + _VALID),
         "validation first": _START + "for epoch in range(9):\n" + _VALID + "    model.train()\n" + _BATCHES,
         "trained in evaluation mode": _START + "model.eval()\nfor epoch in range(9):\n" + _BATCHES,
@@ -194,6 +226,15 @@ def _claim(loop: TrainingLoop, event: Event, *others: Event) -> Claim | None:
     """What training in the right mode shows beside this one."""
     rehearsal = rehearsed(loop, (*others, event), _remedy(event, others), stand_in="modal")
     about = subject(loop, *others, event)
+    if event.kind == "gradients":
+        trained = kind("forward")
+        rehearsal = rehearsed(
+            loop,
+            others,
+            told(trained, no_grad=None),
+            stand_in="modal",
+            assumed=told(trained, no_grad=True),
+        )
     if event.kind != "eval":
         return claimed(Metric.RAISES, about, 1, 1, rehearsal, condition="iterations=1")
     return claimed(Metric.TRAINING_DIFFERENCE, about, 0.01, 0.5, rehearsal, least=0.01)

@@ -62,7 +62,8 @@ class Event(Struct, frozen=True):
     computed), "detach" (in place), "set" (an attribute of a model), "groups" (the settings of an
     optimizer are looked at or changed), "keep" (a tensor outlives the iteration), "carry" (a state does),
     "loss" (one of torch, under autocast), "load" (weights that were saved), "release" (something is taken
-    out of a list).
+    out of a list), "gradients" (they are switched on or off, or it is not known which, until further
+    notice).
     `source` are the events whose results it uses: the forward passes that a loss comes from, through
     operations with a gradient. `by` is the scaler, or the object, that does it. `is_certain` where the
     result is known to hang on its source by a gradient. `states` are the variables that an iteration

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from gradlint.records.training import Event, Thing
+from gradlint.records.training import Event, Region, Thing
 from gradlint.steps.gradients import Gradients, gradients_of
 from gradlint.steps.loop import TrainingLoop
 from gradlint.steps.ways import Outcome
@@ -35,6 +35,7 @@ def disabled_in(loop: TrainingLoop) -> Iterator[Disabled]:
     """What certainly keeps a loop from training, or from training in the mode that it begins in."""
     for of in gradients_of(loop):
         yield from _untracked(of)
+        yield from _switched_off(of)
         yield from _evaluating(of)
         yield from _frozen(of)
 
@@ -50,6 +51,28 @@ def _untracked(of: Gradients) -> Iterator[Disabled]:
         if is_cut and is_all and all(_is_untracked(each) for each in passes):
             reason = "the forward pass runs without gradients, and the loss has none to pass back"
             yield Disabled(passes[0], reason, ((backward, "passed back here"),))
+
+
+def _switched_off(of: Gradients) -> Iterator[Disabled]:
+    """Gradients are switched off behind the trained pass of an iteration, and stay so into the next."""
+    loop = of.loop
+    passes = {n: loop.event(n) for each in of.used().values() for n in each.source}
+    for off in loop.events("gradients"):
+        if off.settings.get("enabled") is not False or any(map(_decides_gradients, off.regions)):
+            continue
+        again = of.around(off, passes.values(), lambda e: e.kind in _SWITCHING or e.number in passes)
+        trained = [passes[number] for number in sorted(again.events & passes.keys())]
+        if again.only(*passes) and not any(_decides_gradients(r) for each in trained for r in each.regions):
+            reason = "gradients are not switched on again: the next iteration trains nothing"
+            yield Disabled(off, reason, ((trained[0], "trains here"),))
+
+
+_SWITCHING = frozenset({"gradients", "escape"})
+
+
+def _decides_gradients(region: Region) -> bool:
+    """Whether a block may switch gradients on or off, which ends with it."""
+    return region.kind == "unknown" or region.kind.endswith(("grad", "mode"))
 
 
 def _trains_tensors(loop: TrainingLoop) -> bool:

@@ -62,8 +62,8 @@ def _gradients_mode(facts: TrainingFacts, name: str, arguments: Arguments, site:
     given = arguments.values()
     if kind == "set_grad_enabled":
         if not given or not isinstance(given[0], Known):
-            return Context("unknown", {}, site)
-        return Context("enable_grad" if given[0].value else "no_grad", {}, site)
+            return Context("unknown", {"lasts": True}, site)
+        return Context("enable_grad" if given[0].value else "no_grad", {"lasts": True}, site)
     if kind == "inference_mode" and given and constant(given[0]) is False:
         return Context("null", {}, site)
     if given and not isinstance(given[0], Known):

@@ -21,6 +21,7 @@ from gradlint.training.tensor_methods import BOUNDS
 from gradlint.training.values import (
     BY_CALL,
     BY_METHOD,
+    Context,
     Module,
     Optimizer,
     Parameters,
@@ -110,6 +111,8 @@ def dropped(facts: TrainingFacts, value: Value, node: ir.Expression, site: Site)
     """
     if isinstance(value, Symbol) and value.parent is not None:
         _done(facts, value, value.parent, site)
+    if isinstance(value, Context) and value.settings.get("lasts"):
+        facts.recorder.note("gradients", site, settings={"enabled": _ENABLED.get(value.kind)})
     if isinstance(value, Tensor) and isinstance(node, ir.Call) and not _writes(node):
         name = getattr(node.function, "name", "") or getattr(node.function, "id", "")
         of = () if value.gradient is None else (value.gradient,)
@@ -120,6 +123,9 @@ def dropped(facts: TrainingFacts, value: Value, node: ir.Expression, site: Site)
             passed = facts.recorder.last("forward", site)
             if passed and all(_is_unknown(facts, each) for each in passed):
                 facts.recorder.note("escape", site, passed, settings={"reach": "anything"})
+
+
+_ENABLED = {"enable_grad": True, "no_grad": False}
 
 
 def _done(facts: TrainingFacts, result: Symbol, by: Value, site: Site) -> None:
