@@ -270,3 +270,39 @@ def test_graph_says_what_only_running_shows(folder: Path, capsys: pytest.Capture
     (folder / "made.py").write_text("from model import Net\n\ndef main():\n    net = Net(16)\n")
     assert run(["graph", "made.py::main"]) == 2
     assert "`gradlint verify made.py::main` runs it" in capsys.readouterr().err
+
+
+LIGHTNING = """
+from torch import nn
+
+class Base(nn.Module):
+    def forward(self, *args, **kwargs):
+        return super().forward(*args, **kwargs)
+
+class Lit(BASE):
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(8, 4)
+
+    def training_step(self, batch, number):
+        return self.net(batch).sum()
+"""
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("base", ["nn.Module", "Base"])
+def test_a_class_without_forward_is_skipped(
+    folder: Path, capsys: pytest.CaptureFixture[str], base: str
+) -> None:
+    """In a line; it decides the exit code where nothing else is there to do so."""
+    code = LIGHTNING.replace("BASE", base)
+    code = code if base == "Base" else code.replace("(nn.Module):\n    def forward", ":\n    def forward")
+    (folder / "lit.py").write_text(
+        f"{code}\nclass Net(nn.Sequential):\n    def __init__(self):\n"
+        "        super().__init__(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 16), nn.Linear(16, 4))\n"
+    )
+    assert run(["verify", "lit.py::Lit", "--isolated"]) == 2
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("Lit(") and line.endswith(": skipped: the class has no forward")
+    assert run(["verify", "lit.py", "--isolated"]) == 0
+    assert line in capsys.readouterr().out.splitlines()

@@ -35,7 +35,13 @@ from gradlint.verify.stamp import answered, stamped
 
 FORMATS = ("text", "json")
 HEALTHY, AT_RISK, NOTHING = 0, 1, 2
-_CODES = {"healthy": HEALTHY, "at risk": AT_RISK, "not judged": NOTHING, "could not run": NOTHING}
+_CODES = {
+    "healthy": HEALTHY,
+    "at risk": AT_RISK,
+    "not judged": NOTHING,
+    "could not run": NOTHING,
+    "skipped": NOTHING,
+}
 
 
 class Run(Struct, frozen=True):
@@ -73,7 +79,7 @@ def run(values: Values) -> int:
     print_out(_joined([_shown(each, form, urls, color=color) for each in runs], form))
     if values.get("report"):
         _save_page(session, str(values["report"]), runs)
-    codes = [each.code for each in runs]
+    codes = [each.code for each in runs if each.found.verdict != "skipped"] or [NOTHING]
     return AT_RISK if AT_RISK in codes else NOTHING if NOTHING in codes else HEALTHY
 
 

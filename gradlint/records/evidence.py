@@ -67,8 +67,9 @@ class Measured(Struct, frozen=True):
 class Verification(Struct, frozen=True):
     """A target that was built and run, or why it was not.
 
-    `verdict` is "healthy", "at risk", "not judged" (no gradient over depth) or "could not run". `unused` are
-    trained parameters at which no gradient arrived, `non_finite` those at which one that is no number did.
+    `verdict` is "healthy", "at risk", "not judged" (no gradient over depth), "could not run" or "skipped"
+    (a class without a forward pass). `unused` are trained parameters at which no gradient arrived,
+    `non_finite` those at which one that is no number did.
     """
 
     name: str

@@ -24,6 +24,8 @@ def text(
 ) -> str:
     """How the target was built, its flow, the findings about it, and the verdict."""
     paint = Paint(color)
+    if found.verdict == "skipped":
+        return one_line(f"{title(found)}: skipped: {found.reason}") + "\n"
     last = [*map(one_line, conclusion(found))]
     is_run = found.verdict != "could not run"
     verdict = len(last) - 1 if is_run else 0

@@ -24,7 +24,7 @@ from gradlint.verify.pooled import settled
 from gradlint.verify.request import Request
 from gradlint.verify.rows import layers
 from gradlint.verify.stamp import reason, remedy
-from gradlint.verify.worker.protocol import NO_GRADIENT, Answer, Built, Reply
+from gradlint.verify.worker.protocol import NO_GRADIENT, Answer, Built, Failure, Reply
 
 LIMIT = 3.0
 """Decades of gradient or scale over the longest chain from which on a model is at risk."""
@@ -91,12 +91,13 @@ def _examined(target: Target, reply: Reply) -> Verification:
     line = target.graph.place.span.line if target.graph is not None else 0
     if reply.failure is not None or reply.built is None:
         failure = reply.failure
+        lacks_forward = failure is not None and failure.lacks_forward
         return Verification(
             target.name,
             target.path,
             line,
-            "could not run",
-            reason=reason(failure) if failure is not None else "nothing was built",
+            "skipped" if lacks_forward else "could not run",
+            reason=_why(failure),
             remedy=remedy(failure, module_name(target.path)[0], target.name) if failure is not None else "",
             printed=reply.printed,
             seconds=reply.seconds,
@@ -107,6 +108,13 @@ def _examined(target: Target, reply: Reply) -> Verification:
     found = replace(_verification(target, line, reply, reply.built, measured, rows), notes=notes)
     unjudged = next(_unjudged(claims, reply.answers), "") if found.verdict == "healthy" else ""
     return replace(found, verdict="not judged", reason=unjudged) if unjudged else found
+
+
+def _why(failure: Failure | None) -> str:
+    """Why a target did not run."""
+    if failure is None:
+        return "nothing was built"
+    return failure.reason if failure.lacks_forward else reason(failure)
 
 
 def _unjudged(claims: Sequence[Claim], answers: Sequence[Answer]) -> Iterator[str]:

@@ -22,6 +22,7 @@ _STATES = {
     "at risk": ("bad", "●"),
     "not judged": ("unsure", "◐"),
     "could not run": ("none", "✕"),
+    "skipped": ("none", "–"),
 }
 _DECADES = frozenset({Metric.DEPTH_GAIN, Metric.ACTIVATION_SCALE, Metric.RECURRENT_GAIN, Metric.STEP_SCALE})
 WIDTH, HEIGHT, EDGE = 300, 44, 10

@@ -54,6 +54,10 @@ class NoInputError(Exception):
         self.missing, self.cause = missing, cause
 
 
+class NoForwardError(NoInputError):
+    """The class has no forward pass."""
+
+
 @dataclass
 class Fitted:
     """Inputs with which a model runs; `keywords` are the names that are given by name."""
@@ -89,6 +93,22 @@ def arranged(
     return positional, {name: values[name] for name in values if name in keywords}
 
 
+def _has_forward(model: nn.Module) -> bool:
+    """Whether a class has a forward pass, or but one that takes anything and hands it on to what has none."""
+    forward = getattr(model.forward, "__func__", model.forward)
+    if forward is nn.Module.forward:
+        return False
+    try:
+        kinds = {p.kind for p in inspect.signature(forward).parameters.values() if p.name != "self"}
+        if kinds == {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}:
+            model.forward()
+    except NotImplementedError as error:
+        return 'required "forward"' not in str(error)
+    except Exception:
+        return True
+    return True
+
+
 def fit(
     model: nn.Module,
     asked: Sequence[Input],
@@ -103,8 +123,8 @@ def fit(
 
     `fields` are the names of what an input holds where it is a dict. It ends after so many `attempts`.
     """
-    if getattr(model.forward, "__func__", model.forward) is nn.Module.forward:
-        raise NoInputError("the class has no forward")
+    if not _has_forward(model):
+        raise NoForwardError("the class has no forward")
     known = {each.name: each for each in asked}
     search = _Search(model, known, time.process_time() + seconds, steps, dtype, side, fields)
     search.most = attempts

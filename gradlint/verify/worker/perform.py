@@ -20,7 +20,7 @@ from .anatomy import Anatomy, anatomy, layers
 from .answers import LOSS, OF_FUNCTIONS, of_arrays, of_function, of_loss, of_model, of_procedure, steps_of
 from .construct import recipe, resolve
 from .eager import run_as_written
-from .fit import ATTEMPTS, FEWEST, HURRIED, Fitted, NoInputError, fit
+from .fit import ATTEMPTS, FEWEST, HURRIED, Fitted, NoForwardError, NoInputError, fit
 from .forms import SIDES
 from .functions import callee
 from .load import FAILED, load, note_opened, opened
@@ -71,7 +71,8 @@ def _failure(
         return Failure(stage, f"needs {packages}, {which} not installed: {error}")
     found = re.search(r"NameError: name '(\w+)' is not defined", str(error))
     if not found or found[1] not in failed:
-        return Failure(stage, str(error), error.missing, is_input=is_input)
+        lacks = isinstance(error, NoForwardError)
+        return Failure(stage, str(error), error.missing, is_input=is_input, lacks_forward=lacks)
     cause = failed[found[1]]
     return Failure(
         "importing", f"the statement that binds {found[1]} failed: {type(cause).__name__}: {cause}"

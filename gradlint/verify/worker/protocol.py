@@ -151,13 +151,15 @@ class Built:
 class Failure:
     """Why a target could not be run: in which stage, why, and what is missing.
 
-    `missing` names an argument or an input by its name, empty where something else is missing.
+    `missing` names an argument or an input by its name, empty where something else is missing;
+    `lacks_forward` is true of a class that has no forward pass.
     """
 
     stage: str
     reason: str
     missing: str = ""
     is_input: bool = False
+    lacks_forward: bool = False
 
 
 @dataclass(frozen=True)
