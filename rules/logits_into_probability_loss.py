@@ -15,6 +15,8 @@ from gradlint.rule.rule import Rule
 _LOGARITHMS = ("log_softmax", "logsigmoid")
 _PROBABILITIES = ("softmax", "sigmoid", "hardsigmoid")
 _CLASSES = ("nll_loss", "kl_div")
+_ELSE = {"nll_loss": ("relu", "tanh"), "binary_cross_entropy": ("tanh",)}
+"""Activations that end in neither probabilities nor their logarithms."""
 
 _HEAD = "import torch\nimport torch.nn.functional as F\nfrom torch import nn\n\n\n"
 
@@ -78,6 +80,9 @@ class LogitsIntoProbabilityLoss(Rule):
         "probabilities into kl_div": _net("return x") + "def step(x, teacher):\n    student = Net()(x)\n"
         "    return F.kl_div(F.softmax(student, 1), F.softmax(teacher(x), 1), reduction='batchmean')\n",
         "logarithms into BCELoss": _net("return F.log_softmax(x, 1)") + _BINARY,
+        "relu into NLLLoss": _net("return F.relu(x)") + _TRAINED,
+        "tanh into NLLLoss": _net("return x", "nn.Linear(8, 5), nn.Tanh()") + _TRAINED,
+        "tanh into BCELoss": _net("return torch.tanh(x)", "nn.Linear(8, 1)") + _BINARY,
         "logits into ctc_loss": _net("return x.transpose(0, 1)")
         + "def step(x, y, n, m):\n    return F.ctc_loss(Net()(x), y, n, m)\n",
     }
@@ -87,6 +92,9 @@ class LogitsIntoProbabilityLoss(Rule):
         "logarithm of probabilities": _net("return torch.log(F.softmax(x, dim=1) + 1e-8)") + _TRAINED,
         "sigmoid": _net("return torch.sigmoid(x)", "nn.Linear(8, 1)") + _BINARY,
         "softmax into BCELoss": _net("return x.softmax(1)") + _BINARY,
+        "tanh made a probability": _net("return (torch.tanh(x) + 1) / 2") + _BINARY,
+        "relu made a logarithm": _net("return -F.relu(x)") + _TRAINED,
+        "relu into BCELoss may be clamped": _net("return F.relu(x).clamp(max=1)") + _BINARY,
         "clamped": _net("return x.clamp(0, 1)") + _BINARY,
         "loss with logits": _net("return x")
         + "def step(x, y):\n    return F.binary_cross_entropy_with_logits(Net()(x), y)\n",
@@ -105,6 +113,7 @@ class LogitsIntoProbabilityLoss(Rule):
         for loss in objective.losses("binary_cross_entropy", *_CLASSES, "ctc_loss"):
             found = list(objective.sources(loss.inputs[0]))
             wrong = _PROBABILITIES if loss.op != "binary_cross_entropy" else _LOGARITHMS
+            wrong = (*wrong, *_ELSE.get(loss.op, ()))
             if all(node.op in wrong or is_weighted(node) for node in found):
                 span, others = placed(objective, found[0], loss)
                 yield self.finding(
