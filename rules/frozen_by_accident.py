@@ -86,14 +86,13 @@ class FrozenByAccident(Rule):
             '    return optim.Adam([{"params": net.parameters(), "lr": 1e-3}])\n'
         ),
         "all frozen, and the losses made to require a gradient": (
-            "import torch\nfrom torchvision import models\n\ndef train(loader, criterion):\n"
-            "    model = models.resnet18()\n    for p in model.parameters():\n"
-            "        p.requires_grad = False\n"
-            "    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)\n    for x, y in loader:\n"
-            "        first, second = criterion(model(x), y), torch.nn.functional.mse_loss(model(x), y)\n"
-            "        first.requires_grad_()\n        first.backward()\n"
-            "        second.requires_grad = True\n        (2 * second).backward()\n"
-            "        optimizer.step()\n"
+            "import torch\n\ndef train(x, y):\n    model = torch.nn.Linear(16, 16)\n"
+            "    for p in model.parameters():\n        p.requires_grad = False\n"
+            "    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)\n"
+            "    first, second = (model(x) - y).sum(), torch.nn.functional.mse_loss(model(x), y)\n"
+            "    first.requires_grad_()\n    first.backward()\n"
+            "    second.requires_grad = True\n    (2 * second).backward()\n"
+            "    optimizer.step()\n"
         ),
         "a tensor without a gradient": (
             "import torch\n\nw, b = torch.ones(3, requires_grad=True), torch.zeros(1)\n"
