@@ -166,7 +166,7 @@ class LogOfNormalised(Rule):
                 continue
             claim = non_finite_gradient(trace, form.operand.value, math.nan, "large inputs")
             message = f"the gradient of {form.written} is nan once {form.breaks}"
-            help = f"use torch's {form.name}, which computes it in one step"
+            help = f"use torch's {form.call}, which computes it in one step"
             yield self.finding(
                 application.site.node.span, message, claim, fix=fuse(trace, application, form), help=help
             )

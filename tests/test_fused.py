@@ -53,6 +53,26 @@ FORMS = (
     "-torch.log(1 / (1 + torch.exp({a})))",
     "(torch.exp({a}) - torch.exp(-({a}))) / (torch.exp({a}) + torch.exp(-({a})))",
 )
+CALLS = {
+    "torch.log(torch.sigmoid(x))": "logsigmoid(x)",
+    "torch.log(1 - torch.sigmoid(x))": "logsigmoid(-x)",
+    "torch.log1p(-torch.sigmoid(x))": "logsigmoid(-x)",
+    "torch.log(1 - 1 / (1 + torch.exp(-x)))": "logsigmoid(-x)",
+    "torch.log(1 / (1 + torch.exp(-x)))": "logsigmoid(x)",
+    "1 / (1 + torch.exp(-x))": "sigmoid(x)",
+}
+
+
+@pytest.mark.parametrize("form", CALLS)
+def test_help_names_the_call_that_gives_the_same(form: str) -> None:
+    (found,) = check_text(f"import torch\n\ndef f(x):\n    return {form}\n", RULE)
+    assert found.help == f"use torch's {CALLS[form]}, which computes it in one step"
+    own = {"logsigmoid": torch.nn.functional.logsigmoid, "sigmoid": torch.sigmoid}
+    x = torch.linspace(-3, 3, 7)
+    measured = eval(form, {"torch": torch, "x": x})
+    torch.testing.assert_close(eval(CALLS[form], {**own, "x": x}), measured)
+
+
 BODIES = ("return {form}", "z = {operand}\n    w = {named}\n    x = x + 1\n    return w + 0 * x[0]")
 
 

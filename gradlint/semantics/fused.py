@@ -45,6 +45,11 @@ class Fused(Struct, frozen=True, eq=False):
     exact: bool = True
     inner: tuple[int, ...] = ()
 
+    @property
+    def call(self) -> str:
+        """The call that gives the same as `written`, of the x that stands there."""
+        return f"{self.name}({'-x' if self.breaks == _SIGMOID_IS_1 else 'x'})"
+
 
 def fused(application: Application) -> Fused | None:
     """The function that `application` completes by hand, if its operand can be large enough to matter."""
