@@ -306,3 +306,27 @@ def test_a_class_without_forward_is_skipped(
     assert line.startswith("Lit(") and line.endswith(": skipped: the class has no forward")
     assert run(["verify", "lit.py", "--isolated"]) == 0
     assert line in capsys.readouterr().out.splitlines()
+
+
+SETUP = "import torch\nfrom torch import nn\nimport torch.nn.functional as F\n"
+MAKE = "net = nn.Sequential(nn.Linear(10, 3), nn.Softmax(dim=1))\nopt = torch.optim.SGD(net.parameters())\n"
+FIT = "for x, y in loader:\n    loss = F.cross_entropy(net(x), y)\n    loss.backward()\n    opt.step()\n"
+
+
+@pytest.mark.parametrize("name", ["train.ipynb", "train.py"])
+def test_claims_about_scripts_say_so_with_lines_of_their_cells(
+    folder: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    cells = [SETUP, "from data import loader\n", MAKE, FIT]
+    book = {
+        "metadata": {"language_info": {"name": "python"}},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+        "cells": [{"cell_type": "code", "metadata": {}, "outputs": [], "source": cell} for cell in cells],
+    }
+    (folder / name).write_text(json.dumps(book) if name.endswith("ipynb") else "".join(cells))
+    run(["check", name, "--isolated", "--output-format", "json"])
+    found = {each["code"]: each["claim"] for each in json.loads(capsys.readouterr().out)}
+    assert found["GRD801"]["subject"] == "the script:softmax->cross_entropy"
+    lines = "step@4->backward@3" if name.endswith("ipynb") else "step@10->backward@9"
+    assert found["GRD501"]["subject"] == f"the script:{lines}"

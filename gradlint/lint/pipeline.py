@@ -7,6 +7,7 @@ silencing and weighing what was found is cheap and is done on every run.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -34,7 +35,7 @@ from gradlint.lint.outcome import (
 )
 from gradlint.lint.result import FileReport
 from gradlint.records.failure import INTERNAL_ERROR
-from gradlint.records.finding import Edit, Finding, Fix, Related
+from gradlint.records.finding import Claim, Edit, Finding, Fix, Related
 from gradlint.records.span import Span
 from gradlint.records.suppression import SuppressionUse
 from gradlint.records.version import VERSION
@@ -236,7 +237,21 @@ def placed(finding: Finding, source: Source, shown: str) -> Finding:
         r if r.path else replace(r, span=shift(r.span), cell=source.locate(r.span.line)[0])
         for r in _related_paths(finding)
     ]
-    return replace(finding, path=shown, cell=cell, span=shift(finding.span), related=tuple(related), fix=fix)
+    claim = _claim_within(source, finding.claim, cell)
+    span = shift(finding.span)
+    return replace(finding, path=shown, cell=cell, span=span, related=tuple(related), fix=fix, claim=claim)
+
+
+def _claim_within(source: Source, claim: Claim | None, cell: int | None) -> Claim | None:
+    """A claim about a loop with lines of cells; "step@cell 2:3" in another cell than its finding."""
+    if claim is None or claim.rehearsal is None:
+        return claim
+
+    def moved(found: re.Match[str]) -> str:
+        number, line = source.locate(int(found[1]))
+        return f"@{line}" if number == cell else f"@cell {number}:{line}"
+
+    return replace(claim, subject=re.sub(r"@(\d+)\b", moved, claim.subject))
 
 
 def _related_paths(finding: Finding) -> tuple[Related, ...]:

@@ -59,6 +59,8 @@ class Metric(str, Enum):
     SCHEDULE_LEAD = "schedule-lead"
 
 
+SCRIPT = "the script"
+"""What claims are about that are about code outside of functions and classes."""
 UNMEASURED = "unmeasured"
 """The condition that no entry of the input battery meets, though training may."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 
 from msgspec.structs import replace
@@ -39,8 +40,12 @@ def report(
 
 
 def subject(loop: TrainingLoop, *events: Event) -> str:
-    """What a claim about training is about: the function and the events, each with its line."""
-    named = [f"{event.kind}@{event.place.span.line}" for event in events]
+    """What a claim about training is about: the function and the events, each with its line; of an event
+    in another file, "step@train.py:15".
+    """
+    own = loop.training.place.path
+    files = ["" if e.place.path == own else f"{os.path.basename(e.place.path)}:" for e in events]
+    named = [f"{e.kind}@{file}{e.place.span.line}" for e, file in zip(events, files, strict=True)]
     return f"{loop.training.name}:{'->'.join(named)}"
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, get_type_hints
 
-from gradlint.records.finding import UNMEASURED, Claim, Finding, Fix, Related, Severity
+from msgspec.structs import replace
+
+from gradlint.records.finding import SCRIPT, UNMEASURED, Claim, Finding, Fix, Related, Severity
 from gradlint.records.span import Span
 
 DOCUMENTATION = "https://github.com/gradlint/gradlint/blob/main/docs/rules"
@@ -70,7 +72,7 @@ class Rule:
             span=span,
             help=self.help if help is None else help,
             related=related,
-            claim=claim if is_measured else None,
+            claim=_named(claim) if claim is not None and is_measured else None,
             fix=fix,
         )
 
@@ -83,6 +85,11 @@ class Rule:
     def url(cls) -> str:
         """The address of the rule's page."""
         return f"{DOCUMENTATION}/{cls.name}.md"
+
+
+def _named(claim: Claim) -> Claim:
+    """A claim about code outside of functions says so."""
+    return replace(claim, subject=f"{SCRIPT}{claim.subject}") if claim.subject.startswith(":") else claim
 
 
 def subject_of(rule: type[Rule]) -> type:

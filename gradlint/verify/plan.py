@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from gradlint.flow.propagate import GradientFlow, propagate
 from gradlint.lint.models import intact, models, signatures
 from gradlint.mathematics.interval import Interval
-from gradlint.records.finding import Claim, Finding, Metric
+from gradlint.records.finding import SCRIPT, Claim, Finding, Metric
 from gradlint.records.graph import ModelGraph
 from gradlint.records.rehearsal import Part
 from gradlint.semantics.project import module_name
@@ -42,10 +42,11 @@ class Target(Struct, frozen=True, dict=True):
 
 
 def target_of(claim: Claim) -> str:
-    """The name of what a claim is about: a model, or a function or method."""
+    """The name of what a claim is about: a model, or a function or method; empty for a script."""
     if claim.metric is Metric.REGISTERED_PARAMETERS:
         return claim.subject.rpartition(".")[0]
-    return claim.subject.partition(":")[0].removesuffix(".__init__")
+    name = claim.subject.partition(":")[0].removesuffix(".__init__")
+    return "" if name == SCRIPT else name
 
 
 def place_of(claim: Claim) -> str:
