@@ -81,6 +81,11 @@ class UnregisteredModule(Rule):
         "filled by key": _net(
             "self.heads = {}", "self.heads[str(id(self))] = nn.GRU(8, 1)", used="self.heads[x](x)"
         ),
+        "an optimizer of something else": _net(
+            "self.head = nn.Linear(8, 8)",
+            "self.layers = [nn.Linear(8, 8)]",
+        )
+        + "\n    def configure_optimizers(self):\n        return optim.Adam(self.head.parameters())\n",
         "tuple of parameters": (
             "import torch as t\n\nclass Scale(t.nn.Module):\n    def __init__(self, x):\n"
             "        super().__init__()\n"
@@ -127,6 +132,8 @@ class UnregisteredModule(Rule):
         "nothing to train": _net("self.layers = [nn.ReLU(), nn.Tanh()]"),
         "handed out": _net("self.layers = [nn.Linear(8, 8)]")
         + "\n    def trained(self):\n        return self.layers\n",
+        "gathered by hand through another object": _net("self.layers = [nn.Linear(8, 1)]")
+        + "\n    def trained(self):\n        return optim.Adam(self.all.parameters())\n",
         "gathered by hand": _net("self.layers = [nn.Linear(8, 1), nn.Linear(8, 1)]")
         + "\n    def trained(self):\n        return [list(layer.parameters()) for layer in self.layers]\n",
     }

@@ -183,21 +183,31 @@ def _is_managed(module: ModuleClass) -> bool:
         for name, member in getattr(base, "members", {}).items():
             if name in _MANAGING:
                 return True
-            if isinstance(member, Closure) and name != "__init__" and _asks_for_parameters(member.function):
+            is_method = isinstance(member, Closure) and name != "__init__"
+            if is_method and _asks_for_parameters(member.function, module):
                 return True
     return False
 
 
-def _asks_for_parameters(method: ir.Function | ir.Lambda) -> bool:
-    """Whether a method takes the parameters of something other than its own object."""
+def _asks_for_parameters(method: ir.Function | ir.Lambda, module: ModuleClass) -> bool:
+    """Whether a method takes the parameters of something other than its own object and its layers."""
     own = method.parameters[0].name if method.parameters else ""
     for node in walk(method.body):
         function = node.function if isinstance(node, ir.Call) else None
         if isinstance(function, ir.Attribute) and function.name in _MANAGING:
             of = function.value.function if isinstance(function.value, ir.Call) else function.value
-            if not isinstance(of, ir.Name) or of.id not in (own, "super"):
+            is_own = isinstance(of, ir.Name) and of.id in (own, "super")
+            if not is_own and not _is_own_layer(of, own, module):
                 return True
     return False
+
+
+def _is_own_layer(node: ir.Expression, own: str, module: ModuleClass) -> bool:
+    """Whether `node` is `self.attribute`, and that a layer."""
+    if not isinstance(node, ir.Attribute) or not isinstance(node.value, ir.Name) or node.value.id != own:
+        return False
+    value = module.instance.attributes.get(node.name)
+    return value is not None and is_layer(value)
 
 
 def _is_handed_out(module: ModuleClass, attribute: str) -> bool:
