@@ -97,10 +97,6 @@ class DegenerateDeviation(Rule):
             "def spread(x):\n    return x[:, 1:3].std(dim=1) + x[:, :2].std(dim=1) + x[:, :1].std(dim=0)\n"
         ),
         "tested": "def scaled(x):\n    std = x.std()\n    return x / std if std > 0 else x\n",
-        "data of a file": (
-            "import torch\n\ndef scaled(path):\n    x = torch.load(path)\n"
-            "    return (x - x.mean(0)) / x.std(0)\n"
-        ),
         "constant": (
             "import torch\n\ndef noisy(x):\n    noise = torch.randn(8)\n"
             "    return x * (noise / noise.std()).sum()\n"

@@ -55,6 +55,12 @@ def test_a_mask_made_of_lengths_is_one_when_it_is_made_a_truth_value_again(cast:
     assert severities(text) == {"GRD604 note"}
 
 
+def test_what_is_read_from_a_file_carries_no_gradient() -> None:
+    text = "import torch\n\ndef scaled(path):\n    x = {}\n    return (x - x.mean(0)) / x.std(0)\n"
+    assert severities(text.format("torch.load(path)")) == set()
+    assert severities(text.format("path.double()")) == {"GRD607 warning"}
+
+
 HELPER = """
 import torch
 from torch import nn

@@ -74,6 +74,7 @@ class Builder:
         """Another file: its models together may take MOST_STEPS."""
         self._limit = self._evaluator.spent + MOST_STEPS
         self._writers.forget()
+        self._facts.memory.forget()
 
     def take_reasons(self) -> dict[str, int]:
         """What was not understood since the last call: reason to count."""

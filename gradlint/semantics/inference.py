@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from gradlint.records import ir
@@ -41,21 +42,18 @@ def without_gradients(scope: ModuleScope, function: str, is_method: bool = False
     """Whether a private or top-level function of a module is named in it, but nowhere where gradients are
     recorded and come back to it.
     """
-    body = _whole(scope)
-    functions = {s.name: s for s in body if isinstance(s, ir.Function)}
+    used = _used(scope)
+    functions = used.functions
     if not _is_own_affair(function, {} if is_method else functions):
         return False
-    trained = passing_back(functions)
-    cut = frozenset(map(id, _cut(body, functions)))
-    namings = [naming for naming in _namings(body, "", False, cut) if naming.name != naming.function]
     pending, seen = [function], {function}
     while pending:
         name = pending.pop()
-        places = [n for n in namings if n.name == name and not (n.is_attribute and name in functions)]
+        places = [n for n in used.namings.get(name, ()) if not (n.is_attribute and name in functions)]
         if not places:
             return False
         for place in places:
-            is_cut = place.is_cut and name in functions and name not in trained
+            is_cut = place.is_cut and name in functions and name not in used.trained
             if place.untracked or is_cut or place.function in seen:
                 continue
             if not _is_own_affair(place.function, functions):
@@ -63,6 +61,26 @@ def without_gradients(scope: ModuleScope, function: str, is_method: bool = False
             seen.add(place.function)
             pending.append(place.function)
     return True
+
+
+class Used(NamedTuple):
+    """The functions of a module, those that pass gradients back, and where what is named."""
+
+    functions: dict[str, ir.Function]
+    trained: frozenset[str]
+    namings: dict[str, list[Naming]]
+
+
+@lru_cache(maxsize=1)
+def _used(scope: ModuleScope) -> Used:
+    body = _whole(scope)
+    functions = {s.name: s for s in body if isinstance(s, ir.Function)}
+    cut = frozenset(map(id, _cut(body, functions)))
+    namings: dict[str, list[Naming]] = {}
+    for naming in _namings(body, "", False, cut):
+        if naming.name != naming.function:
+            namings.setdefault(naming.name, []).append(naming)
+    return Used(functions, passing_back(functions), namings)
 
 
 def _is_own_affair(function: str, functions: Mapping[str, ir.Function]) -> bool:
