@@ -21,17 +21,20 @@ _PASSING = (REARRANGING | {"as_bool", "int", "long", "byte", "detach"}) - {"diag
 
 
 class Rows(NamedTuple):
-    """Whether some row of a truth value can be true throughout, and whether one can be false throughout."""
+    """Whether some row of a truth value can be true throughout, and whether one can be false throughout;
+    `free` tells that it can be any row.
+    """
 
     full: bool
     empty: bool
+    free: bool = False
 
     def inverted(self) -> Rows:
         """The rows of the negation."""
-        return Rows(self.empty, self.full)
+        return Rows(self.empty, self.full, self.free)
 
 
-FREE = Rows(True, True)
+FREE = Rows(True, True, True)
 NEITHER = Rows(False, False)
 """Of something that comes from outside, and of something that is not understood."""
 
@@ -57,12 +60,12 @@ def _inverted(a: Application, far: int) -> Rows:
 
 def _both(a: Application, far: int) -> Rows:
     x, y = rows(a.value(0), far), rows(a.value(1, "other"), far)
-    return Rows(x.full and y.full and FREE in (x, y), x.empty or y.empty)
+    return Rows(x.full and y.full and (x.free or y.free), x.empty or y.empty, x.free and y.free)
 
 
 def _any(a: Application, far: int) -> Rows:
     x, y = rows(a.value(0), far), rows(a.value(1, "other"), far)
-    return Rows(x.full or y.full, x.empty and y.empty and FREE in (x, y))
+    return Rows(x.full or y.full, x.empty and y.empty and (x.free or y.free), x.free and y.free)
 
 
 def _either(a: Application, far: int) -> Rows:
