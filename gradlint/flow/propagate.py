@@ -23,6 +23,7 @@ from gradlint.flow.fluctuation import strays
 from gradlint.flow.initial import Law, law
 from gradlint.flow.linear_layers import bias_law, weight_law
 from gradlint.flow.moments import STANDARDISED, Moments
+from gradlint.flow.tied import projected
 from gradlint.flow.tokens import prepended
 from gradlint.flow.transfer import Effect, effect_of
 from gradlint.mathematics.interval import ONE, ZERO, Interval, point
@@ -139,7 +140,7 @@ def propagate(graph: ModelGraph, input: Moments = STANDARDISED) -> GradientFlow:
     effects: list[Effect] = []
     for node in graph.nodes:
         signals = tuple([effects[number].moments for number in node.inputs])
-        effects.append(_placed(node, prepended(graph, node, signals) or _effect(node, signals, input)))
+        effects.append(_placed(node, _related(graph, node, signals) or _effect(node, signals, input)))
     frozen = tuple(effects)
     seeds = _seeds(graph)
     gradient = tuple(_pull(graph, frozen, seeds))
@@ -161,6 +162,11 @@ def _seeds(graph: ModelGraph) -> dict[int, Interval]:
 def is_weighted(node: Node) -> bool:
     """Whether a layer mixes its input by weights."""
     return node.op.startswith(_WEIGHTED)
+
+
+def _related(graph: ModelGraph, node: Node, signals: tuple[Moments, ...]) -> Effect | None:
+    """What a node does that more than its inputs decide."""
+    return prepended(graph, node, signals) or projected(graph, node, signals)
 
 
 def _effect(node: Node, signals: tuple[Moments, ...], input: Moments) -> Effect:

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
+from gradlint.graph.initial import as_made
 from gradlint.graph.layers import LAYERS, Settings
 from gradlint.graph.values import Choice, Container, Drawn, Layer, Weight, descendants, setting
 from gradlint.records import ir
-from gradlint.records.graph import Initial, Place, Setting
+from gradlint.records.graph import Place, Setting
 from gradlint.semantics.interpretation import Arguments
 from gradlint.semantics.texts import HOLE
 from gradlint.semantics.value import Closure, Instance, Items, Known, Reference, Table, Value
@@ -72,7 +73,7 @@ def weights(type_: str, settings: Settings, place: Place) -> dict[str, Value]:
     shapes = LAYERS[type_].shapes
     found = shapes(settings) if shapes is not None else {}
     return {
-        name: Weight({"data": Drawn(Initial("default", {}, 1.0, place), shape)}, place)
+        name: Weight({"data": Drawn(as_made(LAYERS[type_].op, name, place), shape)}, place)
         for name, shape in found.items()
     }
 

@@ -74,6 +74,30 @@ GAINS = {
 }
 """`torch.nn.init.calculate_gain`."""
 
+_MADE = "layer"
+"""The setting of what a layer's own constructor drew: the layer's op."""
+
+_OWN = {"embedding": Initial("normal"), "linear": Initial("kaiming_uniform", {"a": math.sqrt(5.0)})}
+_OWN |= {f"conv{kind}{n}d": _OWN["linear"] for kind in ("", "_transpose") for n in (1, 2, 3)}
+_NORMS = ("layer_norm", "rms_norm", "group_norm", "batch_norm", "instance_norm")
+_OWN |= dict.fromkeys(_NORMS, Initial("ones"))
+"""What `reset_parameters` of a layer does to its weight, in the words of torch.nn.init."""
+
+
+def as_made(op: str, name: str, place: Place) -> Initial:
+    """What the constructor of a layer that does `op` leaves in its parameter `name`."""
+    return Initial("default", {_MADE: op} if name == "weight" else {}, 1.0, place)
+
+
+def used_by(op: str, initial: Initial) -> Initial:
+    """A default as it is for `op`: that of another layer, which shares its weight, by its own name."""
+    if initial.scheme != "default":
+        return initial
+    maker = str(initial.settings.get(_MADE, op))
+    if op in ("", maker) or maker not in _OWN:
+        return Initial("default", {}, initial.factor, initial.place)
+    return Initial(_OWN[maker].scheme, _OWN[maker].settings, initial.factor)
+
 
 def scheme_of(name: str) -> str | None:
     """The scheme of an initialiser of torch.nn.init or of timm by the name of the function, or None."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from gradlint.graph.initial import used_by
 from gradlint.graph.sizes import NOTHING, Sizes, made_by, of_shape, products
 from gradlint.graph.values import Anything, Drawn, Layer, Signal, Turned, Weight, held_by, signals, whole_of
 from gradlint.records.graph import ModelGraph, Node, Parameter, Place, Setting
@@ -73,7 +74,7 @@ class Recorder:
             op,
             numbers,
             given,
-            self._frozen(parameters or (layer.attributes if layer is not None else {})),
+            self._frozen(op, parameters or (layer.attributes if layer is not None else {})),
             self.paths.get(id(layer), "") if layer is not None else "",
             place_of(site),
             layer.made if layer is not None else None,
@@ -185,11 +186,11 @@ class Recorder:
             self._data[id(value)] = value, self.unknown(value.reason or "a value that is not known", (), site)
         return self._data[id(value)][1]
 
-    def _frozen(self, parameters: Mapping[str, Value]) -> dict[str, Parameter]:
+    def _frozen(self, op: str, parameters: Mapping[str, Value]) -> dict[str, Parameter]:
         found = {}
         for name, weight in parameters.items():
             if isinstance(weight, Weight):
-                found[name] = frozen(self.paths.get(id(whole_of(weight)), ""), weight)
+                found[name] = frozen(self.paths.get(id(whole_of(weight)), ""), weight, op)
         return found
 
     def graph(
@@ -214,10 +215,11 @@ class Recorder:
         )
 
 
-def frozen(path: str, weight: Weight) -> Parameter:
-    """A weight as it is now, as a record."""
+def frozen(path: str, weight: Weight, op: str = "") -> Parameter:
+    """A weight as it is now, as a record; as `op` takes it, where that uses it."""
     data = weight.data
-    return Parameter(path, data.shape, data.initial, weight.takes_gradient, weight.made, data.pieces)
+    initial = used_by(op, data.initial)
+    return Parameter(path, data.shape, initial, weight.takes_gradient, weight.made, data.pieces)
 
 
 def _constant(drawn: Drawn) -> float | None:
