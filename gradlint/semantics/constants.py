@@ -35,6 +35,8 @@ def resolve(name: str) -> Value:
 
 def exports(module: str, name: str) -> bool:
     """Whether `from module import *` may bind `name`; only modules of the field are known."""
+    if module == "math":
+        return hasattr(math, name) and not name.startswith("_")
     return module in _STAR_MODULES and not name.startswith("_") and not is_builtin(name)
 
 

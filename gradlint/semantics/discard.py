@@ -16,7 +16,9 @@ from gradlint.semantics.selection import (
     compares_with_constant,
     leaves,
     looks_for_infinity,
+    may_be,
     selections,
+    settings_behind,
 )
 from gradlint.semantics.tensor import Application, Tensor
 from gradlint.semantics.trace import Trace
@@ -121,17 +123,27 @@ def _losing(a: Application, discarded: list[Place]) -> Place | None:
 
 def _places(selection: Selection, tensors: list[Tensor], leaf: Tensor) -> Iterator[Place]:
     """The leaf at several numbers while the others stay; for a test for nan, everything at 0 as well."""
-    others = {other.number: _OTHERS + _APART * position for position, other in enumerate(tensors)}
+    others = _spread(tensors)
     masks = {other.number: 1.0 for other in tensors if other.facts.boolean}
     points = [
         {**others, **masks, leaf.number: number}
         for number in _NUMBERS
-        if leaf.facts.lo <= number <= leaf.facts.hi and leaf.number not in masks
+        if leaf.facts.lo <= number <= leaf.facts.hi and leaf.number not in masks and may_be(leaf, number)
     ]
     if looks_for_infinity(selection.test):
         points.append({**dict.fromkeys(others, 0.0), **masks})
     for point in points:
         yield Place(point, leaf, selection.keeps(point))
+
+
+def _spread(tensors: list[Tensor]) -> dict[int, float]:
+    """A number of its own for each tensor; what is computed from settings alone follows from theirs."""
+    found: dict[int, float] = {}
+    for position, tensor in enumerate(tensors):
+        for free in settings_behind(tensor) or [tensor]:
+            number = free.facts.typical
+            found[free.number] = _OTHERS + _APART * position if number is None else number
+    return found
 
 
 def _behind(value: Value | None) -> Iterator[Application]:

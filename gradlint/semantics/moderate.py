@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from gradlint.semantics.maxima import is_maximum
 from gradlint.semantics.tensor import (
     REARRANGING,
     Application,
@@ -11,7 +12,6 @@ from gradlint.semantics.tensor import (
     Tensor,
     facts_of,
     is_input,
-    origin,
     producer,
 )
 from gradlint.semantics.value import Value
@@ -64,18 +64,7 @@ def _scaled(found: Application) -> tuple[Value | None, ...]:
 
 def _is_shifted(found: Application) -> bool:
     """x - max(x), whatever the maximum is taken of."""
-    if found.primitive != "sub":
-        return False
-    subtracted = origin(found.value(1, "other"))
-    while (clamped := producer(subtracted, "clamp_min", *_CLAMPS)) is not None:
-        subtracted = origin(clamped.value(0))
-    top = producer(subtracted)
-    return top is not None and _is_maximum(top.primitive)
-
-
-def _is_maximum(primitive: str) -> bool:
-    name = primitive.rpartition(".")[2]
-    return name == "logsumexp" or ("max" in name and "softmax" not in name)
+    return found.primitive == "sub" and is_maximum(found.value(1, "other"))
 
 
 def _is_bounded(facts: Facts) -> bool:

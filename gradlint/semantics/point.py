@@ -17,6 +17,7 @@ _LARGEST_EXPONENT = 88.7
 _FAR = 40
 _IDENTITY = REARRANGING | {"as_bool", "detach", "int", "long"}
 _NAN = math.nan
+_ORDERS = frozenset({"lt", "le", "gt", "ge"})
 _PRODUCTS_OF_ZERO: dict[str, tuple[list[float | None], ...]] = {
     "mul": ([0.0, None], [None, 0.0]),
     "div": ([0.0, None],),
@@ -55,6 +56,8 @@ def _made_at(a: Application, known: _Known, far: int) -> float | None:
     if found in _PRODUCTS_OF_ZERO.get(a.primitive, ()):
         return 0.0  # whatever the other is
     operands = [number for number in found if number is not None]
+    if a.primitive in _ORDERS and any(math.isnan(number) for number in operands):
+        return None  # whichever it is, the test is not there for it
     return _computed(function, operands) if len(operands) == len(found) else None
 
 

@@ -9,75 +9,14 @@ from msgspec import Struct
 from gradlint.records import ir
 from gradlint.records.span import Span
 from gradlint.semantics.bindings import walk
+from gradlint.semantics.holding import holds, members_of
 from gradlint.semantics.objects import PARAMETER, SAME_OBJECT, is_layer
-from gradlint.semantics.tensor import Application, Tensor, producer
+from gradlint.semantics.tensor import TOP, Application, Tensor, producer
 from gradlint.semantics.trace import ModuleClass
-from gradlint.semantics.value import Closure, Constructed, Instance, Items, Table, Value
+from gradlint.semantics.value import Closure, Constructed, Items, Table, Value
 from gradlint.semantics.value_facts import StoredAttribute
 
 _DEEP = 4
-_CONTAINERS = frozenset(
-    {"Module", "Sequential", "ModuleList", "ModuleDict", "ParameterList", "ParameterDict"}
-)
-_WITHOUT_PARAMETERS = (
-    "Loss",
-    "Pool1d",
-    "Pool2d",
-    "Pool3d",
-    "Pad1d",
-    "Pad2d",
-    "Pad3d",
-    "Dropout",
-    "Dropout1d",
-    "Dropout2d",
-    "Dropout3d",
-    "ReLU",
-    "ReLU6",
-    "RReLU",
-    "LeakyReLU",
-    "ELU",
-    "CELU",
-    "SELU",
-    "GELU",
-    "SiLU",
-    "Mish",
-    "GLU",
-    "Sigmoid",
-    "Tanh",
-    "Hardtanh",
-    "Hardswish",
-    "Hardsigmoid",
-    "Softplus",
-    "Softsign",
-    "Softmax",
-    "Softmin",
-    "Softmax2d",
-    "LogSoftmax",
-    "LogSigmoid",
-    "Tanhshrink",
-    "Softshrink",
-    "Hardshrink",
-    "Threshold",
-    "Identity",
-    "Flatten",
-    "Unflatten",
-    "Fold",
-    "Unfold",
-    "Upsample",
-    "PixelShuffle",
-    "PixelUnshuffle",
-    "ChannelShuffle",
-    "CosineSimilarity",
-    "PairwiseDistance",
-    "Module",
-    "InstanceNorm1d",
-    "InstanceNorm2d",
-    "InstanceNorm3d",
-    "LocalResponseNorm",
-    "UpsamplingNearest2d",
-    "UpsamplingBilinear2d",
-)
-
 _MANAGING = frozenset({"parameters", "named_parameters", "state_dict", "load_state_dict", "modules"})
 _HARMLESS = frozenset({f".{name}" for name in SAME_OBJECT})
 
@@ -119,7 +58,7 @@ def strays(module: ModuleClass) -> Iterator[Stray]:
         return
     for store, collection in kept:
         members = tuple(
-            [m for m in _members(collection) if _key(m) not in known and _holds(m, module, _DEEP)]
+            [m for m in members_of(collection) if _key(m) not in known and holds(m, module, _DEEP)]
         )
         reads = tuple(module.reads(store.name)) if members else ()
         if not reads or _is_handed_out(module, store.name):
@@ -141,18 +80,9 @@ def _key(value: Value) -> int:
     return value.number if isinstance(value, Tensor) else id(value)
 
 
-def _members(value: Value) -> Iterator[Value]:
-    """What is in a collection, and in collections within it."""
-    if isinstance(value, (Items, Table)):
-        for item in value.items if isinstance(value, Items) else value.values():
-            yield from _members(item)
-    else:
-        yield value
-
-
 def _parts(value: Value) -> Iterator[Value]:
     """A module with all that was given to it when it was made."""
-    for member in _members(value):
+    for member in members_of(value):
         yield member
         if isinstance(member, Constructed):
             for part in (*member.positional, *member.keywords.values()):
@@ -169,8 +99,16 @@ def _registered(module: ModuleClass) -> set[int] | None:
         if store.receiver is module.instance and not isinstance(store.operand.value, (Items, Table)):
             if not store.name and not _is_layer_or_parameter(store.operand.value):
                 return None
-            found.update(_key(part) for part in _parts(store.operand.value))
+            parts = list(_parts(store.operand.value))
+            if any(_is_lost(part) for part in parts[1:]):
+                return None
+            found.update(_key(part) for part in parts)
     return found
+
+
+def _is_lost(part: Value) -> bool:
+    """Whether `part` came from somewhere, but not from outside: an item of what was not followed."""
+    return isinstance(part, Tensor) and part.producer is None and part.facts == TOP
 
 
 def _is_layer_or_parameter(value: Value) -> bool:
@@ -234,46 +172,20 @@ def _is_part(node: object, own: str, attribute: str) -> bool:
 
 
 def _is_touched(module: ModuleClass, collection: Value, members: Iterable[Value]) -> bool:
-    """Whether the constructor gives the collection or a member to something that may see to it."""
+    """Whether the constructor gives the collection or a member, alone or within something else,
+    to something that may see to it.
+    """
     keys = {id(collection), *[_key(member) for member in members]}
     return any(
-        _key(operand.value) in keys
+        _key(given) in keys
         for application in module.construction.everything
         if application.form != "constructor"
         and application.primitive not in _HARMLESS
         and not _is_torch(application)
         for operand in (*application.operands, *application.keywords.values())
+        for given in (operand.value, *_parts(operand.value))
     )
 
 
 def _is_torch(application: Application) -> bool:
     return application.primitive.startswith("torch.nn.init.")
-
-
-def _holds(value: Value, module: ModuleClass, depth: int) -> bool:
-    """Whether `value` is a parameter that is trained, or a module with at least one."""
-    if isinstance(value, Tensor):
-        return value.grad is not False and producer(value, PARAMETER) is not None
-    if not isinstance(value, Constructed) or depth == 0:
-        return False
-    if value.type is not None:
-        built = module.build(value.type)
-        parts = (*_attributes(built), *_given(value))
-        return any(_holds(part, module, depth - 1) for part in parts)
-    name = value.name.rpartition(".")[2]
-    if not is_layer(value):
-        return False
-    if name in _CONTAINERS:
-        return any(_holds(part, module, depth - 1) for part in _given(value))
-    return not name.endswith(_WITHOUT_PARAMETERS[:7]) and name not in _WITHOUT_PARAMETERS
-
-
-def _attributes(instance: Instance) -> Iterator[Value]:
-    for value in instance.attributes.values():
-        if isinstance(value, (Constructed, Tensor)):
-            yield value
-
-
-def _given(value: Constructed) -> Iterator[Value]:
-    for part in (*value.positional, *value.keywords.values()):
-        yield from _members(part)

@@ -11,6 +11,7 @@ from gradlint.semantics.tensor import Application, Tensor, facts_of, made, origi
 from gradlint.semantics.value import Value
 
 SELECTIONS = ("where", "masked_fill", "index_put", "masked_select", "mul")
+_FILLING = ("where", "masked_fill", "index_put")
 _DETECTORS = ("isnan", "isinf", "isfinite")
 _COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge", "isclose", *_DETECTORS)
 _FAR = 48
@@ -66,6 +67,26 @@ def leaves(test: Value | None) -> list[Tensor]:
     """What they are computed from, as far back as elements can be computed."""
     found = [value for value in _computed_from(test) if made(value, *EVALUATED) is None and _varies(value)]
     return found if any(_comparisons(test)) else []
+
+
+def may_be(value: Tensor, number: float) -> bool:
+    """Whether an element of `value` may be `number`, unless what stood there was replaced for being so."""
+    filled = made(value, *_FILLING)
+    if filled is None:
+        return True
+    befores = [selection.branch for selection in selections(filled)]
+    found = [value_at(value, {each.number: number}) for each in befores if isinstance(each, Tensor)]
+    return not found or any(each is None or each == number for each in found)
+
+
+def settings_behind(value: Tensor) -> list[Tensor]:
+    """The settings from which alone `value` is computed element by element, if that is so."""
+    found = [part for part in _computed_from(value) if made(part, *EVALUATED) is None]
+    return found if all(part.producer is None and _is_set(part) for part in found) else []
+
+
+def _is_set(value: Tensor) -> bool:
+    return all(root.startswith("self.") for root in value.roots)
 
 
 def _varies(value: Tensor) -> bool:

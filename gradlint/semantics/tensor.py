@@ -127,6 +127,7 @@ REARRANGING = frozenset(
         "split",
         "squeeze",
         "t",
+        "take",
         "take_along_dim",
         "tile",
         "to",

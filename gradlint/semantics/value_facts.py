@@ -15,6 +15,7 @@ from gradlint.semantics.endings import Endings
 from gradlint.semantics.extent import fits
 from gradlint.semantics.flow import Flow
 from gradlint.semantics.interpretation import Arguments, Interpretation, Operand, Site
+from gradlint.semantics.maxima import is_argmax
 from gradlint.semantics.objects import (
     LEAVES,
     PARAMETER,
@@ -359,7 +360,8 @@ class ValueFacts(Interpretation):
         operands = (receiver, *arguments.positional)
         result = self._apply(canonical(name), "method", operands, arguments.keywords, site)
         self._note_effects(name, operands, arguments)
-        return self._derived((result,)) if arguments.open else result
+        is_hidden = arguments.open and canonical(name) not in REARRANGING
+        return self._derived((result,)) if is_hidden else result
 
     def _object_method(self, receiver: Operand, name: str, arguments: Arguments, site: Site) -> Value:
         """A method of a module or another object; its primitive begins with a dot."""
@@ -502,6 +504,8 @@ class ValueFacts(Interpretation):
         if facts_of(index).boolean or _is_mask(index):
             mask = Operand(index, site.node.index if isinstance(site.node, ir.Index) else site.node)
             return self._apply("masked_select", "index", (receiver, mask), {}, site)
+        if is_argmax(index):
+            return self._apply("take", "index", (receiver, Operand(index, site.node)), {}, site)
         number = self._number(("index", value.number, self._key(index)))
         self.flow.into(number, (value,))
         return Tensor(number, value.facts, value.roots, value.grad, value.producer)
@@ -555,9 +559,18 @@ class ValueFacts(Interpretation):
             self.flow.leaves((value.value,))
         if isinstance(receiver, Instance) and _is_parameter(value.value):
             receiver.attributes[name] = replace(value.value, roots=frozenset({f"self.{name}"}))
+        if name == "data" and isinstance(receiver, Tensor):
+            return self._filled_in(receiver, made(value.value, "index_put"), site)
         if name == "requires_grad" and isinstance(receiver, Tensor):
             return self._apply("requires_grad_", "store", (Operand(receiver, site.node), value), {}, site)
         return None
+
+    def _filled_in(self, receiver: Tensor, filling: Application | None, site: Site) -> Value | None:
+        """What is computed, after `x.data[index] = value`."""
+        if filling is None or receiver.producer is None or receiver.producer.primitive == PARAMETER:
+            return None
+        operands = (Operand(receiver, site.node), *filling.operands[1:])
+        return self._apply("index_put", "in-place", operands, {}, site)
 
     def _tracked(self) -> bool:
         return self._tracking[-1] if self._tracking else True
