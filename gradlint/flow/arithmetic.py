@@ -174,7 +174,7 @@ def constant(node: Node, inputs: tuple[Moments, ...]) -> Effect:
 
 @register("parameter")
 def parameter(node: Node, inputs: tuple[Moments, ...]) -> Effect:
-    """A bare parameter: the same for all samples."""
+    """A bare parameter: the same for all samples, and for all positions unless it is a table of them."""
     entry = node.parameters.get("value")
     if entry is None:
         return Effect(UNKNOWN, ())
@@ -182,10 +182,16 @@ def parameter(node: Node, inputs: tuple[Moments, ...]) -> Effect:
     known = shape if entry.shape is not None and len(shape) == len(entry.shape) else None
     held = law(entry, known)
     is_known = held.second.is_finite
-    return Effect(Moments(held.second, ZERO, held.mean, is_certain=is_known), ())
+    return Effect(Moments(held.second, _apart(entry.shape), held.mean, is_certain=is_known), ())
+
+
+def _apart(shape: tuple[int | None, ...] | None) -> Interval:
+    """The share that differs between samples, at any two positions: that of a table with rows for each."""
+    is_table = shape is None or len([size for size in shape if size != 1]) > 1
+    return Interval(0.0, 1.0) if is_table else ZERO
 
 
 @register("buffer")
 def buffer(node: Node, inputs: tuple[Moments, ...]) -> Effect:
     """Stored numbers of which nothing is known."""
-    return Effect(replace(UNKNOWN, spread=ZERO), tuple([ZERO] * len(inputs)))
+    return Effect(UNKNOWN, tuple([ZERO] * len(inputs)))
