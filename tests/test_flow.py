@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from gradlint.flow.counterfactual import with_weights
 from gradlint.flow.faults import Kind
 from gradlint.flow.fluctuation import drawn
 from gradlint.flow.initial import law
@@ -354,6 +355,18 @@ def test_normalised_blocks_have_the_known_gain(name: str, norm: str, chi: float)
     assert 10 ** (2 * s.lo / 28) == pytest.approx(chi, rel=0.003)
     assert s.hi == pytest.approx(s.lo)
     assert flow.is_certain(layers[1], layers[-1])
+
+
+@pytest.mark.parametrize("norm", ["layer_norm", "identity"])
+@given(st.sets(st.integers(0, 5)), st.floats(0.01, 4.0))
+@settings(parent=FEW, max_examples=20)
+def test_what_is_known_of_other_weights_changes_no_prediction(
+    norm: str, changed: set[int], std: float
+) -> None:
+    graph, _ = _blocks("tanh", norm, 6)
+    initials = {f"{index}.weight": Initial("normal", {"std": std}) for index in changed}
+    other = with_weights(graph, initials)
+    assert propagate(other, like=propagate(graph)) == propagate(other)
 
 
 @settings(parent=FEW, max_examples=60)

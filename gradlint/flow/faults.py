@@ -165,7 +165,7 @@ def _worst(flow: GradientFlow, chain: Chain | None, initials: Mapping[str, Initi
     """The quantity that other initials would move most, from a decade on."""
     if not initials:
         return None
-    other = propagate(with_weights(flow.graph, initials))
+    other = propagate(with_weights(flow.graph, initials), like=flow)
     moves = [*_gradient(flow, other, chain), *_scale(flow, other)]
     return max((move for move in moves if move.least >= LEAST), key=lambda move: move.least, default=None)
 

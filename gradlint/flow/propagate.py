@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -23,7 +23,7 @@ from gradlint.flow.fluctuation import strays
 from gradlint.flow.initial import Law, law
 from gradlint.flow.linear_layers import bias_law, weight_law
 from gradlint.flow.moments import STANDARDISED, Moments
-from gradlint.flow.tied import projected
+from gradlint.flow.tied import looked_up, projected
 from gradlint.flow.tokens import prepended
 from gradlint.flow.transfer import Effect, effect_of
 from gradlint.mathematics.interval import ONE, ZERO, Interval, point
@@ -135,12 +135,23 @@ class GradientFlow(Struct, frozen=True):
         return bool(numbers) and all(self.moments[number].is_certain for number in (first, *numbers))
 
 
-def propagate(graph: ModelGraph, input: Moments = STANDARDISED) -> GradientFlow:
-    """Predict the moments of every node's output, and the gradient there, at initialisation."""
+def propagate(
+    graph: ModelGraph, input: Moments = STANDARDISED, like: GradientFlow | None = None
+) -> GradientFlow:
+    """Predict the moments of every node's output, and the gradient there, at initialisation.
+
+    What is known of the same model with other weights, `like`, holds as far as these do not reach.
+    """
     effects: list[Effect] = []
+    tables = looked_up(graph)
     for node in graph.nodes:
-        signals = tuple([effects[number].moments for number in node.inputs])
-        effects.append(_placed(node, _related(graph, node, signals) or _effect(node, signals, input)))
+        known = like.effects[node.number] if like is not None else None
+        if known is None or like is None or not _is_alike(node, effects, like):
+            signals = tuple([effects[number].moments for number in node.inputs])
+            related = prepended(graph, node, signals) or projected(node, signals, tables)
+            effect = _placed(node, related or _effect(node, signals, input))
+            known = known if known == effect else effect
+        effects.append(known)
     frozen = tuple(effects)
     seeds = _seeds(graph)
     gradient = tuple(_pull(graph, frozen, seeds))
@@ -155,6 +166,13 @@ def propagate(graph: ModelGraph, input: Moments = STANDARDISED) -> GradientFlow:
     )
 
 
+def _is_alike(node: Node, effects: Sequence[Effect], like: GradientFlow) -> bool:
+    """Whether a node and everything that comes into it is as it was."""
+    if node is not like.graph.nodes[node.number]:
+        return False
+    return all(effects[number] is like.effects[number] for number in node.inputs)
+
+
 def _seeds(graph: ModelGraph) -> dict[int, Interval]:
     return dict.fromkeys((_reference(graph, end) for end in _ends(graph)), ZERO)
 
@@ -162,11 +180,6 @@ def _seeds(graph: ModelGraph) -> dict[int, Interval]:
 def is_weighted(node: Node) -> bool:
     """Whether a layer mixes its input by weights."""
     return node.op.startswith(_WEIGHTED)
-
-
-def _related(graph: ModelGraph, node: Node, signals: tuple[Moments, ...]) -> Effect | None:
-    """What a node does that more than its inputs decide."""
-    return prepended(graph, node, signals) or projected(graph, node, signals)
 
 
 def _effect(node: Node, signals: tuple[Moments, ...], input: Moments) -> Effect:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Set
 
 from msgspec.structs import replace
 
@@ -13,14 +14,15 @@ from gradlint.mathematics.interval import Interval
 from gradlint.records.graph import ModelGraph, Node
 
 
-def projected(graph: ModelGraph, node: Node, signals: tuple[Moments, ...]) -> Effect | None:
-    """What a linear layer does that has the weight W of an embedding before it.
+def projected(node: Node, signals: tuple[Moments, ...], tables: Set[str]) -> Effect | None:
+    """What a linear layer does that has the weight W of an embedding, one of the `tables`, before it.
 
     As far as its input still is Wᵀa, the outputs W·Wᵀa are larger than those of a weight that had nothing to
     do with it: E[y²] = fan_in·Var(w)·E[x²]·(1 + fan_in/fan_out), for a row meets itself. With no mixing
     on the way that is what comes, with nothing left of the embedding it is the plain product.
     """
-    if node.op != "linear" or not signals or not _is_embedding(graph, node):
+    weight = node.parameters.get("weight")
+    if node.op != "linear" or not signals or weight is None or weight.path not in tables:
         return None
     effect, shape = effect_of(node, signals), shape_of(node)
     if shape is None or len(shape) != 2 or 0 in shape:
@@ -43,8 +45,7 @@ def _with(plain: Moments, met: Interval, mean: float) -> Moments:
     )
 
 
-def _is_embedding(graph: ModelGraph, node: Node) -> bool:
-    """Whether an embedding before the layer looks up rows of the same weight."""
-    weight = node.parameters.get("weight")
-    held = [e.parameters.get("weight") for e in graph.nodes[: node.number] if e.op == "embedding"]
-    return weight is not None and weight.path in {each.path for each in held if each is not None} - {""}
+def looked_up(graph: ModelGraph) -> frozenset[str]:
+    """The paths of the weights that embeddings look up rows of."""
+    held = [node.parameters.get("weight") for node in graph.nodes if node.op == "embedding"]
+    return frozenset([weight.path for weight in held if weight is not None]) - {""}
