@@ -15,9 +15,9 @@ class Moments(Struct, frozen=True):
 
     `second` is E[x²]. `spread` is the share of it that differs between two samples of the batch,
     1 - E[x x'] / E[x²] at the same feature of any two positions: 0 once all samples have collapsed onto each
-    other, 1 where nothing is shared. `mean` is the mean over features. `width` is the number of features (channels),
-    None where unknown. `origin` is the node whose features these still are, one by one, because only
-    functions of single elements lie between. `is_share` says that the elements are shares that sum to
+    other, 1 where nothing is shared. `mean` is the mean over features. `width` is the number of features
+    (channels), None where unknown. `origin` is the node whose features these still are, one by one, because
+    only functions of single elements lie between. `is_share` says that the elements are shares that sum to
     one, as a softmax makes them; `is_skewed` that an activation made them and no layer mixed them since,
     so that they are far from Gaussian. `is_certain` says that nothing unknown was met on the way.
     `least_centred` is a bound from below of the variance over the features, where more is known of it
