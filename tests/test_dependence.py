@@ -26,6 +26,9 @@ class Net(nn.Module):
     def forward(self, x):
         return self.layers(x)
 """
+FEW = 6
+"""Neighbours that are searched here."""
+
 SETTINGS = MODEL.replace("from blocks import *", "import json\nCONFIG = json.load(open('net.json'))").replace(
     "activation()", "getattr(nn, CONFIG['activation'])()"
 )
@@ -40,6 +43,15 @@ from {base} import register
 @register
 class Chosen(nn.{act}):
     pass
+"""
+
+HELPER = "import torch\n\ndef norm(x):\n    return torch.sqrt(x)\n"
+LOSS = """
+import torch
+from {module} import *
+
+def loss(first, second):
+    return norm(torch.sum((first - second) ** 2, dim=1)).mean()
 """
 
 
@@ -101,11 +113,79 @@ def uprooted(folder: Path) -> Callable[[], None]:
     return (folder / "a" / "setup.py").unlink
 
 
+def later(folder: Path) -> Callable[[], None]:
+    """A module comes into being that two files look for in vain, one file between."""
+    choice = "try:\n    from fast import activation\nexcept ImportError:\n    from smooth import activation\n"
+    (folder / "blocks.py").write_text(choice)
+    (folder / "smooth.py").write_text(act("SiLU"))
+    for name in ("model.py", "other.py"):
+        (folder / name).write_text(MODEL)
+    return lambda: put(folder / "fast.py", act("Sigmoid"))
+
+
+def packaged(folder: Path) -> Callable[[], None]:
+    """A folder becomes a package, whose modules go by other names."""
+    (folder / "model.py").write_text(MODEL)
+    (folder / "blocks.py").write_text(act("Sigmoid"))
+    return lambda: put(folder / "__init__.py", "")
+
+
+def populated(folder: Path) -> Callable[[], None]:
+    """The first file comes into a folder of the package, and initialises the model."""
+    package = folder / "models"
+    (package / "parts").mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "model.py").write_text(MODEL.replace("from blocks import *", "activation = nn.SiLU"))
+    return lambda: put(package / "parts" / "start.py", "def start():\n    Net().apply(draw)\n")
+
+
+def thinned(folder: Path) -> Callable[[], None]:
+    """Of too many neighbours to be searched a few are left."""
+    (folder / "model.py").write_text(MODEL.replace("from blocks import *", "activation = nn.SiLU"))
+    others = [folder / f"other{number}.py" for number in range(FEW + 1)]
+    for path in others:
+        path.write_text("x = 1\n")
+
+    def thin() -> None:
+        for path in others[1:]:
+            path.unlink()
+
+    return thin
+
+
+def reached(folder: Path) -> Callable[[], None]:
+    """A definition changes that one registry's decorator put into another."""
+    for name in ("a", "b"):
+        (folder / f"{name}.py").write_text(REGISTRY)
+    (folder / "chosen.py").write_text(ENTRY.format(base="b", act="SiLU"))
+    return lambda: put(folder / "chosen.py", ENTRY.format(base="b", act="Sigmoid"))
+
+
+def helped(folder: Path) -> Callable[[], None]:
+    """A file of which all is imported gets a function."""
+    (folder / "loss.py").write_text(LOSS.format(module="helper"))
+    (folder / "helper.py").write_text("x = 1\n")
+    return lambda: put(folder / "helper.py", HELPER)
+
+
+def passed_on(folder: Path) -> Callable[[], None]:
+    """A function changes that a package hands on to two files."""
+    (folder / "tools").mkdir()
+    (folder / "tools" / "__init__.py").write_text("from .deep import norm\n")
+    (folder / "tools" / "deep.py").write_text(HELPER.replace("sqrt(x)", "relu(x)"))
+    for name in ("loss.py", "other.py"):
+        (folder / name).write_text(LOSS.format(module="tools").replace("*\n", "norm\n", 1))
+    return lambda: put(folder / "tools" / "deep.py", HELPER)
+
+
 def put(path: Path, text: str) -> None:
     path.write_text(text)
 
 
-CHANGES = (starred, behind, shadowed, registered, rooted, uprooted)
+CHANGES = (
+    *(starred, behind, shadowed, registered, rooted, uprooted),
+    *(later, packaged, populated, thinned, reached, helped, passed_on),
+)
 
 
 def found(folder: Path, capsys: pytest.CaptureFixture[str], *words: str) -> object:
@@ -115,8 +195,12 @@ def found(folder: Path, capsys: pytest.CaptureFixture[str], *words: str) -> obje
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_findings_are_those_that_hold_now(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], change: Callable[[Path], Callable[[], None]]
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[Path], Callable[[], None]],
 ) -> None:
+    monkeypatch.setattr("gradlint.semantics.neighbours.MOST", FEW)
     folder = tmp_path / "project"
     folder.mkdir()
     happen = change(folder)

@@ -31,7 +31,7 @@ from gradlint.semantics.answers import applies_to, calls_any, calls_method, occu
 from gradlint.semantics.classes import is_module as is_module_class
 from gradlint.semantics.evaluate import EXHAUSTED, Evaluator
 from gradlint.semantics.interpretation import Arguments, Operand, Site
-from gradlint.semantics.neighbours import EVERYTHING, neighbours, rests_on, text_of
+from gradlint.semantics.neighbours import EVERYTHING, neighbours, text_of
 from gradlint.semantics.project import Project
 from gradlint.semantics.scope import Frame, ModuleScope
 from gradlint.semantics.value import ClassObject, Closure, Instance, Items, Known, Table, Value
@@ -151,10 +151,10 @@ class Builder:
         neighbouring file.
         """
         beside = neighbours(graph.place.path)
-        if beside is None or graph.name in self._started_beside or applies_to(graph.name, text):
+        self._evaluator.consulted |= beside.asked(question("applies_to", graph.name))
+        if beside.files is None or graph.name in self._started_beside or applies_to(graph.name, text):
             return True
-        self._evaluator.consulted |= rests_on(graph.place.path, beside, question("applies_to", graph.name))
-        return any(applies_to(graph.name, text_of(each)) for each in beside)
+        return any(applies_to(graph.name, text_of(each)) for each in beside.files)
 
     def objectives(self, scope: ModuleScope, text: str) -> Iterator[ModelGraph]:
         """The graphs of the losses that a module with this text computes."""
@@ -213,9 +213,9 @@ class Builder:
             name = getattr(method.function, "name", "")
             if calls_method(name, self._text):
                 self._evaluator.run(self._evaluator.bound(method, instance))
-            beside = neighbours(cls.scope.path) or ()
-            self._evaluator.consulted |= rests_on(cls.scope.path, beside, question("calls_method", name))
-            if any(calls_method(name, text_of(path)) for path in beside):
+            beside = neighbours(cls.scope.path)
+            self._evaluator.consulted |= beside.asked(question("calls_method", name))
+            if any(calls_method(name, text_of(path)) for path in beside.files or ()):
                 self._started_beside.add(cls.definition.name)
 
     def deepened(
@@ -238,10 +238,10 @@ class Builder:
         """The name that decides how often a constructor iterates at a place; None where the code says it."""
         scope = self._project.scope(place.path)
         beside = neighbours(place.path)
-        if scope is None or beside is None:
+        self._evaluator.consulted |= beside.asked(question("calls"))
+        if scope is None or beside.files is None:
             return ""
-        paths = [path for path in beside if calls_any(scope.bindings, text_of(path))]
-        self._evaluator.consulted |= rests_on(place.path, beside, question("calls"))
+        paths = [path for path in beside.files if calls_any(scope.bindings, text_of(path))]
         self._evaluator.consulted |= {(path, EVERYTHING) for path in paths}
         others = [other for path in paths if (other := self._project.scope(path)) is not None]
         here, *rest = [module(each, partial(self._evaluator.module_name, each)) for each in (scope, *others)]
@@ -308,10 +308,9 @@ class Builder:
         for found in unnamed(cls, self._text):
             path = found.place.path
             beside = neighbours(path)
-            if beside is not None:
-                self._evaluator.consulted |= rests_on(path, beside, question("occurs", found.name))
-                if not any(occurs(found.name, text_of(each)) for each in beside):
-                    yield found
+            self._evaluator.consulted |= beside.asked(question("occurs", found.name))
+            if beside.files is not None and not any(occurs(found.name, text_of(f)) for f in beside.files):
+                yield found
 
     def _kept(
         self, root: Instance, forward: Value | None, place: Place, left: dict[str, frozenset[int]]

@@ -20,7 +20,7 @@ from gradlint.graph.recorder import frozen
 from gradlint.graph.values import Weight
 from gradlint.records.graph import Parameter, Place, Severed, Unused
 from gradlint.semantics.answers import names, question
-from gradlint.semantics.neighbours import neighbours, rests_on, text_of
+from gradlint.semantics.neighbours import neighbours, text_of
 from gradlint.semantics.value import ClassObject, Instance
 
 _SPARED = frozenset({"handed", "template"})
@@ -99,10 +99,8 @@ class Idle:
         """Whether another file of the project names the attribute that holds a part."""
         path, name = self._model.type.scope.path, attribute_of(part, self._model)
         beside = neighbours(path)
-        if beside is None:
-            return True
-        self._facts.evaluator.consulted |= rests_on(path, beside, question("names", name))
-        return any(names(name, text_of(each)) for each in beside)
+        self._facts.evaluator.consulted |= beside.asked(question("names", name))
+        return beside.files is None or any(names(name, text_of(each)) for each in beside.files)
 
     def _unused(self, part: str, place: Place, paths: Sequence[str]) -> Unused:
         parameters = tuple([frozen(path, self._weights[path]) for path in paths])

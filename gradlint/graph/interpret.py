@@ -179,18 +179,18 @@ class GraphFacts(Interpretation):
         evaluator, effects = self.evaluator, self._effects()
         unread, constructed = len(self.unread), len(self._constructed_with)
         uncounted = len(self.uncounted)
-        outer, evaluator.consulted, evaluator.ran = (evaluator.consulted, evaluator.ran), set(), set()
-        result = make()
+        outer, evaluator.ran = evaluator.ran, set()
+        with evaluator.noting() as consulted:
+            result = make()
         own = Traces(
-            frozenset(evaluator.consulted),
+            frozenset(consulted),
             frozenset(evaluator.ran),
             tuple(self.unread[unread:]),
             tuple(self._constructed_with[constructed:]),
             tuple(self.uncounted[uncounted:]),
         )
-        evaluator.consulted, evaluator.ran = outer
-        evaluator.consulted |= own.consulted
-        evaluator.ran |= own.ran
+        outer |= own.ran
+        evaluator.ran = outer
         is_pure = effects == self._effects()
         return result, own if is_pure and self._is_whole(own) else None
 

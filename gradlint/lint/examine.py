@@ -7,7 +7,9 @@ nothing of settings, so that a change of settings examines nothing anew.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import os
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 import msgspec
@@ -36,11 +38,12 @@ from gradlint.records.ir import Omitted, Statement
 from gradlint.records.span import Span
 from gradlint.rule.registry import load
 from gradlint.rule.rule import Rule
-from gradlint.semantics.answers import answer, is_question
+from gradlint.semantics.answers import answer, is_question, question
 from gradlint.semantics.imports import ImportedHelpers
 from gradlint.semantics.neighbours import EVERYTHING, text_in, text_of
-from gradlint.semantics.project import Project
+from gradlint.semantics.project import Project, look_again
 from gradlint.semantics.scope import ModuleScope
+from gradlint.source.listing import listing
 from gradlint.source.read import decode
 from gradlint.source.source import Source, SourceError
 from gradlint.source.triage import Found, is_of_interest, lines_of, matches, mentions_framework, uses
@@ -76,12 +79,14 @@ class Examiner:
         self._texts: dict[str, Source] = {}
         self._digests: dict[str, str] = {}
         self._new: dict[str, bytes] = {}
+        look_again()
         self._project = Project(self._facts, self._lower)
         self._inspector = Inspector(self._project, rules, given)
         self._imported = ImportedHelpers(self._project, self._text, self._hits)
         self._found: dict[str, Found] = {}
         self._names: dict[tuple[str, str], str] = {}
         self._lines: dict[str, list[str]] = {}
+        self._listed: dict[str, str] = {}
         self.held = 0
         """How many characters of source are held, with all that is known of them."""
 
@@ -116,7 +121,6 @@ class Examiner:
         if known is not None and known.text != source.text:
             self._forget(source.path)
         self._keep(source)
-        self._project.absent.clear()
         self._imported.consulted.clear()
         scope = self._project.scope(source.path)
         facts = self._with_imported_helpers(scope)
@@ -130,9 +134,8 @@ class Examiner:
         shown = {(there.path, EVERYTHING) for finding in inspection.findings for there in finding.related}
         names = inspection.consulted | self._imported.consulted | {each for each in shown if each[0]}
         consulted = () if self._cache is None else self._consulted(source.path, names)
-        absent = tuple(sorted(self._project.absent))
         suppressions = parse_suppressions(source.text)
-        return Outcome(inspection.findings, suppressions, cells, inspection.reasons, True, consulted, absent)
+        return Outcome(inspection.findings, suppressions, cells, inspection.reasons, True, consulted)
 
     def _unexamined(self, source: Source, facts: FileFacts) -> Outcome:
         """The outcome for a text that is not Python; nobody knows which of its suppressions are in use."""
@@ -167,26 +170,39 @@ class Examiner:
             scope.replace_facts(extract(text, both, outline=True))
         return scope.facts
 
-    def _consulted(self, own: str, names: Iterable[tuple[str, str]]) -> tuple[Consulted, ...]:
-        """What was read of other files, by file."""
+    def _consulted(self, own: str, names: Collection[tuple[str, str]]) -> tuple[Consulted, ...]:
+        """What was read of other files and of folders, by their paths."""
         by_path: dict[str, dict[str, str]] = {}
-        for path, name in names:
+        for path, name in (*names, *self._sought({own, *(path for path, _ in names)})):
             if path != own:
                 self._text(path)
                 by_path.setdefault(path, {})[name] = self._binding_digest(path, name)
         return tuple([Consulted(path, self._digests[path], found) for path, found in by_path.items()])
+
+    def _sought(self, paths: Iterable[str]) -> Iterator[tuple[str, str]]:
+        """What was asked of folders on behalf of files: which of the modules that these name are there."""
+        folders: defaultdict[str, set[str]] = defaultdict(set)
+        for path in paths:
+            for folder, name in self._project.sought.get(path, ()):
+                folders[folder].add(name)
+        yield from ((folder, question("holds", " ".join(sorted(found)))) for folder, found in folders.items())
 
     def _binding_digest(self, path: str, name: str) -> str:
         key = (path, name)
         if name == EVERYTHING:
             return self._digests[path] or _MISSING
         if is_question(name):
-            return answer(name, text_of(path))
+            return answer(name, self._listing(path) if os.path.isdir(path) else text_of(path))
         if key not in self._names:
             scope = self._project.scope(path)
             statements = (*scope.bindings.get(name, ()), *scope.stars)
             self._names[key] = binding_digest(self._lines_of(path), statements)
         return self._names[key]
+
+    def _listing(self, folder: str) -> str:
+        if folder not in self._listed:
+            self._listed[folder] = listing(folder) or ""
+        return self._listed[folder]
 
     def _lines_of(self, path: str) -> list[str]:
         if path not in self._lines:

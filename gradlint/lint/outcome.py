@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import blake2b
 
@@ -23,7 +22,7 @@ class Consulted(Struct, frozen=True, array_like=True):
     """What was read of another file: its digest, for every name the digest of what binds it, and for every
     question the answer.
 
-    Of a folder it is which files it holds.
+    Of a folder it is which files it holds, and which of those that were looked for.
     """
 
     path: str
@@ -47,7 +46,7 @@ class Outcome(Struct, frozen=True):
     """What an examination of one file found: the findings of all rules, and its suppressions.
 
     Spans count in the joined text; `cells` are (number, first line, line count) of a notebook.
-    `consulted` are the other files that were read, `absent` those that were looked for in vain.
+    `consulted` are the other files and the folders that were read.
     """
 
     findings: tuple[Finding, ...] = ()
@@ -56,7 +55,6 @@ class Outcome(Struct, frozen=True):
     reasons: dict[str, int] = {}
     parsed: bool = False
     consulted: tuple[Consulted, ...] = ()
-    absent: tuple[str, ...] = ()
 
 
 class Task(Struct, frozen=True):
@@ -87,9 +85,7 @@ def is_current(outcome: Outcome, digest_of: Callable[[str], str], said_in: Calla
 
     `digest_of` gives the digest of a file, "" for none; `said_in` what it says now.
     """
-    return all(_is_unchanged(each, digest_of, said_in) for each in outcome.consulted) and not any(
-        map(os.path.exists, outcome.absent)
-    )
+    return all(_is_unchanged(each, digest_of, said_in) for each in outcome.consulted)
 
 
 def _is_unchanged(

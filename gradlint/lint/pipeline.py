@@ -40,6 +40,7 @@ from gradlint.records.span import Span
 from gradlint.records.suppression import SuppressionUse
 from gradlint.records.version import VERSION
 from gradlint.rule.rule import Rule, subject_of
+from gradlint.source.listing import listing
 from gradlint.source.source import Source
 from gradlint.source.triage import is_of_interest
 
@@ -180,12 +181,12 @@ class Linter:
         return self._digests[path]
 
     def _said_in(self, path: str) -> Said:
-        """What a file that has changed says."""
+        """What a file or a folder that has changed says."""
         if path not in self._said:
             from gradlint.lint.examine import said_in
 
             content = self._read(path)
-            self._said[path] = Said() if content is None else said_in(path, content)
+            self._said[path] = Said(text=listing(path) or "") if content is None else said_in(path, content)
         return self._said[path]
 
     def _examine(self, tasks: Sequence[Task], sizes: Sequence[int]) -> dict[str, Outcome]:

@@ -90,12 +90,19 @@ def _bound(text: str) -> list[str]:
     return sorted({word for found in _BINDING.findall(text) for word in _WORD.findall(" ".join(found))})
 
 
+def holds(names: str, listed: str) -> list[str]:
+    """The folders of these names, and the Python files without their suffix, that a folder lists."""
+    found = set(listed.split("\n"))
+    return [each for name in names.split(" ") for each in (name + ".py", name + "/") if each in found]
+
+
 _QUESTIONS: dict[str, Callable[[str, str], object]] = {
     "applies_to": applies_to,
     "binds": lambda name, text: _bound(text),
     "calls": lambda name, text: sorted(_called(text)),
     "calls_method": calls_method,
     "decorates": decorates,
+    "holds": holds,
     "names": names,
     "occurs": occurs,
 }

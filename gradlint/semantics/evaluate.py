@@ -314,6 +314,17 @@ class Evaluator:
         self.assignments.disturb(instance, names)
 
     @contextmanager
+    def noting(self) -> Iterator[set[tuple[str, str]]]:
+        """What is looked up within the block, apart from what was before it."""
+        outer, inner = self.consulted, set[tuple[str, str]]()
+        self.consulted = inner
+        try:
+            yield inner
+        finally:
+            self.consulted = outer
+            outer |= inner
+
+    @contextmanager
     def aside(self) -> Iterator[None]:
         """What runs within the block runs when its module is imported, not where evaluation has got to."""
         state = self.steps, self.most, self.conditions, self.heap, self.changed

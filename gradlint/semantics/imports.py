@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 
 from gradlint.records import ir
+from gradlint.semantics.answers import question
 from gradlint.semantics.project import Project
 from gradlint.semantics.scope import ModuleScope, absolute_module
 from gradlint.source.triage import occurrences
@@ -38,6 +39,7 @@ class ImportedHelpers:
         self._text = text
         self._find_hits = hits
         self._known: dict[Dependency, bool] = {}
+        self._rests_on: dict[Dependency, frozenset[Dependency]] = {}
         self._hits: dict[str, tuple[int, ...]] = {}
         self._functions: dict[str, list[str]] = {}
         self.consulted: set[Dependency] = set()
@@ -59,6 +61,7 @@ class ImportedHelpers:
         if path is None:
             return
         if binding.member == "*":
+            self.consulted.add((path, question("binds")))
             yield from self._helpers_among(path, self._functions_in(path))
         elif not binding.member:
             yield from self._helpers_among(path, self._attributes(name, scope))
@@ -91,10 +94,12 @@ class ImportedHelpers:
     def _is_helper(self, path: str, name: str, depth: int) -> bool:
         """Whether `name` in a file, or where that has it from, is a short function of interest."""
         key = (path, name)
-        self.consulted.add(key)
         if key not in self._known:
             self._known[key] = False  # ends cycles
+            outer, self.consulted = self.consulted, {key}
             self._known[key] = self._looks_like_helper(path, name, depth)
+            self._rests_on[key], self.consulted = frozenset(self.consulted), outer
+        self.consulted |= self._rests_on.get(key, {key})
         return self._known[key]
 
     def _looks_like_helper(self, path: str, name: str, depth: int) -> bool:

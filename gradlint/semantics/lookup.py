@@ -39,8 +39,7 @@ class Lookup:
                 self._core.consulted |= self._rests_on.get(key, frozenset())
             return known[name]
         known[name] = None  # ends cycles
-        outer, self._core.consulted = self._core.consulted, set()
-        with self._core.aside():
+        with self._core.noting() as consulted, self._core.aside():
             try:
                 value = self._found_value(scope, name)
                 if name in scope.facts.rebound and isinstance(value, (Known, Items, Table)):
@@ -50,8 +49,7 @@ class Lookup:
                 self._core.registries.note(value, scope)
             except RecursionError:
                 known[name] = value = self._interpretation.unknown(())
-        self._rests_on[key] = frozenset(self._core.consulted)
-        self._core.consulted |= outer
+        self._rests_on[key] = frozenset(consulted)
         self._core.consulted.add(key)
         return value
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
-from itertools import islice
+
+from msgspec import Struct
 
 from gradlint.semantics.project import import_root
+from gradlint.source.listing import CACHED
 
 EVERYTHING = "*"
 """In place of a name that was looked up: all that a file says."""
@@ -16,51 +18,77 @@ MOST = 400
 """Files that are searched for a name."""
 
 
-def neighbours(path: str) -> tuple[str, ...] | None:
-    """The other files of the outermost package or of the folder of a file; None where these are too many."""
-    if not os.path.isfile(path):
-        return ()
-    found = tuple(islice(_files(os.path.abspath(path)), MOST + 1))
-    return None if len(found) > MOST else tuple([each for each in found if each != os.path.abspath(path)])
+class Beside(Struct, frozen=True):
+    """The files beside one, None where these are too many, and the folders that were searched for them."""
+
+    files: tuple[str, ...] | None
+    folders: tuple[str, ...]
+
+    def asked(self, question: str) -> set[tuple[str, str]]:
+        """What an answer about these files rests on: what each is asked, and which there are."""
+        files = {(each, question) for each in self.files or ()}
+        return files | {(folder, EVERYTHING) for folder in self.folders}
 
 
-def rests_on(path: str, beside: Iterable[str], asked: str) -> set[tuple[str, str]]:
-    """What an answer about the neighbours of a file rests on: what each is asked, and which there are."""
-    folders = {os.path.dirname(each) for each in (os.path.abspath(path), *beside)}
-    return {*((each, asked) for each in beside), *((each, EVERYTHING) for each in folders)}
+def neighbours(path: str) -> Beside:
+    """The other files of the outermost package or of the folder of a file."""
+    own = os.path.abspath(path)
+    found = _gathered(_folders(own)) if os.path.isfile(own) else Beside((), ())
+    if found.files is None:
+        return found
+    return Beside(tuple([each for each in found.files if each != own]), found.folders)
 
 
-def around(path: str) -> tuple[str, ...]:
+def around(path: str) -> Beside:
     """The files of the folder from which a file is imported, with all folders in it; where these are too
     many, its neighbours.
     """
     if not os.path.isfile(path):
-        return ()
+        return Beside((), ())
+    found = _gathered(_walked(import_root(path), _may_hold_code))
+    if found.files is not None:
+        return found
+    nearer = neighbours(path)
+    return Beside(nearer.files or (), (*found.folders, *nearer.folders))
+
+
+def _gathered(walk: Iterable[str]) -> Beside:
+    """The Python files of folders, one after the other, until there are too many."""
+    files: list[str] = []
+    folders: list[str] = []
+    for folder in walk:
+        folders.append(folder)
+        files += _within(folder)
+        if len(files) > MOST:
+            return Beside(None, tuple(folders))
+    return Beside(tuple(files), tuple(folders))
+
+
+def _folders(path: str) -> Iterator[str]:
+    """The folder from which a file is imported, and those of its outermost package."""
     root = import_root(path)
-    walk = (found for folder, folders, _ in os.walk(root) for found in _visible(folder, folders))
-    found = tuple(islice(walk, MOST + 1))
-    return found if len(found) <= MOST else neighbours(path) or ()
-
-
-def _visible(folder: str, folders: list[str]) -> Iterator[str]:
-    """The files of a folder; of its own folders those that may hold code stay listed."""
-    folders[:] = sorted(name for name in folders if name.isidentifier() and name != "__pycache__")
-    yield from _within(folder)
-
-
-def _files(path: str) -> Iterator[str]:
-    root = import_root(path)
-    yield from _within(root)
+    yield root
     inside = os.path.relpath(os.path.dirname(path), root).split(os.sep)[0]
-    for folder, folders, _ in os.walk(os.path.join(root, inside)) if inside != os.curdir else ():
-        folders.sort()
-        yield from _within(folder)
+    if inside != os.curdir:
+        yield from _walked(os.path.join(root, inside), lambda name: name != CACHED)
 
 
-def _within(folder: str) -> Iterator[str]:
-    yield from sorted(
-        entry.path for entry in os.scandir(folder) if entry.name.endswith(".py") and entry.is_file()
-    )
+def _walked(root: str, admits: Callable[[str], bool]) -> Iterator[str]:
+    for folder, folders, _ in os.walk(root):
+        folders[:] = sorted(filter(admits, folders))
+        yield folder
+
+
+def _may_hold_code(name: str) -> bool:
+    return name.isidentifier() and name != CACHED
+
+
+def _within(folder: str) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted([e.path for e in entries if e.name.endswith(".py") and e.is_file()])
+    except OSError:
+        return []
 
 
 def text_of(path: str) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -41,13 +42,19 @@ _FOREIGN = frozenset(
     }
 )
 
+INITIAL = "__init__"
+"""The name of the module that is a package itself."""
+
+Entry = tuple[str, str]
+"""A folder, and what a module or a folder with modules in it is called."""
+
 
 class Project:
     """Modules by name, read when they are first asked for.
 
     `load` gives the facts of a file, `lower` what the facts of one left out.
-    `absent` gathers the files that were looked for in vain since it was last cleared, `importers`
-    for every file those that asked for its names.
+    `sought` gathers for every file where the modules that it names were looked for, and the folder from
+    which it is imported; `importers` for every file those that asked for its names.
     """
 
     def __init__(
@@ -58,8 +65,8 @@ class Project:
         self._load = load
         self._lower = lower
         self._scopes: dict[str, ModuleScope] = {}
-        self._found: dict[tuple[str, str], tuple[str | None, tuple[str, ...]]] = {}
-        self.absent: set[str] = set()
+        self._found: dict[tuple[str, str], tuple[str | None, tuple[Entry, ...]]] = {}
+        self.sought: defaultdict[str, set[Entry]] = defaultdict(set)
         self.importers: dict[str, set[str]] = {}
 
     def scope(self, path: str) -> ModuleScope:
@@ -69,6 +76,7 @@ class Project:
             name, is_package = module_name(path)
             known = ModuleScope(path, name, self._load(path), partial(self._lower, path), is_package)
             self._scopes[path] = known
+            self.sought[path].update(_above(path))
         return known
 
     def forget(self, path: str) -> None:
@@ -82,8 +90,8 @@ class Project:
         root = import_root(importer.path)
         if (root, name) not in self._found:
             self._found[root, name] = _search(name, root, importer)
-        path, missed = self._found[root, name]
-        self.absent.update(missed)
+        path, sought = self._found[root, name]
+        self.sought[importer.path].update(sought)
         return None if path == importer.path else path
 
     def resolve(self, name: str, importer: ModuleScope) -> ModuleScope | None:
@@ -95,34 +103,52 @@ class Project:
         return self.scope(path)
 
 
-def _search(name: str, root: str, importer: ModuleScope) -> tuple[str | None, tuple[str, ...]]:
-    """The file of the module called `name`, and what would have come first had it existed."""
+def _search(name: str, root: str, importer: ModuleScope) -> tuple[str | None, tuple[Entry, ...]]:
+    """The file of the module called `name`, and where it was looked for."""
     top = name.partition(".")[0]
     own = importer.name.partition(".")[0]
     if os.path.basename(root) in ("site-packages", "dist-packages") and top != own:
         return None, ()
-    relative = name.replace(".", os.sep)
-    missed: list[str] = []
-    for base in (root, os.path.join(root, "src")):
-        package = os.path.join(base, top)
-        if not os.path.exists(package) and not os.path.isfile(package + ".py"):
-            missed.extend((package, package + ".py"))
-            continue
-        for candidate in (os.path.join(base, relative, "__init__.py"), os.path.join(base, relative + ".py")):
+    sought: list[Entry] = []
+    for parts in (name.split("."), ["src", *name.split(".")]):
+        sought += _along(root, parts)
+        base = os.path.join(root, *parts)
+        for candidate in (os.path.join(base, INITIAL + ".py"), base + ".py"):
             if os.path.isfile(candidate):
-                return candidate, tuple(missed)
-            missed.append(candidate)
-    return None, tuple(missed)
+                return candidate, tuple(sought)
+    return None, tuple(sought)
+
+
+def _along(root: str, parts: Iterable[str]) -> Iterator[Entry]:
+    """What decides which file a dotted name means below a folder, as far as there are folders."""
+    for part in (*parts, INITIAL):
+        if not os.path.isdir(root):
+            return
+        yield root, part
+        root = os.path.join(root, part)
+
+
+def _above(path: str) -> Iterator[Entry]:
+    """What decides from which folder the file at `path` is imported."""
+    root, folder = import_root(path), os.path.dirname(os.path.abspath(path))
+    while folder != root:
+        yield folder, INITIAL
+        folder = os.path.dirname(folder)
+    yield folder, INITIAL
 
 
 def import_root(path: str) -> str:
     """The folder from which the module at `path` is imported: above its outermost package."""
-    return _above_packages(path if os.path.isabs(path) else os.path.abspath(path))
+    return _above_packages(os.path.dirname(os.path.abspath(path)))
+
+
+def look_again() -> None:
+    """Forget which folders were packages."""
+    _above_packages.cache_clear()
 
 
 @lru_cache(maxsize=4096)
-def _above_packages(path: str) -> str:
-    folder = os.path.dirname(os.path.normpath(path))
+def _above_packages(folder: str) -> str:
     while os.path.isfile(os.path.join(folder, "__init__.py")):
         parent = os.path.dirname(folder)
         if parent == folder:

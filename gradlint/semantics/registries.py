@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from gradlint.records import ir
 from gradlint.semantics.answers import decorates, question
 from gradlint.semantics.interpretation import Arguments, Operand, Site
-from gradlint.semantics.neighbours import around, rests_on, text_of
+from gradlint.semantics.neighbours import around, text_of
 from gradlint.semantics.project import module_name
 from gradlint.semantics.scope import Frame, ModuleScope
 from gradlint.semantics.value import (
@@ -63,7 +63,7 @@ class Registries:
     def __init__(self, evaluator: Evaluator) -> None:
         self._evaluator = evaluator
         self._of: dict[int, tuple[Table, ModuleScope]] = {}
-        self._asked: set[tuple[str, str]] = set()
+        self._rests_on: dict[tuple[str, str], frozenset[tuple[str, str]]] = {}
 
     def note(self, value: Value | None, scope: ModuleScope) -> None:
         """A name of a module means `value`."""
@@ -73,16 +73,19 @@ class Registries:
                 self._of[id(each)] = each, scope
 
     def fill(self, table: Table, key: object) -> None:
-        """Run the decorators that may put something under `key` into a table that lacks it."""
+        """Run the decorators that may put something under `key` into a table, once."""
         known = self._of.get(id(table))
-        if known is None or not isinstance(key, str) or key in table.entries:
+        if known is None or not isinstance(key, str):
             return
-        scope = known[1]
-        if (scope.path, key) not in self._asked:
-            self._asked.add((scope.path, key))
-            for target in self._definitions(scope, key):
-                with self._evaluator.aside():
-                    self._decorate(target)
+        asked = known[1].path, key
+        if asked not in self._rests_on:
+            self._rests_on[asked] = frozenset()  # ends cycles
+            with self._evaluator.noting() as consulted:
+                for target in self._definitions(known[1], key):
+                    with self._evaluator.aside():
+                        self._decorate(target)
+            self._rests_on[asked] = frozenset(consulted)
+        self._evaluator.consulted |= self._rests_on[asked]
 
     def method(self, registry: Registry, name: str, arguments: Arguments, site: Site) -> Value | None:
         """What a method of a library's registry does."""
@@ -131,9 +134,10 @@ class Registries:
 
     def _definitions(self, scope: ModuleScope, key: str) -> Iterator[ClassObject | Closure]:
         """The decorated definitions beside a registry that go by a name, there or in their decorators."""
-        beside = dict.fromkeys((os.path.abspath(scope.path), *around(scope.path)))
-        self._evaluator.consulted |= rests_on(scope.path, beside, question("decorates", key))
-        for path in beside:
+        asked, beside = question("decorates", key), around(scope.path)
+        own = os.path.abspath(scope.path)
+        self._evaluator.consulted |= {(own, asked), *beside.asked(asked)}
+        for path in dict.fromkeys((own, *(beside.files or ()))):
             names = decorates(key, text_of(path))
             module = self._evaluator.module_at(module_name(path)[0], scope) if names else None
             for name in names:
