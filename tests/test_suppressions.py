@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import time
 import tokenize
 from pathlib import Path
 
@@ -274,6 +275,43 @@ def test_any_text_can_be_read(text: str) -> None:
         new, applied = apply_edits(text, [removal(suppression)])
         assert applied
         assert len(new) < len(text)
+
+
+FORMATTED = r"""
+f"{a} # no", rf"\{a} # no", Rf"# no {a}", F"# no", f'# no' "# no", rb"# no"  # yes
+f"{a:#x} # no {{ # no }} {{{a}}} {a=} {a!r:>{10}} # no", f"\N{DASH} {a} # no"  # yes
+f"{d["a # no"]} # no", f'{f'{f'{1}# no'} # no'}', f"{'#'} # no"  # yes
+f"{(lambda x: '#')(1)} {a != 2} {({1: '#'}[1])}", f"{'}'} # no", f"{x['{']} # no"  # yes
+f"{a:{'#'}>10} # no", f"{a:%H:%M # no}", f"{d["a"]:'>10} # no", f"{x:{"#"}>{y:{z}}} # no"  # yes
+f"{
+    a  # yes
+    + 1
+} # no"
+f'''{a} # no
+ # no { d["x # no"] } # no " '  # no '''  # yes
+f'''{a:>
+10} # no {a:"'>3} ' # no'''  # yes
+f"{yield # yes
+} # no"
+my_f"{"  # yes
+f"{a # no"""
+
+
+def test_comments_are_told_from_formatted_strings() -> None:
+    """Whatever Python this is: in files for a later one a string holds quotes of its own kind, and lines."""
+    layout = lay_out(FORMATTED)
+    found = [layout.line(start) for start, _ in layout.comments]
+    lines = enumerate(FORMATTED.split("\n"), start=1)
+    assert found == [number for number, line in lines if "# yes" in line]
+    assert all(FORMATTED[start:end] == "# yes" for start, end in layout.comments)
+    assert layout.statements[5:7] == ((7, 10), (11, 12))
+
+
+@pytest.mark.parametrize("broken", ['x = f"{(\n', 'f"{', "f\"{f'{", 'x = f"{a} " + f"{\n# c\n', 'f"{x:{'])
+def test_broken_formatted_strings_are_read_once(broken: str) -> None:
+    before = time.process_time()
+    lay_out(broken * 10_000)
+    assert time.process_time() - before < 2, "far more than the length of the text asks for"
 
 
 def tokens(text: str) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
