@@ -143,11 +143,23 @@ def _namings(node: object, function: str, untracked: bool, cut: Container[int]) 
 
 def _namings_of_class(cls: ir.Class, within: str, untracked: bool, cut: Container[int]) -> Iterator[Naming]:
     """A public method is told apart from the function of the same name."""
+    untracked = untracked or _passes_back_itself(cls)
     yield from _namings((cls.bases, cls.keywords, cls.decorators), within, untracked, cut)
     for statement in cls.body:
         method = statement.name if isinstance(statement, ir.Function) else "_"
         method = "" if method.startswith("_") else f"{cls.name}.{method}"
         yield from _namings(statement, within or method, untracked, cut)
+
+
+def _passes_back_itself(cls: ir.Class) -> bool:
+    """Whether a class is a function with a backward pass of its own, of which torch records nothing."""
+    bases = {getattr(base, "id", getattr(base, "name", "")) for base in cls.bases}
+    static = {method.name for method in cls.body if isinstance(method, ir.Function) and _is_static(method)}
+    return "Function" in bases and {"forward", "backward"} <= static
+
+
+def _is_static(method: ir.Function) -> bool:
+    return any(isinstance(each, ir.Name) and each.id == "staticmethod" for each in method.decorators)
 
 
 @once_each

@@ -6,8 +6,7 @@ from gradlint.semantics.tensor import REARRANGING, Application, made, producer
 from gradlint.semantics.value import Items, Value
 
 _CLAMPS = frozenset({"clamp", "clamp_min", "clamp_max", "minimum", "fmin", "hardtanh"})
-_MOVED = (REARRANGING | {"detach"}) - {"topk"}
-_READ = _MOVED | {"item", "tolist", "int", "long"}
+_MOVED = (REARRANGING | {"detach", "item", "tolist", "int", "long"}) - {"topk"}
 _CHOOSING = frozenset({"gather", "index_select", "take", "take_along_dim"})
 
 
@@ -46,7 +45,7 @@ def is_argmax(index: Value | None) -> bool:
         if found.primitive == "indices":
             source = made(found.value(0), "max", "topk")
             return source is not None and (source.primitive == "max" or _takes_one(source))
-        if found.primitive not in _READ:
+        if found.primitive not in _MOVED:
             break
         index = found.value(0)
     return False

@@ -508,7 +508,8 @@ class ValueFacts(Interpretation):
             return self._apply("take", "index", (receiver, Operand(index, site.node)), {}, site)
         number = self._number(("index", value.number, self._key(index)))
         self.flow.into(number, (value,))
-        return Tensor(number, value.facts, value.roots, value.grad, value.producer)
+        facts = value.facts.without_witnesses() if value.number in self._guarded else value.facts
+        return Tensor(number, facts, value.roots, value.grad, value.producer)
 
     def _output(self, receiver: Operand, key: object, site: Site) -> Value | None:
         """One output of an operation that has several, by position or name."""
@@ -544,6 +545,7 @@ class ValueFacts(Interpretation):
             if isinstance(current, Tensor):
                 self._guarded.add(current.number)
                 if current.producer is not None and current.producer.primitive not in _SHAPES:
+                    self._guarded.add(current.producer.number)
                     pending.extend(operand.value for operand in current.producer.operands)
 
     def carried(self, values: Sequence[Value], before: Sequence[Value]) -> None:

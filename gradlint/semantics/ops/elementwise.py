@@ -306,6 +306,11 @@ def _expanded_distance(a: Application, vanishes: frozenset[str]) -> Witness | No
     )
 
 
+def _is_number(value: Value | None) -> bool:
+    """Whether `value` may be subtracted from itself: None stands for what is set later."""
+    return not isinstance(value, Known) or isinstance(value.value, (int, float))
+
+
 @transfer("sub")
 def subtract(a: Application) -> Facts:
     """x - y: zero where y reaches the bound x of a saturating function, and between extremes."""
@@ -313,7 +318,7 @@ def subtract(a: Application) -> Facts:
         return Facts()
     x, y = a.facts(0), a.facts(1, "other")
     if same(a.value(0), a.value(1, "other")):
-        return facts_of(Known(0))
+        return facts_of(Known(0)) if _is_number(a.value(0)) else Facts()
     lo, hi = x.lo - y.hi, x.hi - y.lo
     if math.isnan(lo) or math.isnan(hi):
         return Facts()

@@ -91,6 +91,8 @@ def alpha_dropout(a: Application) -> Facts:
     "full_like",
     "empty_like",
     "randn_like",
+    "new",
+    "new_empty",
     "new_zeros",
     "new_ones",
     "new_full",
