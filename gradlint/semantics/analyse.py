@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec.structs import replace
 
 from gradlint.records import ir
 from gradlint.records.span import Span
-from gradlint.semantics.bindings import stored
+from gradlint.semantics.bindings import stored, walk
 from gradlint.semantics.classes import is_differentiated, is_module, is_optimizer, may_define_optimizer
 from gradlint.semantics.evaluate import Evaluator
 from gradlint.semantics.inference import inference_only
@@ -174,8 +174,12 @@ class Analysis:
         definition, found = self._stored.get(id(cls.definition), (None, set[str]()))
         if definition is None:
             members = [m.function for m in cls.members.values() if isinstance(m, Closure)]
-            methods = [f for f in members if isinstance(f, ir.Function) and f.name != "__init__"]
-            found = {name for method in methods for name in stored(method)}
+            methods = [f for f in members if isinstance(f, ir.Function)]
+            storing = {method.name: set(stored(method)) for method in methods if method.name != "__init__"}
+            constructing = _constructing(methods, storing) if any(storing.values()) else frozenset[str]()
+            found = {
+                name for method, names in storing.items() for name in names if method not in constructing
+            }
             self._stored[id(cls.definition)] = cls.definition, found
         return found
 
@@ -211,6 +215,19 @@ class Analysis:
             if isinstance(decorator, ir.Name) and decorator.id == "staticmethod":
                 receiver = None
         return Closure(member.function, member.scope, member.frame, receiver, member.owner)
+
+
+def _constructing(methods: Iterable[ir.Function], storing: Mapping[str, set[str]]) -> frozenset[str]:
+    """The private methods that store something and that only the constructor names: they are parts of it."""
+    parts = {name for name, stored in storing.items() if stored and name[0] == "_" and name[:2] != "__"}
+    named = set[str]()
+    for method in methods if parts else ():
+        names = {node.name for node in walk(method.body) if isinstance(node, ir.Attribute)}
+        if method.name == "__init__":
+            named = names
+        else:
+            parts -= names - {method.name}
+    return frozenset(parts & named)
 
 
 def _depends_on_caller(application: Application) -> bool:
