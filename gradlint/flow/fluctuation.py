@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
 from itertools import pairwise
 
 from msgspec import Struct
@@ -12,8 +11,8 @@ from msgspec.structs import replace
 
 from gradlint.flow.moments import Moments
 from gradlint.flow.transfer import Effect, effect_of
-from gradlint.mathematics.activations import NAMES, Activation, activation
-from gradlint.mathematics.gaussian import statistics
+from gradlint.mathematics.activations import NAMES, activation
+from gradlint.mathematics.gaussian import LINEAR, squares
 from gradlint.mathematics.interval import point
 from gradlint.records.graph import Node
 
@@ -25,6 +24,10 @@ _FARTHEST = 2.0
 """Deviations of log q within which its effects are looked at."""
 _STEEPEST = 8.0
 
+LED = 0.5
+"""The share of Var[G] of single samples that is left in the sum over them, for the few with the largest
+gradients lead it; measured on 10 layers of SiLU with 8 … 128 features."""
+
 
 class Fluctuation(Struct, frozen=True):
     """Variances and covariance of u = δ log q, q the second moment of a signal, and of G, what it makes
@@ -35,9 +38,17 @@ class Fluctuation(Struct, frozen=True):
     both: float = 0.0
     gain: float = 0.0
 
-    def mixed(self, variance: float) -> Fluctuation:
-        """Behind a layer whose random weights stray by themselves."""
-        return replace(self, scale=self.scale + variance)
+    def mixed(self, other: Fluctuation, share: float = 1.0) -> Fluctuation:
+        """Together with a share of what strays by itself."""
+        parts = zip((self.scale, self.both, self.gain), (other.scale, other.both, other.gain), strict=True)
+        return Fluctuation(*[own + share * more for own, more in parts])
+
+    @property
+    def led(self) -> float:
+        """Of what single samples stray, the variance of the sum over them; where the gain falls as the scale
+        grows it is bounded by what it is at 0, and no sample leads.
+        """
+        return LED * self.gain if self.both > 0 else 0.0
 
     def carried(self, forward: float, backward: float) -> Fluctuation:
         """Behind an operation with d log q' / d log q and d log gain / d log q: u' = a·u, G' = G + b·u."""
@@ -46,37 +57,22 @@ class Fluctuation(Struct, frozen=True):
         return Fluctuation(forward * forward * self.scale, forward * both, gain)
 
 
-def drawn(node: Node, x: Moments, width: int, depth: int) -> float:
-    """Var[log q'] that random weights make of what an activation gives: κ/n over n features.
+def drawn(node: Node, x: Moments, width: int) -> Fluctuation:
+    """What random weights make of the sums of φ² and φ'² over n features: relative variances, each over n."""
+    function, q = activation(node.op, node.settings), x.second.centre
+    is_known = function is not None and 0 < q < math.inf
+    found = squares(function, q) if function is not None and is_known else LINEAR
+    return Fluctuation(found.value / width, found.both / width, found.slope / width)
 
-    κ = E[φ⁴]/E[φ²]² - 1, for a sample is n independent draws. Where samples have the share c in common, their
-    mean keeps c² of that; the rest lies along n/depth directions.
+
+def alike(x: Moments, width: int, depth: int) -> float:
+    """The share of that which all samples have in common.
+
+    For a sample, n features are n independent draws. Where samples have the share c in common, their mean
+    keeps c² of what one strays; the rest lies along n/depth directions.
     """
     shared = 1 - min(max(x.spread.centre, 0.0), 1.0)
-    alike = shared * shared + (1 - shared) ** 2 * min(depth / width, 1.0)
-    return alike * _kurtosis(node, x.second.centre) / width
-
-
-def _kurtosis(node: Node, q: float) -> float:
-    """E[φ⁴]/E[φ²]² - 1 of an activation; of a Gaussian variable for anything else."""
-    function = activation(node.op, node.settings)
-    if function is None or not 0 < q < math.inf:
-        return 2.0
-    square = statistics(function, q).second ** 2
-    return statistics(_squared(function), q).second / square - 1 if square > 0 else 2.0
-
-
-@lru_cache(maxsize=256)
-def _squared(function: Activation) -> Activation:
-    value, slope = function.value, function.slope
-    return replace(
-        function,
-        value=lambda x: value(x) ** 2,
-        slope=lambda x: 2 * value(x) * slope(x),
-        bound=function.bound**2,
-        steepest=math.inf,
-        is_homogeneous=False,
-    )
+    return shared * shared + (1 - shared) ** 2 * min(depth / width, 1.0)
 
 
 def sensitivities(node: Node, x: Moments, effect: Effect, deviation: float) -> tuple[float, float]:
@@ -106,19 +102,26 @@ def strays(nodes: Sequence[Node], moments: Sequence[Moments], effects: Sequence[
     """The standard deviation, in decades, that the straying scale of a signal gives to S over a chain.
 
     `nodes` follow one another from the first layer to the last one; where ways part, scales average out
-    and nothing is added. What a norm does to q takes back what the same weights do to the gradient.
+    and nothing is added. What a norm does to q takes back what the same weights do to the gradient;
+    BatchNorm leaves as they are the scales of the samples among each other. What each sample strays by
+    itself is at first the scale of a Gaussian input.
     """
     if any(node.inputs != (before.number,) for before, node in pairwise(nodes)):
         return 0.0
-    found, pending, depth = Fluctuation(), 0, 0
+    samples = 2 / (moments[nodes[0].number].width or width)
+    common, alone, pending, depth = Fluctuation(), Fluctuation(scale=samples), 0, 0
     for at, node in enumerate(nodes):
         x = moments[node.inputs[0]] if node.inputs else moments[node.number]
         if node.op in _NORMS:
-            found, pending = Fluctuation(gain=found.gain), 0
+            common, pending = Fluctuation(gain=common.gain), 0
+            alone = alone if node.op == "batch_norm" else Fluctuation(gain=alone.gain)
         elif at:
-            found = found.carried(*sensitivities(node, x, effects[node.number], math.sqrt(found.scale)))
+            slopes = sensitivities(node, x, effects[node.number], math.sqrt(common.scale + alone.scale))
+            common, alone = common.carried(*slopes), alone.carried(*slopes)
         if pending and (node.op in NAMES or node.op.startswith(_DRAWN)):
-            found, pending = found.mixed(drawn(node, x, pending, depth)), 0
+            share, more = alike(x, pending, depth), drawn(node, x, pending)
+            common, alone = common.mixed(more, share), alone.mixed(Fluctuation(more.scale), 1 - share)
+            pending = 0
         if node.op.startswith(_DRAWN):
             pending, depth = moments[node.number].width or width, depth + 1
-    return math.sqrt(found.gain) / (2 * math.log(10))
+    return math.sqrt(max(common.gain + alone.led, 0.0)) / (2 * math.log(10))

@@ -7,6 +7,7 @@ from array import array
 from functools import lru_cache
 from itertools import pairwise
 from operator import mul
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -17,6 +18,7 @@ _HERMITE = 10
 _ROOTS = tuple(pairwise([math.sqrt(k) for k in range(_HERMITE + 2)]))
 _REACH = 9
 _FAR = 40.0
+_LARGEST = 1e140
 _STEPS_PER_DECADE = 8
 _NEAR_A_ROW = 1e-6
 _LEAST, _MOST = -8.0, 12.0
@@ -46,6 +48,36 @@ class Statistics(Struct, frozen=True):
         log = math.log1p(-max(spread, 0.0))
         terms = [-math.expm1(k * log) * power for k, power in enumerate(self.powers, 1)]
         return sum(terms) - math.expm1(self.degree * log) * self.tail
+
+
+class Squares(NamedTuple):
+    """Of φ² and φ'² at N(0, v), over what they are on average: variance, covariance, variance."""
+
+    value: float
+    both: float
+    slope: float
+
+
+LINEAR = Squares(2.0, 0.0, 0.0)
+"""Of φ(u) = u."""
+
+
+def squares(activation: Activation, variance: float) -> Squares:
+    """E[φ⁴]/E[φ²]² - 1, E[φ²φ'²]/(E[φ²]·E[φ'²]) - 1, E[φ'⁴]/E[φ'²]² - 1: the nearest row of the table."""
+    decades = min(max(math.log10(variance), _LEAST), _MOST) if variance > 0 else _LEAST
+    return _squares_at(activation, 0 if activation.is_homogeneous else round(decades * _STEPS_PER_DECADE))
+
+
+@lru_cache(maxsize=1024)
+def _squares_at(activation: Activation, step: int) -> Squares:
+    points = _points(activation.bends, 0.0, 10 ** (step / _STEPS_PER_DECADE / 2))
+    values = [activation.value(u) ** 2 for u in points.arguments]
+    slopes = [activation.slope(u) ** 2 for u in points.arguments]
+    second, steep = (sum(map(mul, points.weights, each)) for each in (values, slopes))
+    if not (0 < second < _LARGEST and 0 < steep < _LARGEST):
+        return LINEAR
+    parts = ((values, values, second * second), (values, slopes, second * steep), (slopes, slopes, steep**2))
+    return Squares(*[sum(map(mul, points.weights, map(mul, a, b))) / by - 1 for a, b, by in parts])
 
 
 def statistics(activation: Activation, variance: float, mean: float = 0.0) -> Statistics:
