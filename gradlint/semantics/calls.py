@@ -115,7 +115,7 @@ class Calls:
                 return result
             return self.call(target, arguments, site, frame)
         if isinstance(function, ir.Name) and function.id == "super" and len(node.positional) != 1:
-            return self._super(frame)
+            return self._super(node, frame)
         return self.call(
             self._core.evaluate(function, frame),
             self.arguments(node, frame),
@@ -123,16 +123,22 @@ class Calls:
             frame,
         )
 
-    def _super(self, frame: Frame) -> Value:
+    def _super(self, node: ir.Call, frame: Frame) -> Value:
         current: Frame | None = frame
         while current is not None:
             closure = current.closure
             if closure is not None and closure.owner is not None:
                 receiver = closure.receiver or _first_argument(closure, current)
                 if receiver is not None:
-                    return Super(closure.owner, receiver)
+                    return Super(self._behind_which(node, closure.owner, receiver, frame), receiver)
             current = current.parent
         return self._interpretation.unknown(())
+
+    def _behind_which(self, node: ir.Call, own: ClassObject, receiver: Value, frame: Frame) -> ClassObject:
+        """The class behind which `super` looks: its own, or the base of the object's class that is named."""
+        named = self._core.evaluate(node.positional[0], frame) if node.positional else own
+        lineage = receiver.type.lineage() if isinstance(receiver, Instance) else own.lineage()
+        return named if isinstance(named, ClassObject) and any(named is base for base in lineage) else own
 
     def call(self, target: Value, arguments: Arguments, site: Site, frame: Frame | None = None) -> Value:
         """The result of calling `target`."""

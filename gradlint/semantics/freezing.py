@@ -53,7 +53,7 @@ def misspelt(trace: Trace) -> Iterator[StoredAttribute]:
 def on_modules(trace: Trace) -> Iterator[StoredAttribute]:
     """The stores of `requires_grad` on a module, which has no such attribute."""
     for store in trace.stores:
-        if store.name == "requires_grad" and _is_module(trace, store.receiver):
+        if store.name == "requires_grad" and _is_module(trace, store):
             yield store
 
 
@@ -81,8 +81,9 @@ def _is_read(trace: Trace, name: str) -> bool:
     )
 
 
-def _is_module(trace: Trace, value: Value) -> bool:
-    """Whether `value` is a module: by the call that made it, or by what is asked of it."""
+def _is_module(trace: Trace, store: StoredAttribute) -> bool:
+    """Whether something is stored on a module: by the call that made it, or by what is asked of it there."""
+    value = store.receiver
     if is_layer(value):
         return True
     made = producer(value)
@@ -91,6 +92,7 @@ def _is_module(trace: Trace, value: Value) -> bool:
     return any(
         a.primitive in (*_LISTING, "state_dict", "load_state_dict", "eval")
         and same(a.operands[0].value, value)
+        and (a.site.always_before(store.site) or store.site.always_before(a.site))
         for a in trace.everything
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 from gradlint.graph.entries import is_definition, lines_of, lowered, text_of
@@ -16,7 +16,7 @@ from gradlint.semantics.evaluate import Evaluator
 from gradlint.semantics.interpretation import Site
 from gradlint.semantics.project import Project
 from gradlint.semantics.scope import ModuleScope
-from gradlint.semantics.value import ClassObject, Closure, Instance, Known
+from gradlint.semantics.value import ClassObject, Closure, Instance, Known, Value
 from gradlint.training.automatic import profile_for, run_own
 from gradlint.training.interpret import TrainingFacts
 from gradlint.training.reach import Reach
@@ -152,9 +152,10 @@ class Trainings:
         for name in changed & instance.attributes.keys():
             if isinstance(instance.attributes[name], Known):
                 instance.attributes[name] = self._facts.symbols.fresh()
+        made_so = dict(instance.attributes)
         for member in _callers_first(self._leading(cls, functions, lines), lines):
-            receiver = Instance(cls, dict(instance.attributes))
-            bound = Closure(member.function, member.scope, member.frame, receiver, member.owner)
+            _restore(instance, made_so)
+            bound = Closure(member.function, member.scope, member.frame, instance, member.owner)
             yield from self._function(bound, f"{cls.definition.name}.")
 
     def _by_library(self, cls: ClassObject, instance: Instance) -> Iterator[Training]:
@@ -167,10 +168,11 @@ class Trainings:
         step = cls.members[profile.automatic.loss]
         if isinstance(step, Closure) and id(step.function) not in self._facts.followed:
             site = Site(ir.Literal(cls.definition.header, None), cls.scope.path)
-            model = Instance(cls, dict(instance.attributes))
+            made_so = dict(instance.attributes)
             place = Place(cls.scope.path, cls.definition.header)
             name = f"{cls.definition.name}.{profile.automatic.loss}"
-            yield from self._run(name, place, lambda: run_own(self._facts, profile, model, site))
+            yield from self._run(name, place, lambda: run_own(self._facts, profile, instance, site))
+            _restore(instance, made_so)
 
     def _leading(self, cls: ClassObject, methods: list[Closure], lines: list[str]) -> list[Closure]:
         """The methods that train, or name others of the class that do; all where such may be inherited."""
@@ -193,6 +195,12 @@ class Trainings:
 
 _TELLING = ("backward", "step", "clip", "hook", "half", "zero", "schedule", "unscale", "update", "loss")
 """Kinds of events of which one at least makes code worth a judgement."""
+
+
+def _restore(instance: Instance, attributes: Mapping[str, Value]) -> None:
+    """Makes an object what it was; it stays itself, as what it holds may know it."""
+    instance.attributes.clear()
+    instance.attributes.update(attributes)
 
 
 def _changed(function: ir.Function) -> Iterator[str]:
