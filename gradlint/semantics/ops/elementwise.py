@@ -416,7 +416,8 @@ def divide(a: Application) -> Facts | None:
         lo, hi = _products(x, reciprocal)
         return Facts(lo, hi, x.zero, vanishes=x.vanishes)
     lo = 0.0 if x.lo >= 0 and y.lo >= 0 else -math.inf
-    return Facts(lo, zero=x.zero, vanishes=x.vanishes - y.vanishes)
+    hi = 0.0 if x.hi <= 0 and y.lo >= 0 else math.inf
+    return Facts(lo, hi, zero=x.zero, vanishes=x.vanishes - y.vanishes)
 
 
 @transfer("normalize")
