@@ -37,6 +37,8 @@ def _is_kept(value: Value | None, limit: float, only_above: bool, depth: int) ->
     facts = facts_of(value)
     if facts.hi <= limit and (only_above or facts.lo >= -limit):
         return True
+    if facts.typical is not None:
+        return abs(facts.typical) <= limit
     found = producer(value)
     if found is None or depth > _DEEP:
         return False
@@ -45,6 +47,8 @@ def _is_kept(value: Value | None, limit: float, only_above: bool, depth: int) ->
     parts: tuple[Value | None, ...] = ()
     if found.primitive in ("mul", "div"):
         parts = _scaled(found)
+    elif found.primitive == "sub" and only_above and found.facts(1, "other").lo >= -limit:
+        parts = (found.value(0),)
     elif found.primitive in ("add", "sub"):
         parts = (found.value(0), found.value(1, "other"))
     elif found.primitive in _FOLLOWED:
