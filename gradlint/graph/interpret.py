@@ -371,6 +371,8 @@ class GraphFacts(Interpretation):
             return bool(value.items) if not value.open else (True if value.items else None)
         if isinstance(value, Choice):
             return None if any(isinstance(option, Known) for option in value.options) else True
+        if isinstance(value, Instance) and any(map(value.type.member, ("__bool__", "__len__"))):
+            return None
         if isinstance(value, (Layer, Instance, Closure, ClassObject, Reference, Partial)):
             return True
         return None

@@ -27,6 +27,7 @@ from gradlint.semantics.interpretation import Arguments, Operand, Site
 from gradlint.semantics.value import (
     ClassObject,
     Closure,
+    Instance,
     Items,
     Known,
     ModuleObject,
@@ -69,7 +70,7 @@ class Python:
             decided = is_subclass_of(values[0], values[1])
             return Anything() if decided is None else Known(decided)
         if name == "builtins.type" and len(values) == 1:
-            return ClassName(values[0]) if is_module(values[0]) else Anything()
+            return _class_of(values[0])
         if name == "builtins.hasattr" and len(values) == 2:
             return self._facts.members.has(values[0], values[1])
         if name == "builtins.callable" and first is not None and is_callable(first):
@@ -151,3 +152,10 @@ def is_callable(value: Value) -> bool:
     return is_module(value) or isinstance(
         value, (Closure, ClassObject, Reference, Partial, Choice, ModuleObject)
     )
+
+
+def _class_of(value: Value) -> Value:
+    """`type(value)`."""
+    if is_module(value):
+        return ClassName(value)
+    return value.type if isinstance(value, Instance) else Anything()

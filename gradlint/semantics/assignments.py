@@ -15,10 +15,12 @@ from gradlint.semantics.interpretation import Arguments, Operand, Site
 from gradlint.semantics.scope import Frame
 from gradlint.semantics.value import (
     ClassObject,
+    Closure,
     Instance,
     Items,
     Known,
     Method,
+    Namespace,
     Settings,
     Table,
     Value,
@@ -60,9 +62,7 @@ class Assignments:
         """Bind a target, of whatever kind, to a value."""
         value = operand.value
         if isinstance(target, ir.Name):
-            frame.variables[target.id] = value
-            if target.id in frame.outer:
-                self._disturb(target.id, frame.parent)
+            self._bind(target.id, value, frame)
         elif isinstance(target, ir.Attribute):
             receiver = self._core.evaluate(target.value, frame)
             changed = self.store(receiver, target.name, operand, self._core.site(target, frame))
@@ -75,6 +75,22 @@ class Assignments:
         elif isinstance(target, ir.Starred):
             self.assign(target.value, Operand(self._interpretation.unknown((value,)), operand.node), frame)
 
+    def bind(self, name: str, value: Value, frame: Frame) -> None:
+        """Run `name := value`; how often a comprehension does that, nobody may know."""
+        owner = frame.function()
+        self._bind(name, value if owner is frame else self._uncertain(value), owner)
+
+    def _bind(self, name: str, value: Value, frame: Frame) -> None:
+        is_shared = name in frame.outer
+        frame.variables[name] = self._uncertain(value) if is_shared else value
+        if is_shared:
+            self._disturb(name, frame.parent)
+
+    def _uncertain(self, value: Value) -> Value:
+        """What others may change any time is not known, as far as it is a number or a tensor."""
+        is_changing = isinstance(value, Known) or is_domain(value)
+        return self._interpretation.unknown((value,)) if is_changing else value
+
     def _disturb(self, name: str, frame: Frame | None) -> None:
         """A function within bound the variable: it may have run, or not."""
         while frame is not None and name not in frame.variables:
@@ -86,16 +102,25 @@ class Assignments:
         """Some of these attributes may have changed: constants and tensors are not known any more."""
         for name in set(names) & instance.attributes.keys():
             value = instance.attributes[name]
-            if isinstance(value, Known) or is_domain(value):
-                self._core.heap.write(instance.attributes, name, self._interpretation.unknown((value,)))
+            changed = self._uncertain(value)
+            if changed is not value:
+                self._core.heap.write(instance.attributes, name, changed)
+
+    def disturb_all(self, instance: Instance) -> None:
+        """Any attribute may have changed, those that the class has for all its objects among them."""
+        for base in instance.type.lineage():
+            for name, value in base.members.items() if isinstance(base, ClassObject) else ():
+                if name not in instance.attributes and (changed := self._uncertain(value)) is not value:
+                    self._core.heap.write(instance.attributes, name, changed)
+        self.disturb(instance, instance.attributes)
 
     def store(self, receiver: Value, name: str, operand: Operand, site: Site) -> Value | None:
         """Run `receiver.name = value`; what the receiver is then, where that is another value."""
         if isinstance(receiver, Instance) and name:
             self._interpretation.replacing(receiver, name, operand.value)
-            self.write(receiver, name, operand.value)
+            self._put(receiver, name, operand, site)
         elif isinstance(receiver, Instance):
-            self.disturb(receiver, receiver.attributes)
+            self.disturb_all(receiver)
         elif isinstance(receiver, ClassObject) and name in receiver.members:
             self._core.imported.keep(receiver.members)
             receiver.members[name] = self._interpretation.unknown(())  # who asks next may be any instance
@@ -103,6 +128,18 @@ class Assignments:
             self._core.change(receiver)
             store_item(receiver, Known(name), operand.value)
         return self._interpretation.stored(receiver, name, operand, site)
+
+    def _put(self, receiver: Instance, name: str, operand: Operand, site: Site) -> None:
+        """`receiver.name = value`, as the class of the object has it."""
+        setter = receiver.type.member(setter_of(name))
+        if isinstance(setter, Closure):
+            bound = self._core.attributes.bind(setter, receiver)
+            self._core.functions.call_closure(bound, Arguments((operand,)), site)
+            return
+        is_own = receiver.type.member("__setattr__") is None and not _is_descriptor(
+            receiver.type.member(name)
+        )
+        self.write(receiver, name, operand.value if is_own else self._uncertain(operand.value))
 
     def write(self, receiver: Instance, name: str, value: Value) -> None:
         """`receiver.name = value`; a name that is known in parts may be that of something else as well."""
@@ -151,6 +188,8 @@ class Assignments:
         if isinstance(receiver, (Items, Table)):
             self._core.change(receiver)
             store_item(receiver, index, operand.value)
+        elif isinstance(receiver, Namespace):
+            self.disturb_all(receiver.of)
         elif isinstance(target.value, (ir.Name, ir.Attribute)):
             parts = Operand(receiver, target.value), Operand(index, target.index)
             changed = self._interpretation.replaced(*parts, operand, self._core.site(target, frame))
@@ -173,6 +212,16 @@ class Assignments:
         self.assign(
             node.target, Operand(self._core.expressions.operation(operation, frame), operation), frame
         )
+
+
+def setter_of(name: str) -> str:
+    """What the function behind `@name.setter` is called among the members of a class."""
+    return f"{name}.setter"
+
+
+def _is_descriptor(member: Value | None) -> bool:
+    """Whether a member of a class takes what is assigned to its name."""
+    return isinstance(member, Instance) and member.type.member("__set__") is not None
 
 
 def _sum_onto(node: ir.Assign) -> ir.Operation | None:

@@ -17,6 +17,7 @@ from gradlint.semantics.value import (
     Known,
     Method,
     ModuleObject,
+    Namespace,
     Partial,
     Record,
     Reference,
@@ -67,7 +68,7 @@ class Attributes:
             return value.items[value.names[name]]
         if isinstance(value, Settings) and (name in value.entries or not hasattr(dict, name)):
             return value.entries.get(name) or self._interpretation.unknown(())
-        if isinstance(value, (Items, Table, *SOURCES)) or (
+        if isinstance(value, (Items, Table, Namespace, *SOURCES)) or (
             isinstance(value, Known) and (isinstance(value.value, str) or name == "item")
         ):
             return Method(value, name, receiver.node)
@@ -75,6 +76,8 @@ class Attributes:
             return self._of_partial(value, name)
         if isinstance(value, Closure) and name == "__name__" and isinstance(value.function, ir.Function):
             return Known(value.function.name)
+        if isinstance(value, Closure) and name == "cache_clear" and self._core.functions.cache.size(value):
+            return Method(value, name, receiver.node)
         if isinstance(value, (Closure, Known)):
             return self._interpretation.unknown((value,))
         return self._interpretation.attribute(receiver, name, site)
@@ -97,6 +100,8 @@ class Attributes:
         found = instance.attributes.get(name)
         if found is not None:
             return found
+        if name == "__dict__":
+            return Namespace(instance)
         member = instance.type.member(name)
         if isinstance(member, Closure):
             return self.bound_member(member, instance, site)
@@ -111,7 +116,10 @@ class Attributes:
             if name == "staticmethod":
                 return member
             if name in ("property", "cached_property"):
-                return self._core.functions.call_closure(self.bind(member, instance), Arguments(), site)
+                found = self._core.functions.call_closure(self.bind(member, instance), Arguments(), site)
+                if name == "cached_property" and isinstance(instance, Instance):
+                    self._core.heap.write(instance.attributes, getattr(member.function, "name", ""), found)
+                return found
         return self.bind(member, instance)
 
     def _super_attribute(self, value: Super, name: str, site: Site) -> Value:

@@ -53,6 +53,19 @@ def walk(node: object) -> Iterator[ir.Node]:
             pending.extend(astuple(current)[:0:-1])
 
 
+def named_within(node: ir.Node) -> Iterator[str]:
+    """The variables that expressions of a statement bind, those of functions within aside."""
+    pending: list[object] = [node]
+    while pending:
+        current = pending.pop()
+        if isinstance(current, tuple):
+            pending.extend(current)
+        elif isinstance(current, ir.Node) and not isinstance(current, (ir.Function, ir.Class, ir.Lambda)):
+            if isinstance(current, ir.Walrus):
+                yield current.name
+            pending.extend(astuple(current)[1:])
+
+
 def filled(body: tuple[ir.Statement, ...]) -> Iterator[list[str]]:
     """The collections that `body` may put something in, as a variable and the attributes from there."""
     for node in walk(body):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -65,11 +65,27 @@ def _collect(kind: str) -> Callable[[Sequence[Value], ir.Expression], Value | No
         if not values:
             return Items(kind, [], node)
         if isinstance(values[0], Items):
-            return Items(kind, list(values[0].items), node, values[0].open)
-        items = _items(values[0])
-        return None if items is None else Items(kind, list(items), node)
+            found, is_open = values[0].items, values[0].open
+        else:
+            items, is_open = _items(values[0]), False
+            if items is None:
+                return None
+            found = items
+        return Items(kind, distinct(found) if kind == "set" else list(found), node, is_open)
 
     return collect
+
+
+def distinct(items: Sequence[Value]) -> list[Value]:
+    """What a set holds of these: constants that are equal once."""
+    met: set[object] = set()
+    kept: list[Value] = []
+    for item in items:
+        constant = item.value if isinstance(item, Known) and isinstance(item.value, Hashable) else item
+        if constant not in met:
+            met.add(constant)
+            kept.append(item)
+    return kept
 
 
 def _length(values: Sequence[Value], node: ir.Expression) -> Value | None:
@@ -80,10 +96,11 @@ def _length(values: Sequence[Value], node: ir.Expression) -> Value | None:
 
 
 def _enumerate(values: Sequence[Value], node: ir.Expression) -> Value | None:
-    items = _items(values[0])
-    if items is None:
+    items, first = _items(values[0]), values[1] if len(values) > 1 else Known(0)
+    if items is None or not isinstance(first, Known):
         return None
-    return Items("list", [Items("tuple", [Known(i), item], node) for i, item in enumerate(items)], node)
+    rows = enumerate(items, first.value)
+    return Items("list", [Items("tuple", [Known(i), item], node) for i, item in rows], node)
 
 
 def _zip(values: Sequence[Value], node: ir.Expression) -> Value | None:
@@ -258,6 +275,20 @@ def store_item(receiver: Items | Table, index: Value, value: Value) -> None:
         receiver.items[position] = value
     else:
         put(receiver, len(receiver.items), value)
+        receiver.loosen()
+
+
+def delete_item(receiver: Items | Table, index: Value) -> None:
+    """`del receiver[index]`."""
+    key = index.value if isinstance(index, Known) else None
+    if isinstance(receiver, Table) and not receiver.open and key in receiver.entries:
+        del receiver.entries[key]
+    elif isinstance(receiver, Items) and not receiver.open and isinstance(key, (int, tuple)):
+        try:
+            del receiver.items[slice(*key[1:]) if isinstance(key, tuple) else key]
+        except (IndexError, TypeError, ValueError):
+            receiver.loosen()
+    else:
         receiver.loosen()
 
 

@@ -29,6 +29,7 @@ from gradlint.semantics.value import (
     Known,
     Method,
     ModuleObject,
+    Namespace,
     Partial,
     Reference,
     Table,
@@ -176,6 +177,13 @@ class Calls:
             return declared_method(self._core, method.receiver, method.name)
         if isinstance(method.receiver, (FilePath, Opened)):
             return of_path(method.receiver, method.name)
+        if isinstance(method.receiver, Closure):
+            self._core.functions.cache.clear(method.receiver)
+            return Known(None)
+        if isinstance(method.receiver, Namespace):
+            if method.name in CHANGING:
+                self._core.assignments.disturb_all(method.receiver.of)
+            return None
         if isinstance(method.receiver, Registry):
             return self._core.registries.method(method.receiver, method.name, arguments, site)
         if isinstance(method.receiver, Table) and method.name == "get" and arguments.positional:
@@ -251,6 +259,8 @@ class Calls:
             of = arguments.positional[0].value
             if isinstance(of, ModuleObject):
                 return self._namespace(of.scope, site)
+            if isinstance(of, Instance):
+                return Namespace(of)
         if target.name == "builtins.eval" and frame is not None and len(arguments.positional) == 1:
             written = _dotted(arguments.positional[0].value, site.node)
             if written is not None:

@@ -24,8 +24,14 @@ _JUMPS = (ir.Jump, ir.Return, ir.Raise)
 _OF_NUMBERS = ("builtins.", "math.")
 
 
-def times(node: ir.Loop, frame: Frame, evaluator: Evaluator, most: int) -> int | None:
-    """How often the body of `node` begins; None where that is not known, or more than `most` times."""
+Count = tuple[tuple[ir.Expression, Known], ...]
+"""What is counted, each with its number at the end of an iteration."""
+
+
+def counts(node: ir.Loop, frame: Frame, evaluator: Evaluator, most: int) -> list[Count] | None:
+    """What every iteration of `node` counts; None where that is not known, or where there are more than
+    `most`.
+    """
     steps = _steps(node)
     if node.test is None or not steps or _may_be_counted_elsewhere(node, steps, frame, evaluator):
         return None
@@ -51,28 +57,45 @@ def _may_be_counted_elsewhere(
     return False
 
 
+def agrees(count: Count, frame: Frame, evaluator: Evaluator) -> bool | None:
+    """Whether an iteration left the numbers that it counts as they were counted: something else in its body
+    may have changed them. None where one is not known any more.
+    """
+    left = [(evaluator.evaluate(target, frame), expected) for target, expected in count]
+    pairs = [(found.value, expected.value) for found, expected in left if isinstance(found, Known)]
+    return all(found == expected for found, expected in pairs) if len(pairs) == len(left) else None
+
+
 def _counted(
     test: ir.Expression, steps: Sequence[Step], frame: Frame, evaluator: Evaluator, most: int
-) -> int | None:
-    for count in range(most + 1):
+) -> list[Count] | None:
+    rounds: list[Count] = []
+    while len(rounds) <= most:
         goes_on = _number(test, frame, evaluator)
         if goes_on is None or not goes_on.value:
-            return None if goes_on is None else count
+            return None if goes_on is None else rounds
+        count: dict[str | None, tuple[ir.Expression, Known]] = {}
         for step in steps:
             found = _taken(step, frame, evaluator)
             if found is None or (isinstance(step, ir.Branch) and found.value):
-                return None if found is None else count + 1
+                return None if found is None else [*rounds, ()]
+            if not isinstance(step, ir.Branch):
+                target = _target(step)
+                count[_key(target)] = target, found
+        rounds.append(tuple(count.values()))
     return None
+
+
+def _target(step: ir.Assign | ir.Augment) -> ir.Expression:
+    return step.target if isinstance(step, ir.Augment) else step.targets[0]
 
 
 def _taken(step: Step, frame: Frame, evaluator: Evaluator) -> Known | None:
     """What a step computes, put where it belongs."""
     if isinstance(step, ir.Branch):
         return _number(step.test, frame, evaluator)
-    if isinstance(step, ir.Assign):
-        (target,), value = step.targets, step.value
-    else:
-        target = step.target
+    target, value = _target(step), step.value
+    if isinstance(step, ir.Augment):
         value = ir.Operation(step.span, step.operator, (target, step.value))
     found = None if value is None else _number(value, frame, evaluator)
     if found is None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gradlint.records import ir
 from gradlint.semantics import constants
 from gradlint.semantics.branches import arm_number
+from gradlint.semantics.builtin import distinct
 from gradlint.semantics.evaluated import Generator
 from gradlint.semantics.extent import MAX_ITEMS, size
 from gradlint.semantics.generators import Receiver
@@ -125,7 +126,7 @@ class Expressions:
             else:
                 items.append(self._interpretation.element(value, self._core.site(item, frame)))
                 is_open = True
-        return Items(node.kind, items, node, is_open)
+        return Items(node.kind, distinct(items) if node.kind == "set" else items, node, is_open)
 
     def dictionary(self, node: ir.Dictionary, frame: Frame) -> Value:
         """The value of `{x: y}`."""
@@ -148,14 +149,14 @@ class Expressions:
 
     def comprehension(self, node: ir.Comprehension, frame: Frame) -> Value:
         """The value of a comprehension, or a generator."""
-        inner = Frame(frame.scope, frame, closure=frame.closure)
+        inner = Frame(frame.scope, frame, closure=frame.closure, is_comprehension=True)
         found: list[Value] = []
         is_open = self._core.calls.is_open(found, self._generate(node, 0, inner, found))
         if node.kind == "dict":
             return _table_of(node, found, is_open)
         if node.kind == "generator":
             return self._interpretation.lazily(Items("list", found, node, is_open))
-        return Items(node.kind, found, node, is_open)
+        return Items(node.kind, distinct(found) if node.kind == "set" else found, node, is_open)
 
     def _generate(self, node: ir.Comprehension, depth: int, frame: Frame, found: list[Value]) -> Count:
         """Evaluate the element for every binding of the generators; how many of them there are."""
@@ -236,9 +237,9 @@ class Expressions:
 
     def walrus(self, node: ir.Walrus, frame: Frame) -> Value:
         """The value of `x := y`."""
-        value = self._core.evaluate(node.value, frame)
-        frame.variables[node.name] = value
-        return value
+        operand = self._core.operand(node.value, frame)
+        self._core.assignments.bind(node.name, operand.value, frame)
+        return operand.value
 
     def opaque(self, node: ir.Unknown, frame: Frame) -> Value:
         """The value of an expression that is not modelled."""

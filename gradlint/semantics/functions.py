@@ -41,7 +41,7 @@ class Functions:
     def __init__(self, evaluator: Evaluator) -> None:
         self._core = evaluator
         self._interpretation = evaluator.interpretation
-        self._cache = Cache(evaluator)
+        self.cache = Cache(evaluator)
         self._names_filled: dict[int, tuple[object, frozenset[str]]] = {}
         self._undecorated: dict[int, ir.Function | ir.Lambda] = {}
 
@@ -70,6 +70,7 @@ class Functions:
         return self._interpretation.made(cls, arguments, lambda: self._constructed(cls, arguments, site))
 
     def _constructed(self, cls: ClassObject, arguments: Arguments, site: Site) -> Instance:
+        """An object whose constructor was run, or that of its library, or the one that is made for it."""
         instance = Instance(cls, {})
         self._core.heap.creates(instance.attributes)
         self._core.objects += 1
@@ -79,15 +80,21 @@ class Functions:
         elif any(isinstance(base, Reference) for base in cls.lineage()) and not _generates_init(cls):
             self._interpretation.inherited(instance, "__init__", arguments, site)
         else:
-            fields = record_fields(cls)
-            instance.attributes.update(
-                {n: o.value for n, o in zip(fields, arguments.positional, strict=False)}
-            )
-            instance.attributes.update({n: o.value for n, o in arguments.keywords.items()})
-            if arguments.open and self._interpretation.is_ordered:
-                for name in [name for name in fields if name not in instance.attributes]:
-                    instance.attributes[name] = self._interpretation.unknown(())
+            self._filled(instance, arguments, site)
         return instance
+
+    def _filled(self, instance: Instance, arguments: Arguments, site: Site) -> None:
+        """Run the constructor that is made for a class from its fields."""
+        fields = record_fields(instance.type)
+        instance.attributes.update({n: o.value for n, o in zip(fields, arguments.positional, strict=False)})
+        instance.attributes.update({n: o.value for n, o in arguments.keywords.items()})
+        if arguments.open and self._interpretation.is_ordered:
+            for name in [name for name in fields if name not in instance.attributes]:
+                instance.attributes[name] = self._interpretation.unknown(())
+        finish = instance.type.member("__post_init__")
+        if isinstance(finish, Closure):
+            bound = self._core.attributes.bind(finish, instance)
+            self.call_closure(bound, Arguments(), site)
 
     def call_closure(self, closure: Closure, arguments: Arguments, site: Site) -> Value:
         """What calling a function gives, its decorators included."""
@@ -101,11 +108,11 @@ class Functions:
             known = self._bystander(closure, arguments, site)
             if known is not None:
                 return known
-        key = self._cache.key(closure, arguments)
-        found = self._cache.found(key)
+        key = self.cache.key(closure, arguments)
+        found = self.cache.found(key)
         if found is None:
             found = self._followed(closure, arguments, site)
-            self._cache.put(key, found, arguments)
+            self.cache.put(key, found, arguments)
         return found
 
     def _followed(self, closure: Closure, arguments: Arguments, site: Site) -> Value:

@@ -11,7 +11,7 @@ from gradlint.semantics.bindings import filled
 from gradlint.semantics.evaluated import Generator, nothing_at
 from gradlint.semantics.generators import Receiver
 from gradlint.semantics.interpretation import Count, Operand, Site
-from gradlint.semantics.scope import Frame, assigned
+from gradlint.semantics.scope import Frame
 from gradlint.semantics.value import (
     Instance,
     Items,
@@ -43,11 +43,8 @@ class Loops:
 
     def _iterations(self, node: ir.Loop, frame: Frame) -> None:
         if node.iterable is None or node.target is None:
-            times = counting.times(node, frame, self._core, self._core.expressions.most_iterations)
-            if times is not None:
-                self._unroll(node, [Known(None)] * times, frame)
-            else:
-                self._repeat(node, None, self._core.expressions.any_number(None), frame)
+            most = self._core.expressions.most_iterations
+            self._while(node, counting.counts(node, frame, self._core, most), frame)
             return
         iterable = self._core.evaluate(node.iterable, frame)
         if isinstance(iterable, Generator):
@@ -59,14 +56,25 @@ class Loops:
         else:
             self._repeat(node, items[0], count, frame)
 
-    def _unroll(self, node: ir.Loop, items: Sequence[Value], frame: Frame) -> None:
+    def _while(self, node: ir.Loop, rounds: Sequence[counting.Count] | None, frame: Frame) -> None:
+        """Run a loop as often as it counts, as long as nothing else changes what it counts."""
+        if rounds is None or not self._unroll(node, [Known(None)] * len(rounds), frame, rounds):
+            self._repeat(node, None, self._core.expressions.any_number(None), frame)
+
+    def _unroll(
+        self,
+        node: ir.Loop,
+        items: Sequence[Value],
+        frame: Frame,
+        rounds: Sequence[counting.Count] = (),
+    ) -> bool:
+        """Run the body for every item; whether that was all, though something else may change what
+        iterations count.
+        """
         outer, self._core.rounds = self._core.rounds, self._core.rounds * max(len(items), 1)
-        progress = self._interpretation.progress()
-        for item in self._interpretation.telling(items):
-            if (
-                node.test is not None
-                and self._core.branches.truth(self._core.evaluate(node.test, frame)) is False
-            ):
+        progress, is_counted = self._interpretation.progress(), True
+        for done, item in enumerate(self._interpretation.telling(items)):
+            if self._ends(node, frame):
                 break
             self._interpretation.iterates(often=False)
             if node.target is not None and node.iterable is not None:
@@ -77,12 +85,28 @@ class Loops:
             frame.alive = True
             if self._interpretation.progress() != progress or self._core.steps > self._core.most:
                 break
+            agrees = not rounds or counting.agrees(rounds[done], frame, self._core)
+            if agrees is None:
+                self._core.rounds = outer
+                return False
+            is_counted = is_counted and agrees
+        else:
+            if not is_counted and not self._ends(node, frame):
+                self._core.rounds = outer
+                return False
         self._core.rounds = outer
         self._interpretation.looped()
         if frame.alive:
             self._core.execute(node.otherwise, frame)
         elif frame.jump == "break":
             frame.alive = True
+        return True
+
+    def _ends(self, node: ir.Loop, frame: Frame) -> bool:
+        """Whether the test of a `while` fails now."""
+        if node.test is None:
+            return False
+        return self._core.branches.truth(self._core.evaluate(node.test, frame)) is False
 
     def _repeat(self, node: ir.Loop, item: Value | None, count: Count, frame: Frame) -> None:
         """Run the body once for any number of iterations: what it changes is unknown at its start."""
@@ -117,7 +141,8 @@ class Loops:
 
     def _carried(self, node: ir.Loop, frame: Frame) -> list[str]:
         """The variables that the body of a loop changes and that are there before it."""
-        return [name for name in assigned(node.body) if name in frame.variables]
+        found = dict.fromkeys(name for each in node.body for name in self._core.statements.bound_by(each))
+        return [name for name in found if name in frame.variables]
 
     def _stirred(self, node: ir.Loop, count: Count, frame: Frame) -> list[Stirred]:
         """The attributes that a loop changes, each as it is at the start of any iteration."""

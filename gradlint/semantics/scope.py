@@ -16,7 +16,8 @@ class Frame:
     """The variables of one activation of a function, a class body or a comprehension.
 
     `alive` until a statement leaves the body; `jump` says which kind did. `outer` are the variables
-    that belong to a function around this one though they are bound here.
+    that belong to a function around this one though they are bound here. What `:=` binds within a
+    comprehension belongs to the function.
     """
 
     scope: ModuleScope
@@ -27,6 +28,14 @@ class Frame:
     alive: bool = True
     jump: str = ""
     outer: set[str] = field(default_factory=set)
+    is_comprehension: bool = False
+
+    def function(self) -> Frame:
+        """The frame of the function, class or module that a comprehension stands in."""
+        frame = self
+        while frame.is_comprehension and frame.parent is not None:
+            frame = frame.parent
+        return frame
 
     def lookup(self, name: str) -> Value | None:
         """The value of `name` in this frame or one that encloses it."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gradlint.records import ir
+from gradlint.semantics.assignments import setter_of
+from gradlint.semantics.bindings import named_within
+from gradlint.semantics.builtin import delete_item
 from gradlint.semantics.evaluated import MOST_BODIES, Generator
 from gradlint.semantics.generators import Receiver
 from gradlint.semantics.interpretation import Arguments, Operand
@@ -14,8 +17,10 @@ from gradlint.semantics.value import (
     ClassObject,
     Closure,
     Instance,
+    Items,
     Known,
     Method,
+    Table,
     Value,
 )
 
@@ -36,16 +41,16 @@ class Statements:
         if isinstance(statement, ir.Return):
             frame.returned.append(self._interpretation.unknown(()))
             frame.alive, frame.jump = False, "return"
-        for name in self._bound_by(statement):
+        for name in self.bound_by(statement):
             frame.variables[name] = self._interpretation.unknown(())
 
-    def _bound_by(self, statement: ir.Statement) -> frozenset[str]:
+    def bound_by(self, statement: ir.Statement) -> frozenset[str]:
         """The variables that a statement binds, found once."""
         known = self._names_bound.get(id(statement))
         if known is None:
             if len(self._names_bound) >= MOST_BODIES:
                 self._names_bound.clear()
-            found = frozenset(assigned((statement,)))
+            found = frozenset({*assigned((statement,)), *named_within(statement)})
             known = self._names_bound[id(statement)] = (statement, found)
         return known[1]
 
@@ -173,6 +178,14 @@ class Statements:
             elif isinstance(target, ir.Index) and self._interpretation.is_ordered:
                 emptied = Method(self._core.evaluate(target.value, frame), "clear", target)
                 self._interpretation.collected(emptied, Arguments(), self._core.site(target, frame))
+            elif isinstance(target, ir.Index):
+                self._delete_item(target, frame)
+
+    def _delete_item(self, target: ir.Index, frame: Frame) -> None:
+        receiver = self._core.evaluate(target.value, frame)
+        if isinstance(receiver, (Items, Table)):
+            self._core.change(receiver)
+            delete_item(receiver, self._core.evaluate(target.index, frame))
 
     def import_(self, node: ir.Import, frame: Frame) -> None:
         """Run an import within a function."""
@@ -196,7 +209,8 @@ class Statements:
         body = Frame(frame.scope, frame if frame.closure is not None else None)
         for statement in node.body:
             if isinstance(statement, ir.Function):
-                cls.members[statement.name] = Closure(statement, frame.scope, body.parent, None, cls)
+                name = member_name(statement)
+                cls.members[name] = Closure(statement, frame.scope, body.parent, None, cls)
             else:
                 self._core.statement(statement, body)
         cls.members.update({n: v for n, v in body.variables.items() if n not in cls.members})
@@ -207,6 +221,12 @@ class Statements:
     def nothing(self, node: Any, frame: Frame) -> None:
         """Pass over what was not lowered."""
         return
+
+
+def member_name(function: ir.Function) -> str:
+    """What a method is called among the members of its class: that which sets a property has its own name."""
+    kinds = [each.name for each in function.decorators if isinstance(each, ir.Attribute)]
+    return setter_of(function.name) if "setter" in kinds else function.name
 
 
 def _is_chosen(context: ir.Expression) -> bool:

@@ -99,6 +99,12 @@ class Instance(Value, frozen=True, eq=False):
     attributes: dict[str, Value]
 
 
+class Namespace(Value, frozen=True, eq=False):
+    """`x.__dict__`: what is put there is an attribute of the object."""
+
+    of: Instance
+
+
 class Constructed(Value, frozen=True, eq=False):
     """An object that is known by the call that made it: its constructor was not run.
 
