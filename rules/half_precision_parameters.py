@@ -27,6 +27,9 @@ _SCALED = _STEP.replace("loss.backward()", "scaler.scale(loss).backward()").repl
     "optimizer.step()", "scaler.step(optimizer)\n    scaler.update()"
 )
 
+_STEPS = 6
+"""Steps after which Adam's have the size that they keep."""
+
 
 class HalfPrecisionParameters(Rule):
     """The weights themselves are float16 while an optimizer changes them.
@@ -37,13 +40,14 @@ class HalfPrecisionParameters(Rule):
     become 0, as does the epsilon 1e-8 of Adam, and what is divided by both is inf.
 
     ### How it is verified
-    The share of the weights that one step leaves as they were, or makes inf, though the same step in
-    float32 changes them. Under a gradient scaler the step raises an error.
+    The share of the weights that the first step, or one of Adam's later ones, leaves as they were or makes
+    inf, though the same step in float32 changes them. Under a gradient scaler the step raises an error.
 
     ### When it is fine
-    For inference, and with an epsilon that float16 has (`eps=1e-4`), where Adam's steps are of the size of
-    its rate. Mixed precision keeps the weights in float32 and casts them for each operation; some
-    optimizers of other libraries keep float32 copies.
+    For inference, and with an epsilon that float16 has (`eps=1e-4`) or in fused kernels, which compute in
+    float32, where Adam's steps are of the size of its rate and that is above 1e-4. Mixed precision keeps the
+    weights in float32 and casts them for each operation; some optimizers of other libraries keep float32
+    copies.
 
     ### Fix safety
     No fix: without `half()` the inputs must stay float32 too.
@@ -70,6 +74,10 @@ class HalfPrecisionParameters(Rule):
         ),
         "with a scaler": (_NET + ".half()" + _SGD + 'scaler = torch.amp.GradScaler("cpu")\n' + _SCALED),
         "a small epsilon": _NET + ".half()" + _ADAM.replace("1e-3", "1e-3, eps=1e-10") + _STEP,
+        "a fused kernel, and small steps": _NET
+        + ".half()"
+        + _ADAM.replace("Adam(", "AdamW(").replace("1e-3", "1e-5, fused=True")
+        + _STEP,
         "methods of a trainer": (
             "import torch\nfrom torch import nn\n\nclass Trainer:\n    def __init__(self):\n"
             "        self.net = nn.Linear(64, 10)\n        self.net.half()\n"
@@ -124,6 +132,7 @@ class HalfPrecisionParameters(Rule):
             "optimizer = torch.optim.Adam([p for p in model.parameters() if p.dtype == torch.float32])\n"
             + _STEP.replace("model(x.half())", "model[2](model[:2](x.half()).float())")
         ),
+        "a fused kernel": _NET + ".half()" + _ADAM.replace("1e-3", "1e-3, fused=True") + _STEP,
         "a larger epsilon": _NET + ".half()" + _ADAM.replace("1e-3", "1e-3, eps=1e-4") + _STEP,
         "another library's optimizer": (
             "from apex.optimizers import FusedAdam\n" + _NET + ".half()\n"
@@ -146,19 +155,22 @@ class HalfPrecisionParameters(Rule):
 
 def _message(found: HalfWeights) -> str:
     name = found.optimizer.type.rpartition(".")[2]
+    if found.is_refused:
+        return "weights are float16, whose gradients a gradient scaler refuses to unscale"
     if found.divides_by_zero:
         return f"weights are changed in float16, where the epsilon {found.epsilon:g} of {name} is 0"
     return f"weights are changed in float16, where steps below 1/{4 / SPACING:.0f} of them are lost"
 
 
 def _claim(loop: TrainingLoop, found: HalfWeights) -> Claim | None:
-    """What steps of one network showed: Adam's kin make most weights inf at once; of the steps of SGD a
-    tenth to nearly all are lost, by its rate.
+    """What steps of one network showed: Adam's kin make most weights inf at once, or lose steps, mostly once
+    they are shorter than the rate; of the steps of SGD a tenth to nearly all are lost, by its rate.
     """
     about = subject(loop, found.half, found.step)
     rehearsal = rehearsed(loop, (found.half, found.step), without(at(found.half)), about=found.step.things)
-    if found.step.by:
+    if found.is_refused:
         return claimed(Metric.RAISES, about, 1, 1, rehearsal, condition="iterations=1")
     is_adam = "Adam" in found.optimizer.type
     predicted, least = (0.75, 0.1) if found.divides_by_zero and is_adam else (0.5, 0.01)
-    return claimed(Metric.LOST_UPDATES, about, 0.01, predicted, rehearsal, least=least)
+    later = f"steps={_STEPS}" if is_adam and not found.divides_by_zero else ""
+    return claimed(Metric.LOST_UPDATES, about, 0.01, predicted, rehearsal, least=least, condition=later)

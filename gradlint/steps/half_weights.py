@@ -14,24 +14,34 @@ from gradlint.steps.loop import TrainingLoop
 _EPSILONS = {"Adam": 1e-8, "AdamW": 1e-8, "NAdam": 1e-8, "RMSprop": 1e-8}
 """What these optimizers of torch add to the root of the mean squared gradient that they divide by."""
 
+FINE = 1e-4
+"""The rate up to which Adam and its kin lose a third of their steps and more in float16."""
+
 _CHANGING = ("widen", "freeze", "replace", "add")
 
 
 class HalfWeights(Struct, frozen=True):
     """Where the weights become float16, what changes them, and the first step that does.
 
-    `epsilon` is what the optimizer divides by at least, None for one that does not divide.
+    `epsilon` is what the optimizer divides by at least, None for one that does not divide in float16, as
+    torch's fused kernels compute in float32. `is_coarse` says that its steps are large enough for float16.
     """
 
     half: Event
     optimizer: Thing
     step: Event
     epsilon: float | None
+    is_coarse: bool
 
     @property
     def is_harmful(self) -> bool:
-        """Whether steps are lost, divided by zero, or refused by a scaler; a larger epsilon saves them."""
-        return self.epsilon is None or self.divides_by_zero or bool(self.step.by)
+        """Whether steps are lost, divided by zero, or refused by a scaler."""
+        return not self.is_coarse or self.divides_by_zero or self.is_refused
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether a gradient scaler takes the step, which takes no gradients in float16."""
+        return bool(self.step.by)
 
     @property
     def divides_by_zero(self) -> bool:
@@ -49,7 +59,7 @@ def half_weights(loop: TrainingLoop, optimizer: frozenset[int]) -> Iterator[Half
             continue
         after = loop.after(half, loop.about(optimizer, "step", "escape"), partial(_changes, half))
         steps = [loop.event(number) for number in sorted(after.events)]
-        found = HalfWeights(half, held, steps[0], _epsilon(held)) if steps else None
+        found = HalfWeights(half, held, steps[0], _epsilon(held), _is_coarse(held)) if steps else None
         if found is not None and found.is_harmful and all(_is_plain(loop, step, optimizer) for step in steps):
             yield found
 
@@ -80,7 +90,16 @@ def _is_plain(loop: TrainingLoop, event: Event, optimizer: frozenset[int]) -> bo
     return event.kind == "step" and is_scaled and event.things <= optimizer
 
 
+def _is_coarse(optimizer: Thing) -> bool:
+    """Whether the steps of an optimizer are of the size of its rate, and that is not a small one."""
+    rate = optimizer.settings.get("lr")
+    is_small = isinstance(rate, float | int) and rate <= FINE
+    return optimizer.type.rpartition(".")[2] in _EPSILONS and not is_small
+
+
 def _epsilon(optimizer: Thing) -> float | None:
+    if optimizer.settings.get("fused", False) not in (False, "None"):
+        return None
     default = _EPSILONS.get(optimizer.type.rpartition(".")[2])
     given = optimizer.settings.get("eps", default)
     return float(given) if isinstance(given, (int, float)) else None

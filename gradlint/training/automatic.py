@@ -14,7 +14,7 @@ from gradlint.training.backward_pass import backward
 from gradlint.training.configuration import half_of, option
 from gradlint.training.holding import parameters_of
 from gradlint.training.paces import interval_of
-from gradlint.training.profiles import Automatic, Profile, trained
+from gradlint.training.profiles import Automatic, Made, Profile, trained
 from gradlint.training.values import (
     Context,
     Given,
@@ -81,9 +81,21 @@ class _Run:
         settings: dict[str, Setting] = {} if rate is False else {"lr": rate}
         if isinstance(found, Reference):
             return Optimizer(found.name, holds, settings, self.site)
-        if self.how.default and (found is None or (isinstance(found, Known) and found.value is None)):
-            return Optimizer(self.how.default, holds, settings, self.site)
-        return given
+        if found is not None and not (isinstance(found, Known) and found.value is None):
+            return given
+        made = self.chosen()
+        return (
+            given if made is None else Optimizer(made.type, holds, {**settings, **made.settings}, self.site)
+        )
+
+    def chosen(self) -> Made | None:
+        """The optimizer that the library makes itself; of a class of its own where it is none of torch."""
+        if not self.how.choice:
+            return Made(self.how.default) if self.how.default else None
+        name = option(self.facts, self.tool, self.how.choice)
+        made = self.how.choices.get(str(name), Made(f"{self.tool.profile.name}.{name or 'optimizer'}"))
+        held = {key: option(self.facts, self.tool, each) for key, each in made.options.items()}
+        return Made(made.type, {}, {**made.settings, **held})
 
     def is_replaced(self) -> bool:
         """Whether code of the project may do what it likes within the loop."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from gradlint.records.graph import Setting
 from gradlint.semantics.interpretation import Arguments, Site
 from gradlint.semantics.value import Value
 from gradlint.training.builtin_calls import GATHERING, PASSING, called_builtin, iterated
@@ -66,7 +67,9 @@ def called_by_name(facts: TrainingFacts, name: str, arguments: Arguments, site: 
     if first is not None and _makes_optimizer(name, last, first, arguments):
         take(first)
         holds = held(first) or Parameters(None, False)
-        return facts.makes(Optimizer(name, holds, arguments_of(arguments, ("", "lr")), site))
+        unknown: dict[str, Setting] = {"eps": None, "fused": None} if arguments.open else {}
+        settings = {**unknown, **arguments_of(arguments, ("", "lr"))}
+        return facts.makes(Optimizer(name, holds, settings, site))
     if name.startswith("torch."):
         return called_torch(facts, name, last, arguments, site)
     if last in PASSING or last in GATHERING:

@@ -8,6 +8,8 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from gradlint.records.graph import Setting
+
 FOLDER = Path(__file__).parent / "frameworks"
 
 
@@ -26,14 +28,22 @@ class Half(Struct, frozen=True, forbid_unknown_fields=True):
     dtype: str
 
 
+class Made(Struct, frozen=True, forbid_unknown_fields=True):
+    """An optimizer that a library makes: its class, `settings`, and those in `options` of the profile."""
+
+    type: str
+    options: dict[str, str] = {}
+    settings: dict[str, Setting] = {}
+
+
 class Automatic(Struct, frozen=True, forbid_unknown_fields=True):
     """How the loop that a library runs is put together.
 
     `model` and `optimizer` are arguments; `loss` and `optimizers` methods of the model, which is called
     itself where `loss` is empty, and which derives from `base`; `default` is the class of the optimizer where
-    none is given. The loop is the model's own where its attribute `manual` is False. The methods
-    `before_batch`, `after_backward`, `before_step` and `after_batch` of the model run there; where one that
-    is `replaced` is written in the project, it may do anything.
+    none is given, or the option `choice` names one of `choices`. The loop is the model's own where its
+    attribute `manual` is False. The methods `before_batch`, `after_backward`, `before_step` and `after_batch`
+    of the model run there; where one that is `replaced` is written in the project, it may do anything.
     `callbacks` is the argument that holds objects which may act at every point. With `warmup` the
     library makes its schedule. `batches` and `epochs` are the attributes that say how many there are in all,
     for schedules that are stepped with every epoch unless their "interval" says "step".
@@ -44,6 +54,8 @@ class Automatic(Struct, frozen=True, forbid_unknown_fields=True):
     optimizers: str = ""
     optimizer: str = ""
     default: str = ""
+    choice: str = ""
+    choices: dict[str, Made] = {}
     manual: str = ""
     base: str = ""
     before_batch: tuple[str, ...] = ()

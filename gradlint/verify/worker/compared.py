@@ -117,8 +117,12 @@ def _some(show: Show, stage: Stage) -> list[Step]:
 
 
 def lost_updates(stage: Stage, question: Question) -> float:
-    """The share of float16 elements that the first step leaves, of those that it changes in float32."""
-    return _first(stage.show(stage.rehearsal.written, replace(stage.conditions, steps=1)), stage).lost
+    """The share of float16 elements that a step leaves, of those that it changes in float32: the first one,
+    or the last of so many.
+    """
+    count = int(number(question, "steps", 1))
+    conditions = replace(stage.conditions, steps=count, follows_weights=count > 1)
+    return _some(stage.show(stage.rehearsal.written, conditions), stage)[-1].lost
 
 
 def raises(stage: Stage, question: Question) -> float:
@@ -195,8 +199,8 @@ COMPARISONS: dict[str, Callable[[Stage, Question], float]] = {
     "update-ratio": update_ratio,
     "schedule-lead": schedule_lead,
 }
-_ONE_ROUND = ("flushed-gradients", "lost-updates")
-_ONE_STEP = ("step-scale", "update-ratio")
+_ONE_ROUND = ("flushed-gradients",)
+_ONE_STEP = ("step-scale", "update-ratio", "lost-updates")
 
 
 def rounds_of(question: Question) -> str:

@@ -19,8 +19,8 @@ from .synthetic import norm
 class Step:
     """A step that an optimizer took: ‖g‖₂ that it was given, and the position of its schedule.
 
-    Of the first one also the gradients, and the share of float16 elements that are lost; of that, or of
-    all where they are followed, ‖Δw‖₂/‖w‖₂.
+    Of the first one also the gradients; of that, or of all where they are followed, the share of float16
+    elements that are lost, and ‖Δw‖₂/‖w‖₂.
     """
 
     norm: float
@@ -60,7 +60,7 @@ def watch(
     def before(*_: Any) -> None:
         gradients = [p.grad.detach() for p in held_by(optimizer) if p.grad is not None]
         steps.append(Step(norm(gradients), position()))
-        closely = _First if len(steps) == 1 else _Move
+        closely = _First if len(steps) == 1 else _Compared
         looks[:] = [closely(optimizer, steps[-1])] if follows or len(steps) == 1 else []
 
     def after(*_: Any) -> None:
@@ -90,13 +90,12 @@ class _Move:
         self.step.ratio = norm([p - w for p, w in pairs]) / size if size else math.nan
 
 
-class _First(_Move):
-    """The first step, of which gradients are kept and losses of float16 are counted as well."""
+class _Compared(_Move):
+    """A step of which the losses of float16 are counted as well."""
 
     def __init__(self, optimizer: torch.optim.Optimizer, step: Step) -> None:
         super().__init__(optimizer, step)
         self.reference = _reference(optimizer)
-        step.gradients = [p.grad.detach().float().clone() for p in self.held if p.grad is not None]
 
     def finish(self) -> None:
         """After the step: how far it went, and what float16 lost of it."""
@@ -116,8 +115,16 @@ class _First(_Move):
         return lost / changed if changed else 0.0
 
 
+class _First(_Compared):
+    """The first step, of which the gradients are kept."""
+
+    def __init__(self, optimizer: torch.optim.Optimizer, step: Step) -> None:
+        super().__init__(optimizer, step)
+        step.gradients = [p.grad.detach().float().clone() for p in self.held if p.grad is not None]
+
+
 def _reference(optimizer: torch.optim.Optimizer) -> tuple[list[torch.Tensor], torch.optim.Optimizer] | None:
-    """Float32 copies of float16 weights and their gradients, under an optimizer with the same settings."""
+    """Float32 copies of float16 weights and gradients, under an optimizer of the same settings and state."""
     held = held_by(optimizer)
     if not any(p.dtype is torch.float16 for p in held):
         return None
@@ -127,7 +134,10 @@ def _reference(optimizer: torch.optim.Optimizer) -> tuple[list[torch.Tensor], to
     kind: Any = type(optimizer)
     taken = inspect.signature(kind).parameters.keys() - {"fused", "foreach"}
     settings = {name: value for name, value in optimizer.defaults.items() if name in taken}
-    return copies, kind(copies, **settings)
+    reference = kind(copies, **settings)
+    groups = reference.state_dict()["param_groups"]
+    reference.load_state_dict({"state": optimizer.state_dict()["state"], "param_groups": groups})
+    return copies, reference
 
 
 def nodes(value: Any) -> int:
