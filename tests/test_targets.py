@@ -289,6 +289,9 @@ CASES = {
     ),
     "inputs by name": Case(net("", LINEAR, "*, x", "self.layer(x)"), inputs="float32[64,24]"),
     "a tuple of results": Case(net("", LINEAR, result="{'out': self.layer(x), 'n': (x, 3)}")),
+    "a result that holds itself": Case(
+        net("", LINEAR, result="[d := {'out': self.layer(x)}, d.update(own=[d])][0]"),
+    ),
     "batch statistics": Case(
         net("", "self.n = nn.BatchNorm1d(24)\n" + LINEAR, result="self.layer(self.n(x))"),
         inputs="float32[64,24]",

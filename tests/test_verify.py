@@ -338,6 +338,17 @@ def test_norms_are_known_where_squares_are_not(dtype: str, decades: int, sign: i
     assert math.isnan(float(size(torch.full_like(scaled, math.nan))))
 
 
+def test_inputs_by_any_name_are_given_by_that_name(tmp_path: Path) -> None:
+    code = VANISHING.replace("def forward(self, x):", "def forward(self, x, **others):")
+    code = code.replace("return ", "return others['gate'].mean() * ")
+    path = saved(tmp_path, code)
+    name = next(
+        line.partition("class ")[2].partition("(")[0] for line in code.split("\n") if "class " in line
+    )
+    found = command("verify", f"{path}::{name}", "--input", "gate=float32[4]")
+    assert "input gate=float32[4] (--input)" in found.stdout, found.stdout + found.stderr
+
+
 def test_check_stamps_findings_only_when_asked(tmp_path: Path) -> None:
     path = saved(tmp_path, VANISHING)
     plain = command("check", path, "--isolated", "--no-cache", "--output-format", "json")

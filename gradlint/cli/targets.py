@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from gradlint.cli.errors import UsageError, missing
 from gradlint.cli.terminal import print_error
 from gradlint.config.error import did_you_mean
-from gradlint.config.options import as_input
+from gradlint.config.options import as_input, check_inputs
 from gradlint.lint.models import Signature, intact, model_names, models, signatures
 from gradlint.records.graph import ModelGraph
 from gradlint.source.source import SourceError
@@ -61,10 +61,14 @@ def given(arguments: Sequence[str], inputs: Sequence[str]) -> TargetSettings:
 
 def _arguments(words: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Constructor arguments; a value that is no Python expression, but plain words, is text."""
+    known: set[str] = set()
     for word in words:
         name, equals, value = word.partition("=")
         if not equals or not name.isidentifier():
             raise UsageError(f"`--arg {word}`: expected NAME=VALUE, such as depth=12")
+        if name in known:
+            raise UsageError(f"`--arg`: `{name}` is given more than once")
+        known.add(name)
         try:
             compile(value.strip(), "<argument>", "eval")
         except (SyntaxError, ValueError) as error:
@@ -76,9 +80,13 @@ def _arguments(words: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def _inputs(words: Sequence[str]) -> Iterator[tuple[str, str, tuple[int, ...]]]:
+    try:
+        check_inputs([word.partition("=")[0] for word in words if "=" in word])
+    except ValueError as error:
+        raise UsageError(f"`--input`: {error}") from None
     for word in words:
         name, equals, value = word.partition("=")
-        if not equals or not all(each.isidentifier() for each in name.split(".", 1)):
+        if not equals:
             raise UsageError(f"`--input {word}`: expected NAME=FORM, such as x=float32[8,3,32,32]")
         try:
             yield name, *as_input(value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from math import inf
 from typing import Any
@@ -238,6 +238,7 @@ def _target(name: str, table: Any) -> TargetSettings:
         raise ValueError(f"unknown key `{odd}` in `{name}`{did_you_mean(odd, ('arguments', 'inputs'))}")
     arguments = [(key, _expression(item)) for key, item in _entries(name, table, "arguments")]
     inputs = [(key, *as_input(item)) for key, item in _entries(name, table, "inputs")]
+    check_inputs([key for key, *_ in inputs])
     return TargetSettings(name, tuple(arguments), tuple(inputs))
 
 
@@ -259,7 +260,9 @@ def _expression(value: Any) -> str:
     return value
 
 
-_INPUT = re.compile(r"\s*((?:float|bfloat|u?int)\d+(?:<\d+)?|bool)\s*\[([\d,\s]*)\]\s*")
+_INPUT = re.compile(
+    r"\s*(float(?:16|32|64)|bfloat16|(?:int(?:8|16|32|64)|uint8)(?:<\d+)?|bool)\s*\[([\d,\s]*)\]\s*"
+)
 
 
 def as_input(value: Any) -> tuple[str, tuple[int, ...]]:
@@ -267,7 +270,24 @@ def as_input(value: Any) -> tuple[str, tuple[int, ...]]:
     found = _INPUT.fullmatch(value) if isinstance(value, str) else None
     if found is None:
         raise ValueError(f"`{value}` is no input such as `float32[8,3,32,32]` or `int64<1000[8,128]`")
-    return found[1], tuple(int(size) for size in found[2].split(",") if size.strip())
+    shape = tuple(int(size) for size in found[2].split(",") if size.strip())
+    if 0 in shape:
+        raise ValueError(f"`{value}` holds nothing: every size is 1 or more")
+    return found[1], shape
+
+
+def check_inputs(names: Sequence[str]) -> None:
+    """Raise `ValueError` for names of inputs and of their fields (`batch.image`) that do not go together."""
+    for name in names:
+        head, _, field = name.partition(".")
+        if "." in field:
+            raise ValueError(f"`{name}`: only a field of an input can be given, no field of a field")
+        if not (head.isidentifier() and (field or head).isidentifier()) or name.endswith("."):
+            raise ValueError(f"`{name}` is no name of an input or of its field, such as `x` or `batch.image`")
+        if names.count(name) > 1:
+            raise ValueError(f"`{name}` is given more than once")
+        if field and head in names:
+            raise ValueError(f"`{head}` and `{name}`: what has fields is made of them alone")
 
 
 STRINGS: Schema = {"type": "array", "items": {"type": "string"}}

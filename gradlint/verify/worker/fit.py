@@ -403,7 +403,8 @@ def _taken(
         and (parameters[n].kind is inspect.Parameter.KEYWORD_ONLY or list(parameters)[i] != n)
         and parameters[n].kind is not inspect.Parameter.VAR_POSITIONAL
     )
-    return names, keywords, frozenset(stars), {n: p.annotation for n, p in parameters.items()}
+    annotations = {n: p.annotation for n, p in parameters.items()}
+    return [*names, *unknown], keywords | frozenset(unknown), frozenset(stars), annotations
 
 
 def annotated(annotation: Any, name: str) -> Form | None:

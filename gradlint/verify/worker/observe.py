@@ -166,10 +166,31 @@ def tensors(value: Any) -> list[torch.Tensor]:
     """The floating tensors in a value, also in the attributes of an object made to carry them."""
     if isinstance(value, torch.Tensor):
         return [value] if value.is_floating_point() else []
-    found = tree_flatten(value)[0]
+    found = _leaves(value)
     if len(found) == 1 and not isinstance(found[0], torch.Tensor) and hasattr(found[0], "__dict__"):
-        found = tree_flatten(dict(vars(found[0])))[0]
+        found = _leaves(dict(vars(found[0])))
     return [t for t in found if isinstance(t, torch.Tensor) and t.is_floating_point()]
+
+
+def _leaves(value: Any) -> list[Any]:
+    """What a value holds that holds nothing else, each once where the value holds itself."""
+    try:
+        found: list[Any] = tree_flatten(value)[0]
+    except RecursionError:
+        return list(_within(value))
+    return found
+
+
+def _within(value: Any) -> Iterator[Any]:
+    left, met = [value], dict[int, Any]()
+    while left:
+        each = left.pop()
+        if id(each) not in met:
+            met[id(each)] = each
+            if isinstance(each, (dict, list, tuple)):
+                left += reversed([*each.values()] if isinstance(each, dict) else each)
+            else:
+                yield each
 
 
 def _taken(values: Iterable[Any]) -> Iterator[torch.Tensor]:
