@@ -116,6 +116,12 @@ LENGTH = {
     "loops in loops": function(
         "".join("    " * (i + 1) + f"for i{i} in range(32):\n" for i in range(6)) + " " * 28 + "y = y + 1\n"
     ),
+    "classes whose methods make them again": (
+        "def make(y):\n    class A(torch.autograd.Function):\n"
+        + "".join(f"        def {name}(self, y): return torch.sqrt(make(y).apply(y))\n" for name in "abc")
+        + "    return A\n"
+        + function("    y = make(y)\n")
+    ),
     "loops in a comprehension": function("    y = [y + 1 " + "for i in range(32) " * 6 + "]\n"),
 }
 DEPTH = {

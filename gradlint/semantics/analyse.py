@@ -38,6 +38,7 @@ class Analysis:
         self._hits: tuple[int, ...] = ()
         self._defines_optimizer: bool | None = None
         self._stored: dict[int, tuple[ir.Class | None, set[str]]] = {}
+        self._within: set[int] = set()
         self._helped: list[Trace] = []
 
     def take_helped(self) -> list[Trace]:
@@ -69,6 +70,7 @@ class Analysis:
         self._evaluator.nested.clear()
         self._evaluator.nested_classes.clear()
         self._evaluator.inlined.clear()
+        self._within.clear()
         yield Mentions(scope)
         yield from self._script()
         for statement in _definitions(self._scope.facts.body):
@@ -99,9 +101,11 @@ class Analysis:
         for inner in {id(c.function): c for c in self._evaluator.nested[nested:]}.values():
             if self._is_hit(inner.function.span) and id(inner.function) not in self._evaluator.inlined:
                 yield from self._run(inner)
-        for cls in {id(c.definition): c for c in self._evaluator.nested_classes[classes:]}.values():
-            if self._is_hit(cls.definition.span):
+        for number, cls in {id(c.definition): c for c in self._evaluator.nested_classes[classes:]}.items():
+            if number not in self._within and self._is_hit(cls.definition.span):
+                self._within.add(number)
                 yield from self._class(cls)
+                self._within.discard(number)
 
     def _run(self, closure: Closure) -> Iterator[Trace]:
         self.facts.begin(self._is_differentiated(closure))

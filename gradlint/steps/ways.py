@@ -84,7 +84,7 @@ class Ways:
                 continue
             known = decided | set(point.decisions)
             live, gone = self._live[following], self._forgotten[following]
-            yield following, frozenset([d for d in known if d[0] in live and d[0] not in gone])
+            yield following, frozenset([d for d in known if live >> d[0] & 1 and d[0] not in gone])
 
     start: State = (0, frozenset())
     """Where every way begins."""
@@ -161,20 +161,26 @@ def _renewed(training: Training, tests: frozenset[int]) -> list[frozenset[int]]:
     ]
 
 
-def _live(training: Training, forgotten: list[frozenset[int]]) -> list[frozenset[int]]:
-    """For every point the tests that may be made again behind it."""
-    live: list[set[int]] = [set() for _ in training.points]
-    previous: list[list[int]] = [[] for _ in training.points]
-    for number, point in enumerate(training.points):
-        for each in point.next:
-            previous[each].append(number)
-    pending = list(range(len(training.points)))
-    while pending:
-        number = pending.pop()
-        made = {atom for atom, _ in training.points[number].decisions}
-        new = (live[number] - forgotten[number]) | made
-        for each in previous[number]:
-            if not new <= live[each]:
-                live[each] |= new
-                pending.append(each)
-    return [frozenset(each) for each in live]
+def _live(training: Training, forgotten: list[frozenset[int]]) -> list[int]:
+    """For every point the tests that may be made again behind it, as a number with a bit for each."""
+    points = training.points
+    made = [_bits(atom for atom, _ in point.decisions) for point in points]
+    kept = [~_bits(each) for each in forgotten]
+    live = [0] * len(points)
+    is_settled = False
+    while not is_settled:
+        is_settled = True
+        for number in reversed(range(len(points))):
+            new = 0
+            for each in points[number].next:
+                new |= live[each] & kept[each] | made[each]
+            if new != live[number]:
+                live[number], is_settled = new, False
+    return live
+
+
+def _bits(tests: Iterable[int]) -> int:
+    bits = 0
+    for test in tests:
+        bits |= 1 << test
+    return bits

@@ -59,7 +59,7 @@ class Stirring:
         if key not in self._changed:
             if len(self._changed) >= _MOST_BODIES:
                 self._changed.clear()
-            reach = _Reach(classes, self._look_up, self._mentions)
+            reach = _Reach(_methods(classes), self._look_up, self._mentions)
             kept = (body, classes, closures)
             self._changed[key] = kept, reach.assigned(body, frame, closures)
         return self._changed[key][1]
@@ -75,7 +75,7 @@ class Stirring:
 class _Reach(NamedTuple):
     """Goes from code to the code that it may run."""
 
-    classes: list[ClassObject]
+    methods: dict[str, list[Closure]]
     look_up: Callable[[ModuleScope, str], Value | None]
     mentions: Callable[[object], _Mentions]
 
@@ -95,11 +95,9 @@ class _Reach(NamedTuple):
 
     def _behind(self, names: frozenset[str], frame: Frame) -> Iterator[Closure]:
         """The functions that names may mean: methods of the classes, and what stands under them."""
-        wanted = names | _IMPLICIT
-        for cls in self.classes:
-            members = _members(cls)
-            for name in members if names & _DYNAMIC else members.keys() & wanted:
-                yield members[name]
+        wanted = self.methods.keys() if names & _DYNAMIC else self.methods.keys() & (names | _IMPLICIT)
+        for name in wanted:
+            yield from self.methods[name]
         for name in names:
             value = frame.lookup(name) or self.look_up(frame.scope, name)
             if isinstance(value, Closure):
@@ -113,12 +111,15 @@ def _code(closure: Closure) -> tuple[object, Frame]:
     return closure.function.body, Frame(closure.scope, closure.frame)
 
 
-def _members(cls: ClassObject) -> dict[str, Closure]:
-    """The methods of a class and of its bases, its constructor aside."""
-    found: dict[str, Closure] = {}
-    for base in reversed(cls.lineage()):
-        members = base.members if isinstance(base, ClassObject) else {}
-        found.update({n: m for n, m in members.items() if isinstance(m, Closure) and n != "__init__"})
+def _methods(classes: list[ClassObject]) -> dict[str, list[Closure]]:
+    """The methods of classes by name, constructors aside; of each class the one that an object has."""
+    found: dict[str, list[Closure]] = {}
+    for cls in classes:
+        lineage = [base for base in reversed(cls.lineage()) if isinstance(base, ClassObject)]
+        members = [pair for base in lineage for pair in base.members.items()]
+        own = {name: each for name, each in members if isinstance(each, Closure) and name != "__init__"}
+        for name, method in own.items():
+            found.setdefault(name, []).append(method)
     return found
 
 
