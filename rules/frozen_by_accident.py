@@ -79,6 +79,15 @@ class FrozenByAccident(Rule):
             "import torch\n\ndef train(model):\n    for p in model.parameters():\n"
             "        p.requires_grad = False\n    return torch.optim.SGD(model.parameters(), lr=0.1)\n"
         ),
+        "frozen as a whole": (
+            "import torch\n\ndef train(model):\n    model.requires_grad_(False)\n"
+            "    return torch.optim.SGD(model.parameters(), lr=0.1)\n"
+        ),
+        "moved, then frozen as a whole": (
+            "import torch\n\ndef train(model):\n"
+            '    model = model.to("cpu").requires_grad_(requires_grad=False)\n'
+            "    return torch.optim.Adam(model.train().parameters())\n"
+        ),
         "frozen by a helper": (
             "from torch import nn, optim\n\ndef freeze(module):\n"
             "    for name, p in module.named_parameters():\n        p.requires_grad_(False)\n\n"
@@ -114,6 +123,15 @@ class FrozenByAccident(Rule):
             "import torch\n\ndef prepare(model):\n    for name, p in model.named_parameters():\n"
             '        if name.startswith("head"):\n            continue\n        p.requires_grad = False\n'
             "    return torch.optim.AdamW(model.parameters())\n"
+        ),
+        "part thawed elsewhere": (
+            "import torch\nfrom helpers import unfreeze\n\ndef f(net):\n    net.requires_grad_(False)\n"
+            "    unfreeze(net.fc)\n    return torch.optim.Adam(net.parameters())\n"
+        ),
+        "parts thawed by methods of theirs": (
+            "import torch\n\ndef f(net):\n    for p in net.parameters():\n        p.requires_grad = False\n"
+            "    for block in net.blocks[-2:]:\n        block.unfreeze()\n"
+            "    return torch.optim.Adam(net.parameters())\n"
         ),
         "teacher": (
             "import copy\nimport torch\n\ndef distil(student):\n"

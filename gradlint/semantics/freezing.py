@@ -24,6 +24,7 @@ _SWITCH = ("requires_grad_", ".requires_grad_")
 _MODULE_METHODS = frozenset(
     {"eval", "train", "state_dict", "load_state_dict", "modules", "named_modules", "zero_grad", "children"}
 )
+_RETURNING = (*(SAME_OBJECT - {"apply"}), "eval", *_SWITCH)
 _HARMLESS = (
     {*_LISTING, *_SWITCH} | _MODULE_METHODS | SAME_OBJECT | {f".{m}" for m in _MODULE_METHODS | SAME_OBJECT}
 ) - {"apply", ".apply"}
@@ -103,7 +104,14 @@ def _module_of(parameters: Value) -> Value | None:
         only = parameters.items[0]
         return _module_of(only.entries.get("params", only)) if isinstance(only, Table) else _module_of(only)
     made = producer(parameters, *_LISTING)
-    return made.operands[0].value if made is not None else None
+    return _itself(made.operands[0].value) if made is not None else None
+
+
+def _itself(module: Value) -> Value:
+    """The module that methods gave back which return the module itself."""
+    while (made := producer(module, *_RETURNING)) is not None and made.form == "method" and made.operands:
+        module = made.operands[0].value
+    return module
 
 
 def _frozen_module(trace: Trace, module: Value, index: int, site: Site) -> Site | None:
@@ -121,7 +129,7 @@ def _freezes(trace: Trace, module: Value) -> Iterator[tuple[int, Site]]:
     for index, a in enumerate(trace.everything):
         if a.primitive in _SWITCH and a.form == "method" and _is_false(a.value(1, "requires_grad")):
             receiver = a.operands[0].value
-            if same(receiver, module) or same(_module_of(receiver), module):
+            if same(_itself(receiver), module) or same(_module_of(receiver), module):
                 yield index, a.site
 
 
@@ -154,10 +162,22 @@ def _is_changed(trace: Trace, module: Value) -> bool:
     if any(s.name != "requires_grad" and not isinstance(s.receiver, Instance) for s in trace.stores):
         return True
     return any(
-        same(operand.value, module) and a.primitive not in _HARMLESS
+        _is_within(operand.value, module, a)
         for a in trace.everything
+        if a.primitive not in _HARMLESS
         for operand in (*a.operands, *a.keywords.values())
     )
+
+
+def _is_within(value: Value, module: Value, by: Application) -> bool:
+    """Whether a value is the module, or may be a part of it: an attribute, or an item of one."""
+    if same(_itself(value), module):
+        return True
+    if not isinstance(value, Tensor) or not isinstance(module, Tensor) or producer(value, *_LISTING):
+        return False
+    is_foreign = by.form == "method" or "." in by.primitive
+    is_frozen_part = value.grad is False and value.producer is None and is_foreign
+    return (bool(value.roots) and value.roots <= module.roots) or (not value.roots and is_frozen_part)
 
 
 def _is_false(value: Value | None) -> bool:
