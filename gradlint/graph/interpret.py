@@ -39,7 +39,7 @@ from gradlint.graph.pretrained import Pretrained
 from gradlint.graph.python import Python, is_callable
 from gradlint.graph.rearrange import indexed
 from gradlint.graph.recorder import Recorder
-from gradlint.graph.sizes import SizeOf, size_at, whole
+from gradlint.graph.sizes import SizeOf, of_shape, size_at, whole
 from gradlint.graph.spaced import Spaced
 from gradlint.graph.unapplied import Copied, Replaced
 from gradlint.graph.unbound import RecordClass, Unbound, is_class_name, meaning, record
@@ -51,6 +51,7 @@ from gradlint.graph.values import (
     Drawn,
     Layer,
     OneOf,
+    Part,
     Signal,
     Weight,
     held_by,
@@ -626,7 +627,7 @@ class GraphFacts(Interpretation):
         return Choice(tuple(found))
 
     def _size(self, value: Value, name: str, arguments: Arguments) -> Value:
-        sizes = self.recorder.sizes(value)
+        sizes = of_shape(value.item_shape) if isinstance(value, Part) else self.recorder.sizes(value)
         if name in ("dim", "ndimension"):
             is_known = isinstance(value, (Weight, Drawn)) and sizes.rank is not None
             return Known(sizes.rank) if is_known else Anything()

@@ -76,11 +76,21 @@ class Weight(Value, frozen=True, eq=False):
 
 
 class Part(Weight, frozen=True, eq=False):
-    """The rows of a weight from `start` up to `stop`; None where these are not known."""
+    """The rows of a weight from `start` up to `stop`; None where these are not known.
+
+    `taken` is how many of the first dimensions numbers stand for, None where some index is no number.
+    """
 
     of: Weight | None = None
     start: int | None = None
     stop: int | None = None
+    taken: int | None = None
+
+    @property
+    def item_shape(self) -> Shape:
+        """The sizes of the part itself, as far as known."""
+        whole = whole_of(self).shape
+        return None if whole is None or self.taken is None else whole[self.taken :]
 
 
 class OneOf(Weight, frozen=True, eq=False):
@@ -99,10 +109,13 @@ def whole_of(weight: Weight) -> Weight:
 def part_of(weight: Weight, index: Value) -> Weight:
     """`weight[index]`, as one that may be written to."""
     start, stop = rows(index, weight.shape[0] if weight.shape else None)
+    before: int | None = 0
     if isinstance(weight, Part):
         start = stop = None
-    whole = whole_of(weight)
-    return Part(weight.attributes, weight.made, weight.is_trained, whole, start, stop)
+        before = weight.taken
+    is_number = isinstance(index, Known) and isinstance(index.value, int)
+    taken = before + 1 if is_number and before is not None else None
+    return Part(weight.attributes, weight.made, weight.is_trained, whole_of(weight), start, stop, taken)
 
 
 def rows(index: Value, size: int | None) -> tuple[int | None, int | None]:

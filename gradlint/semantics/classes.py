@@ -24,6 +24,10 @@ MODULE_BASES = MESSAGE_PASSING | frozenset(
 )
 
 
+_TENSORS = ("Parameter", "Buffer")
+"""How the names of classes of torch.nn end whose objects are tensors."""
+
+
 def is_module(cls: ClassObject) -> bool:
     """Whether objects of `cls` are torch modules."""
     return any(
@@ -33,7 +37,8 @@ def is_module(cls: ClassObject) -> bool:
 
 
 def _is_nn_class(name: str) -> bool:
-    return name.startswith("torch.nn.") and name.rpartition(".")[2][:1].isupper()
+    last = name.rpartition(".")[2]
+    return name.startswith("torch.nn.") and last[:1].isupper() and not last.endswith(_TENSORS)
 
 
 _NOT_DIFFERENTIATED = frozenset(
