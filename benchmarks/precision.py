@@ -23,8 +23,8 @@ from stored_findings import Stored, read
 HERE = Path(__file__).parent
 JUDGEMENTS = HERE / "judgements.tsv"
 PAGE = HERE.parent / "docs" / "precision.md"
-REPOSITORIES = "## Public repositories that train"
-"""The part of the page that `repositories.py` writes."""
+REPOSITORIES = "## The corpus of generated files"
+"""Where the parts of the page begin that `generated_files.py` and `repositories.py` write."""
 VERDICTS = ("true", "disputed", "false")
 
 

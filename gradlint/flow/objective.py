@@ -56,9 +56,12 @@ class Objective(Struct, frozen=True):
     graph: ModelGraph
 
     def losses(self, *ops: str) -> Iterator[Node]:
-        """The losses of these kinds."""
-        for node in self.graph.nodes:
-            if node.op in (ops or LOSSES) and node.inputs:
+        """The losses of these kinds, but for one of several that a setting chooses: it may choose what the
+        loss is given as well.
+        """
+        every = [node for node in self.graph.nodes if node.op in LOSSES and node.inputs]
+        for node in every:
+            if node.op in (ops or LOSSES) and all(_is_another(each, node) for each in every):
                 yield node
 
     def sources(self, number: int) -> tuple[Node, ...]:
@@ -134,3 +137,8 @@ class Objective(Struct, frozen=True):
                 continue
             if kind in kinds:
                 yield loss, kind, sources
+
+
+def _is_another(one: Node, other: Node) -> bool:
+    """Whether two losses are of one kind, or computed at different places."""
+    return one.op == other.op or one.place is None or one.place != other.place
