@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -16,33 +15,28 @@ from gradlint.graph.construct import (
     torch_base,
 )
 from gradlint.graph.custom import Custom, apply_of
-from gradlint.graph.distributions import sampled
 from gradlint.graph.fitting import fitting, is_asked_as_class
 from gradlint.graph.foreign import GRAD, NO_GRAD, Foreign
 from gradlint.graph.from_transformers import ANY_ACTIVATION, output_item
 from gradlint.graph.functions import (
-    ACTIVATIONS,
-    ALIASING,
-    FLOAT_FUNCTIONAL,
     METADATA,
-    PIECES,
-    SIZES,
-    UNARY,
 )
 from gradlint.graph.geometric import Geometric, stands_for
+from gradlint.graph.joining import Joining
 from gradlint.graph.making import Making
 from gradlint.graph.memory import Memory, Traces
 from gradlint.graph.message_passing import MessagePassing, is_message_passing
-from gradlint.graph.modules import ITSELF, ClassName, Members
+from gradlint.graph.methods import Methods
+from gradlint.graph.modules import Members
 from gradlint.graph.naming import Registered, Text, key_of, put_together, registered, text_of
 from gradlint.graph.pretrained import Pretrained
-from gradlint.graph.python import Python, is_callable
+from gradlint.graph.python import Python
 from gradlint.graph.rearrange import indexed
 from gradlint.graph.recorder import Recorder
-from gradlint.graph.sizes import SizeOf, of_shape, size_at, whole
+from gradlint.graph.sizes import SizeOf, size_at, whole
 from gradlint.graph.spaced import Spaced
 from gradlint.graph.unapplied import Copied, Replaced
-from gradlint.graph.unbound import RecordClass, Unbound, is_class_name, meaning, record
+from gradlint.graph.unbound import Unbound, meaning
 from gradlint.graph.values import (
     BASE,
     Anything,
@@ -51,12 +45,10 @@ from gradlint.graph.values import (
     Drawn,
     Layer,
     OneOf,
-    Part,
     Signal,
     Weight,
     held_by,
     is_module,
-    number,
     signals,
 )
 from gradlint.records import ir
@@ -85,14 +77,8 @@ _DICTIONARIES = frozenset({"builtins.dict", "collections.OrderedDict"})
 _TRAINING = Budget(unrolled=256, rounds=4096, steps=40_000, objects=4000, recursion=6)
 """A pass of training code is worth less work than a model: only what its losses take is looked at."""
 
-_MOST_OPTIONS = 64
-"""Modules or functions of which one is chosen; of more than these nothing is known."""
-
 _ENDS = 2
 """So many modules of each end of a long list are run where code trains."""
-
-_OF_MAPPINGS = frozenset({"items", "values", "pop", "get"})
-"""Methods by which an input of a forward pass shows itself to be a dictionary of tensors."""
 
 
 class Sought(Struct, frozen=True):
@@ -129,6 +115,8 @@ class GraphFacts(Interpretation):
         self.foreign = Foreign(self)
         self.making = Making(self)
         self.python = Python(self)
+        self.methods = Methods(self)
+        self.joining = Joining(self)
         self.memory = Memory()
         self.is_constructing = False
         self.unread: list[str] = []
@@ -291,77 +279,7 @@ class GraphFacts(Interpretation):
 
     def join(self, values: Sequence[Value]) -> Value:
         """One of several: a node that is either input, a choice of modules, or anything."""
-        distinct = list({id(value): value for value in values}.values())
-        real = [value for value in distinct if not (isinstance(value, Known) and value.value is None)]
-        if any(isinstance(value, Signal) for value in real):
-            return self._either_signal(real)
-        if len(real) > 1 and all(isinstance(value, Table) for value in real):
-            joined = self._either_table([value for value in real if isinstance(value, Table)])
-            if joined is not None:
-                return joined
-        if len(real) > 1 and all(isinstance(v, Items) and v.kind == "tuple" and not v.open for v in real):
-            return self._either_tuple([value for value in real if isinstance(value, Items)])
-        if real and all(is_callable(value) for value in real):
-            options = {id(option): option for option in _options(distinct)}
-            if len(options) <= _MOST_OPTIONS:
-                return Choice(tuple(options.values()))
-        if real and all(isinstance(value, (Drawn, Weight)) for value in real):
-            return self._either_data(real)
-        return self.unknown(values)
-
-    def _either_signal(self, found: Sequence[Value]) -> Value:
-        """A branch may also leave a number or a fresh tensor where another one leaves a signal."""
-        first = next(value for value in found if isinstance(value, Signal))
-        place = self.recorder.nodes[first.number].place if first.recorder is self.recorder else None
-        if not all(isinstance(v, (Signal, Drawn, Weight)) or number(v) is not None for v in found):
-            return self.unknown(found)
-        if place is None:
-            return self._either([v for v in found if isinstance(v, Signal)])
-        site = Site(ir.Literal(place.span, None), place.path)
-        return self._either([self.recorder.signal(value, site) for value in found])
-
-    def _either_table(self, found: Sequence[Table]) -> Table | None:
-        first = found[0]
-        if any(table.open or table.others or table.entries.keys() != first.entries.keys() for table in found):
-            return None
-        joined = {key: self.evaluator.join([t.entries[key] for t in found]) for key in first.entries}
-        return Table(joined, first.node)
-
-    def _either_tuple(self, found: Sequence[Items]) -> Items:
-        """Results of which some end earlier than others: what is behind an end is that of the longer ones."""
-        longest = max(found, key=lambda items: len(items.items))
-        columns = [[i.items[at] for i in found if at < len(i.items)] for at in range(len(longest.items))]
-        return Items("tuple", [self.evaluator.join(column) for column in columns], longest.node)
-
-    def _either(self, found: Sequence[Signal]) -> Value:
-        recorder = self.recorder
-        numbers = {signal.number: signal for signal in found if signal.recorder is recorder}
-        if len(numbers) < 2:
-            return found[0]
-        node = recorder.nodes[max(numbers)]
-        site = Site(ir.Literal(node.place.span, None), node.place.path) if node.place is not None else None
-        if site is None:
-            return recorder.unknown("a branch", list(numbers.values()))
-        return recorder.emit("join", list(numbers.values()), site)
-
-    def _either_data(self, found: Sequence[Value]) -> Value:
-        data = [value.data if isinstance(value, Weight) else value for value in found]
-        first = data[0]
-        assert isinstance(first, Drawn)
-        same = all(
-            isinstance(other, Drawn) and (other.initial, other.pieces) == (first.initial, first.pieces)
-            for other in data
-        )
-        pieces = first.pieces if same else ()
-        shape = first.shape if all(isinstance(d, Drawn) and d.shape == first.shape for d in data) else None
-        initial_ = first.initial if same else Initial("unknown")
-        weight = next((value for value in found if isinstance(value, Weight)), None)
-        self.recorder.hand_out(found)
-        return (
-            Drawn(initial_, shape, pieces)
-            if weight is None
-            else OneOf({"data": Drawn(initial_, shape, pieces)}, weight.made, options=tuple(found))
-        )
+        return self.joining.join(values)
 
     def truth(self, value: Value) -> bool | None:
         """Modules, functions and objects are true; empty containers are not."""
@@ -521,125 +439,7 @@ class GraphFacts(Interpretation):
 
     def method(self, receiver: Operand, name: str, arguments: Arguments, site: Site) -> Value:
         """A method of a module, a weight or a signal."""
-        value = receiver.value
-        if isinstance(value, Choice) and name in ("__call__", "forward"):
-            return self._each(value, arguments, site)
-        if isinstance(value, Choice) and (found := self._of_each(value, name)) is not None:
-            return self._each(found, arguments, site)
-        if isinstance(value, Layer) and value.type == "FloatFunctional" and name in FLOAT_FUNCTIONAL:
-            made = self.applier.function(FLOAT_FUNCTIONAL[name], arguments, site)
-            is_rectified = name == "add_relu"
-            rectified = Arguments((Operand(made, site.node),))
-            return self.applier.function("relu", rectified, site) if is_rectified else made
-        if isinstance(value, (Layer, Container, Choice, Instance)):
-            if name in ("__call__", "forward"):
-                return self.applier.module(value, arguments, site)
-            if self.members.wraps_itself(value, name):
-                return self.evaluator.call(value, arguments, site)
-            if isinstance(value, Instance) and is_message_passing(value):
-                passed = self.messages.method(value, name, arguments, site)
-                if passed is not None:
-                    return passed
-            return self.members.method(value, name, arguments, site)
-        if isinstance(value, Pretrained):
-            return self._pretrained(value, name, arguments, site)
-        if isinstance(value, RecordClass) and name == "__call__":
-            return record(arguments, site, value.fields)
-        if isinstance(value, Unbound) and name == "__call__" and self._is_record(value, arguments):
-            return record(arguments, site)
-        if isinstance(value, Registered):
-            read = self.members.of_registered(value, name, arguments, site)
-            return self.foreign.unknown_call(f"a method {name}", [value.of], site) if read is None else read
-        if isinstance(value, Spaced) and (given := spaced.method(value, name, arguments)) is not None:
-            return given
-        if isinstance(value, Weight) and name.endswith("_"):
-            self._overwritten(value)
-        if isinstance(value, Weight) and name == "detach" and self.recorder.paths:
-            return self.recorder.emit("detach", (self.recorder.signal(value, site),), site)
-        if isinstance(value, (Weight, Drawn)):
-            written = self.members.written(value, name, arguments, site)
-            if written is not None:
-                return written
-            if isinstance(value, Weight) and self.is_constructing and name in ALIASING:
-                part = self.members.index(value, Anything(), site)
-                return Items("tuple", [part], site.node, True) if name in PIECES else part
-        if isinstance(value, Anything) and name in UNARY and UNARY[name].op == "reshape":
-            return value
-        starts = self.is_training and isinstance(value, Anything) and name in ACTIVATIONS
-        if starts or isinstance(value, (Signal, Weight, Drawn)):
-            if name in SIZES:
-                return self._size(value, name, arguments)
-            if name.startswith("new_"):
-                rebuilt = self.making.rebuilt(name, arguments, site) if name == "new_tensor" else None
-                return rebuilt or self.recorder.emit("constant", (), site, {"value": None})
-            if isinstance(value, Signal) and name in _OF_MAPPINGS:
-                return self._entries(value, name, site)
-            sample = sampled(self.recorder, value, name, site) if isinstance(value, Signal) else None
-            if sample is not None:
-                return sample
-            everything = Arguments((receiver, *arguments.positional), arguments.keywords, arguments.open)
-            return self.applier.function(name, everything, site)
-        if isinstance(value, ClassName):
-            return Anything()
-        return self.foreign.unknown_call(
-            f"a method {name} of something unknown", [value, *arguments.values()], site
-        )
-
-    def _is_record(self, called: Unbound, arguments: Arguments) -> bool:
-        """Whether a forward pass makes an object of signals: models are not made of these."""
-        is_made_of_signals = any(next(signals(value), None) is not None for value in arguments.values())
-        return not self.is_constructing and is_class_name(called.name) and is_made_of_signals
-
-    def _entries(self, signal: Signal, name: str, site: Site) -> Value:
-        """What a dictionary of tensors gives that came into the forward pass."""
-        entry = self.recorder.emit("select", (signal,), site)
-        if name in ("pop", "get"):
-            return entry
-        pair = Items("tuple", [Anything(), entry], site.node)
-        return Items("list", [pair if name == "items" else entry], site.node, True)
-
-    def _pretrained(self, model: Pretrained, name: str, arguments: Arguments, site: Site) -> Value:
-        """A method of a pretrained model: called, it applies its last layer to something unknown."""
-        if name in ITSELF:
-            return model
-        values = arguments.values()
-        if name not in ("__call__", "forward"):
-            return self.foreign.unknown_call(f"a method {name}", values, site)
-        head = model.attributes.get(model.head)
-        if head is None or not self.is_training:
-            return self.foreign.unknown_call("a pretrained model", values, site)
-        features = self.recorder.unknown("a pretrained model", values, site)
-        return self.evaluator.call(head, Arguments((Operand(features, site.node),)), site)
-
-    def _each(self, choice: Choice, arguments: Arguments, site: Site) -> Value:
-        options = [o for o in choice.options if not (isinstance(o, Known) and o.value is None)]
-        results = [self.evaluator.call(option, arguments, site) for option in options]
-        return results[0] if len(results) == 1 else self.evaluator.join(results)
-
-    def _of_each(self, choice: Choice, name: str) -> Choice | None:
-        """A method that all of several objects of the project have."""
-        found: list[Value] = []
-        for option in choice.options:
-            member = option.type.member(name) if isinstance(option, Instance) else None
-            if not isinstance(member, Closure):
-                return None
-            found.append(self.evaluator.bound(member, option))
-        return Choice(tuple(found))
-
-    def _size(self, value: Value, name: str, arguments: Arguments) -> Value:
-        sizes = of_shape(value.item_shape) if isinstance(value, Part) else self.recorder.sizes(value)
-        if name in ("dim", "ndimension"):
-            is_known = isinstance(value, (Weight, Drawn)) and sizes.rank is not None
-            return Known(sizes.rank) if is_known else Anything()
-        if name in ("numel", "nelement"):
-            is_whole = sizes.rank is not None and len(sizes.known) == sizes.rank
-            return Known(math.prod(sizes.known.values())) if is_whole else Anything()
-        if name != "size":
-            return Anything()
-        dimension = arguments.get(0, "dim")
-        if dimension is None:
-            return SizeOf(sizes=sizes)
-        return size_at(sizes, whole(dimension.value))
+        return self.methods.call(receiver, name, arguments, site)
 
     def operator(self, name: str, operands: tuple[Operand, ...], site: Site) -> Value:
         """An operator on signals, or a comparison that can be decided."""
@@ -733,7 +533,7 @@ class GraphFacts(Interpretation):
             self.members.assigned(receiver.value, index.value, value.value, site)
         if isinstance(receiver.value, (Weight, Instance, Anything)):
             self.recorder.hand_out((value.value,))
-            self._overwritten(receiver.value)
+            self.overwritten(receiver.value)
             return receiver.value
         return self._filled(receiver.value, value.value, site)
 
@@ -787,7 +587,7 @@ class GraphFacts(Interpretation):
             self.recorder.hand_out((value.value,))
         return None
 
-    def _overwritten(self, value: Value) -> None:
+    def overwritten(self, value: Value) -> None:
         """A weight that the forward pass writes to is looked after there."""
         if isinstance(value, Weight) and self.recorder.paths:
             self.recorder.hand_out((value,))
@@ -875,8 +675,3 @@ def _any_number_of(operands: Sequence[Operand], site: Site) -> Items | None:
 def _holds_module(value: Value) -> bool:
     """Whether a value is a module, or a tuple with one, as `enumerate` and `zip` give it."""
     return is_module(value) or (isinstance(value, Items) and any(map(is_module, value.items)))
-
-
-def _options(values: Sequence[Value]) -> Iterator[Value]:
-    for value in values:
-        yield from value.options if isinstance(value, Choice) else (value,)
