@@ -141,6 +141,11 @@ class TrainingDisabled(Rule):
             "range(3):\n", "range(3):\n    torch.set_grad_enabled(True)\n"
         )
         + _SWITCHED,
+        "gradients switched as they were": _EPOCHS.replace(
+            "range(3):\n", "range(3):\n    before = torch.is_grad_enabled()\n"
+        )
+        + _SWITCHED
+        + "    torch.set_grad_enabled(before)\n",
         "gradients switched by what is not known": _EPOCHS + _SWITCHED + "    torch.set_grad_enabled(mode)\n",
         "gradients switched off after the last epoch": _EPOCHS + _SWITCHED.replace("\n    ", "\n")[4:],
         "gradients switched off within a block": _EPOCHS
