@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 import gradlint
 from gradlint.config.select import Rating
 from gradlint.lint import examine, spread
+from gradlint.lint.check_text import check_text
 from gradlint.lint.outcome import Outcome, Task
 from gradlint.lint.pipeline import Linter
 from gradlint.records.failure import INTERNAL_ERROR
@@ -362,3 +364,33 @@ def test_columns_count_characters(tmp_path: Path) -> None:
     (finding,) = gradlint.check([str(tmp_path)], isolated=True)
     line = (tmp_path / "wide.py").read_text(encoding="utf-8").splitlines()[4]
     assert line[finding.span.column - 1 : finding.span.end_column - 1] == "(x ** 2).sum().sqrt()"
+
+
+MODEL = """
+class Net{0}(nn.Module):
+    def __init__(self, width=64):
+        super().__init__()
+        self.first = nn.Linear(width, width)
+
+    def init_weights(self):
+        nn.init.xavier_uniform_(self.first.weight)
+
+    def forward(self, x):
+        return self.first(x)
+
+def draw{0}(model):
+    nn.init.xavier_uniform_(model.first.weight)
+
+net{0} = Net{0}()
+"""
+
+
+def test_a_file_of_many_models_takes_time_in_proportion(tmp_path: Path) -> None:
+    def seconds(count: int) -> float:
+        text = "from torch import nn\n" + "".join(MODEL.format(number) for number in range(count))
+        before = time.process_time()
+        check_text(text, load(), str(tmp_path / "many.py"))
+        return time.process_time() - before
+
+    seconds(20)
+    assert seconds(320) < 10 * seconds(80)

@@ -20,7 +20,7 @@ from gradlint.graph.recorder import frozen
 from gradlint.graph.sequences import Sequences
 from gradlint.graph.stated import module, undecided
 from gradlint.graph.training import Trainer
-from gradlint.graph.unapplied import callable_later, uncalled, unnamed, without_effect
+from gradlint.graph.unapplied import callable_later, is_constructed, uncalled, unnamed, without_effect
 from gradlint.graph.values import BASE, Container, Signal, Weight, descendants, prefixes, signals
 from gradlint.graph.writes import Writers
 from gradlint.records import ir
@@ -66,6 +66,7 @@ class Builder:
         self._writers = Writers()
         self._parts: dict[Place, int] = {}
         self._may_grow: dict[Place, bool] = {}
+        self._lost: dict[str, tuple[Unapplied, ...]] = {}
         self._classes: dict[str, tuple[FileFacts, list[ClassObject]]] = {}
         self._text = ""
         self._started_beside: set[str] = set()
@@ -103,6 +104,7 @@ class Builder:
         self._started_beside.clear()
         self._parts.clear()
         self._may_grow.clear()
+        self._lost.clear()
         self._text = text
         for cls in reversed(self.classes(scope)):
             if id(cls.definition) not in self._seen and self._affords():
@@ -299,13 +301,22 @@ class Builder:
         lost = without_effect(facts.displaced, facts.copied, facts.recorder.paths)
         unapplied = (*facts.unmatched, *uncalled(root.type, self._evaluator.ran), *lost)
         if self._text and all(parameter.initial.scheme == "default" for parameter in held):
-            unapplied += tuple(self._unnamed(root.type))
+            unapplied += self._unnamed(root.type)
         kept = tuple(self._kept(root, forward, place, left)) if left else ()
         return replace(graph, parameters=held, unapplied=unapplied, kept=kept)
 
-    def _unnamed(self, cls: ClassObject) -> Iterator[Unapplied]:
-        """Functions of the file that draw weights, and that neither it nor a neighbour names."""
-        for found in unnamed(cls, self._text):
+    def _unnamed(self, cls: ClassObject) -> tuple[Unapplied, ...]:
+        """Functions of the file that draw weights, and that neither it nor a neighbour names; none where it
+        makes no object of the class.
+        """
+        if not is_constructed(cls):
+            return ()
+        if cls.scope.path not in self._lost:
+            self._lost[cls.scope.path] = tuple(self._nowhere_named(cls.scope))
+        return self._lost[cls.scope.path]
+
+    def _nowhere_named(self, scope: ModuleScope) -> Iterator[Unapplied]:
+        for found in unnamed(scope, self._text):
             path = found.place.path
             beside = neighbours(path)
             self._evaluator.consulted |= beside.asked(question("occurs", found.name))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -25,6 +27,9 @@ _RANDOM = frozenset(
 
 _OF_ONE = re.compile(r"^def (\w+)\(\w+(?:\s*:[^,()]*)?\)", re.MULTILINE)
 """The names of functions of one argument."""
+
+_MENTIONED = re.compile(r"(?<![\w.])([^\W\d]\w*)|\.([^\W\d]\w*)\b(?!\s*[(.])")
+"""Names that stand for themselves, and attributes that are handed on: no methods."""
 
 _AS_MADE = ("default", "unknown", "empty")
 
@@ -107,7 +112,7 @@ def uncalled(cls: ClassObject, ran: Set[int]) -> Iterator[Unapplied]:
         function = member.function if isinstance(member, Closure) else None
         if id(function) in ran or not draws(function) or name.startswith("__"):
             continue
-        if _is_constructed(cls) and not _is_named(cls.scope, name):
+        if is_constructed(cls) and not _is_named(cls.scope, name):
             assert isinstance(function, ir.Function)
             yield Unapplied(name, "uncalled", Place(cls.scope.path, function.header))
 
@@ -127,21 +132,13 @@ def _needs_nothing(function: ir.Function | ir.Lambda) -> bool:
     return all(p.default is not None or p.kind in ("arguments", "keywords") for p in function.parameters[1:])
 
 
-def unnamed(cls: ClassObject, text: str) -> Iterator[Unapplied]:
-    """Functions of a file that draw the weights of a module that they are given, and that it does not name.
-
-    Silent where the file makes no object of the class.
-    """
+def unnamed(scope: ModuleScope, text: str) -> Iterator[Unapplied]:
+    """Functions of a file that draw weights of a module that they are given, and that it does not name."""
+    mentions = Counter(first or second for first, second in _MENTIONED.findall(text))
     for name in dict.fromkeys(_OF_ONE.findall(text)):
-        function = _drawing(cls.scope, name) if _mentions(name, text) == 1 else None
-        if function is not None and _is_constructed(cls):
-            yield Unapplied(name, "uncalled", Place(cls.scope.path, function.header))
-
-
-def _mentions(name: str, text: str) -> int:
-    """How often a text names a function, or hands on something of a module by that name; not as a method."""
-    word = re.escape(name)
-    return len(re.findall(rf"(?<![\w.]){word}\b|\.{word}\b(?!\s*[(.])", text))
+        function = _drawing(scope, name) if mentions[name] == 1 else None
+        if function is not None:
+            yield Unapplied(name, "uncalled", Place(scope.path, function.header))
 
 
 def _drawing(scope: ModuleScope, name: str) -> ir.Function | None:
@@ -162,14 +159,26 @@ def _everything(scope: ModuleScope) -> Iterator[ir.Node]:
 
 def _is_named(scope: ModuleScope, name: str) -> bool:
     """Whether the file uses a name, or text equal to it."""
-    return any(
-        (isinstance(node, (ir.Name, ir.Attribute)) and last_name(node) == name)
-        or (isinstance(node, ir.Literal) and node.value == name)
-        for node in _everything(scope)
-    )
+    return name in _words(scope, id(scope.facts)).named
 
 
-def _is_constructed(cls: ClassObject) -> bool:
-    """Whether the file makes an object of the class."""
-    calls = [node for node in _everything(cls.scope) if isinstance(node, ir.Call)]
-    return any(last_name(call.function) == cls.definition.name for call in calls)
+def is_constructed(cls: ClassObject) -> bool:
+    """Whether the file of a class makes an object of it."""
+    return cls.definition.name in _words(cls.scope, id(cls.scope.facts)).called
+
+
+class _Words(Struct, frozen=True):
+    """The names that a file uses, texts among them, and those that it calls."""
+
+    named: frozenset[object]
+    called: frozenset[str]
+
+
+@lru_cache(maxsize=8)
+def _words(scope: ModuleScope, facts: int) -> _Words:
+    """The words of a file with these facts."""
+    every = list(_everything(scope))
+    named = {last_name(node) for node in every if isinstance(node, (ir.Name, ir.Attribute))}
+    texts = {node.value for node in every if isinstance(node, ir.Literal) and isinstance(node.value, str)}
+    called = {last_name(node.function) for node in every if isinstance(node, ir.Call)}
+    return _Words(frozenset(named | texts), frozenset(called))
