@@ -32,6 +32,9 @@ SEED = 20261121
 MOST, FREQUENT = 12, {"GRD601": 24, "GRD603": 24, "GRD604": 24}
 """How many findings of a rule are read, and of the rules that find most."""
 
+READ_NOTES = (46, 4, 35, 7)
+"""Notes that were read, up to six of each rule by the same lot: all, true, disputed, false."""
+
 DRAWS = 20_000
 VERDICTS = ("true", "disputed", "false")
 
@@ -147,6 +150,8 @@ def section(
     yield f"- As found: {_share(before)}"
     if now is not None:
         yield f"- Of these, after the rules were mended: {_share(_strata(weighty, sample, judgements, now))}"
+    read_ones, true, disputed, false = READ_NOTES
+    yield f"- Of {read_ones} notes, up to six of each rule, {true} are true, {disputed} disputed, {false} false."
     yield from ("", *_table(counts, before, sample, judgements, now), "")
     yield from ("| Where | Rule | Verdict | Now | Why |", "|---|---|---|---|---|")
     for finding in sample:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 
 from gradlint.semantics.maxima import is_maximum
+from gradlint.semantics.point import value_at
+from gradlint.semantics.selection import free
 from gradlint.semantics.tensor import (
     REARRANGING,
     Application,
@@ -19,6 +21,8 @@ from gradlint.semantics.value import Value
 _CLAMPS = frozenset({"clamp", "clamp_max", "minimum", "fmin", "hardtanh"})
 _FOLLOWED = REARRANGING | {"detach", "mean", "amax", "amin", "masked_fill"}
 _DEEP = 8
+_PROBES = (-1e4, -300.0, -1.0, 0.0, 1.0, 300.0, 1e4)
+"""Elements at which code is computed that tests their sign."""
 
 
 def stays_below(value: Value | None, limit: float) -> bool:
@@ -44,6 +48,8 @@ def _is_kept(value: Value | None, limit: float, only_above: bool, depth: int) ->
         return False
     if found.primitive in _CLAMPS or (only_above and _is_shifted(found)):
         return True
+    if only_above and depth == 0 and _computes_below(value, limit):
+        return True
     parts: tuple[Value | None, ...] = ()
     if found.primitive in ("mul", "div"):
         parts = _scaled(found)
@@ -56,6 +62,15 @@ def _is_kept(value: Value | None, limit: float, only_above: bool, depth: int) ->
     return bool(parts) and all(
         _is_bounded(facts_of(part)) or _is_kept(part, limit, only_above, depth + 1) for part in parts
     )
+
+
+def _computes_below(value: Value | None, limit: float) -> bool:
+    """Whether `value` is computed of one number by tests and arithmetic, and large for no large number."""
+    leaves = free(value)
+    if len(leaves) != 1:
+        return False
+    found = [value_at(value, {leaves[0].number: number}) for number in _PROBES]
+    return all(each is not None and each <= limit for each in found)
 
 
 def _scaled(found: Application) -> tuple[Value | None, ...]:

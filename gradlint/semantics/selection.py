@@ -65,8 +65,12 @@ def compared(test: Value | None) -> list[Tensor]:
 
 def leaves(test: Value | None) -> list[Tensor]:
     """What they are computed from, as far back as elements can be computed."""
-    found = [value for value in _computed_from(test) if made(value, *EVALUATED) is None and _varies(value)]
-    return found if any(_comparisons(test)) else []
+    return free(test) if any(_comparisons(test)) else []
+
+
+def free(value: Value | None) -> list[Tensor]:
+    """What a value is computed from element by element, as far back as elements can be computed."""
+    return [each for each in _computed_from(value) if made(each, *EVALUATED) is None and _varies(each)]
 
 
 def may_be(value: Tensor, number: float) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, TypeGuard
 from msgspec.structs import replace
 
 from gradlint.records import ir
-from gradlint.semantics.classes import is_module
+from gradlint.semantics.classes import is_differentiated, is_module
 from gradlint.semantics.effects import VIEWS, is_check, overwrites
 from gradlint.semantics.endings import Endings
 from gradlint.semantics.extent import fits
@@ -589,6 +589,8 @@ class ValueFacts(Interpretation):
         """Helper functions are followed; long ones are none, and what a module computes is its own matter."""
         if isinstance(target, ClassObject):
             return depth < _DEEPEST and not is_module(target)
+        if target.owner is not None and not is_differentiated(target.owner):
+            return False
         span = target.function.span
         return depth < _DEEPEST and span.end_line - span.line < _LONGEST_HELPER
 
