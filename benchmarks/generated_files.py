@@ -32,8 +32,8 @@ SEED = 20261121
 MOST, FREQUENT = 12, {"GRD601": 24, "GRD603": 24, "GRD604": 24}
 """How many findings of a rule are read, and of the rules that find most."""
 
-READ_NOTES = (46, 4, 35, 7)
-"""Notes that were read, up to six of each rule by the same lot: all, true, disputed, false."""
+NOTES = 6
+"""How many notes of a rule are read."""
 
 DRAWS = 20_000
 VERDICTS = ("true", "disputed", "false")
@@ -82,15 +82,16 @@ class Stratum(NamedTuple):
 
 def main() -> int:
     options = _options()
-    found = [finding for finding in read(options.found) if not finding.is_note]
-    sample, judgements = drawn(found), _judgements()
-    missing = [finding for finding in sample if finding.key not in judgements]
+    found = read(options.found)
+    sample, judgements = drawn(f for f in found if not f.is_note), _judgements()
+    notes = drawn((f for f in found if f.is_note), NOTES)
+    missing = [finding for finding in (*sample, *notes) if finding.key not in judgements]
     if options.draw or missing:
-        for finding in sample if options.draw else missing:
+        for finding in (*sample, *notes) if options.draw else missing:
             print(*finding.key, sep="\t")
         return 1 if missing else 0
     now = None if options.now is None else {f.key for f in read(options.now) if not f.is_note}
-    lines = list(section(read(options.found), sample, judgements, now))
+    lines = list(section(found, sample, notes, judgements, now))
     if options.write:
         before, _, behind = PAGE.read_text(encoding="utf-8").partition(NEXT)
         kept = before.partition(HEADING)[0]
@@ -120,7 +121,7 @@ def _judgements() -> dict[Key, tuple[str, str]]:
     return {(file, int(line), int(column), rule): (v, why) for file, line, column, rule, v, why in rows}
 
 
-def drawn(found: Iterable[Found]) -> list[Found]:
+def drawn(found: Iterable[Found], most: int | None = None) -> list[Found]:
     """The findings to read: of each rule those that come first in an order by chance, one for each place."""
     by_rule: dict[str, dict[Key, Found]] = defaultdict(dict)
     for finding in found:
@@ -128,7 +129,7 @@ def drawn(found: Iterable[Found]) -> list[Found]:
     return [
         each
         for rule, places in sorted(by_rule.items())
-        for each in sorted(places.values(), key=_lot)[: FREQUENT.get(rule, MOST)]
+        for each in sorted(places.values(), key=_lot)[: most or FREQUENT.get(rule, MOST)]
     ]
 
 
@@ -139,6 +140,7 @@ def _lot(finding: Found) -> str:
 def section(
     found: Sequence[Found],
     sample: Sequence[Found],
+    notes: Sequence[Found],
     judgements: dict[Key, tuple[str, str]],
     now: set[Key] | None,
 ) -> Iterator[str]:
@@ -150,8 +152,7 @@ def section(
     yield f"- As found: {_share(before)}"
     if now is not None:
         yield f"- Of these, after the rules were mended: {_share(_strata(weighty, sample, judgements, now))}"
-    read_ones, true, disputed, false = READ_NOTES
-    yield f"- Of {read_ones} notes, up to six of each rule, {true} are true, {disputed} disputed, {false} false."
+    yield f"- Notes, up to {NOTES} of each rule: {_told(judgements[note.key][0] for note in notes)}."
     yield from ("", *_table(counts, before, sample, judgements, now), "")
     yield from ("| Where | Rule | Verdict | Now | Why |", "|---|---|---|---|---|")
     for finding in sample:
@@ -190,12 +191,16 @@ def _strata(
 
 
 def _share(strata: Sequence[Stratum]) -> str:
-    read_ones = Counter(verdict for stratum in strata for verdict in stratum.verdicts)
     true, low, high = _estimate(strata, ("true",))
     fair, *_ = _estimate(strata, ("true", "disputed"))
-    said = f"{read_ones['true']} are true, {read_ones['disputed']} disputed, {read_ones['false']} false"
     weighted = f"**{true:.0%} are true** ({low:.0%} to {high:.0%}) and {1 - fair:.1%} false"
-    return f"of {read_ones.total()} that were read {said}. Weighted, {weighted}."
+    return f"{_told(verdict for s in strata for verdict in s.verdicts)}. Weighted, {weighted}."
+
+
+def _told(verdicts: Iterable[str]) -> str:
+    counts = Counter(verdicts)
+    true, disputed, false = (counts[verdict] for verdict in VERDICTS)
+    return f"of {counts.total()} that were read {true} are true, {disputed} disputed, {false} false"
 
 
 def _estimate(strata: Sequence[Stratum], verdicts: Sequence[str]) -> tuple[float, float, float]:
