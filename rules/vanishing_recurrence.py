@@ -49,8 +49,9 @@ class VanishingRecurrence(Rule):
     of the output, with a sequence of the length that the code states.
 
     ### When it is fine
-    Where the length is not known or short; where the recurrent matrix is orthogonal or the identity; where
-    all states are read, by attention, by pooling or by a loss at every step. A GRU or another cell that
+    Where the length is short or not known, for neither the model says it nor all calls of it; where the
+    recurrent matrix is orthogonal or the identity; where all states are read, by attention, by pooling or by
+    a loss at every step. A GRU or another cell that
     carries its state past the weights learns to open its gates from what stands near the end: it is a note
     up to some 50 steps, and a warning where less than 2⁻²⁴ is left of the first step, which float32 rounds
     away when the steps are added up. An LSTM has [a rule of its own](closed-forget-gate.md).
@@ -95,6 +96,7 @@ class VanishingRecurrence(Rule):
             "x = self.embed(x).unsqueeze(0).repeat(50, 1, 1)",
             "return self.head(self.rnn(x)[0][-1])",
         ),
+        "every call of one length": _net(_RNN, _LAST) + "\nnet = Net()\nnet(torch.zeros(8, 40, 32))\n",
         "gated": _net("self.rnn = nn.GRU(32, 64, batch_first=True)", "x = x.view(-1, 24, 32)", _LAST),
         "gated, too long to be added up": _net(
             "self.rnn = nn.GRU(32, 64, batch_first=True)", "x = x.view(-1, 60, 32)", _LAST
@@ -102,6 +104,9 @@ class VanishingRecurrence(Rule):
     }
     good: ClassVar[Mapping[str, str]] = {
         "unknown length": _net(_RNN, "out, _ = self.rnn(x)", "return self.head(out[:, -1])"),
+        "calls of two lengths": (
+            _net(_RNN, _LAST) + "\nnet = Net()\nnet(torch.zeros(8, 40, 32))\nnet(torch.zeros(8, 4, 32))\n"
+        ),
         "short": _net(_RNN, "x = x.view(-1, 6, 32)", _LAST),
         "orthogonal": _net(
             f"{_RNN}; nn.init.orthogonal_(self.rnn.weight_hh_l0)", "x = x.view(-1, 20, 32)", _LAST

@@ -50,9 +50,9 @@ class ArrayFacts(GraphFacts):
         self._data: dict[int, tuple[Value, Signal]] = {}
         self._drawings = 0
 
-    def begin(self, is_training: bool = False) -> None:
+    def begin(self, is_training: bool = False, ends_at_loss: bool = True) -> None:
         """Forget what one function did before another is run."""
-        super().begin(is_training)
+        super().begin(is_training, ends_at_loss)
         self._data = {}
 
     def forgotten(self, value: Value, count: Count) -> Value:

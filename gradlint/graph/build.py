@@ -6,9 +6,11 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import PurePath
 
 from msgspec.structs import replace
 
+from gradlint.graph.called_lengths import CalledLengths, measured, unmeasured
 from gradlint.graph.callsites import CallSites
 from gradlint.graph.construct import torch_base
 from gradlint.graph.idle import Idle
@@ -58,6 +60,7 @@ class Builder:
         self._trainer = Trainer(self._facts, self._evaluator, project)
         self._sequences = Sequences(self._facts, self._evaluator)
         self._call_sites = CallSites(self._evaluator, self._facts)
+        self._called_lengths = CalledLengths(self._facts, self._evaluator)
         self._seen: set[int] = set()
         self._limit = sys.maxsize
         self.reasons: Counter[str] = Counter()
@@ -110,8 +113,24 @@ class Builder:
             if id(cls.definition) not in self._seen and self._affords():
                 graph = self._survived(cls)
                 if graph is not None:
-                    yield graph
+                    yield self._fed(cls, graph)
         yield from self.sequences(scope, text)
+
+    def _fed(self, cls: ClassObject, graph: ModelGraph) -> ModelGraph:
+        """The same graph with the lengths of the sequences that its file gives to it, and no other one."""
+        layers = unmeasured(graph)
+        if not layers or not self._affords():
+            return graph
+        beside, name = neighbours(graph.place.path), PurePath(graph.place.path).stem
+        for each in (graph.name, name):
+            self._evaluator.consulted |= beside.asked(question("occurs", each))
+        texts = [text_of(path) for path in beside.files or ()]
+        if beside.files is None or any(occurs(graph.name, text) or occurs(name, text) for text in texts):
+            return graph
+        reasons = self.reasons.copy()
+        found = self._called_lengths.steps(cls, self._text, layers)
+        self.reasons = reasons
+        return measured(graph, found)
 
     def _survived(self, cls: ClassObject) -> ModelGraph | None:
         """The graph of a class; where building it fails, that is noted and the others go on.

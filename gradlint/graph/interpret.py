@@ -104,7 +104,7 @@ class GraphFacts(Interpretation):
         self.ran: set[tuple[str, Span]] = set()
         self.built: set[tuple[str, Span]] = set()
         self.recorder = Recorder()
-        self.is_training = False
+        self.is_training = self._ends_at_loss = False
         self.followed: set[int] = set()
         self.sequences: list[Container] = []
         self.members = Members(self)
@@ -199,12 +199,16 @@ class GraphFacts(Interpretation):
         if isinstance(target, Closure):
             self.ran.add((target.scope.path, target.function.span))
 
-    def begin(self, is_training: bool = False) -> None:
-        """Forget the nodes of one forward pass before another is run, or a function that trains."""
+    def begin(self, is_training: bool = False, ends_at_loss: bool = True) -> None:
+        """Forget the nodes of one forward pass before another is run, or a function that trains.
+
+        An iteration over the data is taken to be like the next once a loss was met, if that `ends_at_loss`.
+        """
         self.evaluator.imported.put_back()
         self.recorder = Recorder(lambda: self.evaluator.settled, self.evaluator.affords)
         self.applier = Applier(self)
         self.is_training = is_training
+        self._ends_at_loss = is_training and ends_at_loss
         self.budget = _TRAINING if is_training else GraphFacts.budget
         self.is_constructing = not is_training
         self.unread = []
@@ -631,7 +635,7 @@ class GraphFacts(Interpretation):
 
     def progress(self) -> int:
         """The losses that a training pass has met: one iteration over the data is like the next."""
-        return self.recorder.losses if self.is_training else 0
+        return self.recorder.losses if self._ends_at_loss else 0
 
     def of_class(self, cls: ClassObject, name: str, site: Site) -> Value:
         """`apply` of a function with a backward pass of its own."""

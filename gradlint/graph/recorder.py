@@ -25,6 +25,7 @@ class Recorder:
 
     `paths` are the dotted names of modules and weights in the model, by identity. `also` are further
     nodes that the result of one depends on, `escaped` those whose output went where it is not followed,
+    `handed` the places where the layers are made that went there,
     `states` pair what a loop's variables were at the start of an iteration with what they are at its end,
     `untracked` those where no gradient is recorded, `optional` those behind a test that constants
     decided: `settled` counts such tests on the way. `work` is told of what else takes time. `is_recast`
@@ -44,6 +45,7 @@ class Recorder:
         self._derived: list[Weight] = []
         self.also: dict[int, list[int]] = {}
         self.escaped: set[int] = set()
+        self.handed: set[Place] = set()
         self.states: list[tuple[int, int]] = []
         self.optional: set[int] = set()
         self.untracked: set[int] = set()
@@ -122,7 +124,9 @@ class Recorder:
         handed = held_by(values)
         self.work(len(handed) // _SEEN_PER_STEP)
         for value in handed:
-            if isinstance(value, Weight):
+            if isinstance(value, Layer):
+                self.handed.add(value.made)
+            elif isinstance(value, Weight):
                 value.attributes["handed"] = Known(True)
             elif isinstance(value, Signal) and value.recorder is self:
                 self.escaped.add(value.number)

@@ -328,3 +328,8 @@ _REACHED: dict[type, Callable[[Any], Iterable[Value]]] = {
 def tuple_of(values: list[Value], node: ir.Expression) -> Items:
     """A tuple."""
     return Items("tuple", values, node)
+
+
+def layers_in(values: Iterable[Value]) -> set[Place]:
+    """Where the layers are made that can be reached from values."""
+    return {each.made for each in held_by(values) if isinstance(each, Layer)}
