@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -232,6 +233,17 @@ def test_the_diff_can_be_applied() -> None:
         "--- a.py\n+++ a.py\n@@ -1,3 +1,3 @@\n one\n two\x0c\x85\n"
         "-three\n\\ No newline at end of file\n+3\n\\ No newline at end of file\n"
     )
+
+
+@pytest.mark.parametrize("name", ["a b.py", "a\tb.py", "a\n'b\".py", "a\\b.py", "é<&>%.py"])
+def test_the_diff_names_any_file(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("old\n")
+    patch = diff(Source(name, "old\n"), "new\n")
+    found = subprocess.run(
+        ["git", "apply", "-p0", "-"], cwd=tmp_path, input=patch, text=True, encoding="utf-8", check=False
+    )
+    assert found.returncode == 0
+    assert (tmp_path / name).read_text() == "new\n"
 
 
 @pytest.mark.parametrize(

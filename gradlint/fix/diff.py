@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from gradlint.source.read import encode
@@ -16,7 +17,7 @@ def diff(source: Source, text: str, path: str | None = None) -> str:
     """
     name = source.path if path is None else path
     if not source.cells:
-        return "".join(_unified(source.text, text, name))
+        return "".join(_unified(source.text, text, _as_named(name)))
     from gradlint.source.notebook import cell_codes
 
     before, after = cell_codes(source.original), cell_codes(encode(source, text))
@@ -32,6 +33,19 @@ def _unified(before: str, after: str, name: str) -> Iterator[str]:
 
     for line in unified_diff(_lines(before), _lines(after), name, name):
         yield line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
+
+
+def _as_named(name: str) -> str:
+    """A path as git writes it: between quotes where it has signs that need that, else ended by a tab where
+    it has blanks.
+    """
+    if _SIGNS.search(name):
+        return '"' + _SIGNS.sub(lambda sign: _ESCAPED.get(sign[0], f"\\{ord(sign[0]):03o}"), name) + '"'
+    return f"{name}\t" if " " in name else name
+
+
+_SIGNS = re.compile(r'[\x00-\x1f\x7f"\\]')
+_ESCAPED = {"\n": "\\n", "\t": "\\t", "\r": "\\r", '"': '\\"', "\\": "\\\\"}
 
 
 def _lines(text: str) -> list[str]:
