@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from gradlint.graph import initial
+from gradlint.graph.arithmetic import Arithmetic, as_weight, has_gradient, has_signal
 from gradlint.graph.blocks import TRANSFORMERS, Blocks
-from gradlint.graph.einsum import contracted
 from gradlint.graph.from_torchvision import CHAINS
 from gradlint.graph.functions import (
     ACTIVATIONS,
@@ -38,14 +36,13 @@ from gradlint.graph.values import (
     Weight,
     children,
     is_module,
-    number,
     setting,
     signals,
     tuple_of,
     whole_of,
 )
 from gradlint.records import ir
-from gradlint.records.graph import Initial, Place, Setting
+from gradlint.records.graph import Setting
 from gradlint.records.losses import LOSS_LAYERS, LOSSES
 from gradlint.semantics.evaluate import EXHAUSTED
 from gradlint.semantics.interpretation import Arguments, Operand, Site
@@ -99,6 +96,7 @@ class Applier:
         self._facts = facts
         self._recorder = facts.recorder
         self._blocks = Blocks(facts.recorder)
+        self._arithmetic = Arithmetic(facts)
 
     # modules
 
@@ -262,12 +260,12 @@ class Applier:
             return self._recorder.emit("constant", (), site, {"value": None})
         if plain in LOSSES:
             return self._loss(plain, arguments, site)
-        has_gradient = any(_has_gradient(value) or self._are_weights(value) for value in values)
+        carries = any(has_gradient(value) or self._are_weights(value) for value in values)
         if plain in ACTIVATIONS and self._is_left_out(values):
             first, *rest = arguments.positional
             signal = Operand(self._given(first, site), first.node)
             return self._function(name, replace(arguments, positional=(signal, *rest)), site)
-        if not has_gradient and not self._starts_here(plain, values):
+        if not carries and not self._starts_here(plain, values):
             self._recorder.hand_out(values)
             return Anything(f"{name} of nothing that is known")
         if plain == "sum_of" or plain in ("cat", "concat", "concatenate", "stack", "hstack", "vstack"):
@@ -302,7 +300,7 @@ class Applier:
         if plain == "unpack":
             return self._unpacked(arguments, site)
         if plain == "lerp" and len(arguments.positional) == 3:
-            return self._lerp(arguments, site)
+            return self._arithmetic.lerp(arguments, site)
         if plain in PIECES:
             return self._pieces(plain, arguments, site)
         if plain in ("max", "min", "median", "topk", "sort", "kthvalue", "mode"):
@@ -316,7 +314,7 @@ class Applier:
         if plain in BINARY and len(arguments.positional) > 1:
             return self._binary(plain, arguments, site)
         if plain in _BIASED and len(arguments.positional) == 3 and arguments.keywords.keys() <= _FACTORS:
-            return self._biased(arguments, site)
+            return self._arithmetic.biased(arguments, site)
         form = UNARY.get(plain) or UNARY.get(name)
         if form is not None:
             return self._unary(form, arguments, site)
@@ -337,16 +335,12 @@ class Applier:
 
     def _starts_here(self, name: str, values: Sequence[Value]) -> bool:
         """Whether a training pass meets its first tensor here: what is activated is no number."""
-        return name in ACTIVATIONS and bool(values) and self._is_data(values[0])
+        return name in ACTIVATIONS and bool(values) and self._arithmetic.is_data(values[0])
 
     def _are_weights(self, value: Value) -> bool:
         """Whether a value is a collection of weights that the forward pass puts together."""
         is_forward = not self._facts.is_constructing
         return is_forward and isinstance(value, Items) and any(isinstance(v, Weight) for v in value.items)
-
-    def _is_data(self, value: Value) -> bool:
-        """Whether a value may be a tensor that came into a training pass from outside."""
-        return self._facts.is_training and isinstance(value, Anything)
 
     def _loss(self, op: str, arguments: Arguments, site: Site, layer: Layer | None = None) -> Value:
         loss = LOSSES[op]
@@ -390,7 +384,7 @@ class Applier:
         items = first.value if first is not None else None
         is_whole = isinstance(items, Items) and not items.open
         found = (
-            [item for item in items.items if is_whole or _has_gradient(item)]
+            [item for item in items.items if is_whole or has_gradient(item)]
             if isinstance(items, Items)
             else []
         )
@@ -440,26 +434,6 @@ class Applier:
         parts: list[Value] = [self._recorder.emit(op, (signal,), site) for _ in range(count)]
         return Items("list", parts, site.node, listed is None or listed.open)
 
-    def _biased(self, arguments: Arguments, site: Site) -> Value:
-        """beta·bias + alpha·(x·w)."""
-        bias, *factors = arguments.positional
-        product = Operand(self._arithmetic("matmul", factors, site), site.node)
-        product, bias = (
-            Operand(self._arithmetic("mul", (each, factor), site), site.node) if factor is not None else each
-            for each, factor in zip(
-                (product, bias), map(arguments.keywords.get, ("alpha", "beta")), strict=True
-            )
-        )
-        return self._arithmetic("add", (product, bias), site)
-
-    def _lerp(self, arguments: Arguments, site: Site) -> Value:
-        """start + weight·(end - start)."""
-        start, end, weight = arguments.positional
-        step = Operand(self._arithmetic("sub", (end, start), site), site.node)
-        return self._arithmetic(
-            "add", (start, Operand(self._arithmetic("mul", (step, weight), site), site.node)), site
-        )
-
     def _with_computed(
         self, name: str, weight: Operand, bias: Operand | None, arguments: Arguments, site: Site
     ) -> Value:
@@ -469,7 +443,7 @@ class Applier:
         made: Value = self._recorder.emit(op, inputs, site)
         if bias is None or _is_missing(bias.value):
             return made
-        return self._arithmetic("add", (Operand(made, site.node), bias), site)
+        return self._arithmetic.binary("add", (Operand(made, site.node), bias), site)
 
     def _with_weights(self, name: str, arguments: Arguments, site: Site) -> Value:
         weight_at = _WEIGHT_AT.get(name, 1)
@@ -477,13 +451,13 @@ class Applier:
         bias = arguments.get(weight_at + 1, "bias")
         parameters: dict[str, Value] = {}
         if weight is not None and isinstance(weight.value, (Weight, Drawn)):
-            parameters["weight"] = _as_weight(weight.value, site)
-        elif weight is not None and _has_signal(weight.value) and name.startswith(("linear", "conv")):
+            parameters["weight"] = as_weight(weight.value, site)
+        elif weight is not None and has_signal(weight.value) and name.startswith(("linear", "conv")):
             return self._with_computed(name, weight, bias, arguments, site)
         elif name in ("linear", "bilinear", "embedding", "embedding_bag") or name.startswith("conv"):
             return self._recorder.unknown("a weight that is computed", arguments.values(), site)
         if bias is not None and isinstance(bias.value, (Weight, Drawn)):
-            parameters["bias"] = _as_weight(bias.value, site)
+            parameters["bias"] = as_weight(bias.value, site)
         settings: dict[str, Setting] = {"bias": "bias" in parameters}
         held = weight.value if weight is not None and name in ("linear", "bilinear") else None
         shape = held.shape if isinstance(held, Weight) else None
@@ -563,7 +537,7 @@ class Applier:
         return Items("tuple", found, site.node)
 
     def _extreme(self, name: str, arguments: Arguments, site: Site) -> Value:
-        if len(arguments.positional) > 1 and _has_gradient(arguments.positional[1].value):
+        if len(arguments.positional) > 1 and has_gradient(arguments.positional[1].value):
             return self._either(arguments.positional[:2], site)
         made = self._recorder.emit(name, [self._first(arguments, site)], site)
         if len(arguments.positional) == 1 and not arguments.keywords and name in ("max", "min", "median"):
@@ -572,7 +546,7 @@ class Applier:
         return tuple_of([made, index], site.node)
 
     def _either(self, operands: Sequence[Operand], site: Site) -> Value:
-        found = [self._recorder.signal(o.value, site) for o in operands if _has_gradient(o.value)]
+        found = [self._recorder.signal(o.value, site) for o in operands if has_gradient(o.value)]
         if len(found) == 1:
             return self._recorder.emit("masked", found, site)
         return self._recorder.emit("join", found, site)
@@ -588,12 +562,12 @@ class Applier:
 
     def _operator(self, name: str, operands: tuple[Operand, ...], site: Site) -> Value:
         values = [operand.value for operand in operands]
-        if not any(_has_gradient(value) for value in values):
+        if not any(has_gradient(value) for value in values):
             return Anything()
         if name in OPERATORS and len(operands) == 2:
-            return self._arithmetic(OPERATORS[name], operands, site)
+            return self._arithmetic.binary(OPERATORS[name], operands, site)
         if name == "neg":
-            return self._one("neg", values[0], site)
+            return self._arithmetic.one("neg", values[0], site)
         if name in ("pos", "invert"):
             return values[0]
         if name == "mod":
@@ -602,123 +576,13 @@ class Applier:
             return self._not_differentiable("floor", name, values, site)
         return self._not_differentiable("compare", name, values, site)
 
-    def _one(self, op: str, value: Value, site: Site, settings: dict[str, Setting] | None = None) -> Value:
-        return self._recorder.emit(op, (self._recorder.signal(value, site),), site, settings)
-
     def _binary(self, name: str, arguments: Arguments, site: Site) -> Value:
         if name == "einsum":
-            return self._einsum(arguments, site)
+            return self._arithmetic.einsum(arguments, site)
         op = BINARY[name]
         if op in ("maximum", "minimum"):
             return self._either(arguments.positional[:2], site)
-        return self._arithmetic(op, arguments.positional[:2], site)
-
-    def _arithmetic(self, op: str, operands: Sequence[Operand], site: Site) -> Value:
-        first, second = (operand.value for operand in operands)
-        constant = number(second)
-        if isinstance(first, (Weight, Drawn)) and not _has_signal(second):
-            drawn = self._drawn(op, first, second, site)
-            if drawn is not None:
-                return drawn
-        if isinstance(second, Drawn) and op in ("mul", "add") and number(first) is not None:
-            scaled = self._drawn(op, second, first, site)
-            if scaled is not None:
-                return scaled
-        if op in ("mul", "add", "sub", "div", "pow") and not _has_signal(first) and not _has_signal(second):
-            fresh = next((each for each in (first, second) if isinstance(each, Drawn)), None)
-            other = second if fresh is first else first
-            if fresh is not None and isinstance(other, Anything) and not self._is_data(other):
-                return Drawn(Initial("unknown"), fresh.shape)
-        if op == "pow" and _has_signal(second) and not _has_gradient(first):
-            return self._exponential(number(first), second, site)
-        if op == "pow":
-            return self._one("pow", first, site, {"exponent": constant})
-        if op == "matmul":
-            mixed = self._mixed(first, second, site)
-            if mixed is not None:
-                return mixed
-        if _has_signal(first) and not _has_gradient(second) and not self._is_data(second):
-            return self._with_constant(op, first, constant, site)
-        if _has_signal(second) and not _has_gradient(first) and not self._is_data(first):
-            return self._before_constant(op, number(first), second, site)
-        inputs = (self._recorder.signal(first, site), self._recorder.signal(second, site))
-        return self._recorder.emit(op, inputs, site)
-
-    def _exponential(self, base: float | None, exponent: Value, site: Site) -> Value:
-        """b^x = exp(x · log b)."""
-        factor = math.log(base) if base is not None and base > 0 else None
-        return self._one("exp", self._one("scale", exponent, site, {"factor": factor}), site)
-
-    def _mixed(self, first: Value, second: Value, site: Site) -> Value | None:
-        """`x @ w` or `w @ x`, which add up over the last but one and over the last dimension of w."""
-        if isinstance(second, (Weight, Drawn)) and _is_data(first, second):
-            signal, weight, shape = first, second, second.shape
-        elif isinstance(first, Weight) and first.is_trained and _is_data(second, first):
-            signal, weight = second, first
-            shape = None if first.shape is None else (*first.shape[:-2], *first.shape[-2:][::-1])
-        else:
-            return None
-        into, out = shape[-2:] if shape and len(shape) > 1 else (*(shape or (None,)), 1)
-        return self._linear(signal, weight, into, out, site)
-
-    def _linear(
-        self, value: Value, weight: Weight | Drawn, into: int | None, out: int | None, site: Site
-    ) -> Value:
-        """A signal times a weight that adds up `into` elements for each of `out`."""
-        settings: dict[str, Setting] = {"in_features": into, "out_features": out, "bias": False}
-        signal = self._recorder.signal(value, site)
-        return self._recorder.emit(
-            "linear", (signal,), site, settings, None, {"weight": _as_weight(weight, site)}
-        )
-
-    def _einsum(self, arguments: Arguments, site: Site) -> Value:
-        """Sums of products: a layer where a signal meets a weight, otherwise a product of signals."""
-        values = arguments.values()
-        texts = [value for value in values if isinstance(value, Known) and isinstance(value.value, str)]
-        operands = [value for value in values if not any(value is text for text in texts)]
-        if len(operands) == 1 and isinstance(operands[0], Items) and not operands[0].open:
-            operands = operands[0].items
-        equation = str(texts[0].value) if len(texts) == 1 else ""
-        for at, weight in enumerate(operands if len(operands) == 2 else ()):
-            other = operands[1 - at]
-            if isinstance(weight, Weight) and weight.is_trained and _has_signal(other):
-                sizes = contracted(equation, at, weight.shape)
-                if sizes is not None:
-                    return self._linear(other, weight, *sizes, site)
-        inputs = [self._recorder.signal(value, site) for value in operands if _has_gradient(value)]
-        return self._recorder.emit("einsum", inputs, site, {"equation": equation or None})
-
-    def _drawn(self, op: str, first: Weight | Drawn, second: Value, site: Site) -> Value | None:
-        """A fresh tensor or a weight times a number, a fresh tensor plus a number."""
-        by = number(second)
-        if op in ("add", "sub") and isinstance(first, Drawn) and by is not None:
-            place = Place(site.path, site.node.span)
-            return initial.shifted(first, by if op == "add" else -by, place)
-        if op not in ("mul", "div") or isinstance(second, (Weight, Drawn)):
-            return None
-        factor = None if not by else (float(by) if op == "mul" else 1.0 / by)
-        data = initial.scaled(
-            first.data if isinstance(first, Weight) else first, factor, Place(site.path, site.node.span)
-        )
-        return self._recorder.derived(first, data) if isinstance(first, Weight) else data
-
-    def _with_constant(self, op: str, value: Value, constant: float | None, site: Site) -> Value:
-        if op in ("add", "sub"):
-            shift = None if constant is None else (constant if op == "add" else -constant)
-            return self._one("shift", value, site, {"value": shift})
-        if op in ("mul", "div"):
-            factor = constant if op == "mul" or not constant else 1.0 / constant
-            return self._one("scale", value, site, {"factor": factor if constant else constant})
-        return self._recorder.unknown(f"{op} with something unknown", (value,), site)
-
-    def _before_constant(self, op: str, constant: float | None, value: Value, site: Site) -> Value:
-        if op in ("add", "mul"):
-            return self._with_constant(op, value, constant, site)
-        if op == "sub":
-            return self._one("shift", self._one("neg", value, site), site, {"value": constant})
-        if op == "div":
-            return self._one("scale", self._one("reciprocal", value, site), site, {"factor": constant})
-        return self._recorder.unknown(f"{op} with something unknown", (value,), site)
+        return self._arithmetic.binary(op, arguments.positional[:2], site)
 
 
 def _in_order(arguments: Arguments) -> Arguments:
@@ -740,11 +604,6 @@ def _is_whole_type(value: Value) -> bool:
     return name in _WHOLE or name in ("LongTensor", "IntTensor", "BoolTensor", "ByteTensor")
 
 
-def _is_data(value: Value, weight: Value) -> bool:
-    """Whether what a matrix multiplies is a signal, or the state with which a recurrence begins."""
-    return _has_signal(value) or (isinstance(value, Drawn) and isinstance(weight, Weight))
-
-
 def _is_listed(operand: Operand | None) -> bool:
     return operand is not None and isinstance(operand.value, Items) and not operand.value.open
 
@@ -755,17 +614,3 @@ def _has_signal_itself(values: Sequence[Value]) -> bool:
 
 def _is_missing(value: Value) -> bool:
     return isinstance(value, Known) and value.value is None
-
-
-def _has_signal(value: Value) -> bool:
-    return next(signals(value), None) is not None
-
-
-def _has_gradient(value: Value) -> bool:
-    return isinstance(value, (Weight, Drawn)) or _has_signal(value)
-
-
-def _as_weight(value: Weight | Drawn, site: Site) -> Weight:
-    if isinstance(value, Weight):
-        return value
-    return Weight({"data": value}, Place(site.path, site.node.span), False)

@@ -10,7 +10,8 @@ from gradlint.graph.construct import (
     make_template,
     pairs,
 )
-from gradlint.graph.modules import ClassName, is_kind_of, is_subclass_of
+from gradlint.graph.kinds import is_kind_of, is_subclass_of
+from gradlint.graph.modules import ClassName
 from gradlint.graph.naming import Text
 from gradlint.graph.rows import rows
 from gradlint.graph.unbound import record_class
