@@ -9,9 +9,7 @@ from gradlint.semantics.tensor import Tensor, producer
 from gradlint.semantics.trace import ModuleClass
 from gradlint.semantics.value import Constructed, Instance, Items, Known, Table, Value
 
-_CONTAINERS = frozenset(
-    {"Module", "Sequential", "ModuleList", "ModuleDict", "ParameterList", "ParameterDict"}
-)
+CONTAINERS = frozenset({"Module", "Sequential", "ModuleList", "ModuleDict", "ParameterList", "ParameterDict"})
 _WITHOUT_PARAMETERS = (
     "Loss",
     "Pool1d",
@@ -96,7 +94,7 @@ def holds(value: Value, module: ModuleClass, depth: int) -> bool:
     name = value.name.rpartition(".")[2]
     if not is_layer(value) or _is_bare(value, name):
         return False
-    if name in _CONTAINERS:
+    if name in CONTAINERS:
         return any(holds(part, module, depth - 1) for part in _given(value))
     return not name.endswith(_WITHOUT_PARAMETERS[:7]) and name not in _WITHOUT_PARAMETERS
 

@@ -14,6 +14,7 @@ from gradlint.semantics.taken import is_of_detached, passing_back, taken_as_numb
 from gradlint.semantics.trace import is_untracked
 from gradlint.semantics.value import ClassObject
 
+_UNBOUND = ("staticmethod", "classmethod")
 _BLOCKS = ("body", "then", "otherwise", "final")
 
 
@@ -159,7 +160,7 @@ def _passes_back_itself(cls: ir.Class) -> bool:
 
 
 def _is_static(method: ir.Function) -> bool:
-    return any(isinstance(each, ir.Name) and each.id == "staticmethod" for each in method.decorators)
+    return any(isinstance(each, ir.Name) and each.id in _UNBOUND for each in method.decorators)
 
 
 @once_each

@@ -9,7 +9,7 @@ from msgspec import Struct
 from gradlint.records import ir
 from gradlint.records.span import Span
 from gradlint.semantics.bindings import walk
-from gradlint.semantics.holding import holds, members_of
+from gradlint.semantics.holding import CONTAINERS, holds, members_of
 from gradlint.semantics.objects import PARAMETER, SAME_OBJECT, is_layer
 from gradlint.semantics.tensor import TOP, Application, Tensor, producer
 from gradlint.semantics.trace import ModuleClass
@@ -100,15 +100,18 @@ def _registered(module: ModuleClass) -> set[int] | None:
             if not store.name and not _is_layer_or_parameter(store.operand.value):
                 return None
             parts = list(_parts(store.operand.value))
-            if any(_is_lost(part) for part in parts[1:]):
+            if any(map(_is_fed_blindly, parts)):
                 return None
             found.update(_key(part) for part in parts)
     return found
 
 
-def _is_lost(part: Value) -> bool:
-    """Whether `part` came from somewhere, but not from outside: an item of what was not followed."""
-    return isinstance(part, Tensor) and part.producer is None and part.facts == TOP
+def _is_fed_blindly(part: Value) -> bool:
+    """Whether `part` is a container that was given items of something that was not followed."""
+    if not isinstance(part, Constructed) or part.name.rpartition(".")[2] not in CONTAINERS:
+        return False
+    given = [member for value in part.positional for member in members_of(value)]
+    return any(isinstance(each, Tensor) and each.producer is None and each.facts == TOP for each in given)
 
 
 def _is_layer_or_parameter(value: Value) -> bool:
