@@ -172,11 +172,11 @@ def _introduction(found: Sequence[Found], sample: Sequence[Found]) -> Iterator[s
     yield f"{len(found) - weighty} notes. Of each rule up to {MOST} warnings and errors were drawn by chance"
     yield f"(seed {SEED}; up to {more} of {', '.join(FREQUENT)}), {len(sample)} in all, and read in"
     yield "their files. The causes of what is false were mended then; the second line below is of what the"
-    yield "mended rules still find of the sample, and leaves out what they newly find elsewhere. A rule counts as"
-    yield f"much as it finds. The interval holds 95% of {DRAWS:,} draws in which each rule's share among what"
-    yield "was not read follows Jeffreys' posterior; it takes findings in one file for independent. Most of what"
-    yield "is disputed is a root or a divisor that is 0 only for features, boxes or data that are hardly met, or"
-    yield "code that is seldom differentiated."
+    yield "mended rules still find of the sample, and leaves out what they newly find elsewhere. A rule"
+    yield f"counts as much as it finds. The interval holds 95% of {DRAWS:,} draws in which each rule's share"
+    yield "among what was not read follows Jeffreys' posterior; it takes findings in one file for independent."
+    yield "Most of what is disputed is a root or a divisor that is 0 only for features, boxes or data that are"
+    yield "hardly met, or code that is seldom differentiated."
 
 
 def _strata(
