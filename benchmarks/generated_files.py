@@ -174,9 +174,9 @@ def _introduction(found: Sequence[Found], sample: Sequence[Found]) -> Iterator[s
     yield "their files. The causes of what is false were mended then; the second line below is of what the"
     yield "mended rules still find of the sample, and leaves out what they newly find elsewhere. A rule"
     yield f"counts as much as it finds. The interval holds 95% of {DRAWS:,} draws in which each rule's share"
-    yield "among what was not read follows Jeffreys' posterior; it takes findings in one file for independent."
-    yield "Most of what is disputed is a root or a divisor that is 0 only for features, boxes or data that are"
-    yield "hardly met, or code that is seldom differentiated."
+    yield "among what was not read follows Jeffreys' posterior; findings in one file pass for independent."
+    yield "Most of what is disputed is a root or a divisor that is 0 only for features, boxes or data hardly"
+    yield "met, or code that is seldom differentiated."
 
 
 def _strata(
