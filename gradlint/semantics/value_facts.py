@@ -10,10 +10,13 @@ from msgspec.structs import replace
 
 from gradlint.records import ir
 from gradlint.semantics.classes import is_differentiated, is_module
-from gradlint.semantics.effects import VIEWS, is_check, overwrites
+from gradlint.semantics.declared import declared
+from gradlint.semantics.effects import is_check, overwrites
 from gradlint.semantics.endings import Endings
 from gradlint.semantics.extent import fits
 from gradlint.semantics.flow import Flow
+from gradlint.semantics.gradients import SWITCHES, gradient_of, mode_of, roots_of
+from gradlint.semantics.guarded import Guarded
 from gradlint.semantics.interpretation import Arguments, Interpretation, Operand, Site
 from gradlint.semantics.maxima import is_argmax
 from gradlint.semantics.objects import (
@@ -34,7 +37,6 @@ from gradlint.semantics.ops.table import cast
 from gradlint.semantics.tensor import (
     CALL,
     INPUT,
-    MASK,
     REARRANGING,
     TOP,
     Application,
@@ -59,9 +61,6 @@ _DEEPEST = 4
 _LONGEST_HELPER = 60
 """Nested calls, and lines of a function, up to which calls are followed."""
 
-_NO_GRAD = frozenset({"torch.no_grad", "torch.inference_mode", "torch.autograd.no_grad"})
-_GRAD = frozenset({"torch.enable_grad"})
-_SWITCH = "torch.set_grad_enabled"
 _ARRAY_METHODS = frozenset({"astype", "asnumpy", "copy_to_host"})
 _ARRAY_MODULES = ("numpy.", "scipy.", "pandas.", "cv2.", "PIL.")
 _LOADERS = frozenset(
@@ -70,10 +69,8 @@ _LOADERS = frozenset(
 """What reads tensors from a file, which come without a graph."""
 _METADATA = frozenset({"shape", "ndim", "dtype", "device", "requires_grad", "is_cuda", "layout", "names"})
 _MOST_COMPARED = 16
-_SHAPES = frozenset({"dim", "ndimension", "size", "numel", "nelement", "is_floating_point", "get_device"})
 _SAME_ELEMENTS = frozenset({"T", "mT", "H", "mH", "real"})
 _LINEAR = ("torch.nn.Linear", "torch.nn.Conv", "torch.nn.ConvTranspose")
-_SCALARS = frozenset({"int", "float", "bool", "str", "bytes", "complex"})
 _READERS = frozenset(
     {"float", "int", "bool", "str", "repr", "len", "isinstance", "hasattr", "type", "print", "range"}
 )
@@ -82,8 +79,6 @@ _WRITERS = frozenset(
     | {"add_audio", "add_histogram"}
 )
 """What puts numbers into a file or a picture, from where no gradient comes back."""
-_INTEGERS = frozenset({"LongTensor", "IntTensor", "ShortTensor", "ByteTensor"})
-_ARRAYS = frozenset({"ndarray", "ArrayLike", "NDArray", "Image", "DataFrame", "Series"})
 
 
 class StoredAttribute(Value, frozen=True, eq=False):
@@ -112,7 +107,7 @@ class ValueFacts(Interpretation):
         self._numbers: dict[tuple[Any, ...], int] = {}
         self._kept: list[Value] = []
         self._count = 0
-        self._guarded: set[int] = set()
+        self._guarded = Guarded()
         self._tracking: list[bool] = []
         self._endings = Endings(ValueFacts(looks_into - 1)) if looks_into else None
 
@@ -124,7 +119,7 @@ class ValueFacts(Interpretation):
         self.flow = Flow()
         self._numbers = {}
         self._kept = []
-        self._guarded = set()
+        self._guarded = Guarded()
         self._tracking = [tracked]
 
     # values
@@ -151,7 +146,7 @@ class ValueFacts(Interpretation):
         """A value made of `sources` somewhere else, of which only its origins are known."""
         number = self._number(None)
         self.flow.leaves_into(number, sources)
-        return Tensor(number, TOP, _roots(sources), _gradient(sources))
+        return Tensor(number, TOP, roots_of(sources), gradient_of(sources))
 
     def _derived(
         self, sources: Sequence[Value], facts: Facts = TOP, producer: Application | None = None
@@ -159,27 +154,14 @@ class ValueFacts(Interpretation):
         """A new value that is made of `sources` and nothing else."""
         number = self._number(None)
         self.flow.into(number, sources)
-        return Tensor(number, facts, _roots(sources), _gradient(sources), producer)
+        return Tensor(number, facts, roots_of(sources), gradient_of(sources), producer)
 
     def parameter(self, parameter: ir.Parameter, closure: Closure) -> Value:
         """A parameter, as its annotation or its default tells."""
         if parameter.kind == "arguments":
             inner = Tensor(self._number(None), INPUT, frozenset({parameter.name}))
             return Items("tuple", [inner], ir.Display(parameter.span, "tuple", ()), True)
-        names = _annotated(parameter.annotation)
-        default = parameter.default
-        literal = default.value if isinstance(default, ir.Literal) else None
-        numeric = isinstance(literal, (int, float, str))
-        if (names and names <= _SCALARS | {"None", "Optional", "Union"}) or (not names and numeric):
-            typical = float(literal) if isinstance(literal, (int, float)) else None
-            return Tensor(self._number(None), Facts(typical=typical), grad=False)
-        if names & _ARRAYS and "Tensor" not in names:
-            return Tensor(self._number(None), grad=False)
-        if names & {"BoolTensor"}:
-            return Tensor(self._number(None), MASK, frozenset({parameter.name}), False)
-        if names & _INTEGERS:
-            return Tensor(self._number(None), TOP, frozenset({parameter.name}), False)
-        return Tensor(self._number(None), INPUT, frozenset({parameter.name}))
+        return declared(parameter, self._number(None))
 
     def join(self, values: Sequence[Value]) -> Value:
         """What holds of all of them."""
@@ -202,7 +184,7 @@ class ValueFacts(Interpretation):
     def _joinable(self, value: Value) -> Facts:
         """What a branch contributes: not that a constant is 0, nor what was looked at before."""
         facts = facts_of(value)
-        seen = isinstance(value, Known) or (isinstance(value, Tensor) and value.number in self._guarded)
+        seen = isinstance(value, Known) or self._guarded.has(value)
         return facts.without_witnesses() if seen else facts
 
     # primitives
@@ -216,8 +198,7 @@ class ValueFacts(Interpretation):
         site: Site,
     ) -> Value:
         operands, keywords = _placed(operands, keywords)
-        if self._guarded:
-            operands = tuple([self._under_guard(operand) for operand in operands])
+        operands = self._guarded.operands(operands)
         values = [operand.value for operand in (*operands, *keywords.values())]
         primitive = cast(primitive, values)
         transfer = TRANSFER.get(primitive)
@@ -238,7 +219,7 @@ class ValueFacts(Interpretation):
         facts = transfer(application)
         if facts is None:
             return self.unknown(values)
-        if (facts.zero or facts.one) and self._is_guarded(number, values):
+        if (facts.zero or facts.one) and self._guarded.holds(number, values):
             facts = facts.without_witnesses()
         self.applications.append(application)
         if primitive == "numpy" and operands:
@@ -248,7 +229,7 @@ class ValueFacts(Interpretation):
         grad = self._grad_of(application, values)
         if grad is not False:
             self.flow.into(number, values)
-        roots = frozenset[str]() if primitive == PARAMETER else _roots(values)
+        roots = frozenset[str]() if primitive == PARAMETER else roots_of(values)
         return Tensor(number, facts, roots, grad, application)
 
     def _grad_of(self, application: Application, values: Sequence[Value]) -> bool | None:
@@ -260,29 +241,7 @@ class ValueFacts(Interpretation):
             return leaf_gradient(primitive, switch)
         if primitive in NON_DIFFERENTIABLE or not application.tracked:
             return False
-        return _gradient(values)
-
-    def _under_guard(self, operand: Operand) -> Operand:
-        """The operand as it is behind a test of its value: nothing is claimed to be reached."""
-        value = operand.value
-        if isinstance(value, Tensor) and value.number in self._guarded and value.facts.claims:
-            return Operand(replace(value, facts=value.facts.without_witnesses()), operand.node)
-        return operand
-
-    def _is_guarded(self, number: int, values: Sequence[Value]) -> bool:
-        if number in self._guarded:
-            return True
-        return any(isinstance(value, Tensor) and value.number in self._guarded for value in values)
-
-    def _overwrite(self, value: Value | None) -> None:
-        """A tensor is changed in place: what still refers to the old one is as good as guarded."""
-        while isinstance(value, Tensor):
-            self._guarded.add(value.number)
-            made = value.producer
-            if made is None or (made.number == value.number and made.primitive not in VIEWS):
-                return
-            self._guarded.add(made.number)
-            value = made.value(0) if made.primitive in VIEWS else None
+        return gradient_of(values)
 
     def _note_effects(self, name: str, operands: Sequence[Operand], arguments: Arguments) -> None:
         """Heed what a call does to its operands by its name: test them, or change them in place."""
@@ -290,9 +249,9 @@ class ValueFacts(Interpretation):
             for operand in operands:
                 self.tested(operand.value)
         if overwrites(name, arguments) and operands:
-            self._overwrite(operands[0].value)
+            self._guarded.overwritten(operands[0].value)
         if "out" in arguments.keywords:
-            self._overwrite(arguments.keywords["out"].value)
+            self._guarded.overwritten(arguments.keywords["out"].value)
 
     def call(self, reference: Reference, arguments: Arguments, site: Site) -> Value:
         """A function or class from outside the project."""
@@ -305,10 +264,10 @@ class ValueFacts(Interpretation):
         if name.rpartition(".")[2] in _WRITERS:
             return Known(None)
         if name.startswith(_ARRAY_MODULES):
-            self.arrays |= _roots(arguments.values())
-            return Tensor(self._number(None), TOP, _roots(arguments.values()), False)
+            self.arrays |= roots_of(arguments.values())
+            return Tensor(self._number(None), TOP, roots_of(arguments.values()), False)
         if name in _LOADERS:
-            return Tensor(self.unknown(arguments.values()).number, TOP, _roots(arguments.values()), False)
+            return Tensor(self.unknown(arguments.values()).number, TOP, roots_of(arguments.values()), False)
         if (copy := copied(name, arguments)) is not None:
             return copy
         if (primitive := creation(name)) is not None:
@@ -316,7 +275,7 @@ class ValueFacts(Interpretation):
         if name.startswith(("torch.nn.functional.", "torch.special.", "torch.linalg.")) or (
             name.startswith("torch.") and name.count(".") == 1 and not name[6:7].isupper()
         ):
-            if name in _NO_GRAD | _GRAD | {_SWITCH}:
+            if name in SWITCHES:
                 return Constructed(name, tuple(o.value for o in arguments.positional), {}, site.node)
             return self._apply(canonical(name), "function", arguments.positional, arguments.keywords, site)
         if name.startswith("torch.Tensor.") and arguments.positional:
@@ -354,7 +313,7 @@ class ValueFacts(Interpretation):
         if name in _WRITERS and not arguments.open:
             return Known(None)
         if name in _ARRAY_METHODS:
-            self.arrays |= _roots((value,))
+            self.arrays |= roots_of((value,))
         if name == "__call__":
             return self._called(value, arguments, site)
         operands = (receiver, *arguments.positional)
@@ -412,7 +371,7 @@ class ValueFacts(Interpretation):
         called = site.node.function if isinstance(site.node, ir.Call) else None
         self._note_effects(getattr(called, "id", ""), arguments.positional, arguments)
         made = self.unknown([value, *arguments.values()])
-        grad = (_gradient(arguments.values()) or None) if self._tracked() else False
+        grad = (gradient_of(arguments.values()) or None) if self._tracked() else False
         return Tensor(made.number, TOP, made.roots, grad, _call_of(value, arguments, site))
 
     def _call_module(self, module: Constructed, arguments: Arguments, site: Site) -> Value:
@@ -463,7 +422,7 @@ class ValueFacts(Interpretation):
         form = "in-place" if name in ir.IN_PLACE else "operator"
         result = self._apply(canonical(ir.IN_PLACE.get(name, name)), form, operands, {}, site)
         if form == "in-place":
-            self._overwrite(operands[0].value)
+            self._guarded.overwritten(operands[0].value)
         return result
 
     def attribute(self, receiver: Operand, name: str, site: Site) -> Value:
@@ -490,7 +449,7 @@ class ValueFacts(Interpretation):
         self.flow.into(number, (value,))
         if name in _SAME_ELEMENTS and isinstance(value, Tensor):
             return replace(value, number=number)
-        return Tensor(number, TOP, _roots((value,)), value.grad if isinstance(value, Tensor) else None)
+        return Tensor(number, TOP, roots_of((value,)), value.grad if isinstance(value, Tensor) else None)
 
     def index(self, receiver: Operand, index: Value, site: Site) -> Value:
         """An item or a slice: the same elements, but for a mask, which may have chosen them well."""
@@ -508,7 +467,7 @@ class ValueFacts(Interpretation):
             return self._apply("take", "index", (receiver, Operand(index, site.node)), {}, site)
         number = self._number(("index", value.number, self._key(index)))
         self.flow.into(number, (value,))
-        facts = value.facts.without_witnesses() if value.number in self._guarded else value.facts
+        facts = value.facts.without_witnesses() if self._guarded.has(value) else value.facts
         return Tensor(number, facts, value.roots, value.grad, value.producer)
 
     def _output(self, receiver: Operand, key: object, site: Site) -> Value | None:
@@ -525,7 +484,7 @@ class ValueFacts(Interpretation):
     def replaced(self, receiver: Operand, index: Operand, value: Operand, site: Site) -> Value:
         """`x[index] = value`."""
         result = self._apply("index_put", "in-place", (receiver, index, value), {}, site)
-        self._overwrite(receiver.value)
+        self._guarded.overwritten(receiver.value)
         return result
 
     def element(self, iterable: Value, site: Site) -> Value:
@@ -538,15 +497,7 @@ class ValueFacts(Interpretation):
 
     def tested(self, value: Value) -> None:
         """What a test looks at is taken as guarded from here on."""
-        pending, depth = [value], 0
-        while pending and depth < 32:
-            current = pending.pop()
-            depth += 1
-            if isinstance(current, Tensor):
-                self._guarded.add(current.number)
-                if current.producer is not None and current.producer.primitive not in _SHAPES:
-                    self._guarded.add(current.producer.number)
-                    pending.extend(operand.value for operand in current.producer.operands)
+        self._guarded.tested(value)
 
     def carried(self, values: Sequence[Value], before: Sequence[Value]) -> None:
         """The next iteration may differentiate them."""
@@ -556,7 +507,7 @@ class ValueFacts(Interpretation):
         """Remember assignments to attributes; a parameter is called after its attribute."""
         self.stores.append(StoredAttribute(receiver, name, value, site, len(self.applications)))
         if name == "data":
-            self._overwrite(receiver)
+            self._guarded.overwritten(receiver)
         if name not in ("data", "grad"):
             self.flow.leaves((value.value,))
         if isinstance(receiver, Instance) and _is_parameter(value.value):
@@ -579,7 +530,7 @@ class ValueFacts(Interpretation):
 
     def enter(self, context: Value) -> None:
         """`with torch.no_grad():` and its kin."""
-        self._tracking.append(self._tracked() if (mode := _mode(context)) is None else mode)
+        self._tracking.append(self._tracked() if (mode := mode_of(context)) is None else mode)
 
     def leave(self, context: Value) -> None:
         """The block ends."""
@@ -647,19 +598,6 @@ def _is_mask(index: Value) -> bool:
     return isinstance(index, Tensor) and index.producer is not None and index.facts.boolean
 
 
-def _mode(context: Value) -> bool | None:
-    """Whether a context turns gradients on or off; None when it does neither."""
-    name = context.name if isinstance(context, (Constructed, Reference)) else ""
-    if name in _NO_GRAD:
-        return False
-    if name in _GRAD:
-        return True
-    if name == _SWITCH and isinstance(context, Constructed) and context.positional:
-        switch = context.positional[0]
-        return bool(switch.value) if isinstance(switch, Known) else None
-    return None
-
-
 def _is_parameter(value: Value) -> TypeGuard[Tensor]:
     """Whether `value` is a new parameter that has no name yet."""
     if not isinstance(value, Tensor) or value.producer is None or value.roots:
@@ -671,52 +609,3 @@ def _is_comparable(value: Items) -> bool:
     """Whether it is worth to compare two such lists item by item."""
     nested = any(isinstance(item, Items) for item in value.items)
     return not value.open and not nested and len(value.items) <= _MOST_COMPARED
-
-
-def _roots(values: Sequence[Value]) -> frozenset[str]:
-    """The inputs and parameters to which a gradient comes from something made of `values`."""
-    found: frozenset[str] = frozenset()
-    for value in values:
-        if isinstance(value, Tensor):
-            if value.grad is not False:
-                found = found | value.roots if found else value.roots
-        elif isinstance(value, Items):
-            found |= _roots(value.items)
-    return found
-
-
-def _gradient(values: Sequence[Value]) -> bool | None:
-    """Whether something made of `values` carries a gradient."""
-    is_free, may_carry = False, False
-    for value in values:
-        if isinstance(value, Tensor):
-            if value.grad is True:
-                return True
-            is_free = is_free or value.grad is False
-            may_carry = may_carry or value.grad is None
-        elif not isinstance(value, Known):
-            may_carry = True
-    return False if is_free and not may_carry else None
-
-
-def _annotated(annotation: ir.Expression | None) -> frozenset[str]:
-    """The last components of the names in an annotation."""
-    if annotation is None:
-        return frozenset()
-    if isinstance(annotation, ir.Name):
-        return frozenset({annotation.id})
-    if isinstance(annotation, ir.Attribute):
-        return frozenset({annotation.name})
-    if isinstance(annotation, ir.Literal):
-        text = str(annotation.value)
-        return frozenset(
-            part.rpartition(".")[2]
-            for part in text.replace("[", " ").replace("]", " ").replace("|", " ").replace(",", " ").split()
-        )
-    if isinstance(annotation, ir.Index):
-        return _annotated(annotation.value) | _annotated(annotation.index)
-    if isinstance(annotation, ir.Operation):
-        return frozenset().union(*[_annotated(operand) for operand in annotation.operands])
-    if isinstance(annotation, ir.Display):
-        return frozenset().union(*[_annotated(item) for item in annotation.items])
-    return frozenset()
