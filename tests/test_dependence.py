@@ -178,13 +178,20 @@ def passed_on(folder: Path) -> Callable[[], None]:
     return lambda: put(folder / "tools" / "deep.py", HELPER)
 
 
+def changed(folder: Path) -> Callable[[], None]:
+    """A table is changed by another statement than the one that makes it."""
+    (folder / "model.py").write_text(MODEL.replace("activation()", "nn.SiLU()").replace("12", "SIZES['n']"))
+    (folder / "blocks.py").write_text("SIZES = {'n': 12}\n")
+    return lambda: put(folder / "blocks.py", "SIZES = {'n': 12}\nSIZES.update(n=1)\n")
+
+
 def put(path: Path, text: str) -> None:
     path.write_text(text)
 
 
 CHANGES = (
     *(starred, behind, shadowed, registered, rooted, uprooted),
-    *(later, packaged, populated, thinned, reached, helped, passed_on),
+    *(later, packaged, populated, thinned, reached, helped, passed_on, changed),
 )
 
 

@@ -83,6 +83,10 @@ VALUES = {
     "walrus in a generator": ("any((i := k) > 1 for k in [1, 2, 3])", "i", "", None),
     "walrus in a list": ("i = 0; [i := i + 1 for _ in range(3)]", "i", "", None),
     "walrus in a loop": ("i = 0\n        while unknown(): print(i := i + 1)", "i", "", None),
+    "list of a module": ("", "len(L)", "L = [1, 2]\nL.append(3)", None),
+    "item of a module": ("", "D['a']", "D = {'a': 1}\nfor k in 'ab': D[k] = 3", None),
+    "table of a module": ("", "D['a']", "D = {'a': 1}\nD.update(a=3)", None),
+    "table that is read": ("", "D['a']", "D = {'a': 1}\nprint(D['a'], D.get('b'))", 1),
     "global": ("global N; N = 1; bump()", "N", "N = 0\ndef bump():\n    global N\n    N += 3", None),
 }
 GROWING = "while {test}: layers.append(nn.Linear(8, 8)); {step}"

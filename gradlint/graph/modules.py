@@ -33,9 +33,10 @@ from gradlint.graph.values import (
     whole_of,
 )
 from gradlint.records import ir
+from gradlint.records.facts import CHANGING
 from gradlint.records.graph import Initial, Piece, Place, Unapplied
 from gradlint.records.span import Span
-from gradlint.semantics.builtin import CHANGING, collection_method, store_item
+from gradlint.semantics.builtin import collection_method, store_item
 from gradlint.semantics.interpretation import Arguments, Operand, Site
 from gradlint.semantics.texts import HOLE
 from gradlint.semantics.value import (

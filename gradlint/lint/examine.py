@@ -196,7 +196,7 @@ class Examiner:
         if key not in self._names:
             scope = self._project.scope(path)
             statements = (*scope.bindings.get(name, ()), *scope.stars)
-            self._names[key] = binding_digest(self._lines_of(path), statements)
+            self._names[key] = binding_digest(self._lines_of(path), statements, scope.facts.changes(name))
         return self._names[key]
 
     def _listing(self, folder: str) -> str:
@@ -279,7 +279,10 @@ def said_in(path: str, data: bytes) -> Said:
     facts = extract(source.text, {}, outline=True)
     scope = ModuleScope(path, "", facts, lambda omitted: ())
     lines = source.lines()
-    names = {name: binding_digest(lines, (*bound, *scope.stars)) for name, bound in scope.bindings.items()}
+    names = {
+        name: binding_digest(lines, (*bound, *scope.stars), facts.changes(name))
+        for name, bound in scope.bindings.items()
+    }
     return Said(names, binding_digest(lines, scope.stars), text_in(data))
 
 

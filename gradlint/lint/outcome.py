@@ -97,10 +97,13 @@ def _is_unchanged(
     return all(now[name] == content for name, content in consulted.names.items())
 
 
-def binding_digest(lines: Sequence[str], statements: Iterable[Node]) -> str:
-    """The digest of the lines that bind a name; "" where nothing does."""
+def binding_digest(lines: Sequence[str], statements: Iterable[Node], is_changed: bool = False) -> str:
+    """The digest of the lines that bind a name, and of whether others change what it means; "" where nothing
+    binds it.
+    """
     spans = [statement.span for statement in statements]
     text = "\n".join(["\n".join(lines[span.line - 1 : span.end_line]) for span in spans])
+    text += "\0" if is_changed else ""
     return digest(text.encode()) if spans else ""
 
 

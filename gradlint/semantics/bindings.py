@@ -9,7 +9,7 @@ from functools import lru_cache
 from msgspec.structs import astuple
 
 from gradlint.records import ir
-from gradlint.semantics.builtin import CHANGING
+from gradlint.records.facts import CHANGING
 from gradlint.semantics.scope import target_names
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from gradlint.records import ir
+from gradlint.records.facts import CHANGING
 from gradlint.semantics.constants import known
 from gradlint.semantics.extent import MAX_ITEMS, fits, size
 from gradlint.semantics.interpretation import Arguments, Site
@@ -18,9 +19,8 @@ from gradlint.semantics.value import Items, Known, Method, Table, Value
 _LONGEST = 10_000
 """Ranges and texts with more items are not gone through."""
 
-_REORDERING = frozenset({"clear", "discard", "pop", "popitem", "remove", "reverse", "setdefault", "sort"})
-CHANGING = _REORDERING | {"add", "append", "extend", "insert", "update"}
-"""Methods after which a collection holds something else."""
+_REORDERING = CHANGING - {"add", "append", "extend", "insert", "update"}
+"""Methods after which it is not known where something is."""
 
 
 def call_builtin(name: str, arguments: Arguments, site: Site) -> Value | None:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from gradlint.records import ir
+from gradlint.records.facts import CHANGING
 from gradlint.semantics import texts
-from gradlint.semantics.builtin import CHANGING, call_builtin, collection_method
+from gradlint.semantics.builtin import call_builtin, collection_method
 from gradlint.semantics.command_line import Parser, parser_method
 from gradlint.semantics.declared_line import Declared, declared_method
 from gradlint.semantics.evaluated import Generator, Super, is_domain

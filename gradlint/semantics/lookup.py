@@ -44,6 +44,8 @@ class Lookup:
                 value = self._found_value(scope, name)
                 if name in scope.facts.rebound and isinstance(value, (Known, Items, Table)):
                     value = self._interpretation.unknown(())
+                elif name in scope.facts.filled:
+                    self._loosen(value)
                 known[name] = value
                 self._core.imported.share(value)
                 self._core.registries.note(value, scope)
@@ -52,6 +54,18 @@ class Lookup:
         self._rests_on[key] = frozenset(consulted)
         self._core.consulted.add(key)
         return value
+
+    def _loosen(self, value: Value | None) -> None:
+        """Statements that were not run may have changed what a collection holds: constants are not known."""
+        if isinstance(value, Items):
+            value.items[:] = [self._uncertain(item) for item in value.items]
+        elif isinstance(value, Table):
+            value.entries.update({key: self._uncertain(item) for key, item in value.entries.items()})
+        if isinstance(value, (Items, Table)):
+            value.loosen()
+
+    def _uncertain(self, item: Value) -> Value:
+        return self._interpretation.unknown(()) if isinstance(item, Known) else item
 
     def _found_value(self, scope: ModuleScope, name: str) -> Value | None:
         found = [

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from gradlint.records import ir
-from gradlint.records.facts import FileFacts
+from gradlint.records.facts import CHANGING, FileFacts
 from gradlint.records.span import Span
 from gradlint.source.triage import Found, lines_of, uses
 from gradlint.syntax.lower import Lowering
@@ -41,6 +41,7 @@ def extract(text: str, found: Found, outline: bool = False) -> FileFacts:
             literals=frozenset(found),
             helpers=tuple(sorted(helpers)),
             rebound=_rebound(text),
+            filled=frozenset(_filled(tree)),
             parsed=True,
         )
     except SyntaxError as error:
@@ -55,6 +56,17 @@ def _rebound(text: str) -> frozenset[str]:
     if "global " not in text:
         return frozenset()
     return frozenset(name for names in _GLOBAL.findall(text) for name in re.split(r"[\s,]+", names))
+
+
+def _filled(tree: ast.Module) -> Iterator[str]:
+    """The collections that statements of the module put something in, or take something from."""
+    definitions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
+    for statement in tree.body:
+        for node in ast.walk(statement) if not isinstance(statement, definitions) else ():
+            is_item = isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load)
+            is_method = isinstance(node, ast.Attribute) and node.attr in CHANGING
+            if (is_item or is_method) and isinstance(changed := getattr(node, "value", None), ast.Name):
+                yield changed.id
 
 
 def lower_omitted(text: str, omitted: ir.Omitted) -> tuple[ir.Statement, ...]:
