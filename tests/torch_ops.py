@@ -98,7 +98,7 @@ OPS: dict[str, list[Op]] = {
     **_first("linalg.svd.S svd_lowrank.S pca_lowrank.S", lambda x, name: torch.linalg.svdvals(x)),
     **_created(
         "arange linspace logspace eye full zeros ones empty randn randint randperm zeros_like ones_like "
-        "full_like empty_like randn_like new_zeros new_ones new_full new_tensor one_hot bincount nonzero "
+        "full_like empty_like randn_like new new_empty new_zeros new_ones new_full new_tensor one_hot bincount nonzero "
         "searchsorted bucketize unique tensor as_tensor from_numpy bernoulli multinomial triu_indices "
         "tril_indices hann_window hamming_window torch.nn.Parameter indices"
     ),
@@ -202,6 +202,7 @@ OPS: dict[str, list[Op]] = {
     "split": [Op(lambda x: x.split(1)[0])],
     "unbind": [Op(lambda x: x.unbind()[0])],
     "gather": [Op(lambda x: x.gather(0, torch.zeros(1, 1, dtype=torch.long)))],
+    "take": [Op(lambda x: x.take(torch.tensor([0])))],
     "take_along_dim": [Op(lambda x: x.take_along_dim(torch.zeros(1, 1, dtype=torch.long), 0))],
     "index_select": [Op(lambda x: x.index_select(0, torch.tensor([0])))],
     "repeat_interleave": [Op(lambda x: x.repeat_interleave(2))],
