@@ -97,3 +97,76 @@ def test_plain_implementations_and_functions_behind_decorators_are_read(tmp_path
     (graph,) = models(str(tmp_path / "transformers" / "modeling_small.py"), "Small")
     assert [node.op for node in graph.nodes] == ["input", "linear", "sigmoid", "mul"]
     assert not graph.reasons
+
+
+CHECKED = {
+    "transformers/__init__.py": "",
+    "transformers/utils/__init__.py": "",
+    "transformers/utils/generic.py": """
+from collections import OrderedDict
+from dataclasses import fields
+
+
+class ModelOutput(OrderedDict):
+    def __post_init__(self):
+        for field in fields(self):
+            value = getattr(self, field.name)
+            for key, item in iter(value):
+                setattr(self, key, item)
+""",
+    "transformers/configuration_utils.py": """
+from dataclasses import dataclass
+
+
+@dataclass
+class PreTrainedConfig:
+    def __post_init__(self, **kwargs):
+        for key, value in kwargs.items():
+            setattr(self, key, value)
+        self.__dict__.update(unknown(self))
+""",
+    "transformers/modeling_small.py": """
+from dataclasses import dataclass
+from torch import nn
+from .configuration_utils import PreTrainedConfig
+from .utils.generic import ModelOutput
+
+
+@dataclass
+class SmallConfig(PreTrainedConfig):
+    width: int = 16
+    is_deep: bool = False
+
+
+@dataclass
+class Output(ModelOutput):
+    hidden: object = None
+
+
+class Model(nn.Module):
+    def __init__(self, config: SmallConfig):
+        super().__init__()
+        self.config, self.lin = config, nn.Linear(config.width, config.width)
+
+    def forward(self, x):
+        x = self.lin(x)
+        if self.config.is_deep:
+            x = x.sigmoid()
+        return Output(hidden=x).hidden
+
+
+model = Model(SmallConfig())
+""",
+}
+
+
+def test_what_is_made_of_fields_is_not_changed_by_the_checks_of_the_library(tmp_path: Path) -> None:
+    for name, text in CHECKED.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    (graph,) = [
+        each for each in models(str(tmp_path / "transformers/modeling_small.py")) if each.name == "Model"
+    ]
+    assert [node.op for node in graph.nodes] == ["input", "linear"]
+    assert not graph.reasons

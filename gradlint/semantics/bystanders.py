@@ -13,7 +13,13 @@ from gradlint.semantics.value import ClassObject, Closure, Instance, Known, Part
 _FUNCTIONS = "torch.nn.functional."
 _OF_MODELS = "transformers.modeling_utils.PreTrainedModel."
 
-SILENT = frozenset({"transformers.distributed.mixin.DistributedMixin.init_parallel_plans"}) | frozenset(
+SILENT = frozenset(
+    {
+        "transformers.distributed.mixin.DistributedMixin.init_parallel_plans",
+        "transformers.utils.generic.ModelOutput.__post_init__",
+        "transformers.configuration_utils.PreTrainedConfig.__post_init__",
+    }
+) | frozenset(
     _OF_MODELS + name
     for name in (
         "get_expanded_tied_weights_keys",
