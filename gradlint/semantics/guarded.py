@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from gradlint.semantics.effects import VIEWS
 from gradlint.semantics.interpretation import Operand
-from gradlint.semantics.tensor import Tensor
+from gradlint.semantics.tensor import Tensor, producer
 from gradlint.semantics.value import Value
 
 _MOST = 32
@@ -52,7 +52,10 @@ class Guarded:
             value = made.value(0) if made.primitive in VIEWS else None
 
     def tested(self, value: Value) -> None:
-        """What a test looks at is taken as guarded from here on."""
+        """What a test looks at is taken as guarded from here on; with an item that is compared, the whole."""
+        compared = producer(value)
+        wholes = [producer(operand.value) for operand in compared.operands] if compared is not None else []
+        self._numbers.update(whole.number for whole in wholes if whole is not None)
         pending, seen = [value], 0
         while pending and seen < _MOST:
             current = pending.pop()
@@ -60,5 +63,4 @@ class Guarded:
             if isinstance(current, Tensor):
                 self._numbers.add(current.number)
                 if current.producer is not None and current.producer.primitive not in _SHAPES:
-                    self._numbers.add(current.producer.number)
                     pending.extend(operand.value for operand in current.producer.operands)
