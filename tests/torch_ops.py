@@ -98,7 +98,8 @@ OPS: dict[str, list[Op]] = {
     **_first("linalg.svd.S svd_lowrank.S pca_lowrank.S", lambda x, name: torch.linalg.svdvals(x)),
     **_created(
         "arange linspace logspace eye full zeros ones empty randn randint randperm zeros_like ones_like "
-        "full_like empty_like randn_like new new_empty new_zeros new_ones new_full new_tensor one_hot bincount nonzero "
+        "full_like empty_like randn_like new new_empty new_zeros new_ones new_full new_tensor one_hot "
+        "bincount nonzero "
         "searchsorted bucketize unique tensor as_tensor from_numpy bernoulli multinomial triu_indices "
         "tril_indices hann_window hamming_window torch.nn.Parameter indices"
     ),
