@@ -338,6 +338,14 @@ def test_norms_are_known_where_squares_are_not(dtype: str, decades: int, sign: i
     assert math.isnan(float(size(torch.full_like(scaled, math.nan))))
 
 
+def test_a_model_without_a_result_is_not_judged(tmp_path: Path) -> None:
+    path = saved(tmp_path, HEALTHY.replace("return ", "kept = "))
+    found = command("verify", path)
+    assert found.returncode == 2
+    assert "no result of the model carries a gradient" in found.stdout
+    assert "healthy" not in found.stdout
+
+
 def test_inputs_by_any_name_are_given_by_that_name(tmp_path: Path) -> None:
     code = VANISHING.replace("def forward(self, x):", "def forward(self, x, **others):")
     code = code.replace("return ", "return others['gate'].mean() * ")

@@ -45,7 +45,10 @@ def ends(subject: Subject, name: str) -> tuple[str, str]:
         return first, last
     held = [(path, p) for path, p in subject.model().named_parameters() if not nn.parameter.is_lazy(p)]
     weighted = {path.rpartition(".")[0] for path, p in held if p.dim() > 1}
-    reached = [(path, c) for path, c in subject.run().order if path in weighted and (c.arrived or c.beside)]
+    ran = [(path, c) for path, c in subject.run().order if path in weighted]
+    reached = [(path, c) for path, c in ran if c.arrived or c.beside]
+    if ran and not reached and not subject.run().outputs:
+        raise NoGradientError("no result of the model carries a gradient")
     order = [path for path, call in reached if (call.joined or call).delta]
     is_silent = bool(reached) and not reached[0][1].delta and not subject.updates
     if len(reached) > 2 and (is_silent or len(order) < 3):
