@@ -99,9 +99,8 @@ OPS: dict[str, list[Op]] = {
     **_created(
         "arange linspace logspace eye full zeros ones empty randn randint randperm zeros_like ones_like "
         "full_like empty_like randn_like new new_empty new_zeros new_ones new_full new_tensor one_hot "
-        "bincount nonzero "
-        "searchsorted bucketize unique tensor as_tensor from_numpy bernoulli multinomial triu_indices "
-        "tril_indices hann_window hamming_window torch.nn.Parameter indices"
+        "bincount nonzero searchsorted bucketize unique tensor as_tensor from_numpy bernoulli multinomial "
+        "triu_indices tril_indices hann_window hamming_window torch.nn.Parameter indices"
     ),
     "rand": [Op(lambda: torch.rand(100), 0)],
     "rand_like": [Op(torch.rand_like)],
