@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from gradlint.graph import initial
 from gradlint.graph.einsum import contracted
-from gradlint.graph.values import Anything, Drawn, Weight, number, signals
+from gradlint.graph.normed import Normed, normalised
+from gradlint.graph.values import Anything, Drawn, Signal, Weight, number, signals
 from gradlint.records.graph import Initial, Place, Setting
 from gradlint.semantics.interpretation import Arguments, Operand, Site
 from gradlint.semantics.value import Items, Known, Value
@@ -62,7 +63,18 @@ class Arithmetic:
         if has_signal(second) and not has_gradient(first) and not self.is_data(first):
             return self._before_constant(op, number(first), second, site)
         inputs = (self._recorder.signal(first, site), self._recorder.signal(second, site))
+        found = normalised(self._recorder.nodes, op, *(each.number for each in inputs))
+        if found is not None:
+            return self._normed(found, site)
         return self._recorder.emit(op, inputs, site)
+
+    def _normed(self, found: Normed, site: Site) -> Value:
+        """A normalisation that is written by hand."""
+        whole = (Signal(found.of, self._recorder),)
+        normed = self._recorder.emit(found.op, whole, site, {"eps": found.eps})
+        if found.by is None:
+            return normed
+        return self._recorder.emit("mul", (normed, Signal(found.by, self._recorder)), site)
 
     def _together(self, op: str, operands: Sequence[Operand], site: Site) -> Operand:
         return Operand(self.binary(op, operands, site), site.node)
