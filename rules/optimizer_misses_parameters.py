@@ -108,6 +108,7 @@ class OptimizerMissesParameters(Rule):
             "    nn.functional.mse_loss(out, y).backward()\n    sgd.step()\n"
         ),
         "the other model's": _GAN.replace("Adam(judge.parameters()", "Adam(make.parameters()"),
+        "the generator's": _GAN.replace("Adam(make.parameters()", "Adam(judge.parameters()"),
         "a model that is forgotten": (
             _START
             + "other = Net()\noptimizer = torch.optim.SGD(other.parameters(), lr=0.1)\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import permutations
 
 from msgspec import Struct
 
@@ -58,6 +59,53 @@ def _is_plain(loop: TrainingLoop, *models: int) -> bool:
     changed = loop.events("freeze", "thaw", "replace")
     owned = [n for e in changed for number in e.things for n in (number, *(loop.thing(number).owners or ()))]
     return not any(loop.is_same(model, number) is not False for model in models for number in owned)
+
+
+def left_out(loop: TrainingLoop) -> Iterator[tuple[Event, Event]]:
+    """The backward passes of a generator that no optimizer holds, each with the step that it leads to.
+
+    Two optimizers hold one discriminator and nothing else. One steps for a loss that judges samples without
+    their gradient; what the other steps for goes back into what made them.
+    """
+    for one, other in permutations(loop.optimizers, 2):
+        discriminator = _held_by_both(loop, one, other)
+        if discriminator is None:
+            continue
+        apart = {made for b in _leading_to(loop, one) for made in _makers(loop, b, discriminator, cut=True)}
+        for backward in _leading_to(loop, other):
+            makers = _makers(loop, backward, discriminator, cut=False)
+            if makers & apart and backward.is_certain and all(_is_left_out(loop, m) for m in makers):
+                steps = loop.after(backward, lambda e: e.kind == "step").events
+                yield backward, loop.event(min(steps))
+
+
+def _held_by_both(loop: TrainingLoop, one: frozenset[int], other: frozenset[int]) -> int | None:
+    """The one model all of whose parameters each of two optimizers holds."""
+    owners = loop.owners(one)
+    are_whole = all(loop.thing(n).kind == "optimizer" and loop.thing(n).is_whole for n in one | other)
+    if owners is None or len(owners) != 1 or owners != loop.owners(other) or not are_whole:
+        return None
+    return next(iter(owners))
+
+
+def _leading_to(loop: TrainingLoop, optimizer: frozenset[int]) -> list[Event]:
+    """The backward passes after which this optimizer certainly is the first to step."""
+    return [b for b in loop.events("backward") if _next_step(loop, b) == {optimizer}]
+
+
+def _makers(loop: TrainingLoop, backward: Event, discriminator: int, cut: bool) -> frozenset[int]:
+    """The models whose results a discriminator judges for a loss, with their gradient or cut off."""
+    called = [loop.event(n) for n in backward.source if discriminator in loop.event(n).things]
+    made = [loop.event(n) for call in called for n in (call.cut if cut else call.source)]
+    return frozenset([n for event in made for n in event.things])
+
+
+def _is_left_out(loop: TrainingLoop, model: int) -> bool:
+    """Whether certainly no optimizer holds any of a model, and nothing freezes it."""
+    held = [loop.owners(optimizer) for optimizer in loop.optimizers]
+    known = [owner for owners in held if owners is not None for owner in owners]
+    is_apart = all(loop.is_same(model, owner) is False for owner in known)
+    return None not in held and is_apart and _is_plain(loop, model)
 
 
 def faults(loop: TrainingLoop, game: Game) -> Iterator[Fault]:

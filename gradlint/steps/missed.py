@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from gradlint.records.training import Event
+from gradlint.steps.adversarial import left_out
 from gradlint.steps.gradients import Counts, Gradients, gradients_of
 from gradlint.steps.loop import TrainingLoop
 
@@ -25,6 +26,8 @@ def missed_in(loop: TrainingLoop) -> Iterator[Missed]:
         yield from _replaced(of)
     if every and all(loop.owners(of.optimizer) is not None for of in every):
         yield from _orphaned(loop, every)
+        for backward, step in left_out(loop):
+            yield Missed(backward, "no optimizer holds what made the samples that are judged here", step)
 
 
 def _replaced(of: Gradients) -> Iterator[Missed]:
