@@ -176,3 +176,36 @@ def test_what_never_trains_is_not_run(tmp_path: Path) -> None:
     reach = Reach(Project(texts.facts, texts.lower))
     reach.begin(scope, texts.text(str(path)))
     assert [reach.leads(scope, name) for name in ("make", "net", "fit")] == [False, False, True]
+
+
+LEARNER = """
+import torch
+from torch import nn
+
+
+class Learner:
+    def __init__(self):
+        self.net = nn.Linear(4, 2)
+        self.opt = torch.optim.SGD(self.net.parameters(), lr=1e-2)
+
+    def learn(self, x, y):
+        loss = nn.functional.mse_loss(self.net(x), y)
+        loss.backward()
+        self.opt.step()
+"""
+LEARN = "learner = Learner()\nfor x, y in torch.load('data'):\n    learner.learn(x, y)\n"
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        LEARN,
+        f"if __name__ == '__main__':\n{textwrap.indent(LEARN, '    ')}",
+        f"def main(*rest):\n{textwrap.indent(LEARN, '    ')}\n\nmain()\n",
+        f"def main(rest):\n{textwrap.indent(LEARN, '    ')}\n\nargs = 1\nmain(args)\n",
+    ],
+)
+def test_a_script_without_a_word_of_training_is_read(tmp_path: Path, script: str) -> None:
+    (tmp_path / "learner.py").write_text(LEARNER)
+    (tmp_path / "main.py").write_text(f"import torch\nfrom learner import Learner\n\n{script}")
+    assert "GRD501" in rules(tmp_path)

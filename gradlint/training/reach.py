@@ -46,7 +46,8 @@ _MENTIONS: Words = (
 _OTHERS = "mxnet|tensorflow|keras|jax|flax|paddle|mindspore|oneflow|chainer|tinygrad|mlx"
 _OTHER = re.compile(rf"^\s*(?:import|from)\s+(?:{_OTHERS})\b", re.MULTILINE)
 _TORCH = re.compile(r"^\s*(?:import|from)\s.*\b\w*torch", re.MULTILINE)
-_RUN = re.compile(r"^if __name__\b", re.MULTILINE)
+_RUN = re.compile(r"^(?:(?:if __name__|for|while|with)\b|[^\W\d]\w*\(\s*(?!__)[)\w*])", re.MULTILINE)
+"""What a module runs by itself: its script, a loop, a call of a function with what it has."""
 _DOTTED = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 _FROM = re.compile(r"\bfrom\b[ \t]*(\.*)[ \t]*([\w.]*)[ \t]+import[ \t]*(\([^)]*|[^\n;]*)")
 """Imports within definitions: the dots before the name of a module, that name, and what is taken from it."""
