@@ -26,7 +26,8 @@ class Thing(Struct, frozen=True):
     things whose parameters an optimizer holds, or that parameters belong to; None where that is not
     known; `is_whole` says that it is all of them. `parts` are things within it. `optimizer` is the one
     that a scheduler changes. `defined` is the file of the project in which its class is. `is_fleeting`
-    says that it may be another object in each iteration of a loop.
+    says that it may be another object in each iteration of a loop. `copied` are the things that it is a deep
+    copy of, or of parts of which.
     """
 
     number: int
@@ -40,6 +41,7 @@ class Thing(Struct, frozen=True):
     optimizer: int | None = None
     defined: str | None = None
     is_fleeting: bool = False
+    copied: frozenset[int] = frozenset()
 
 
 class Region(Struct, frozen=True):

@@ -166,6 +166,8 @@ class TrainingLoop:
         first, second = self.thing(one), self.thing(other)
         if one == other or other in first.parts or one in second.parts:
             return True
+        if one in second.copied or other in first.copied:
+            return False
         return None if "object" in (first.kind, second.kind) else False
 
     def concerns(self, event: Event, optimizer: frozenset[int]) -> bool | None:

@@ -61,9 +61,9 @@ def _orphaned(loop: TrainingLoop, every: list[Gradients]) -> Iterator[Missed]:
             continue
         if any(loop.fills(each, of.optimizer) is not False for of in every for each in (backward, *carries)):
             continue
-        if _passes_held(loop, backward, every):
+        if _passes_held(loop, backward, every) or _is_given_weights(loop, backward):
             continue
-        first = loop.after(backward, *(of.about("step", "zero", "escape") for of in every), *_fillings(every))
+        first = loop.after(backward, *(of.about("step", "zero", "escape") for of in every), *_writing(every))
         if first.only(*steps):
             reason = "no optimizer holds a parameter of what is trained here"
             yield Missed(backward, reason, steps[min(first.events)])
@@ -93,5 +93,12 @@ def _passes_held(loop: TrainingLoop, backward: Event, every: list[Gradients]) ->
     return not last.events & held <= backward.cut
 
 
-def _fillings(every: list[Gradients]) -> list[Counts]:
-    return [of.filling for of in every]
+def _is_given_weights(loop: TrainingLoop, backward: Event) -> bool:
+    """Whether a model behind a loss is given weights in every iteration: others are trained in its place."""
+    models = {n for number in backward.source for n in loop.event(number).things}
+    inside = loop.around(backward)
+    return any(e.things & models and loop.point(e) in inside for e in loop.events("load"))
+
+
+def _writing(every: list[Gradients]) -> list[Counts]:
+    return [of.writing for of in every]

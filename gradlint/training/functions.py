@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from gradlint.semantics.interpretation import Arguments, Site, known
-from gradlint.semantics.value import Instance, Known, Value
+from gradlint.semantics.value import ClassObject, Instance, Known, Value
 from gradlint.training.backward_pass import backward
 from gradlint.training.holding import held, is_spent, parameters_of
 from gradlint.training.mixed import autocast, kinds_of_device, scaler
@@ -112,7 +112,22 @@ def constant_of(arguments: Arguments, name: str) -> object:
 
 
 def _copy(facts: TrainingFacts, name: str, arguments: Arguments, site: Site) -> Value:
-    return facts.symbols.fresh(type=name)
+    """A deep copy of an object; what is copied with others may keep some of it, and so may its class."""
+    of = [operand.value for operand in arguments.positional]
+    if name != "copy.deepcopy" or len(of) != 1 or arguments.keywords or arguments.open or _says_how(of[0]):
+        return facts.symbols.fresh(type=name)
+    return facts.symbols.copy(of[0], name)
+
+
+def _says_how(value: Value) -> bool:
+    """Whether the class of an object may have a way of its own to copy it."""
+    for option in options(value):
+        cls = option.cls if isinstance(option, Module) else getattr(option, "type", None)
+        if isinstance(cls, ClassObject) and any(
+            map(cls.member, ("__deepcopy__", "__reduce__", "__reduce_ex__"))
+        ):
+            return True
+    return False
 
 
 CLIPS = frozenset(

@@ -16,6 +16,7 @@ from gradlint.training.order import Order, outermost_first
 from gradlint.training.settings import constant
 from gradlint.training.values import (
     Context,
+    Copy,
     Module,
     Optimizer,
     Parameters,
@@ -203,7 +204,13 @@ class Recorder:
         if isinstance(value, Tool):
             return Thing(number, "object", value.type, place_of(value.site))
         made_by = value.type if isinstance(value, Symbol) else ""
-        return Thing(number, "object", made_by, parts=parts, is_fleeting=number in self._fleeting)
+        copied = self._copied(value) if isinstance(value, Copy) else frozenset[int]()
+        is_fleeting = number in self._fleeting
+        return Thing(number, "object", made_by, parts=parts, copied=copied, is_fleeting=is_fleeting)
+
+    def _copied(self, copy: Copy) -> frozenset[int]:
+        """The objects that a copy was made of, with what is in them."""
+        return frozenset([self._things[id(p)][0] for p in within(copy.original) if id(p) in self._things])
 
     def _owners(self, held: Parameters) -> tuple[tuple[int, ...] | None, bool]:
         if held.owners is None:

@@ -8,7 +8,7 @@ from gradlint.semantics.constants import fold
 from gradlint.semantics.interpretation import Operand
 from gradlint.semantics.value import Collection, Items, Known, Value
 from gradlint.training.lengths import Lengths
-from gradlint.training.values import SCALE, Either, Symbol, Tensor, Truth, born_of, key_of, negated
+from gradlint.training.values import SCALE, Copy, Either, Symbol, Tensor, Truth, born_of, key_of, negated
 
 _CONTRARY = {"ne": "eq", "is_not": "is", "ge": "lt", "le": "gt", "not_in": "in"}
 _MOST_COMPARED = 32
@@ -39,6 +39,11 @@ class Symbols:
         """Something new of which nothing is known."""
         self._count += 1
         return Symbol(self._count, self._count, {}, parent, type, name)
+
+    def copy(self, original: Value, type: str) -> Copy:
+        """A deep copy of something, made by what is called `type`."""
+        self._count += 1
+        return Copy(self._count, self._count, {}, type=type, original=original)
 
     def derived(
         self, what: Hashable, sources: Sequence[Value], type: str = "", default: Value | None = None

@@ -44,6 +44,12 @@ class Symbol(Value, frozen=True, eq=False):
     default: Value | None = None
 
 
+class Copy(Symbol, frozen=True, eq=False, kw_only=True):
+    """A deep copy: it has nothing in common with what it was made of, which may change on its own."""
+
+    original: Value
+
+
 class Module(Value, frozen=True, eq=False):
     """A model whose constructor is not run: its class, where that is in the project, or its name."""
 

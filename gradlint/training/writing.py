@@ -39,6 +39,10 @@ if TYPE_CHECKING:
     from gradlint.training.interpret import TrainingFacts
 
 
+GRADIENT = ("grad", "_grad")
+"""The attributes of a tensor by which its gradient is written."""
+
+
 def stored(facts: TrainingFacts, receiver: Value, name: str, value: Operand, site: Site) -> Value | None:
     """`p.requires_grad = False`, `p.grad = None`, and attributes of unknown objects."""
     for option in options(receiver):
@@ -53,7 +57,7 @@ def stored(facts: TrainingFacts, receiver: Value, name: str, value: Operand, sit
             if name == "requires_grad" and isinstance(value.value, Known):
                 kind = "thaw" if value.value.value else "freeze"
                 facts.recorder.note(kind, site, (Parameters((option,), False),))
-            elif name == "grad" and isinstance(value.value, Known):
+            elif name in GRADIENT and isinstance(value.value, Known):
                 facts.recorder.note("zero", site, (Parameters((option,), False),))
             holding, before = facts.holding(option), option.attributes.get(name)
             facts.evaluator.heap.write(option.attributes, name, value.value)
@@ -66,7 +70,7 @@ def stored(facts: TrainingFacts, receiver: Value, name: str, value: Operand, sit
 
 def _written(facts: TrainingFacts, weight: Weight | Tensor, name: str, value: Value, site: Site) -> None:
     of = weight.of if isinstance(weight, Weight) else Parameters((weight,), False)
-    if name == "grad":
+    if name in GRADIENT:
         is_none = isinstance(value, Known) and value.value is None
         gradients = [t for t in tensors(value) if t.gradient is not None]
         if is_none or not gradients:
