@@ -125,8 +125,15 @@ fit(open("nothing that is there"))
 """
 
 
-def seen(worker: Worker, tmp_path: Path, begin: str, code: str = TRAIN, seconds: float = 20.0) -> Evidence:
-    findings = found(tmp_path, code, "GRD501", net=NET.replace("BEGIN", begin))
+def seen(
+    worker: Worker,
+    tmp_path: Path,
+    begin: str,
+    code: str = TRAIN,
+    seconds: float = 20.0,
+    rule: str = "GRD501",
+) -> Evidence:
+    findings = found(tmp_path, code, rule, net=NET.replace("BEGIN", begin))
     path = str(tmp_path / "train.py")
     request = Request(sys.executable, seconds=seconds)
     (finding,) = answered(worker, {path: findings}, request)[path]
@@ -165,6 +172,29 @@ def test_why_there_is_a_stand_in_is_said_in_words(worker: Worker, tmp_path: Path
     code = code.replace('"))', '"), make())').replace("fit(open", "from net import make\nfit(open")
     built = seen(worker, tmp_path, "pass", code).built
     assert "stand-in" in built and built.endswith("(the model is handed in)")
+
+
+@pytest.mark.torch
+def test_a_model_that_is_slow_gets_few_samples(worker: Worker, tmp_path: Path) -> None:
+    begin = (
+        "self.register_forward_pre_hook(lambda m, x: any(sum(range(10**7)) < 0 for _ in x[0][2:3]) or None)"
+    )
+    assert "x=float32[2,8]" in seen(worker, tmp_path, begin).built
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("begin", ["while True: pass", "self.forward = lambda x: 1 / 0"])
+def test_a_schedule_is_played_without_the_model(worker: Worker, tmp_path: Path, begin: str) -> None:
+    """Whatever it costs: the order of steps alone says how far a schedule is ahead."""
+    stepped = "        schedule.step()\n        optimizer.step()\n"
+    code = TRAIN.replace("        optimizer.step()\n", stepped).replace(
+        "    for x", "    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 500)\n    for x"
+    )
+    code = code.replace("        nn.f", "        optimizer.zero_grad()\n        nn.f")
+    evidence = seen(worker, tmp_path, begin, code, 20.0, "GRD511")
+    assert evidence.verdict is Verdict.CONFIRMED
+    assert evidence.measured == 1
+    assert "any model takes these steps" in evidence.built
 
 
 @pytest.mark.torch

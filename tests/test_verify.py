@@ -203,7 +203,7 @@ SILENT = {
     "vanishing": ("0.01 * x + 0.01 * torch.tanh(block(x))", "self.head(x)", "at risk"),
     "residual": ("x + torch.tanh(block(x))", "self.head(x)", "healthy"),
     "branches of zero": ("x + self.scale * torch.tanh(block(x))", "self.head(x)", "healthy"),
-    "nothing": ("x + torch.tanh(block(x))", "self.head(x) * 0", "not judged"),
+    "nothing": ("x + torch.tanh(block(x))", "self.head(x) * 0", "untrainable"),
 }
 
 
@@ -213,14 +213,93 @@ def test_a_head_that_begins_at_zero_hides_no_chain(worker: Worker, tmp_path: Pat
     found = examined(worker, tmp_path, LOOPED.replace("BODY", body).replace("RESULT", result))
     shown = verified.text(found)
     gains = [each.measured for each in found.measured if each.metric == "depth-gain"]
-    assert found.verdict == verdict, shown
+    assert found.verdict == ("at risk" if verdict == "untrainable" else verdict), shown
+    assert ("every one is exactly 0" in shown) == (verdict == "untrainable")
     assert "fewer than two layers" not in shown
     assert [gain is not None and abs(gain) > 3 for gain in gains] == {
         "at risk": [True],
         "healthy": [False],
-        "not judged": [],
+        "untrainable": [],
     }[verdict]
-    assert any("after 2 steps" in note for note in found.notes) == (verdict != "not judged")
+    assert any("after 2 steps" in note for note in found.notes) == (verdict != "untrainable")
+
+
+TWO_LAYERS = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Linear(64, 64)
+        self.b = nn.Linear(64, 64)
+        self.w = nn.Parameter(WEIGHT)
+
+    def forward(self, x):
+        BODY
+"""
+_ZERO, _RAISES = "every one is exactly 0", "training raises RuntimeError"
+_HIDDEN = "self.b(self.a(x).relu())"
+UNTRAINABLE = {
+    "a dead end": (f"return torch.relu({_HIDDEN}.relu() - 100 * self.w)", "at risk", _ZERO),
+    "out of range": (f"return {_HIDDEN}.mul(self.w).clamp(min=50.0)", "at risk", _ZERO),
+    "saturated": (f"return torch.tanh({_HIDDEN} * 1e6 * self.w)", "at risk", _ZERO),
+    "saturated over time": (
+        "h = torch.zeros(len(x), 64)\n        for _ in range(20):\n"
+        "            h = torch.tanh(h @ self.w + self.a(x))\n        return h",
+        "at risk",
+        _ZERO,
+    ),
+    "what lets something by": (f"return torch.relu({_HIDDEN} - 0.1 * self.w)", "healthy", "no chain"),
+    "hidden by a mask": (
+        f"return {_HIDDEN}.mul(self.w).masked_fill(mask, 0)",
+        "not judged",
+        "throughout mask",
+    ),
+    "moved by itself": (
+        f"self.w.data.mul_(0.9)\n        return {_HIDDEN}.mul(self.w) * 0",
+        "healthy",
+        "no chain",
+    ),
+    "a value that was needed": (
+        "h = torch.sigmoid(self.a(x))\n        h *= self.w\n        return self.b(h)",
+        "at risk",
+        _RAISES,
+    ),
+    "a value that was needed, in every result": (
+        "h = self.a(x).exp()\n        h *= 2\n        return h, h.exp() * self.w",
+        "at risk",
+        _RAISES,
+    ),
+    "a value that another result needs": (
+        "h = self.a(x).exp()\n        h *= 2\n        return h, self.b(x) * self.w",
+        "could not run",
+        "RuntimeError",
+    ),
+    "weights that are written to": (
+        "self.w *= 0.9\n        return self.b(self.a(x)) * self.w",
+        "at risk",
+        _RAISES,
+    ),
+    "inputs that are written to": (
+        f"x -= x.mean(0)\n        return {_HIDDEN} * self.w",
+        "healthy",
+        "no chain",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", UNTRAINABLE)
+def test_what_no_training_can_change_is_a_risk(worker: Worker, tmp_path: Path, case: str) -> None:
+    """Also without a chain of layers; no risk is what an input may hide, or what does not need a gradient."""
+    body, expected, said = UNTRAINABLE[case]
+    weight = "torch.rand(64, 64)" if "over time" in case else "torch.ones(64)"
+    code = TWO_LAYERS.replace("WEIGHT", weight).replace("BODY", body)
+    found = examined(worker, tmp_path, code.replace("x):", "x, mask):") if "mask" in body else code)
+    shown = verified.text(found)
+    assert found.verdict == expected, shown
+    assert said in shown
+    assert "Hint" not in shown or expected == "could not run"
 
 
 def test_claims_over_depth_wait_for_a_head_that_begins_at_zero(tmp_path: Path) -> None:

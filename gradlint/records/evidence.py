@@ -69,7 +69,8 @@ class Verification(Struct, frozen=True):
 
     `verdict` is "healthy", "at risk", "not judged" (no gradient over depth), "could not run" or "skipped"
     (a class without a forward pass). `unused` are trained parameters at which no gradient arrived,
-    `non_finite` those at which one that is no number did.
+    `non_finite` those at which one that is no number did. `reason` says why there is no number, or why
+    the target cannot be trained at all.
     """
 
     name: str

@@ -115,6 +115,8 @@ def conclusion(found: Verification) -> Iterator[str]:
         return
     if found.verdict == "not judged":
         yield f"no decades over depth: {found.reason}"
+    elif found.reason:
+        yield found.reason
     elif not found.measured and found.parameters:
         yield "fewer than two layers with weights before the head: no chain to judge"
     for each in found.measured:

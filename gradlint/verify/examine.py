@@ -106,8 +106,22 @@ def _examined(target: Target, reply: Reply) -> Verification:
     notes = (*reply.built.notes, *_later(claims, reply.answers))
     rows = tuple(layers(target.flow, reply.layers))
     found = replace(_verification(target, line, reply, reply.built, measured, rows), notes=notes)
-    unjudged = next(_unjudged(claims, reply.answers), "") if found.verdict == "healthy" else ""
+    if found.verdict == "at risk":
+        return replace(found, reason=_untrainable(reply.built))
+    unjudged = _hidden(reply.built) or next(_unjudged(claims, reply.answers), "")
     return replace(found, verdict="not judged", reason=unjudged) if unjudged else found
+
+
+def _untrainable(built: Built) -> str:
+    """Why a model cannot be trained at all; empty where it can, or where an input may be why."""
+    silent = "no trained parameter gets a gradient: every one is exactly 0"
+    return built.raises or (silent if built.is_silent and not built.presumed else "")
+
+
+def _hidden(built: Built) -> str:
+    """Why gradients of 0 say nothing, where there are no others."""
+    inputs = ", ".join(built.presumed)
+    return f"every gradient is 0 with one value throughout {inputs}" if built.is_silent and inputs else ""
 
 
 def _why(failure: Failure | None) -> str:
@@ -141,7 +155,8 @@ def _verification(
     measured: tuple[Measured, ...],
     rows: tuple[LayerFlow, ...],
 ) -> Verification:
-    is_healthy = not built.non_finite and not built.cut and all(map(_is_within, measured))
+    is_broken = bool(built.non_finite or built.cut or _untrainable(built))
+    is_healthy = not is_broken and all(map(_is_within, measured))
     return Verification(
         target.name,
         target.path,

@@ -72,7 +72,7 @@ class Run:
     trained parameters that got no gradient, or one that is no number; `cut` those of the unused that are of
     layers which ran; `estimated` those whose values alone an estimator passes on. The loss takes `outputs`
     of the model's results. Shares of units and of saturated inputs are only counted where `counts_units` is
-    set.
+    set. It `is_silent` where gradients come back and are 0 throughout.
     """
 
     counts_units: bool = False
@@ -84,6 +84,7 @@ class Run:
     non_finite: list[str] = field(default_factory=list)
     cut: list[str] = field(default_factory=list)
     estimated: set[str] = field(default_factory=set)
+    is_silent: bool = False
     outputs: int = 0
     _last: tuple[torch.Tensor, int, Call] | None = None
     _made: list[Call] = field(default_factory=list)
@@ -314,7 +315,9 @@ def observe(
     trained = [(name, p.grad) for name, p in model.named_parameters() if p.requires_grad]
     found.unused = [name for name, gradient in trained if gradient is None]
     found.cut = list(_cut(model, found)) if found.unused and found.outputs else []
-    found.non_finite = list(_non_finite({name: g for name, g in trained if g is not None}))
+    gradients = {name: gradient for name, gradient in trained if gradient is not None}
+    found.non_finite = list(_non_finite(gradients))
+    found.is_silent = bool(gradients) and not any(map(_is_there, gradients.values()))
     return found
 
 
@@ -345,11 +348,25 @@ def _non_finite(gradients: Mapping[str, torch.Tensor]) -> Iterator[str]:
             yield name
 
 
+def _is_there(gradient: torch.Tensor) -> bool:
+    """Whether any element is not 0."""
+    return bool((gradient.coalesce().values() if gradient.is_sparse else gradient).any())
+
+
 def backward(outputs: Sequence[torch.Tensor]) -> None:
     """The backward pass of a random projection of the outputs that carry a gradient."""
     parts: list[Any] = [(y * _noise(y.detach())).sum() for y in outputs if y.requires_grad]
     if parts:
         _backward(sum(parts[1:], parts[0]))
+
+
+def gives_way(output: torch.Tensor) -> RuntimeError | None:
+    """What the backward pass of one output raises; its graph is kept for the others."""
+    try:
+        _backward(output.sum(), retain_graph=True)
+    except RuntimeError as error:
+        return error
+    return None
 
 
 def _hooks(model: nn.Module, watch: Watch, found: Run) -> list[Any]:

@@ -30,6 +30,7 @@ from .protocol import Answer, Argument, Built, Failure, Reply, Task
 from .recipes import NotBuiltError, Recipe
 from .redirect import taken_as
 from .subject import STEPS, Subject, affordable, exact
+from .untrainable import LATER, is_presumed, is_silent, raised
 
 Tell = Callable[[str], None]
 
@@ -107,8 +108,9 @@ def _perform(task: Task, enter: Tell, failed: dict[str, BaseException]) -> Reply
     made, known, subject = _prepared(task, module, device, enter)
     enter("measuring")
     answers = [of_model(question, subject) for question in task.questions]
-    shown = layers(subject, known) if task.wants_flow else []
-    return Reply(task.number, _built(task, made, subject, known), answers, shown, device=device)
+    built = _built(task, made, subject, known)
+    shown = layers(subject, known) if task.wants_flow and not built.raises else []
+    return Reply(task.number, built, answers, shown, device=device)
 
 
 Prepared = tuple[Recipe, Anatomy, Subject]
@@ -294,16 +296,27 @@ def _built(task: Task, made: Recipe, subject: Subject, known: Anatomy) -> Built:
     built = Built(made.arguments(), [], made.notes, dtype, known.parameters, known.trained, [], [])
     if all(question.metric in WITHOUT_INPUTS for question in task.questions) and not task.wants_flow:
         return built
-    fitted, run = subject.fitted(subject.steps), subject.run()
+    raises, fitted = raised(subject), subject.fitted(subject.steps)
     forms = fitted.sized(subject.batch)
     inputs = [Argument(name, form.describe(dtype), form.origin) for name, form in forms.items()]
+    notes = [*made.notes, *fitted.notes, *redirect.notes()]
+    presumed = [name for name, form in forms.items() if is_presumed(form)]
+    built = replace(built, inputs=inputs, notes=notes, raises=raises, presumed=presumed)
+    return built if raises else _reached(built, subject)
+
+
+def _reached(built: Built, subject: Subject) -> Built:
+    """What is built, with what the gradient reaches."""
+    run = subject.run()
     outputs = [f"the loss takes all {run.outputs} outputs of forward"] if run.outputs > 1 else []
-    notes = [*made.notes, *fitted.notes, *redirect.notes(), *outputs]
     cut = run.cut and [name for name in replace(subject, updates=LATER).run().cut if name in run.cut]
     meant = trained_otherwise(subject, cut)
     cut = [name for name in cut if name not in meant]
-    return replace(built, inputs=inputs, notes=notes, unused=run.unused, non_finite=run.non_finite, cut=cut)
-
-
-LATER = 2
-"""Steps of gradient descent after which a layer that runs has to get a gradient."""
+    return replace(
+        built,
+        notes=[*built.notes, *outputs],
+        unused=run.unused,
+        non_finite=run.non_finite,
+        cut=cut,
+        is_silent=is_silent(subject),
+    )

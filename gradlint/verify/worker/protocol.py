@@ -133,7 +133,8 @@ class Built:
 
     `parameters` and `trained` are numbers of elements; `unused` names trained parameters at which no
     gradient arrived, `cut` those of them in layers that ran, `non_finite` those where one arrived that is
-    no number.
+    no number. `raises` says what training ends in, empty where in nothing; the model `is_silent` where every
+    gradient is 0, also after steps. `presumed` names inputs of one value throughout.
     """
 
     arguments: list[Argument]
@@ -145,6 +146,9 @@ class Built:
     unused: list[str]
     non_finite: list[str]
     cut: list[str] = field(default_factory=list)
+    raises: str = ""
+    is_silent: bool = False
+    presumed: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

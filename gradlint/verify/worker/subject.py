@@ -6,6 +6,7 @@ import contextlib
 import gc
 import math
 import random
+import re
 import sys
 import time
 import warnings
@@ -68,6 +69,7 @@ class Subject:
     follows_stream: bool = False
     affordable: Callable[[int], int] = lambda steps: BATCH
     _most: list[int] = field(default_factory=lambda: [MANY])
+    _plain: list[bool] = field(default_factory=list)
     _runs: dict[tuple[int, int, torch.dtype, int, int, bool], Run] = field(default_factory=dict)
 
     def set_up(self) -> contextlib.AbstractContextManager[None]:
@@ -101,18 +103,24 @@ class Subject:
     def inputs(self, batch: int = 0) -> tuple[list[Any], dict[str, Any]]:
         """Random inputs."""
         positional, named = self.fitted(self.steps).draw(batch or self.batch, self.dtype)
-        if self.device == "cpu":
+        if self.device == "cpu" and not self._plain:
             return positional, named
-        moved = [_moved(x, self.device) for x in positional]
-        return moved, {name: _moved(x, self.device) for name, x in named.items()}
+        moved = [_moved(x, self.device, bool(self._plain)) for x in positional]
+        return moved, {name: _moved(x, self.device, bool(self._plain)) for name, x in named.items()}
 
     def run(self, batch: int = 0, *, counts_units: bool = False) -> Run:
-        """One forward and backward pass, remembered; of fewer samples where there is no memory for all."""
+        """One forward and backward pass, remembered; of fewer samples where there is no memory for all.
+
+        Of inputs without a gradient where a model writes into them.
+        """
         key = (self.seed, batch or self.batch, self.dtype, self.steps, self.updates, counts_units)
         if key not in self._runs:
             try:
                 self._runs[key] = self._observed(batch, counts_units)
             except (MemoryError, RuntimeError) as error:
+                if is_in_place(error) and not self._plain:
+                    self._plain.append(True)
+                    return self.run(batch, counts_units=counts_units)
                 is_least = len(self._most) > 1 and self._most[-1] <= FEW
                 if batch or is_least or "memory" not in f"{error!r}".lower():
                     raise
@@ -138,12 +146,20 @@ def _descend(trained: list[nn.Parameter]) -> None:
             p.grad = None
 
 
-def _moved(value: Any, device: str) -> Any:
+_IN_PLACE = re.compile(r"modified by an inplace operation|used in an in-place operation|modified inplace")
+
+
+def is_in_place(error: BaseException | None) -> bool:
+    """Whether autograd finds that a value was changed in place which it needs as it was."""
+    return isinstance(error, RuntimeError) and _IN_PLACE.search(str(error)) is not None
+
+
+def _moved(value: Any, device: str, is_plain: bool) -> Any:
     if isinstance(value, torch.Tensor):
-        return value.detach().to(device).requires_grad_(value.requires_grad)
+        return value.detach().to(device).requires_grad_(value.requires_grad and not is_plain)
     if isinstance(value, Fields):
-        return Fields({name: _moved(each, device) for name, each in value.items()})
-    return [_moved(each, device) for each in value] if isinstance(value, list) else value
+        return Fields({name: _moved(each, device, is_plain) for name, each in value.items()})
+    return [_moved(each, device, is_plain) for each in value] if isinstance(value, list) else value
 
 
 def affordable(make: Callable[[], nn.Module], fitted: Fitted, dtype: torch.dtype) -> int:
