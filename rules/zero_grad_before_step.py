@@ -103,6 +103,13 @@ class ZeroGradBeforeStep(Rule):
             + _PASS
             + "    if i % 4 == 3 or i + 1 == len(loader):\n        optimizer.step()\n"
         ),
+        "parts of a batch of which each begins anew": (
+            _START
+            + "for batch, target in loader:\n    for x, y in zip(batch.chunk(4), target.chunk(4)):\n"
+            + "        optimizer.zero_grad()\n"
+            + _PASS.replace("    loss", "        loss")
+            + "    optimizer.step()\n"
+        ),
     }
     good: ClassVar[Mapping[str, str]] = {
         "before the backward pass": (
@@ -149,6 +156,13 @@ class ZeroGradBeforeStep(Rule):
             + "        if (i + 1) % 4 == 0:\n            optimizer.step()\n"
             + "            optimizer.zero_grad()\n"
         ),
+        "parts of a batch": (
+            _START
+            + "for batch, target in loader:\n    optimizer.zero_grad()\n"
+            + "    for x, y in zip(batch.chunk(4), target.chunk(4)):\n"
+            + _PASS.replace("    loss", "        loss")
+            + "    optimizer.step()\n"
+        ),
         "those of one layer": (
             _START.replace("nn.Linear(8, 2)", "nn.Sequential(nn.Linear(8, 4), nn.Linear(4, 2))")
             + "for x, y in loader:\n    optimizer.zero_grad()\n"
@@ -173,6 +187,9 @@ class ZeroGradBeforeStep(Rule):
                 message = "gradients are zeroed in every iteration, while a step follows only some"
                 ends = [(backward, "computed here"), (step, "steps here")]
                 yield report(self, loop, zero, message, ends, claim=_claim(of, broken))
+            for backward, step, zero in of.restarted():
+                message = "gradients are zeroed in every iteration, while a step follows only the last"
+                yield report(self, loop, zero, message, [(backward, "computed here"), (step, "steps here")])
 
 
 def _remedy(of: Gradients, step: Event) -> Change:

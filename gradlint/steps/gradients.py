@@ -152,6 +152,27 @@ class Gradients:
                     if one.only(*steps) and other.only(*zeros):
                         yield Broken(backward, self.loop.event(min(steps)), self._within(backward, zeros))
 
+    def restarted(self) -> Iterator[Broken]:
+        """Backward passes of a part of a loss in a loop that zeroes what each computed before the next, and
+        that runs to its end before a step follows.
+        """
+        for backward in self.filled.values():
+            inside = self.loop.around(backward)
+            if backward.settings.get("divided") is not True or not self._runs_out(inside):
+                continue
+            first = self.loop.after(backward, self.writing, self.may_zero, self.about("step", "escape"))
+            inner = {n for n in first.events if self.loop.point(self.loop.event(n)) in inside}
+            zeros, steps = inner.intersection(self._zeros(first)), first.events - inner
+            given = any(self.loop.event(n).settings.keys() & {"closure", "given"} for n in steps)
+            if zeros and steps and zeros == inner and steps <= self.steps.keys() and not given:
+                yield Broken(backward, self.loop.event(min(steps)), self.loop.event(min(zeros)))
+
+    def _runs_out(self, inside: frozenset[int]) -> bool:
+        """Whether a loop is left nowhere but at the end of an iteration."""
+        points = self.loop.training.points
+        left = {point for point in inside if not inside.issuperset(points[point].next)}
+        return bool(inside) and left == {max(inside)}
+
     def _within(self, backward: Event, zeros: list[int]) -> Event:
         """The first of events that are in the loop around a backward pass; they come before all others."""
         around = self.loop.around(backward)
