@@ -417,6 +417,17 @@ def test_norms_are_known_where_squares_are_not(dtype: str, decades: int, sign: i
     assert math.isnan(float(size(torch.full_like(scaled, math.nan))))
 
 
+def test_a_model_that_is_slow_is_run_with_fewer_samples(worker: Worker, tmp_path: Path) -> None:
+    """Several runs have to end in time: a pass of 64 samples would take 0.8 s of 20."""
+    path = saved(
+        tmp_path, HEALTHY.replace("return ", "__import__('time').sleep(len(x) / 80)\n        return ")
+    )
+    (graph,) = graphs(path)
+    found = examine(worker, Target(path, "Net", graph), Request(sys.executable, seconds=20.0))
+    assert found.verdict == "healthy"
+    assert all(shape.startswith("float32[8,") for _, shape, _ in found.inputs)
+
+
 def test_a_model_without_a_result_is_not_judged(tmp_path: Path) -> None:
     path = saved(tmp_path, HEALTHY.replace("return ", "kept = "))
     found = command("verify", path)

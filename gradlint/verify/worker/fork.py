@@ -153,9 +153,15 @@ def _watch(task: Task, channel: Channel, child: int, requests: int) -> str:
             if is_abandoned(requests):
                 return "nobody waits for it any more"
             if time.monotonic() > deadline:
-                return f"was still running after {task.seconds:g} s (--verify-timeout)"
+                return f"was still running after {task.seconds:g} s ({_help(channel.stage)})"
             if task.megabytes and resident() > task.megabytes * _MEGA:
                 return f"took more than {task.megabytes} MB of memory (--verify-memory)"
+
+
+def _help(stage: str) -> str:
+    """The options that let a stage end in time."""
+    has_inputs = stage.startswith(("searching inputs", "measuring with"))
+    return "--verify-timeout, or smaller inputs by --input" if has_inputs else "--verify-timeout"
 
 
 def is_abandoned(pipe: int) -> bool:

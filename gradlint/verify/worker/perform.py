@@ -107,6 +107,8 @@ def _perform(task: Task, enter: Tell, failed: dict[str, BaseException]) -> Reply
         return Reply(task.number, _UNBUILT, answers, [], device="cpu")
     made, known, subject = _prepared(task, module, device, enter)
     enter("measuring")
+    if _is_run(task):
+        enter(f"measuring with {_shown(subject)}")
     answers = [of_model(question, subject) for question in task.questions]
     built = _built(task, made, subject, known)
     shown = layers(subject, known) if task.wants_flow and not built.raises else []
@@ -198,7 +200,7 @@ def _ready(task: Task, made: Recipe, device: str, enter: Tell, share: int = 3) -
     with exact(0, torch.float32):
         known = anatomy(made.make())
     subject = _subject(task, made, device, share)
-    if task.wants_flow or any(question.metric not in WITHOUT_INPUTS for question in task.questions):
+    if _is_run(task):
         enter("searching inputs")
         subject.fitted(subject.steps)
     if known.parameters > _MANY:
@@ -280,10 +282,26 @@ def _subject(task: Task, made: Recipe, device: str, share: int) -> Subject:
 
     @cache
     def batch(steps: int) -> int:
-        return affordable(made.make, fitted(steps), torch.float32)
+        return affordable(made.make, fitted(steps), torch.float32, task.seconds / _PASSES)
 
     dtype = getattr(torch, task.dtype)
     return Subject(made.make, fitted, dtype, device, steps=_steps(task), affordable=batch)
+
+
+_PASSES = 50
+"""Of a task's time so many forward passes may take all: its runs are several, each with a backward pass."""
+
+
+def _is_run(task: Task) -> bool:
+    """Whether anything is asked that takes a run of the model, and so its inputs."""
+    return task.wants_flow or any(question.metric not in WITHOUT_INPUTS for question in task.questions)
+
+
+def _shown(subject: Subject) -> str:
+    """The inputs of the runs, with where they are from."""
+    dtype = str(subject.dtype).replace("torch.", "")
+    forms = subject.fitted(subject.steps).sized(subject.batch)
+    return ", ".join(f"{name}={form.describe(dtype)} ({form.origin})" for name, form in forms.items())
 
 
 def _steps(task: Task) -> int:
@@ -294,7 +312,7 @@ def _steps(task: Task) -> int:
 def _built(task: Task, made: Recipe, subject: Subject, known: Anatomy) -> Built:
     dtype = str(subject.dtype).replace("torch.", "")
     built = Built(made.arguments(), [], made.notes, dtype, known.parameters, known.trained, [], [])
-    if all(question.metric in WITHOUT_INPUTS for question in task.questions) and not task.wants_flow:
+    if not _is_run(task):
         return built
     raises, fitted = raised(subject), subject.fitted(subject.steps)
     forms = fitted.sized(subject.batch)

@@ -162,21 +162,25 @@ def _moved(value: Any, device: str, is_plain: bool) -> Any:
     return [_moved(each, device, is_plain) for each in value] if isinstance(value, list) else value
 
 
-def affordable(make: Callable[[], nn.Module], fitted: Fitted, dtype: torch.dtype) -> int:
-    """The largest batch with which the model runs in no long time; 0 where only the one found fits.
+def affordable(make: Callable[[], nn.Module], fitted: Fitted, dtype: torch.dtype, seconds: float) -> int:
+    """The largest batch with which a pass takes so many seconds at most, else the smallest that runs.
 
-    The graph for the backward pass is kept, since that is what takes memory.
+    It is 0 where only the one found fits. The graph for the backward pass is kept, since that is what
+    takes memory.
     """
     sizes: list[int] = []
     took = 0.0
     taken_as("cpu")
     for batch, most in ((FEW, 1.0), (8, 0.25), (BATCH, 1.0)):
         try:
-            took = _timed(make, fitted, dtype, batch)
+            lasts = _timed(make, fitted, dtype, batch)
         except Exception:
             if sizes:
                 break
             continue
+        if sizes and lasts > seconds:
+            break
+        took = lasts
         sizes.append(batch)
         if took > most:
             break
