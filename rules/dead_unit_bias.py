@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
@@ -109,8 +110,12 @@ class DeadUnitBias(Rule):
         bias = source.parameters.get("bias")
         place = bias.initial.place if bias is not None else None
         span = used_at(graph, source) if place is None else within(graph, place, source.made)
-        message = (
-            f"mean {found.mean:.1f} at deviation {found.deviation:.1f} keeps {share:.0%} of the units at 0"
-        )
+        mean, deviation = _two_digits(found.mean), _two_digits(found.deviation)
+        message = f"mean {mean} at deviation {deviation} keeps {share:.0%} of the units at 0"
         others = related(graph, [(found.rectifier.place, "these units")])
         return self.finding(span, message, claim, related=others)
+
+
+def _two_digits(x: float) -> str:
+    """A number other than 0 with two digits that count, or all of those before the point."""
+    return f"{x:.{max(0, 1 - math.floor(math.log10(abs(x))))}f}"

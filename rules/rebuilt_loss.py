@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from gradlint.records import ir
 from gradlint.records.finding import Applicability, Claim, Edit, Finding, Fix, Metric, Related, Severity
-from gradlint.rule.rewrite import enclosed
+from gradlint.rule.rewrite import enclosed, lines_alone
 from gradlint.rule.rule import Rule
 from gradlint.semantics.bindings import walk
 from gradlint.semantics.severed import Cut, loss_of, original, severed
@@ -20,6 +20,10 @@ _TRAINED = frozenset(
     {f"{module}.LightningModule" for module in ("lightning", "lightning.pytorch", "pytorch_lightning")}
 )
 _BACKWARD = ("backward", ".backward", ".manual_backward", "manual_backward", "torch.autograd.backward")
+_OWN = (
+    "import torch\n\ndef step(model, criterion, optimizer, x, y):\n    loss = criterion(model(x), y).mean()\n"
+)
+_BACK = "    loss.backward()\n    optimizer.step()\n"
 
 
 class RebuiltLoss(Rule):
@@ -84,6 +88,7 @@ class RebuiltLoss(Rule):
             "    out = torch.from_numpy(model(x).detach().numpy())\n"
             "    loss = criterion(out, y)\n    loss.requires_grad_(True)\n    loss.backward()\n"
         ),
+        "into its own variable": _OWN + "    loss = torch.tensor(loss.item(), requires_grad=True)\n" + _BACK,
         "list of numbers": (
             "import torch as t\n\ndef epoch(model, criterion, loader):\n    losses = []\n"
             "    for x, y in loader:\n        losses.append(criterion(model(x), y).item())\n"
@@ -146,6 +151,7 @@ class RebuiltLoss(Rule):
             "    loss.backward()\n    optimizer.step()\n"
         ),
         "detached": "import torch\n\ndef step(model, x):\n    model(x).mean().backward()\n",
+        "into its own variable": _OWN + _BACK,
     }
 
     def check(self, trace: Trace) -> Iterator[Finding]:
@@ -169,7 +175,7 @@ class RebuiltLoss(Rule):
         cut = severed(_handed_on(trace)) if _is_trained_by_library(trace) else None
         if cut is not None and cut.application.site.path == trace.scope.path:
             message = "no gradient reaches what computed this loss: the trainer is given its value only"
-            yield self.finding(cut.application.site.node.span, message)
+            yield self.finding(cut.application.site.node.span, message, help="return the loss itself")
 
 
 def _is_trained_by_library(trace: Trace) -> bool:
@@ -208,5 +214,17 @@ def _fix(trace: Trace, cut: Cut) -> Fix | None:
     rebuilt = next(switches, cut.application)
     if source is None or rebuilt.form == "store":
         return None
-    edit = Edit(rebuilt.site.node.span, enclosed(source.node))
+    written = _written_to_itself(trace, rebuilt.site.node, source.node)
+    lines = None if written is None else lines_alone(trace.function.body, written)
+    edit = Edit(rebuilt.site.node.span, enclosed(source.node)) if lines is None else Edit(lines, ())
     return Fix("use the loss that was computed", Applicability.UNSAFE, (edit,))
+
+
+def _written_to_itself(trace: Trace, rebuilt: ir.Expression, source: ir.Expression) -> ir.Assign | None:
+    """The statement that puts what was rebuilt into the variable that it came from."""
+    for node in walk(trace.function.body):
+        if isinstance(node, ir.Assign) and node.value == rebuilt and len(node.targets) == 1:
+            target = node.targets[0]
+            is_same = isinstance(target, ir.Name) and isinstance(source, ir.Name) and target.id == source.id
+            return node if is_same else None
+    return None

@@ -155,6 +155,10 @@ class SymmetricInit(Rule):
         share = 1 / rows if rows else 0.0
         claim = Claim(Metric.UNIQUE_GRADIENT_ROWS, f"{graph.name}:{first.path}", 0.5, share)
         places = [p.initial.place or p.made for p in parts]
-        others = [(place, f"{part.path} too") for place, part in zip(places[1:6], parts[1:6], strict=True)]
+        beside = [
+            part.made if place == places[0] else place for place, part in zip(places, parts, strict=True)
+        ]
+        said = [(place, f"{part.path} too") for place, part in zip(beside[1:6], parts[1:6], strict=True)]
+        others = [each for each in said if each[0] != places[0]]
         span = within(graph, places[0], first.made)
         return self.finding(span, message, claim, related=related(graph, others))

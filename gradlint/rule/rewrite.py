@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+
+from msgspec.structs import astuple
 
 from gradlint.records import ir
 from gradlint.records.span import Span
+from gradlint.semantics.bindings import walk
 
 Parts = tuple[str | Span, ...]
 
@@ -51,3 +54,21 @@ def call(name: str, arguments: Iterable[Parts]) -> Parts:
     for position, argument in enumerate(arguments):
         parts.extend([", ", *argument] if position else argument)
     return (*parts, ")")
+
+
+def lines_alone(body: object, statement: ir.Statement) -> Span | None:
+    """The lines of a statement of `body`; None where another stands on them, or the block would be empty."""
+    block = next((block for block in _blocks(body) if statement in block), ())
+    first, last = statement.span.line, statement.span.end_line
+    others = [each.span for each in block if isinstance(each, ir.Node) and each is not statement]
+    if not others or any(each.line <= last and each.end_line >= first for each in others):
+        return None
+    return Span(first, 1, last + 1, 1)
+
+
+def _blocks(body: object) -> Iterator[tuple[object, ...]]:
+    """The blocks of statements within `body`, which may be one."""
+    if isinstance(body, tuple):
+        yield body
+    for node in walk(body):
+        yield from (part for part in astuple(node) if isinstance(part, tuple))
