@@ -16,6 +16,7 @@ from gradlint.steps.scaling import (
     stepped_past,
     stepped_scaled,
     unscaled_again,
+    unscaled_by_library,
 )
 
 _LOOP = """\
@@ -70,6 +71,21 @@ def fit(generator, critic, loader):
         scaler.step(second)
         scaler.update()
 """
+_PREPARED = """\
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+def fit(model, loader, precision):
+    accelerator = Accelerator(mixed_precision="fp16")
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    model, optimizer = accelerator.prepare(model, optimizer)
+    for x, y in loader:
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+"""
 
 
 class BypassedScaler(Rule):
@@ -78,7 +94,9 @@ class BypassedScaler(Rule):
     ### Why is this bad?
     `scale(loss)` multiplies the gradients by 65536 at first. Only `scaler.step(optimizer)` divides them
     again and leaves out steps with inf; `optimizer.step()` takes them as they are. `update()` ends the
-    iteration: without it the next `step` or `unscale_` for the same optimizer raises an error.
+    iteration: without it the next `step` or `unscale_` for the same optimizer raises an error. An
+    optimizer that Accelerate prepared for float16 unscales in `step()`, which raises an error where the loss
+    went backward without `accelerator.backward(loss)`.
 
     ### How it is verified
     The gradients that the first step is given over those of the same step without scaling, where they are
@@ -94,6 +112,7 @@ class BypassedScaler(Rule):
     ### References
     - [Scaled, but stepped without](https://github.com/nerfstudio-project/nerfacc/issues/307)
     - [No update in an example](https://github.com/Azure/MS-AMP/pull/45)
+    - [A loss that Accelerate does not scale](https://github.com/starrytong/SCNet/issues/7)
     - [Unscaled again after a step left out](https://github.com/Haian-Jin/LVSM/pull/19)
     """
 
@@ -121,6 +140,7 @@ class BypassedScaler(Rule):
             + "    if (i + 1) % 4 == 0:\n        scaler.step(optimizer)\n        scaler.update()\n"
             + "        optimizer.zero_grad()\n"
         ),
+        "a loss that the library does not scale": _PREPARED,
         "updated only where there is a step": (
             _LOOP
             + _UNSCALE
@@ -139,6 +159,12 @@ class BypassedScaler(Rule):
             + _UPDATE
         ),
         "scaler": _LOOP + _STEP + _UPDATE,
+        "the library scales": _PREPARED.replace("loss.backward()", "accelerator.backward(loss)"),
+        "the library has nothing to scale": _PREPARED.replace('"fp16"', '"bf16"'),
+        "the library may have": _PREPARED.replace('"fp16"', "precision"),
+        "the library does not know the optimizer": _PREPARED.replace(
+            "(model, optimizer)", "(model), optimizer"
+        ),
         "clipped": _LOOP + _UNSCALE + _CLIP + _STEP + _UPDATE,
         "updated without a step": (
             _LOOP + _UNSCALE + "    norm = nn.utils.clip_grad_norm_(model.parameters(), 1.0)\n"
@@ -201,6 +227,10 @@ class BypassedScaler(Rule):
                 about = subject(loop, step, other)
                 claim = claimed(Metric.RAISES, about, 1, 1, rehearsal, condition="iterations=2")
                 yield report(self, loop, step, message, [(other, "called again here")], claim=claim)
+            for backward, step in unscaled_by_library(loop, optimizer):
+                message = "the library unscales gradients in its step, and nothing scales this loss"
+                help = "go backward by the library, which scales: accelerator.backward(loss)"
+                yield report(self, loop, backward, message, [(step, "unscaled here")], help=help)
             for again, first in unscaled_again(loop, optimizer):
                 message = "gradients are unscaled again before the scaler is updated"
                 rehearsal = rehearsed(loop, (first, again), without(kind("unscale")), is_shortest=True)

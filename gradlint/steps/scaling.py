@@ -38,7 +38,8 @@ def stepped_scaled(loop: TrainingLoop, optimizer: frozenset[int]) -> Iterator[Pa
     for backward in loop.scaled(optimizer):
         after = loop.after(backward, loop.about(optimizer, "unscale", "step", "zero", "escape"))
         steps = [loop.event(number) for number in sorted(after.events)]
-        if backward.by <= known and steps and all(is_own_step(e, optimizer) for e in steps):
+        is_past = all(is_own_step(e, optimizer) and not e.settings.get("unscales") for e in steps)
+        if backward.by <= known and steps and is_past:
             yield steps[0], backward
 
 
@@ -96,6 +97,22 @@ def clipped_past_library(loop: TrainingLoop, optimizer: frozenset[int]) -> Itera
         events = [loop.event(number) for number in loop.after(backward, stops).events]
         if events and all(event.kind == "clip" and not event.by and not by_hand(event) for event in events):
             yield min(events, key=lambda event: event.number), backward
+
+
+def unscaled_by_library(loop: TrainingLoop, optimizer: frozenset[int]) -> Iterator[Pair]:
+    """The backward passes from a loss that nothing scales, each with the step that follows, in which a
+    library unscales.
+    """
+    if any(map(by_hand, loop.events("clip"))):
+        return
+    for backward in loop.events("backward"):
+        is_told = backward.is_certain or backward.settings.get("sometimes")
+        if backward.by or not is_told or not loop.fills(backward, optimizer):
+            continue
+        after = loop.after(backward, loop.about(optimizer, "unscale", "step", "zero", "escape"))
+        steps = [loop.event(number) for number in sorted(after.events)]
+        if steps and all(is_own_step(e, optimizer) and e.settings.get("unscales") for e in steps):
+            yield backward, steps[0]
 
 
 def never_updated(loop: TrainingLoop, optimizer: frozenset[int]) -> Iterator[Pair]:

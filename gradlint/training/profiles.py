@@ -91,8 +91,9 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True):
     """Classes or functions of a library that make objects which take part in training.
 
     `parameters` are the names of positional arguments. `methods` says what methods of such an object
-    mean: "train" (runs the automatic loop), "same" (gives back what it is given), "itself", "backward",
-    "clip", "unscale", "autocast", "null", "step", "mode", "escape". `configuration` is the argument that
+    mean: "train" (runs the automatic loop), "same" (gives back what it is given), "prepare" (the same, and
+    unscales in the steps of it), "itself", "backward", "clip", "unscale", "autocast", "null", "step", "mode",
+    "escape". `configuration` is the argument that
     holds further arguments, nested by dots in a file; `elsewhere` are arguments that say where others stand,
     which is not read. `results` are what a function gives, arguments by their
     names, the object itself where empty. `calls` is the argument that is called with the object. `starts`

@@ -13,6 +13,7 @@ from gradlint.training.holding import held, parameters_of
 from gradlint.training.paces import pace_of
 from gradlint.training.settings import arguments_of
 from gradlint.training.values import (
+    PREPARED,
     SCALE,
     Module,
     Optimizer,
@@ -57,6 +58,8 @@ def step(facts: TrainingFacts, value: Value, arguments: Arguments, site: Site) -
         facts.recorder.note(kind, site, (given,), by=(value,))
     else:
         settings = arguments_of(arguments, ("given",)) | pace_of(facts, value)
+        if all(map(_is_prepared, options(value))):
+            settings["unscales"] = True
         facts.recorder.note(kind, site, (value,), settings=settings)
     for option in (each for of in (value, given) if of is not None for each in options(of)):
         if isinstance(option, Optimizer) and _AFTER_STEP in option.attributes:
@@ -64,6 +67,11 @@ def step(facts: TrainingFacts, value: Value, arguments: Arguments, site: Site) -
                 option.attributes[_AFTER_STEP], "__call__", Arguments((Operand(option, site.node),)), site
             )
     return facts.symbols.fresh()
+
+
+def _is_prepared(value: Value) -> bool:
+    found = value.attributes.get(PREPARED) if isinstance(value, (Optimizer, Symbol)) else None
+    return isinstance(found, Known) and found.value is True
 
 
 _AFTER_STEP = "(after step)"

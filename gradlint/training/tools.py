@@ -14,7 +14,7 @@ from gradlint.training.configuration import half_of
 from gradlint.training.holding import held, parameters_of
 from gradlint.training.profiles import Profile, profile_of
 from gradlint.training.settings import arguments_of
-from gradlint.training.values import Context, Module, Optimizer, Tensor, Tool, options
+from gradlint.training.values import PREPARED, Context, Module, Optimizer, Symbol, Tensor, Tool, options
 
 if TYPE_CHECKING:
     from gradlint.training.interpret import TrainingFacts
@@ -64,6 +64,15 @@ def _same(facts: TrainingFacts, tool: Tool, arguments: Arguments, site: Site) ->
     if len(values) == 1 and not arguments.open:
         return values[0]
     return Items("tuple", values, site.node, arguments.open)
+
+
+def _prepare(facts: TrainingFacts, tool: Tool, arguments: Arguments, site: Site) -> Value:
+    """The same, and in float16 the steps of these optimizers go through a scaler from then on."""
+    if half_of(facts, tool) == "torch.float16":
+        for option in (each for value in arguments.values() for each in options(value)):
+            if isinstance(option, (Optimizer, Symbol)):
+                facts.evaluator.heap.write(option.attributes, PREPARED, Known(True))
+    return _same(facts, tool, arguments, site)
 
 
 def _itself(facts: TrainingFacts, tool: Tool, arguments: Arguments, site: Site) -> Value:
@@ -135,6 +144,7 @@ def _train(facts: TrainingFacts, tool: Tool, arguments: Arguments, site: Site) -
 
 _MEANINGS: dict[str, Meaning] = {
     "same": _same,
+    "prepare": _prepare,
     "itself": _itself,
     "escape": _escape,
     "backward": _backward,

@@ -26,6 +26,10 @@ BY_CALL, BY_METHOD = "()", ".()"
 """Names, among the attributes of an object, of what calling it gives, and of what a method of it does."""
 
 
+PREPARED = "(prepared)"
+"""The attribute of an optimizer that says whether a library unscales what it steps with."""
+
+
 class Symbol(Value, frozen=True, eq=False):
     """An object or a number of which only its identity is known.
 
