@@ -498,6 +498,7 @@ def test_the_command_prints_what_is_predicted(tmp_path: Path, capsys: pytest.Cap
         ([str(tmp_path)], "is not a file"),
         ([str(path), "--arg", "depth"], "expected NAME=VALUE"),
         ([str(path), "--arg", "dept=3"], "did you mean `depth`"),
+        ([str(path), "--arg", "depth=abc"], "`depth` is a number"),
         ([str(path), "--format", "png"], "`png`"),
         ([], "name a file"),
     ):

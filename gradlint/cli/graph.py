@@ -12,7 +12,7 @@ from gradlint.cli.errors import UsageError, color_choice, require_choice
 from gradlint.cli.terminal import print_error, print_out
 from gradlint.config.error import did_you_mean
 from gradlint.flow.propagate import GradientFlow, propagate
-from gradlint.lint.models import UnknownArgumentError, model_names, models, signatures
+from gradlint.lint.models import NoNumberError, UnknownArgumentError, model_names, models, signatures
 from gradlint.report.graph import as_json, dot, text
 from gradlint.report.terminal import wants_color
 from gradlint.source.source import SourceError
@@ -52,6 +52,8 @@ def _flows(target: str, given: dict[str, object]) -> list[GradientFlow]:
     except UnknownArgumentError as error:
         hint = did_you_mean(error.name, error.known)
         raise UsageError(f"no constructor takes an argument `{error.name}`{hint}") from None
+    except NoNumberError as error:
+        raise UsageError(f"`--arg {error}={given[str(error)]}`: `{error}` is a number") from None
     except OSError as error:
         raise UsageError(f"`{path}` cannot be read: {error.strerror}") from None
     if not found:
@@ -76,6 +78,7 @@ def _given(words: list[str]) -> dict[str, object]:
             given[name] = ast.literal_eval(value)
         except (ValueError, SyntaxError):
             given[name] = value
+            print_error(f"warning: `--arg {word}`: `{value}` is no literal of Python, and taken as text")
     return given
 
 

@@ -31,6 +31,10 @@ class UnknownArgumentError(Exception):
         self.known = known
 
 
+class NoNumberError(Exception):
+    """The argument of this name is a number, by its default or annotation, and was given as text."""
+
+
 class Intact(Struct, frozen=True):
     """The text of a file as far as it is Python: a notebook's cells that are none are blank in it.
 
@@ -134,7 +138,8 @@ def models(path: str, wanted: str = "", given: Mapping[str, object] | None = Non
     """The graphs of the models in a file, or of the one that is wanted, constructed with what is given.
 
     Models without a forward pass are left out. Raises `SourceError` where the file does not parse,
-    `OSError` where it cannot be read, and `UnknownArgumentError` where no constructor takes what is given.
+    `OSError` where it cannot be read, `UnknownArgumentError` where no constructor takes what is given, and
+    `NoNumberError` where one takes a number in place of it.
     """
     texts = Texts()
     texts.read(path)
@@ -144,15 +149,26 @@ def models(path: str, wanted: str = "", given: Mapping[str, object] | None = Non
             span = scope.facts.error_span
             raise SourceError(scope.facts.error, span.line, span.column)
         chosen = [cls for cls in builder.classes(scope) if wanted in ("", cls.definition.name)]
-        for name in given or ():
+        for name, value in (given or {}).items():
             taken = [parameter for cls in chosen for parameter in parameters(cls)]
             if chosen and not any(name == p.name or p.kind == "keywords" for p in taken):
                 raise UnknownArgumentError(name, [parameter.name for parameter in taken])
+            if isinstance(value, str) and any(name == p.name and _is_number(p) for p in taken):
+                raise NoNumberError(name)
         built = [graph for cls in chosen if (graph := builder.build(cls, given)) is not None]
         sequences = builder.sequences(scope, texts.text(path), given)
         found = [*built, *[graph for graph in sequences if wanted in ("", graph.name)]]
         held = builder.held(scope, wanted, given or {}) if wanted and not found else None
         return found if held is None else [held]
+
+
+def _is_number(parameter: ir.Parameter) -> bool:
+    """Whether a parameter has a number for its default, or is annotated as one."""
+    default, annotation = parameter.default, parameter.annotation
+    if isinstance(annotation, ir.Name):
+        return annotation.id in ("int", "float")
+    value = default.value if isinstance(default, ir.Literal) and annotation is None else None
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _builder(path: str, texts: Texts) -> tuple[Builder, ModuleScope]:
