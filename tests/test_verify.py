@@ -254,8 +254,9 @@ UNTRAINABLE = {
     "hidden by a mask": (
         f"return {_HIDDEN}.mul(self.w).masked_fill(mask, 0)",
         "not judged",
-        "throughout mask",
+        "for mask=bool[64,64]",
     ),
+    "what was guessed": (f"return {_HIDDEN}.mul(self.w) * 0", "not judged", "for spare="),
     "moved by itself": (
         f"self.w.data.mul_(0.9)\n        return {_HIDDEN}.mul(self.w) * 0",
         "healthy",
@@ -295,6 +296,7 @@ def test_what_no_training_can_change_is_a_risk(worker: Worker, tmp_path: Path, c
     body, expected, said = UNTRAINABLE[case]
     weight = "torch.rand(64, 64)" if "over time" in case else "torch.ones(64)"
     code = TWO_LAYERS.replace("WEIGHT", weight).replace("BODY", body)
+    code = code.replace("self):", "self, spare):") if "spare" in said else code
     found = examined(worker, tmp_path, code.replace("x):", "x, mask):") if "mask" in body else code)
     shown = verified.text(found)
     assert found.verdict == expected, shown

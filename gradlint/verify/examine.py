@@ -113,15 +113,15 @@ def _examined(target: Target, reply: Reply) -> Verification:
 
 
 def _untrainable(built: Built) -> str:
-    """Why a model cannot be trained at all; empty where it can, or where an input may be why."""
+    """Why a model cannot be trained at all; empty where it can, or where what was presumed may be why."""
     silent = "no trained parameter gets a gradient: every one is exactly 0"
     return built.raises or (silent if built.is_silent and not built.presumed else "")
 
 
 def _hidden(built: Built) -> str:
     """Why gradients of 0 say nothing, where there are no others."""
-    inputs = ", ".join(built.presumed)
-    return f"every gradient is 0 with one value throughout {inputs}" if built.is_silent and inputs else ""
+    presumed = ", ".join(built.presumed)
+    return f"every gradient is exactly 0, perhaps for {presumed}" if built.is_silent and presumed else ""
 
 
 def _why(failure: Failure | None) -> str:

@@ -30,7 +30,7 @@ from .protocol import Answer, Argument, Built, Failure, Reply, Task
 from .recipes import NotBuiltError, Recipe
 from .redirect import taken_as
 from .subject import STEPS, Subject, affordable, exact
-from .untrainable import LATER, is_presumed, is_silent, raised
+from .untrainable import LATER, is_silent, is_uniform, raised
 
 Tell = Callable[[str], None]
 
@@ -318,7 +318,9 @@ def _built(task: Task, made: Recipe, subject: Subject, known: Anatomy) -> Built:
     forms = fitted.sized(subject.batch)
     inputs = [Argument(name, form.describe(dtype), form.origin) for name, form in forms.items()]
     notes = [*made.notes, *fitted.notes, *redirect.notes()]
-    presumed = [name for name, form in forms.items() if is_presumed(form)]
+    uniform = [each for each in inputs if is_uniform(forms[each.name])]
+    guessed = [each for each in built.arguments if each.origin == "guessed"]
+    presumed = [f"{each.name}={each.expression}" for each in (*uniform, *guessed)]
     built = replace(built, inputs=inputs, notes=notes, raises=raises, presumed=presumed)
     return built if raises else _reached(built, subject)
 

@@ -134,7 +134,8 @@ class Built:
     `parameters` and `trained` are numbers of elements; `unused` names trained parameters at which no
     gradient arrived, `cut` those of them in layers that ran, `non_finite` those where one arrived that is
     no number. `raises` says what training ends in, empty where in nothing; the model `is_silent` where every
-    gradient is 0, also after steps. `presumed` names inputs of one value throughout.
+    gradient is 0, also after steps. `presumed` tells of arguments that were guessed, and of
+    inputs of one value throughout.
     """
 
     arguments: list[Argument]

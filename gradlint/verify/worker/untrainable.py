@@ -57,8 +57,8 @@ def is_silent(subject: Subject) -> bool:
     return 2 * silent > len(SEEDS) and not trained_otherwise(subject, names)
 
 
-def is_presumed(form: Form) -> bool:
+def is_uniform(form: Form) -> bool:
     """Whether an input has one value throughout, as a mask that may hide everything."""
     if form.kind == LIST:
-        return any(map(is_presumed, form.items))
+        return any(map(is_uniform, form.items))
     return form.kind in (BOOL, VALUE)
