@@ -209,7 +209,9 @@ class Recorder:
         return Thing(number, "object", made_by, parts=parts, copied=copied, is_fleeting=is_fleeting)
 
     def _copied(self, copy: Copy) -> frozenset[int]:
-        """The objects that a copy was made of, with what is in them."""
+        """The objects that a copy was made of, with what is in them; none where it shares parts with them."""
+        if any(map(copy.gives, within(copy.original))) or not all(map(copy.keeps, copy.attributes.values())):
+            return frozenset()
         return frozenset([self._things[id(p)][0] for p in within(copy.original) if id(p) in self._things])
 
     def _owners(self, held: Parameters) -> tuple[tuple[int, ...] | None, bool]:

@@ -53,6 +53,14 @@ class Copy(Symbol, frozen=True, eq=False, kw_only=True):
 
     original: Value
 
+    def gives(self, part: Value) -> bool:
+        """Whether something is a part of the copy, which another object may hold as well."""
+        return part is self or (isinstance(part, Symbol) and part.parent is self)
+
+    def keeps(self, part: Value) -> bool:
+        """Whether an attribute is the copy's own, or a constant."""
+        return isinstance(part, Known) or self.gives(part)
+
 
 class Module(Value, frozen=True, eq=False):
     """A model whose constructor is not run: its class, where that is in the project, or its name."""

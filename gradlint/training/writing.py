@@ -21,6 +21,7 @@ from gradlint.training.tensor_methods import BOUNDS
 from gradlint.training.values import (
     BY_CALL,
     BY_METHOD,
+    PREPARED,
     Context,
     Module,
     Optimizer,
@@ -110,9 +111,12 @@ def _is_lasting(value: Value) -> bool:
 
 
 def dropped(facts: TrainingFacts, value: Value, node: ir.Expression, site: Site) -> None:
-    """What a clamp of a gradient gives, or the norm that clipping does, is thrown away; or something that is
-    not known was called for its effect alone.
+    """What a clamp of a gradient gives, or the norm that clipping does, is thrown away, or what a library
+    prepared; or something that is not known was called for its effect alone.
     """
+    for option in value.items if isinstance(value, Items) else (value,):
+        if isinstance(option, Optimizer) and PREPARED in option.attributes:
+            facts.evaluator.heap.write(option.attributes, PREPARED, Known(False))
     if isinstance(value, Symbol) and value.parent is not None:
         _done(facts, value, value.parent, site)
     if isinstance(value, Context) and value.settings.get("lasts"):
