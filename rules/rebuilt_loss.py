@@ -136,6 +136,12 @@ class RebuiltLoss(Rule):
         "a constant leaf": (
             "import torch\n\nw = torch.tensor([2.0], requires_grad=True)\n(3 * w).sum().backward()\n"
         ),
+        "a learned temperature": (
+            "import torch\n\n\nclass Temperature:\n    def __init__(self, start):\n"
+            "        self.log = torch.log(torch.ones(1) * start).requires_grad_(True)\n\n"
+            "    def step(self, entropy):\n"
+            "        loss = -(self.log * (entropy + 1.0).detach()).mean()\n        loss.backward()\n"
+        ),
         "detached for the log": (
             'def step(fabric, model, x):\n    loss = model(x).mean()\n    fabric.log("loss", loss.detach())\n'
             "    fabric.backward(loss / 4)\n"

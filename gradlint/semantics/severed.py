@@ -103,7 +103,7 @@ def _number(value: Value) -> int:
 
 def _is_passed(maker: Application) -> bool:
     if maker.primitive == "requires_grad_":
-        return maker.value(0) is not None and not _is_blind(maker.value(0))
+        return _is_derived(maker.value(0)) and not _is_blind(maker.value(0))
     return maker.primitive in SAME or maker.primitive in _LINEAR
 
 
