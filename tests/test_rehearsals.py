@@ -177,7 +177,7 @@ def test_why_there_is_a_stand_in_is_said_in_words(worker: Worker, tmp_path: Path
 @pytest.mark.torch
 def test_a_model_that_is_slow_gets_few_samples(worker: Worker, tmp_path: Path) -> None:
     begin = (
-        "self.register_forward_pre_hook(lambda m, x: any(sum(range(10**7)) < 0 for _ in x[0][2:3]) or None)"
+        "self.register_forward_pre_hook(lambda m, x: any(sum(range(10**8)) < 0 for _ in x[0][2:3]) or None)"
     )
     assert "x=float32[2,8]" in seen(worker, tmp_path, begin).built
 
